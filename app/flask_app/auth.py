@@ -1,0 +1,43 @@
+"""Who is who: users for the JWT extension, and the protected route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Flask, jsonify
+from flask.typing import ResponseReturnValue
+
+from flask_jwt_keys import JWT, current_identity, jwt_required
+from flask_jwt_keys.handlers import _default_jwt_payload_handler
+
+from .users import User, UserFile
+
+blueprint = Blueprint("auth", __name__)
+
+
+def init_app(app: Flask) -> None:
+    """Add login, renewal, logout, the public keys and the protected route."""
+    users = UserFile(app.config["USERS_FILE"])
+    jwt = JWT()
+    jwt.authentication_handler(users.authenticate)
+
+    @jwt.jwt_payload_handler
+    def payload(user: User) -> dict[str, Any]:
+        return {**_default_jwt_payload_handler(user), "stamp": user.stamp}
+
+    @jwt.identity_handler
+    def identify(claims: Mapping[str, Any]) -> User | None:
+        user = users.find(claims["identity"])
+        return user if user and user.stamp == claims["stamp"] else None
+
+    jwt.init_app(app)
+    app.extensions["users"] = users
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/protected")
+@jwt_required()
+def protected() -> ResponseReturnValue:
+    """What only those who are logged in may see."""
+    return jsonify(message=f"Hello, {current_identity.id}!", identity=current_identity.id)

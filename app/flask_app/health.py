@@ -1,0 +1,39 @@
+"""Is the process alive, and may it take traffic?"""
+
+from __future__ import annotations
+
+from flask import Blueprint, current_app, jsonify
+from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """The process answers."""
+    return _uncached(status="pass")
+
+
+@blueprint.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """Keys and users can be read; else 503 with the reasons."""
+    if reasons := _reasons():
+        return _uncached(status="fail", reasons=reasons), 503
+    return _uncached(status="pass")
+
+
+def _reasons() -> list[str]:
+    jwt, users = current_app.extensions["jwt"], current_app.extensions["users"]
+    users.find(None)
+    reasons = [users.problem] if users.problem else []
+    signer = jwt.keys.signer
+    reasons += [f"signing keys: {problem}" for problem in jwt.source.problems]
+    if signer is None and not reasons:
+        reasons.append("signing keys: none can sign")
+    return reasons
+
+
+def _uncached(**answer: object) -> ResponseReturnValue:
+    response = jsonify(**answer)
+    response.cache_control.no_store = True
+    return response

@@ -1,0 +1,22 @@
+"""Log in and protect routes with JSON Web Tokens: Flask-JWT's interface, keys that can rotate."""
+
+from .current import current_identity
+from .errors import ConfigError, JWTError
+from .extension import JWT
+from .handlers import encode_token
+from .required import _jwt_required, jwt_required
+from .sessions import Grant, Store
+from .sqlite import SQLiteStore
+
+__all__ = [
+    "JWT",
+    "ConfigError",
+    "Grant",
+    "JWTError",
+    "SQLiteStore",
+    "Store",
+    "_jwt_required",
+    "current_identity",
+    "encode_token",
+    "jwt_required",
+]

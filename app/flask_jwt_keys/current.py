@@ -1,0 +1,31 @@
+"""What belongs to the request that is being answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import current_app, has_request_context, request
+from werkzeug.local import LocalProxy
+
+if TYPE_CHECKING:
+    from .extension import JWT
+
+_IDENTITY = "flask_jwt_keys.identity"
+_CLAIMS = "flask_jwt_keys.claims"
+
+extension: JWT = LocalProxy(lambda: current_app.extensions["jwt"])  # type: ignore[assignment]
+
+current_identity: Any = LocalProxy(
+    lambda: request.environ.get(_IDENTITY) if has_request_context() else None
+)
+
+
+def remember(identity: Any, claims: Any) -> None:
+    """Make the identity known to the rest of the request."""
+    request.environ[_IDENTITY] = identity
+    request.environ[_CLAIMS] = claims
+
+
+def claims() -> Any:
+    """The claims of the token that came with the request; None before it was checked."""
+    return request.environ.get(_CLAIMS)

@@ -1,0 +1,38 @@
+"""What the extension raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class JWTError(Exception):
+    """A request that is refused; the error handler turns it into the answer.
+
+    :param error: the kind of refusal, shown to the client
+    :param description: what exactly is wrong, shown to the client
+    :param status_code: the HTTP status
+    :param headers: additional response headers
+    """
+
+    def __init__(
+        self,
+        error: str,
+        description: str,
+        status_code: int = 401,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(error, description)
+        self.error = error
+        self.description = description
+        self.status_code = status_code
+        self.headers = headers
+
+    def __repr__(self) -> str:
+        return f"JWTError: {self.error}"
+
+    def __str__(self) -> str:
+        return f"{self.error}. {self.description}"
+
+
+class ConfigError(RuntimeError):
+    """The app cannot work with what it was configured with; the message says what to do."""

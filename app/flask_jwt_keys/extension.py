@@ -1,0 +1,164 @@
+"""The Flask extension: handlers, settings, routes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+
+from . import handlers, routes
+from .config import DEFAULTS
+from .errors import ConfigError, JWTError
+from .keys import KeySet
+from .sessions import Sessions, Store, sessions_of
+from .sources import KeySource, key_source, settings_of
+
+Handler = Callable[..., Any]
+
+
+class JWT:
+    """Log in with a password, then prove it with a signed token.
+
+    :param app: the application; None to call :meth:`init_app` later
+    :param authentication_handler: (username, password) → identity, or None to refuse
+    :param identity_handler: (claims of a token) → identity, or None if there is no such user
+    :param store: where sessions are kept; None for ``JWT_STORE_PATH``, and without that no
+        refresh tokens and no logout
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        authentication_handler: Handler | None = None,
+        identity_handler: Handler | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self.authentication_callback = authentication_handler
+        self.identity_callback = identity_handler
+        self.auth_response_callback: Handler = handlers._default_auth_response_handler
+        self.auth_request_callback: Handler = handlers._default_auth_request_handler
+        self.jwt_encode_callback: Handler = handlers._default_jwt_encode_handler
+        self.jwt_decode_callback: Handler = handlers._default_jwt_decode_handler
+        self.jwt_headers_callback: Handler = handlers._default_jwt_headers_handler
+        self.jwt_payload_callback: Handler = handlers._default_jwt_payload_handler
+        self.jwt_error_callback: Handler = handlers._default_jwt_error_handler
+        self.request_callback: Handler = handlers._default_request_handler
+        self.sessions: Sessions | None = None
+        self._store = store
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Give an application its settings, keys and routes.
+
+        :raises ConfigError: if keys or settings cannot work; the message says what to do
+        """
+        algorithm_given = app.config.get("JWT_ALGORITHM")
+        for name, value in DEFAULTS.items():
+            app.config.setdefault(name, value)
+        app.config.setdefault("JWT_SECRET_KEY", app.config["SECRET_KEY"])
+        self._app = app
+        self._source = key_source(app.config, algorithm_given)
+        signer = self._source.current().signer if self._source else None
+        app.config.setdefault("JWT_ALGORITHM", signer.algorithm if signer else "HS256")
+        self._settings = settings_of(app.config)
+        self.sessions = sessions_of(app.config, self._store)
+        self._check_login(app, bool(signer))
+        routes.register(app, self)
+        app.register_error_handler(JWTError, lambda error: self.jwt_error_callback(error))
+        app.extensions["jwt"] = self
+
+    def _check_login(self, app: Flask, can_sign: bool) -> None:
+        if not app.config["JWT_AUTH_URL_RULE"]:
+            return
+        if self.auth_request_callback is not handlers._default_auth_request_handler:
+            return
+        assert self.authentication_callback is not None, (
+            "an authentication_handler function must be defined when using the built in "
+            "authentication resource"
+        )
+        if not can_sign and self.jwt_encode_callback is handlers._default_jwt_encode_handler:
+            raise ConfigError(
+                "no key signs the tokens of JWT_AUTH_URL_RULE: set JWT_KEY_DIR to a directory "
+                "with a private key, or JWT_SECRET_KEY to one, or SECRET_KEY for HS256"
+            )
+
+    @property
+    def source(self) -> KeySource:
+        """Where the keys come from; settings changed since the last look count.
+
+        :raises ConfigError: if there are no keys
+        """
+        settings = settings_of(self._app.config)
+        if settings != self._settings:
+            self._source = key_source(self._app.config, self._app.config["JWT_ALGORITHM"])
+            self._settings = settings
+        if self._source is None:
+            raise ConfigError("no key: set JWT_KEY_DIR, JWT_SECRET_KEY or SECRET_KEY")
+        return self._source
+
+    @property
+    def keys(self) -> KeySet:
+        """The keys that count now."""
+        return self.source.current()
+
+    def authentication_handler(self, callback: Handler) -> Handler:
+        """Use a function (username, password) → identity or None to check a login."""
+        self.authentication_callback = callback
+        return callback
+
+    def identity_handler(self, callback: Handler) -> Handler:
+        """Use a function (claims) → identity or None to find the user of a token."""
+        self.identity_callback = callback
+        return callback
+
+    def jwt_error_handler(self, callback: Handler) -> Handler:
+        """Use a function (JWTError) → response for every refusal."""
+        self.jwt_error_callback = callback
+        return callback
+
+    def auth_response_handler(self, callback: Handler) -> Handler:
+        """Use a function (access token, identity) → response for a login that succeeded."""
+        self.auth_response_callback = callback
+        return callback
+
+    def auth_request_handler(self, callback: Handler) -> Handler:
+        """Use a function () → response for the login route.
+
+        Deprecated, as it was: set ``JWT_AUTH_URL_RULE = None`` and add a route of your own.
+        """
+        warnings.warn(
+            "auth_request_handler is deprecated: set JWT_AUTH_URL_RULE=None and register your "
+            "own authentication resource directly on your application.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        self.auth_request_callback = callback
+        return callback
+
+    def request_handler(self, callback: Handler) -> Handler:
+        """Use a function () → token or None to take the token from the request."""
+        self.request_callback = callback
+        return callback
+
+    def jwt_encode_handler(self, callback: Handler) -> Handler:
+        """Use a function (identity) → token to make tokens."""
+        self.jwt_encode_callback = callback
+        return callback
+
+    def jwt_decode_handler(self, callback: Handler) -> Handler:
+        """Use a function (token) → claims to check tokens; it raises jwt.InvalidTokenError."""
+        self.jwt_decode_callback = callback
+        return callback
+
+    def jwt_payload_handler(self, callback: Handler) -> Handler:
+        """Use a function (identity) → claims to choose what a token says."""
+        self.jwt_payload_callback = callback
+        return callback
+
+    def jwt_headers_handler(self, callback: Handler) -> Handler:
+        """Use a function (identity) → headers or None for additional token headers."""
+        self.jwt_headers_callback = callback
+        return callback

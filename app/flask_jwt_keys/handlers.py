@@ -1,0 +1,146 @@
+"""What the extension does unless an app supplies its own handler; Flask-JWT's behaviour."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+from flask import abort, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from . import tokens
+from .config import seconds
+from .current import current_identity, extension
+from .errors import JWTError
+
+logger = logging.getLogger(__name__)
+
+LARGEST_CREDENTIALS = 16 * 1024  # bytes: a login needs no more, whatever the app allows elsewhere
+
+
+class Token(str):
+    """An access token: a str that also has ``decode``, for code written when tokens were bytes.
+
+    :ivar refresh_token: what renews it; None without a store
+    """
+
+    refresh_token: str | None = None
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The token as plain text."""
+        return str(self)
+
+
+def json_object() -> dict[str, Any]:
+    """The request's JSON object; 400 if the body is no JSON, {} if it is JSON of another kind."""
+    request.max_content_length = LARGEST_CREDENTIALS
+    if not request.is_json:
+        abort(400, "The request's Content-Type is not application/json.")
+    data = request.get_json()
+    return data if isinstance(data, dict) else {}
+
+
+def issue(identity: Any) -> Token:
+    """A new access token, by whichever encode handler is in place."""
+    encoded = extension.jwt_encode_callback(identity)
+    return Token(encoded.decode() if isinstance(encoded, bytes) else encoded)
+
+
+def encode_token() -> Token:
+    """A new access token for the identity of the current request."""
+    return issue(current_identity._get_current_object())
+
+
+def _default_auth_request_handler() -> ResponseReturnValue:
+    data = json_object()
+    username = data.get(current_app.config["JWT_AUTH_USERNAME_KEY"])
+    password = data.get(current_app.config["JWT_AUTH_PASSWORD_KEY"])
+    if not (len(data) == 2 and _is_text(username) and _is_text(password)):
+        raise JWTError("Bad Request", "Invalid credentials")
+    identity = extension.authentication_callback(username, password)
+    if not identity:
+        raise JWTError("Bad Request", "Invalid credentials")
+    token = issue(identity)
+    if extension.sessions:
+        token.refresh_token = extension.sessions.begin(token)
+    return extension.auth_response_callback(token, identity)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is a text, not empty, that can be written as UTF-8."""
+    if not isinstance(value, str) or not value:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _default_auth_response_handler(access_token: Token, identity: Any) -> ResponseReturnValue:
+    answer = {"access_token": access_token.decode("utf-8")}
+    if access_token.refresh_token:
+        answer["refresh_token"] = access_token.refresh_token
+    response = jsonify(answer)
+    response.cache_control.no_store = True
+    return response
+
+
+def _default_jwt_headers_handler(identity: Any) -> Mapping[str, Any] | None:
+    return None
+
+
+def _default_jwt_payload_handler(identity: Any) -> dict[str, Any]:
+    config = current_app.config
+    iat = datetime.now(UTC)
+    exp = iat + timedelta(seconds=seconds(config["JWT_EXPIRATION_DELTA"]))
+    nbf = iat + timedelta(seconds=seconds(config["JWT_NOT_BEFORE_DELTA"]))
+    identity = identity.id if hasattr(identity, "id") else identity["id"]
+    return {"exp": exp, "iat": iat, "nbf": nbf, "identity": identity}
+
+
+def _default_jwt_encode_handler(identity: Any) -> str:
+    payload = dict(extension.jwt_payload_callback(identity))
+    missing = sorted(set(current_app.config["JWT_REQUIRED_CLAIMS"]) - set(payload))
+    if missing:
+        raise RuntimeError(f"Payload is missing required claims: {', '.join(missing)}")
+    if extension.sessions:
+        payload.setdefault("jti", secrets.token_urlsafe(16))
+    headers = extension.jwt_headers_callback(identity)
+    return tokens.mint(payload, headers, extension.keys, current_app.config)
+
+
+def _default_jwt_decode_handler(token: str) -> dict[str, Any]:
+    payload = tokens.verify(token, extension.keys, current_app.config)
+    if extension.sessions and "jti" not in payload:
+        raise jwt.MissingRequiredClaimError("jti")
+    return payload
+
+
+def _default_request_handler() -> str | None:
+    parts = request.headers.get("Authorization", "").split()
+    if not parts:
+        return None
+    if parts[0].lower() not in schemes():
+        raise JWTError("Invalid JWT header", "Unsupported authorization type")
+    if len(parts) == 1:
+        raise JWTError("Invalid JWT header", "Token missing")
+    if len(parts) > 2:
+        raise JWTError("Invalid JWT header", "Token contains spaces")
+    return parts[1]
+
+
+def schemes() -> list[str]:
+    """The authorization schemes that are accepted, in lower case, the preferred one first."""
+    prefix = current_app.config["JWT_AUTH_HEADER_PREFIX"]
+    return [scheme.lower() for scheme in ([prefix] if isinstance(prefix, str) else prefix)]
+
+
+def _default_jwt_error_handler(error: JWTError) -> ResponseReturnValue:
+    logger.info(error)
+    body = {
+        "status_code": error.status_code,
+        "error": error.error,
+        "description": error.description,
+    }
+    return jsonify(body), error.status_code, dict(error.headers or {})

@@ -1,0 +1,80 @@
+"""From settings to keys: a shared secret, a pair of PEM texts, or a key directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from .errors import ConfigError
+from .keydir import KeyDirectory
+from .keys import Key, KeySet, pem_key, secret_key
+
+_SETTINGS = ("JWT_ALGORITHM", "JWT_SECRET_KEY", "JWT_PUBLIC_KEY", "JWT_KEY_DIR")
+
+
+class KeySource(Protocol):
+    """Where keys come from."""
+
+    problems: list[str]
+
+    def current(self) -> KeySet:
+        """The keys that count now."""
+
+
+class FixedKeys:
+    """Keys that stay as they are."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self.problems: list[str] = []
+        self._keys = keys
+
+    def current(self) -> KeySet:
+        """The keys."""
+        return self._keys
+
+
+def settings_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The settings that decide about keys; as long as they are equal, so are the keys."""
+    return tuple(config[name] for name in _SETTINGS)
+
+
+def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | None:
+    """The keys that the settings speak of; None if they speak of none.
+
+    :param algorithm: what the app asked for; None to let the key decide
+    :raises ConfigError: naming the setting that is wrong
+    """
+    if config["JWT_KEY_DIR"]:
+        return KeyDirectory(config["JWT_KEY_DIR"], algorithm)
+    secret, public = config["JWT_SECRET_KEY"], config["JWT_PUBLIC_KEY"]
+    if not secret and not public:
+        return None
+    if algorithm == "HS256" or (algorithm is None and not public and not _is_pem(secret)):
+        key = secret_key(secret)
+    else:
+        key = _pair(secret, public)
+    if algorithm and algorithm != key.algorithm:
+        raise ConfigError(f"JWT_ALGORITHM is {algorithm}, but the key is for {key.algorithm}")
+    return FixedKeys(KeySet([key], key if key.private else None))
+
+
+def _is_pem(secret: str | bytes) -> bool:
+    return (b"-----BEGIN" if isinstance(secret, bytes) else "-----BEGIN") in secret
+
+
+def _pair(secret: str | bytes | None, public: str | bytes | None) -> Key:
+    """The key of JWT_SECRET_KEY and JWT_PUBLIC_KEY, of which one may be missing."""
+    verifying = _named("JWT_PUBLIC_KEY", public) if public else None
+    signing = (
+        _named("JWT_SECRET_KEY", secret) if secret and (_is_pem(secret) or not public) else None
+    )
+    if verifying and signing and verifying.kid != signing.kid:
+        raise ConfigError("JWT_PUBLIC_KEY is not the public key of JWT_SECRET_KEY")
+    return signing or verifying
+
+
+def _named(setting: str, pem: str | bytes) -> Key:
+    try:
+        return pem_key(pem)
+    except ConfigError as error:
+        raise ConfigError(f"{setting}: {error}") from None

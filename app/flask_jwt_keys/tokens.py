@@ -1,0 +1,199 @@
+"""Make and check tokens: PyJWT does the cryptography, the rules it leaves open are here."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from calendar import timegm
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jwt
+
+from .config import longest_life, seconds
+from .errors import ConfigError
+from .keys import KeySet
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_OWN_HEADERS = ("alg", "kid", "typ")
+_REFUSED_HEADERS = frozenset(("b64", "crit", "cty", "jku", "jwk", "x5c", "x5u", "zip"))
+_TIMES = {
+    "exp": "Expiration Time claim (exp) must be an integer.",
+    "nbf": "Not Before claim (nbf) must be an integer.",
+    "iat": "Issued At claim (iat) must be an integer.",
+}
+_LATEST_TIME = 253402300799  # the end of the year 9999
+_FROM_THE_FUTURE = "Issued At claim (iat) cannot be in the future."  # Flask-JWT's wording
+_ALG_NOT_ALLOWED = "The specified alg value is not allowed"
+
+
+class Header(NamedTuple):
+    """The parts of a token's header that are looked at."""
+
+    alg: str
+    kid: str | None
+    typ: str | None
+
+
+def mint(
+    payload: Mapping[str, Any],
+    headers: Mapping[str, Any] | None,
+    keys: KeySet,
+    config: Mapping[str, Any],
+) -> str:
+    """Sign a token.
+
+    :param payload: the claims; times as datetime in UTC or as seconds since 1970
+    :param headers: additional headers; algorithm, key id and type are not theirs to choose
+    :raises ConfigError: if no key signs
+    :raises RuntimeError: if the token would be refused when it comes back
+    """
+    if keys.signer is None:
+        raise ConfigError("no key signs: the key directory has no usable private key")
+    claims = {name: _numeric(value) for name, value in payload.items()}
+    for name, setting in (("iss", "JWT_ISSUER"), ("aud", "JWT_AUDIENCE")):
+        if config[setting] is not None:
+            claims[name] = config[setting]
+    try:
+        _check_times(claims)
+        _check_claims(claims, config)
+    except jwt.InvalidTokenError as error:
+        raise RuntimeError(f"The payload would not be accepted: {error}") from error
+    header = {k: v for k, v in (headers or {}).items() if k not in _OWN_HEADERS}
+    header["typ"] = config["JWT_TYPE"]
+    if keys.signer.kid:
+        header["kid"] = keys.signer.kid
+    return jwt.encode(claims, keys.signer.private, keys.signer.algorithm, header)
+
+
+def verify(token: str, keys: KeySet, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The claims of a token that is signed by one of the keys and valid now (RFC 8725).
+
+    :raises jwt.InvalidTokenError: saying what is wrong
+    """
+    if len(token) > config["JWT_MAX_TOKEN_SIZE"]:
+        raise jwt.DecodeError("Token is too long")
+    if not _COMPACT.fullmatch(token):
+        raise jwt.DecodeError(_form_error(token))
+    header = _header(token[: token.index(".")])
+    if header.typ is not None and header.typ != config["JWT_TYPE"]:
+        raise jwt.InvalidTokenError("Unexpected token type")
+    key = keys.find(header.kid)
+    if key is None:
+        raise jwt.InvalidSignatureError("Signature verification failed")
+    if header.alg != key.algorithm:
+        raise jwt.InvalidAlgorithmError(_ALG_NOT_ALLOWED)
+    try:
+        claims = _strict.decode(
+            token,
+            key.public,
+            algorithms=[key.algorithm],
+            options={"require": config["JWT_REQUIRED_CLAIMS"], "strict_aud": True},
+            audience=config["JWT_AUDIENCE"],
+            issuer=config["JWT_ISSUER"],
+            leeway=seconds(config["JWT_LEEWAY"]),
+        )
+    except jwt.ImmatureSignatureError as error:
+        if "(iat)" in str(error):
+            raise jwt.InvalidIssuedAtError(_FROM_THE_FUTURE) from None
+        raise
+    _check_claims(claims, config)
+    return claims
+
+
+class _StrictJWT(jwt.PyJWT):
+    """PyJWT that refuses payloads which two readers might understand differently."""
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        claims = _strict_object(decoded["payload"], "payload")
+        _check_times(claims)
+        return claims
+
+
+_strict = _StrictJWT()
+
+
+def _strict_object(data: bytes, name: str) -> dict[str, Any]:
+    """A JSON object in UTF-8, no name twice, no numbers that JSON does not have."""
+    try:
+        value = _JSON.decode(data.decode())
+    except (ValueError, RecursionError):
+        raise jwt.DecodeError(f"Invalid {name} string: must be strict JSON") from None
+    if not isinstance(value, dict):
+        raise jwt.DecodeError(f"Invalid {name} string: must be a json object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return members
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
+@lru_cache(maxsize=64)
+def _header(segment: str) -> Header:
+    """The header of a token. Tokens of one key share it, so it is read once."""
+    try:
+        data = jwt.utils.base64url_decode(segment)
+    except ValueError:
+        raise jwt.DecodeError("Invalid header padding") from None
+    header = _strict_object(data, "header")
+    if not _REFUSED_HEADERS.isdisjoint(header):
+        raise jwt.InvalidTokenError("Unsupported header parameter")
+    alg, kid, typ = (header.get(name) for name in _OWN_HEADERS)
+    if not isinstance(alg, str):
+        raise jwt.InvalidAlgorithmError(_ALG_NOT_ALLOWED)
+    if not isinstance(kid, str) and "kid" in header:
+        raise jwt.InvalidTokenError("Key ID header parameter must be a string")
+    if not isinstance(typ, str) and "typ" in header:
+        raise jwt.InvalidTokenError("Unexpected token type")
+    return Header(alg, kid, typ)
+
+
+def _form_error(token: str) -> str:
+    segments = token.count(".") + 1
+    if segments < 3:
+        return "Not enough segments"
+    return "Too many segments" if segments > 3 else "Invalid characters"
+
+
+def _numeric(value: Any) -> Any:
+    """A point in time as whole seconds since 1970, as PyJWT and Flask-JWT have it."""
+    return timegm(value.utctimetuple()) if isinstance(value, datetime) else value
+
+
+def _check_times(claims: Mapping[str, Any]) -> None:
+    for name, message in _TIMES.items():
+        value = claims.get(name)
+        if value is None:
+            continue
+        if type(value) not in (int, float) or not 0 <= value <= _LATEST_TIME:
+            raise jwt.DecodeError(message)
+
+
+def _check_claims(claims: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """What holds of every token, on its way out and on its way in."""
+    for name in ("sub", "jti", "iss"):
+        if name in claims and not isinstance(claims[name], str):
+            raise jwt.InvalidTokenError(f"{name} must be a string")
+    cap = longest_life(config)
+    if cap is None:
+        return
+    if claims.get("exp") is None:
+        raise jwt.MissingRequiredClaimError("exp")
+    begin = claims.get("iat")
+    if begin is None:
+        begin = time.time() + seconds(config["JWT_LEEWAY"])
+    if claims["exp"] - begin > cap:
+        raise jwt.InvalidTokenError("The token lives longer than JWT_MAX_LIFETIME")
