@@ -1,0 +1,273 @@
+#!/usr/bin/python
+"""Build an app's image on this host, once for each source, base image and set of arguments."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+
+from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_files as files
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: app_build
+short_description: Build an app's image on this host
+description:
+  - The image is tagged with a digest of what it is built from, so the same input is built once.
+  - The action plugin of the same name sends a local source or a base image when this module asks for it.
+options:
+  app: {type: str, required: true, description: Name of the app.}
+  repository: {type: str, description: Address of a git repository; without it the source is sent.}
+  ref: {type: str, default: HEAD, description: Branch, tag or commit of the repository.}
+  git_key: {type: str, description: Private SSH key that may read the repository.}
+  subdir: {type: str, default: "", description: Directory of the repository that holds the app.}
+  source_digest: {type: str, description: Digest of a sent source.}
+  source_archive: {type: path, description: The sent source, a tar file on this host.}
+  dockerfile: {type: str, default: Dockerfile, description: Build file in the source.}
+  dockerfile_content: {type: str, description: Its text, with a sent source.}
+  fallback_dockerfile: {type: str, required: true, description: Text used where the source has none.}
+  base_image: {type: str, required: true, description: Image the app is built on.}
+  base_archive: {type: path, description: That image as a file on this host.}
+  base_can_be_sent: {type: bool, default: false, description: Ask for the base image before pulling it.}
+  build_args: {type: dict, default: {}, description: More build arguments.}
+  ca: {type: str, default: "", description: PEM text the build must trust.}
+author: [flask-deploy contributors]
+"""
+
+EXAMPLES = r"""
+- name: Build the image of a repository
+  app_build:
+    app: shop
+    repository: https://git.example.com/shop.git
+    fallback_dockerfile: "{{ lookup('file', 'Dockerfile') }}"
+    base_image: python:3.13-slim-trixie
+"""
+
+RETURN = r"""
+image: {type: str, returned: success, description: Id of the image.}
+build: {type: str, returned: success, description: Digest of what it was built from.}
+source: {type: dict, returned: success, description: Where the code came from.}
+wants: {type: list, returned: always, description: Files this module needs to be sent, source or base.}
+"""
+
+
+class BuildError(Exception):
+    """The source cannot be had or does not build; the message says where."""
+
+
+class Repository:
+    """A bare copy of a git repository on this host, so a later fetch moves only what is new."""
+
+    def __init__(self, app, address, key):
+        self.path, self.address, self.key = f"/srv/{app}/source.git", address, key
+
+    def git(self, *arguments, **options):
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, env=self._environment(), timeout=600, check=False, **options
+        )
+        if done.returncode:
+            raise BuildError(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()[-1000:]}")
+        return done.stdout
+
+    def _environment(self):
+        known = f"/etc/ssh/ssh_known_hosts -o StrictHostKeyChecking=accept-new"
+        command = f"ssh -o BatchMode=yes -o UserKnownHostsFile={known}"
+        if self.key:
+            command += f" -o IdentitiesOnly=yes -i {self.key}"
+        return {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": command}
+
+    def commit(self, ref):
+        """Return the commit that a branch, tag or (abbreviated) commit names now.
+
+        :raises BuildError: no such ref, or the repository does not answer.
+        """
+        if not os.path.isdir(self.path):
+            files.ensure_directory(os.path.dirname(self.path))
+            self.git("init", "-q", "--bare", self.path)
+        wanted = ["+HEAD:refs/deploy/HEAD", "+refs/heads/*:refs/deploy/heads/*", "+refs/tags/*:refs/deploy/tags/*"]
+        self.git("-C", self.path, "fetch", "-q", "--prune", "--", self.address, *wanted)
+        for name in (f"refs/deploy/{ref}", f"refs/deploy/heads/{ref}", f"refs/deploy/tags/{ref}", ref):
+            try:
+                found = self.git("-C", self.path, "rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}")
+            except BuildError:
+                continue
+            return found.decode().strip()
+        raise BuildError(f"app_ref: {self.address} has no branch, tag or commit {ref!r}")
+
+    def tree(self, commit, subdir):
+        try:
+            return self.git("-C", self.path, "rev-parse", "--verify", f"{commit}:{subdir}").decode().strip()
+        except BuildError:
+            raise BuildError(f"app_subdir: {self.address} has no directory {subdir!r} at {commit[:12]}") from None
+
+    def text(self, tree, name):
+        try:
+            return self.git("-C", self.path, "cat-file", "blob", f"{tree}:{name}").decode()
+        except BuildError:
+            return None
+
+    def archive(self, tree, path):
+        self.git("-C", self.path, "archive", "--format=tar", f"--output={path}", tree)
+
+
+def find_source(options):
+    """Return (record, dockerfile text or None, function that writes the source as a tar file)."""
+    if not options["repository"]:
+        record = {"kind": "directory", "digest": options["source_digest"]}
+        return record, options["dockerfile_content"], None
+    key = write_key(options["git_key"])
+    try:
+        repository = Repository(options["app"], options["repository"], key)
+        commit = repository.commit(options["ref"])
+    finally:
+        if key:
+            os.unlink(key)
+    tree = repository.tree(commit, options["subdir"])
+    record = {
+        "kind": "git",
+        "repository": options["repository"],
+        "ref": options["ref"],
+        "commit": commit,
+        "digest": tree,
+    }
+    return record, repository.text(tree, options["dockerfile"]), lambda path: repository.archive(tree, path)
+
+
+def write_key(key):
+    if not key:
+        return None
+    handle, path = tempfile.mkstemp(dir="/run", prefix="flask-deploy-key-")
+    with os.fdopen(handle, "w") as file:
+        file.write(key.rstrip("\n") + "\n")
+    return path
+
+
+def base_id(options, dockerfile):
+    """Return the id of the base image, loaded or pulled where it is missing; None asks for it to be sent."""
+    if "BASE_IMAGE" not in dockerfile:
+        return ""
+    name = options["base_image"]
+    found = engine.inspect("image", name)
+    if not found and options["base_archive"]:
+        engine.docker("load", "-q", "-i", options["base_archive"])
+        found = engine.inspect("image", name)
+        if not found:
+            raise BuildError(f"app_base_image_archive holds no image {name}")
+    elif not found and options["base_can_be_sent"]:
+        return None
+    elif not found:
+        engine.docker("pull", "-q", name)
+        found = engine.inspect("image", name)
+    return found["Id"]
+
+
+def touched(entry, path):
+    """Give a file a new time: BuildKit takes one of the same size and time for the one it had before."""
+    return tarfile.data_filter(entry, path).replace(mtime=time.time(), deep=False)
+
+
+def build(options, tag, dockerfile, archive, labels):
+    folder = tempfile.mkdtemp(prefix="flask-deploy-build-", dir="/var/tmp")
+    try:
+        context = f"{folder}/context"
+        os.mkdir(context)
+        with tarfile.open(archive) as packed:
+            packed.extractall(context, filter=touched)
+        with open(f"{folder}/Dockerfile", "w", encoding="utf-8") as file:
+            file.write(dockerfile)
+        with open(f"{folder}/ca", "w", encoding="utf-8") as file:
+            file.write(options["ca"])
+        arguments = {**options["build_args"]}
+        if "BASE_IMAGE" in dockerfile:
+            arguments["BASE_IMAGE"] = options["base_image"]
+        engine.docker(
+            *("build", "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
+            *(part for name, value in labels.items() for part in ("--label", f"{name}={value}")),
+            *(part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")),
+            *(("--secret", f"id=ca,src={folder}/ca") if options["ca"] else ()),
+            context,
+            environment={"DOCKER_BUILDKIT": "1"},
+            timeout=1800,
+        )
+    finally:
+        shutil.rmtree(folder)
+
+
+def make(options, dry):
+    """Return what the module answers with."""
+    source, dockerfile, write_archive = find_source(options)
+    dockerfile = dockerfile or options["fallback_dockerfile"]
+    base = base_id(options, dockerfile) if not dry else dry_base_id(options, dockerfile)
+    if base is None:
+        return {"wants": ["base"]}
+    digest = files.digest(source["digest"], dockerfile, base, options["build_args"])[:12]
+    tag = f"flask-deploy/{options['app']}:{digest}"
+    found = engine.inspect("image", tag) if engine.installed() else None
+    answer = {"build": digest, "source": source, "wants": []}
+    if found:
+        return {**answer, "image": found["Id"], "changed": False}
+    if dry:
+        return {**answer, "image": "not built yet", "changed": True}
+    archive = options["source_archive"]
+    if not archive and not write_archive:
+        return {"wants": ["source"]}
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        if not archive:
+            archive = f"{folder}/source.tar"
+            write_archive(archive)
+        build(options, tag, dockerfile, archive, labels(options, source))
+    return {**answer, "image": engine.inspect("image", tag)["Id"], "changed": True}
+
+
+def dry_base_id(options, dockerfile):
+    found = engine.inspect("image", options["base_image"]) if engine.installed() else None
+    return found["Id"] if found and "BASE_IMAGE" in dockerfile else ""
+
+
+def labels(options, source):
+    """Return image labels (OCI image spec, annotations)."""
+    return {
+        "flask-deploy.app": options["app"],
+        "org.opencontainers.image.revision": source.get("commit", source["digest"]),
+        "org.opencontainers.image.source": source.get("repository", ""),
+    }
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "app": {"type": "str", "required": True},
+            "repository": {"type": "str"},
+            "ref": {"type": "str", "default": "HEAD"},
+            "git_key": {"type": "str", "no_log": True},
+            "subdir": {"type": "str", "default": ""},
+            "source_digest": {"type": "str"},
+            "source_archive": {"type": "path"},
+            "dockerfile": {"type": "str", "default": "Dockerfile"},
+            "dockerfile_content": {"type": "str"},
+            "fallback_dockerfile": {"type": "str", "required": True},
+            "base_image": {"type": "str", "required": True},
+            "base_archive": {"type": "path"},
+            "base_can_be_sent": {"type": "bool", "default": False},
+            "build_args": {"type": "dict", "default": {}},
+            "ca": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    options, dry, began = module.params, module.check_mode, time.monotonic()
+    if dry and options["repository"] and not (shutil.which("git") and os.path.isdir(f"/srv/{options['app']}/source.git")):
+        module.exit_json(changed=True, image="not built yet", build="", source={}, wants=[])
+    try:
+        answer = make(options, dry)
+    except (BuildError, engine.EngineError, tarfile.TarError) as error:
+        module.fail_json(msg=f"the image was not built: {error}")
+    module.exit_json(**{"changed": False, **answer}, seconds=round(time.monotonic() - began, 2))
+
+
+if __name__ == "__main__":
+    main()

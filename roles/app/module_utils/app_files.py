@@ -1,0 +1,140 @@
+"""Files whose change is all or nothing, and digests of what a release is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import stat
+import tempfile
+
+
+def canonical(value):
+    """Return JSON bytes (UTF-8) that are equal for equal values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest(*parts):
+    """Return the SHA-256 (64 hex digits) of JSON-able values, in order."""
+    return hashlib.sha256(canonical(parts)).hexdigest()
+
+
+def keyed_digest(key, value):
+    """Return the HMAC-SHA-256 (RFC 2104, hex) of a value: it tells equality, and nothing without the key."""
+    return hmac.new(key, canonical(value), hashlib.sha256).hexdigest()
+
+
+def tree_digest(root):
+    """Return the SHA-256 of a directory's names, modes, owners and contents; "" where there is none."""
+    if not os.path.isdir(root):
+        return ""
+    seen = hashlib.sha256()
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in [*folders, *sorted(files)]:
+            path = os.path.join(folder, name)
+            info = os.lstat(path)
+            relative = os.path.relpath(path, root)
+            seen.update(canonical([relative, info.st_mode, info.st_uid, info.st_gid]))
+            if stat.S_ISREG(info.st_mode):
+                with open(path, "rb") as file:
+                    seen.update(hashlib.file_digest(file, "sha256").digest())
+            elif stat.S_ISLNK(info.st_mode):
+                seen.update(os.fsencode(os.readlink(path)))
+    return seen.hexdigest()
+
+
+def read(path, missing=None):
+    """Return a file's bytes, or ``missing`` where there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return missing
+
+
+def read_json(path, missing=None):
+    """Return a file's JSON value, or ``missing`` where there is no such file or it is cut short."""
+    try:
+        return json.loads(read(path, b""))
+    except ValueError:
+        return missing
+
+
+def write(path, content, mode=0o644, uid=0, gid=0):
+    """Put bytes at a path by write, flush and rename (rename(2)), so a crash leaves the old or the new file."""
+    folder = os.path.dirname(path)
+    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+            os.fchown(file.fileno(), uid, gid)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    sync(folder)
+
+
+def write_json(path, value, mode=0o644):
+    write(path, json.dumps(value, indent=2, sort_keys=True).encode() + b"\n", mode)
+
+
+def link(path, target):
+    """Make ``path`` a link to ``target`` in one step, also where it was a link before."""
+    temporary = f"{path}.new"
+    if os.path.lexists(temporary):
+        os.unlink(temporary)
+    os.symlink(target, temporary)
+    os.rename(temporary, path)
+    sync(os.path.dirname(path))
+
+
+def sync(folder):
+    """Make a folder's renames survive a power loss."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def differs(path, content, mode, uid, gid):
+    """Tell whether a file is not as wanted, in content, mode or owner."""
+    try:
+        info = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    if (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid) != (mode, uid, gid):
+        return True
+    return not stat.S_ISREG(info.st_mode) or read(path) != content
+
+
+def ensure_directory(path, mode=0o755, uid=0, gid=0, dry=False):
+    """Make a directory with a mode and owner; return whether that is, or would be, a change."""
+    if not os.path.isdir(path):
+        if not dry:
+            os.makedirs(path)
+            os.chown(path, uid, gid)
+            os.chmod(path, mode)
+        return True
+    info = os.stat(path)
+    if (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid) == (mode, uid, gid):
+        return False
+    if not dry:
+        os.chown(path, uid, gid)
+        os.chmod(path, mode)
+    return True
+
+
+def ensure_file(path, content, mode=0o644, uid=0, gid=0, dry=False):
+    """Make a file as wanted; return whether that is, or would be, a change."""
+    if not differs(path, content, mode, uid, gid):
+        return False
+    if not dry:
+        write(path, content, mode, uid, gid)
+    return True

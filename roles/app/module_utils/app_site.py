@@ -1,0 +1,146 @@
+"""nginx as a release meets it: its configuration test, its reload, and its view of the app."""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import http.client
+import os
+import pwd
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+from contextlib import contextmanager
+
+CONF = "/etc/nginx"
+LOCK = "/run/lock/flask-deploy.lock"
+
+
+class SiteError(Exception):
+    """nginx refuses a configuration, or does not do what it was told."""
+
+
+@contextmanager
+def lock():
+    """Hold the host's lock on nginx's configuration, shared by all apps and the certificate hook."""
+    with open(LOCK, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise SiteError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+
+
+def test():
+    """Test the configuration in place.
+
+    :raises SiteError: with nginx's words.
+    """
+    run("nginx", "-t", "-q")
+
+
+def test_staged(app, site):
+    """Test nginx's whole configuration as it would be with ``site`` as the site file of ``app``.
+
+    :raises SiteError: with nginx's words; the configuration in place was not touched.
+    """
+    stage = tempfile.mkdtemp(prefix="flask-deploy-site-", dir="/run")
+    try:
+        os.mkdir(f"{stage}/conf.d")
+        for path in glob.glob(f"{CONF}/conf.d/*.conf"):
+            if os.path.basename(path) != f"{app}.conf":
+                shutil.copy(path, f"{stage}/conf.d/")
+        with open(f"{stage}/conf.d/{app}.conf", "wb") as file:
+            file.write(site)
+        with open(f"{CONF}/nginx.conf", encoding="utf-8") as file:
+            main = file.read()
+        with open(f"{stage}/nginx.conf", "w", encoding="utf-8") as file:
+            file.write(main.replace(f"{CONF}/conf.d/", f"{stage}/conf.d/"))
+        try:
+            run("nginx", "-t", "-q", "-c", f"{stage}/nginx.conf")
+        except SiteError as error:
+            raise SiteError(str(error).replace(stage, CONF)) from error
+    finally:
+        shutil.rmtree(stage)
+
+
+def reload():
+    """Let nginx take its configuration; requests in flight finish on the old workers.
+
+    :raises SiteError: the configuration is bad, or nginx is not running.
+    """
+    test()
+    run("systemctl", "reload", "nginx.service")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class _LocalDoor(http.client.HTTPSConnection):
+    """HTTPS to this host's own nginx, whatever the name resolves to."""
+
+    def connect(self):
+        plain = socket.create_connection(("127.0.0.1", 443), self.timeout)
+        self.sock = self._context.wrap_socket(plain, server_hostname=self.host)
+
+
+def _get(connection, path, host):
+    headers = {"Host": host, "User-Agent": "flask-deploy", "X-Forwarded-Proto": "https", "Connection": "close"}
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def probe_socket(path, url, host, timeout=5):
+    """Ask an app through its unix socket, as nginx's own user; return the status.
+
+    :raises OSError, http.client.HTTPException: no answer, with the reason.
+    """
+    user = pwd.getpwnam("www-data")
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+            answer = str(_get(_UnixConnection(path, timeout), url, host))
+        except BaseException as error:  # the child must end here, whatever happens
+            answer = f"{type(error).__name__}: {error}"
+        os.write(write_end, answer.encode())
+        os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        answer = pipe.read().decode(errors="replace")
+    os.waitpid(child, 0)
+    if not answer.isdigit():
+        raise OSError(answer)
+    return int(answer)
+
+
+def probe_door(domain, url, timeout=5):
+    """Ask for a page through nginx, by TLS and the app's public name; return the status.
+
+    The certificate is not judged: it may be self-signed.
+
+    :raises OSError, http.client.HTTPException: no answer, with the reason.
+    """
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return _get(_LocalDoor(domain, 443, timeout=timeout, context=context), url, domain)
