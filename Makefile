@@ -1,0 +1,45 @@
+# Short names for what the project does. Each target is one command that can also be typed by hand.
+SHELL := bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export MOLECULE_COMMAND_BORDERS := false
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down tools lint unit molecule test test-all lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## a Debian server in a container on this machine, and the app on it, in a few minutes
+	@molecule/shared/demo run
+
+demo-down: ## remove the demo and its data
+	@molecule/shared/demo down
+
+test: lint unit molecule ## every check; the servers are Debian 13
+
+test-all: test ## every check, and the servers once more on Debian 12
+	MOLECULE_SUITE=bookworm $(MAKE) molecule
+
+lint: tools ## ansible-lint, yamllint, ruff, hadolint, shellcheck
+	ansible-lint
+	yamllint --strict .
+	ruff check
+	ruff format --check
+	git ls-files -z '*Dockerfile' | xargs -0 hadolint
+	git grep -lzE '^#!.*\bbash$$|shellcheck shell=bash' | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR
+
+unit: tools ## the tests that need no machine: rendered templates, role contracts, modules, the app
+	pytest
+
+molecule: tools ## the tests on a Debian server, made for each run
+	molecule test --all
+
+tools: ## the locked Python tools in .venv, a Docker engine, shellcheck
+	@molecule/shared/tools
+	@molecule/shared/engine
+
+lock: tools ## choose the newest versions of the Python tools again
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links requirements-dev.in --output-file requirements-dev.txt
+
+clean: ## demo-down, and no image or cache of ours stays
+	@molecule/shared/demo clean

@@ -1,0 +1,2 @@
+def test_host_is_debian(host):
+    assert host.system_info.distribution == "debian"
