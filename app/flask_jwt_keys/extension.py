@@ -75,10 +75,11 @@ class JWT:
             return
         if self.auth_request_callback is not handlers._default_auth_request_handler:
             return
-        assert self.authentication_callback is not None, (
-            "an authentication_handler function must be defined when using the built in "
-            "authentication resource"
-        )
+        if self.authentication_callback is None:
+            raise AssertionError(
+                "an authentication_handler function must be defined when using the built in "
+                "authentication resource"
+            )
         if not can_sign and self.jwt_encode_callback is handlers._default_jwt_encode_handler:
             raise ConfigError(
                 "no key signs the tokens of JWT_AUTH_URL_RULE: set JWT_KEY_DIR to a directory "
