@@ -86,6 +86,7 @@ def prepare(app, options, dry):
     record = {
         "id": release,
         "app": app.name,
+        "domain": options["domain"],
         "build": options["build"],
         "image": options["image"],
         "source": options["source"],

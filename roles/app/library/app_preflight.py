@@ -1,0 +1,116 @@
+#!/usr/bin/python
+"""Look at a host before a deploy changes it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import subprocess
+
+from ansible.module_utils import app_files as files
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: app_preflight
+short_description: Look at a host before a deploy changes it
+description: Reports what would make a deploy fail or harm something else on the host; changes nothing.
+options:
+  app: {type: str, required: true, description: Name of the app.}
+  domain: {type: str, required: true, description: Its public name.}
+  aliases: {type: list, elements: str, default: [], description: Its other names.}
+  wsgi: {type: str, required: true, description: What it serves.}
+author: [flask-deploy contributors]
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  app_preflight:
+    app: shop
+    domain: shop.example.com
+    wsgi: shop:app
+"""
+
+RETURN = r"""
+mistakes: {type: list, returned: always, description: One line for each thing to mend.}
+"""
+
+OURS = {"tls", "jwt", "secrets", "release.key"}
+FREE_BYTES = 1 << 30
+FREE_INODES = 20_000
+
+
+def foreign_directory(app):
+    """An app's name must not be that of something else which keeps its settings in /etc."""
+    path = f"/etc/{app}"
+    if os.path.lexists(path) and not (os.path.isdir(path) and set(os.listdir(path)) <= OURS):
+        return [f"app_name: {path} belongs to something else on this host; choose another, example: {app}-web"]
+    return []
+
+
+def other_app(app, domain, wsgi):
+    """The same name must not mean two apps: their sockets and links would be one."""
+    record = files.read_json(f"/srv/{app}/current/release.json")
+    if record and record.get("domain") not in (None, domain) and record["wsgi"] != wsgi:
+        return [f"app_name: {app} is {record['domain']} on this host already; choose another name for {domain}"]
+    return []
+
+
+def taken_names(app, names):
+    """Two apps must not claim one public name: nginx would silently serve the first."""
+    mistakes = []
+    for path in glob.glob("/etc/nginx/conf.d/*.conf"):
+        other = os.path.basename(path).removesuffix(".conf")
+        text = (files.read(f"/srv/{other}/current/site.conf") or b"").decode()
+        claimed = {name for line in re.findall(r"server_name ([^;]+);", text) for name in line.split()}
+        if other != app:
+            mistakes += [f"app_domain: {name} belongs to the app {other} on this host" for name in sorted(claimed & set(names))]
+    return mistakes
+
+
+def taken_ports():
+    try:
+        listed = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False, timeout=10).stdout
+    except FileNotFoundError:
+        return []
+    mistakes = []
+    for line in listed.splitlines():
+        columns = line.split()
+        port = columns[3].rpartition(":")[2]
+        holder = re.search(r'\(\("([^"]+)"', line)
+        if port in ("80", "443") and holder and holder[1] != "nginx":
+            mistakes.append(f"port {port} is held by {holder[1]}; type there: sudo systemctl disable --now {holder[1]}")
+    return sorted(set(mistakes))
+
+
+def full_disk():
+    mistakes = []
+    for path in ("/var/lib/docker", "/srv"):
+        place = path if os.path.exists(path) else os.path.dirname(path)
+        state = os.statvfs(place)
+        free = state.f_bavail * state.f_frsize
+        if free < FREE_BYTES:
+            mistakes.append(f"{path} has {free >> 20} MB free; {FREE_BYTES >> 20} MB are needed")
+        if state.f_files and state.f_favail < FREE_INODES:
+            mistakes.append(f"{path} has {state.f_favail} free inodes; {FREE_INODES} are needed")
+    return mistakes
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "app": {"type": "str", "required": True},
+            "domain": {"type": "str", "required": True},
+            "aliases": {"type": "list", "elements": "str", "default": []},
+            "wsgi": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    app, domain, wsgi = (module.params[name] for name in ("app", "domain", "wsgi"))
+    names = [domain, *module.params["aliases"]]
+    mistakes = foreign_directory(app) + other_app(app, domain, wsgi) + taken_names(app, names)
+    module.exit_json(changed=False, mistakes=mistakes + taken_ports() + full_disk())
+
+
+if __name__ == "__main__":
+    main()
