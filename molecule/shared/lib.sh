@@ -43,7 +43,7 @@ need() { # COMMAND=PACKAGE...: install the packages whose command is missing
 # newline-separated list of Dockerfile instructions. What made it is its key: same key, same image.
 # The tar stays in the cache for a week, then security updates are due.
 debian_image() {
-  local image=$1 suite=$2 changes=$3 key tar change imports=()
+  local image=$1 suite=$2 changes=$3 key tar change old imports=()
   shift 3
   key=$(printf '%s\n' "$image" "$suite" "$changes" "$@" | sha256sum | cut -c1-12)-$(date +%GW%V)
   [[ $(docker image inspect --format '{{index .Config.Labels "flask-deploy.key"}}' "$image" 2>/dev/null) != "$key" ]] || return 0
@@ -63,6 +63,8 @@ debian_image() {
   while IFS= read -r change; do
     [[ -z $change ]] || imports+=(--change "$change")
   done <<<"$changes"
+  old=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)
   docker import "${imports[@]}" --change "LABEL flask-deploy.key=$key" "$tar-$key.tar" "$image" >/dev/null
+  [[ -z $old ]] || docker rmi "$old" >/dev/null 2>&1 || true # stays while a container uses it
   exec {lock}>&-
 }
