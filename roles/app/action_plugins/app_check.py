@@ -26,21 +26,27 @@ PATH = re.compile(r"(?!/)(?!-)(?!.*(^|/)\.\.(/|$))[^\x00-\x20\"'\\$;{}]*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
-PLACEHOLDERS = re.compile(r"(change.?me|secret|password|default|example|todo|dev|x+|.*not.?so.?secret.*)", re.IGNORECASE)
+PLACEHOLDERS = re.compile(
+    r"(change.?me|secret|password|default|example|todo|dev|x+|.*not.?so.?secret.*)", re.IGNORECASE
+)
 SECRET_LENGTH = 8
 CLOCK_SKEW = 60  # seconds; tokens and certificates are judged by the host's clock
 SYSTEMS = {"debian:12", "debian:13"}
 MACHINES = {"x86_64", "aarch64"}
 # Keys of dockerd's configuration file (docs.docker.com, dockerd reference); Debian 12's engine cannot check its own.
-DAEMON_KEYS = """
+DAEMON_KEYS = re.findall(
+    r"\S+",
+    """
 allow-nondistributable-artifacts bip bridge builder cgroup-parent data-root debug default-address-pools
 default-cgroupns-mode default-gateway default-runtime default-shm-size default-ulimits dns dns-opts dns-search
-exec-opts exec-root experimental features fixed-cidr fixed-cidr-v6 group hosts http-proxy https-proxy icc
-init init-path insecure-registries ip ip-forward ip-masq iptables ip6tables ipv6 labels live-restore log-driver
-log-format log-level log-opts max-concurrent-downloads max-concurrent-uploads max-download-attempts metrics-addr
-mtu no-new-privileges no-proxy proxies raw-logs registry-mirrors runtimes seccomp-profile selinux-enabled
-shutdown-timeout storage-driver storage-opts tls tlscacert tlscert tlskey tlsverify userland-proxy userns-remap
-""".split()
+exec-opts exec-root experimental features fixed-cidr fixed-cidr-v6 group hosts http-proxy https-proxy icc init
+init-path insecure-registries ip ip-forward ip-masq ip6tables iptables ipv6 labels live-restore log-driver
+log-format log-level log-opts max-concurrent-downloads max-concurrent-uploads max-download-attempts
+metrics-addr mtu no-new-privileges no-proxy proxies raw-logs registry-mirrors runtimes seccomp-profile
+selinux-enabled shutdown-timeout storage-driver storage-opts tls tlscacert tlscert tlskey tlsverify
+userland-proxy userns-remap
+""",
+)
 
 
 def pattern(regex, example):
@@ -59,17 +65,25 @@ def each(check):
 
 
 def existing_file(value):
-    return None if not value or os.path.isfile(os.path.expanduser(value)) else f"there is no file {value} on the controller"
+    return (
+        None
+        if not value or os.path.isfile(os.path.expanduser(value))
+        else f"there is no file {value} on the controller"
+    )
 
 
 def source(value):
     if value.startswith("-") or any(c.isspace() for c in value):
-        return f"{value!r} is neither a directory nor the address of a git repository; example: https://git.example.com/shop.git"
+        return f"{value!r} is neither a directory nor a repository; example: https://git.example.com/shop.git"
     if re.match(r"[a-z+]+://[^/@]*:[^/@]*@", value):
         return "an address with a password in it would be logged; use app_git_key, or a deploy key on the host"
     if "://" in value:
         scheme = value.split("://")[0]
-        return None if scheme in ("https", "http", "ssh", "git", "file") else f"{scheme}:// is not an address that git knows; example: ssh://git@git.example.com/shop.git"
+        return (
+            None
+            if scheme in ("https", "http", "ssh", "git", "file")
+            else f"{scheme}:// is not an address that git knows; example: ssh://git@git.example.com/shop.git"
+        )
     if os.path.isdir(os.path.expanduser(value)) or re.match(r"[\w.-]+@?[\w.-]*:", value):
         return None
     return f"{value} is not a directory on the controller; example: ../../../shop, or https://git.example.com/shop.git"
@@ -90,7 +104,8 @@ def secrets(values):
     wrong = environment(values)
     for name, value in {} if wrong else values.items():
         if isinstance(value, str) and (len(value) < SECRET_LENGTH or PLACEHOLDERS.fullmatch(value)):
-            return f"{name} is empty, a placeholder, or shorter than {SECRET_LENGTH} characters; make one: openssl rand -hex 32"
+            wrong = f"{name} is empty, a placeholder, or shorter than {SECRET_LENGTH} characters"
+            return f"{wrong}; make one: openssl rand -hex 32"
     return wrong
 
 
@@ -123,7 +138,9 @@ def git_ref(value):
 
 
 CHECKS = {
-    "app_name": pattern(re.compile(r"[a-z](-?[a-z0-9]){0,30}"), "app_name: shop (a to z, digits and hyphens, 31 at most)"),
+    "app_name": pattern(
+        re.compile(r"[a-z](-?[a-z0-9]){0,30}"), "app_name: shop (a to z, digits and hyphens, 31 at most)"
+    ),
     "app_domain": pattern(NAME, "app_domain: shop.example.com (a name alone; punycode for other scripts)"),
     "app_aliases": each(pattern(NAME, "[www.shop.example.com]")),
     "app_https_port": number(1, 65535),
@@ -191,7 +208,10 @@ def check_types(specs, values):
         elif specs[name].get("no_log"):
             mistakes.append(f"{name}: is not a {spec['type']}")
         else:
-            mistakes.append(f"{name}: {value!r} is not " + (f"one of {', '.join(spec['choices'])}" if "choices" in spec else f"a {spec['type']}"))
+            mistakes.append(
+                f"{name}: {value!r} is not "
+                + (f"one of {', '.join(spec['choices'])}" if "choices" in spec else f"a {spec['type']}")
+            )
     return typed, mistakes
 
 
@@ -247,14 +267,15 @@ def check_certificate(values):
     if not all(paths):
         return ["nginx_certificate: provided needs nginx_certificate_file and nginx_certificate_key_file"]
     with open(os.path.expanduser(paths[0]), "rb") as file:
-        chain, text = None, file.read()
+        text = file.read()
     try:
         chain = x509.load_pem_x509_certificates(text)
     except ValueError:
         return [f"nginx_certificate_file: {paths[0]} holds no PEM certificate"]
-    mistakes, leaf, now = [], chain[0], datetime.datetime.now(datetime.timezone.utc)
-    if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
-        mistakes.append(f"nginx_certificate_file: valid from {leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d}, not today")
+    mistakes, leaf = [], chain[0]
+    first, last = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if not first <= datetime.datetime.now(datetime.UTC) <= last:
+        mistakes.append(f"nginx_certificate_file: valid from {first:%Y-%m-%d} to {last:%Y-%m-%d}, not today")
     missing = [name for name in [values.get("app_domain"), *values.get("app_aliases", [])] if not covers(leaf, name)]
     if missing:
         mistakes.append(f"nginx_certificate_file: does not cover {', '.join(missing)}")
@@ -311,11 +332,22 @@ def check_jwt_key(text, algorithm):
 def check_ref(values):
     """Return a mistake where a repository that answers the controller does not have the wanted branch or tag."""
     address, ref = values.get("app_source", ""), values.get("app_ref", "HEAD")
-    if "://" not in address or address.startswith("file:") or values.get("app_git_key") or re.fullmatch("[0-9a-f]{7,40}", ref):
+    if (
+        "://" not in address
+        or address.startswith("file:")
+        or values.get("app_git_key")
+        or re.fullmatch("[0-9a-f]{7,40}", ref)
+    ):
         return []
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=5"}
+    environment = {
+        **os.environ,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=5",
+    }
     try:
-        done = subprocess.run(["git", "ls-remote", "--", address, ref], capture_output=True, env=environment, timeout=15, check=False)
+        done = subprocess.run(
+            ["git", "ls-remote", "--", address, ref], capture_output=True, env=environment, timeout=15, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [f"app_ref: {address} has no branch or tag {ref!r}"] if done.returncode == 0 and not done.stdout else []
@@ -333,7 +365,10 @@ class ActionModule(ActionBase):
             mistakes = self._check_host() or self._check_preflight(values, task_vars)
         if not mistakes:
             return {"changed": False}
-        return {"failed": True, "msg": "\n".join([f"{where}: nothing was changed; to be mended:", *(f"  {line}" for line in mistakes)])}
+        return {
+            "failed": True,
+            "msg": "\n".join([f"{where}: nothing was changed; to be mended:", *(f"  {line}" for line in mistakes)]),
+        }
 
     def _check_inventory(self, task_vars):
         specs = load_specs()
@@ -345,7 +380,11 @@ class ActionModule(ActionBase):
                     given[name] = self._templar.template(task_vars[name])
                 except AnsibleError as error:
                     errors.append(f"{name}: {str(error).splitlines()[0]}")
-        errors += [f"{name}: is required; {specs[name]['description']}" for name in specs if specs[name].get("required") and name not in task_vars]
+        errors += [
+            f"{name}: is required; {specs[name]['description']}"
+            for name in specs
+            if specs[name].get("required") and name not in task_vars
+        ]
         typed, wrong_types = check_types(specs, given)
         mistakes += errors + with_examples(specs, wrong_types + check_values(typed))
         if not mistakes:
@@ -355,7 +394,9 @@ class ActionModule(ActionBase):
     def _check_fleet(self, values, task_vars):
         hosts = task_vars["groups"].get("web", [])
         if len(hosts) > 1 and values["app_jwt_algorithm"] != "none" and not values.get("app_jwt_key"):
-            return ["app_jwt_key: several hosts must sign with the same key; keep one in the vault: openssl genrsa 3072"]
+            return [
+                "app_jwt_key: several hosts must sign with the same key; keep one in the vault: openssl genrsa 3072"
+            ]
         return []
 
     def _check_host(self):
@@ -379,12 +420,19 @@ class ActionModule(ActionBase):
         if machine not in MACHINES:
             mistakes.append(f"is a {machine} machine; supported are {' and '.join(sorted(MACHINES))}")
         if abs(int(clock) - time.time()) > CLOCK_SKEW:
-            mistakes.append(f"its clock is {int(clock) - int(time.time()):+d} s off; type there: sudo timedatectl set-ntp true")
+            mistakes.append(
+                f"its clock is {int(clock) - int(time.time()):+d} s off; type there: sudo timedatectl set-ntp true"
+            )
         if not python:
             mistakes.append("has no python3; type there: sudo apt install python3")
         return mistakes
 
     def _check_preflight(self, values, task_vars):
-        arguments = {"app": values["app_name"], "domain": values["app_domain"], "aliases": values["app_aliases"], "wsgi": values["app_wsgi"]}
+        arguments = {
+            "app": values["app_name"],
+            "domain": values["app_domain"],
+            "aliases": values["app_aliases"],
+            "wsgi": values["app_wsgi"],
+        }
         result = self._execute_module("app_preflight", module_args=arguments, task_vars=task_vars)
         return [result["msg"]] if result.get("failed") else result["mistakes"]

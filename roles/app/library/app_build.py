@@ -75,7 +75,7 @@ class Repository:
         return done.stdout
 
     def _environment(self):
-        known = f"/etc/ssh/ssh_known_hosts -o StrictHostKeyChecking=accept-new"
+        known = "/etc/ssh/ssh_known_hosts -o StrictHostKeyChecking=accept-new"
         command = f"ssh -o BatchMode=yes -o UserKnownHostsFile={known}"
         if self.key:
             command += f" -o IdentitiesOnly=yes -i {self.key}"
@@ -93,7 +93,9 @@ class Repository:
         self.git("-C", self.path, "fetch", "-q", "--prune", "--", self.address, *wanted)
         for name in (f"refs/deploy/{ref}", f"refs/deploy/heads/{ref}", f"refs/deploy/tags/{ref}", ref):
             try:
-                found = self.git("-C", self.path, "rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}")
+                found = self.git(
+                    "-C", self.path, "rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}"
+                )
             except BuildError:
                 continue
             return found.decode().strip()
@@ -177,7 +179,7 @@ def build(options, tag, dockerfile, archive, labels):
         context = f"{folder}/context"
         os.mkdir(context)
         with tarfile.open(archive) as packed:
-            packed.extractall(context, filter=touched)
+            packed.extractall(context, filter=touched)  # noqa: S202 - the filter refuses what leaves the tree
         with open(f"{folder}/Dockerfile", "w", encoding="utf-8") as file:
             file.write(dockerfile)
         with open(f"{folder}/ca", "w", encoding="utf-8") as file:
@@ -260,7 +262,11 @@ def main():
         supports_check_mode=True,
     )
     options, dry, began = module.params, module.check_mode, time.monotonic()
-    if dry and options["repository"] and not (shutil.which("git") and os.path.isdir(f"/srv/{options['app']}/source.git")):
+    if (
+        dry
+        and options["repository"]
+        and not (shutil.which("git") and os.path.isdir(f"/srv/{options['app']}/source.git"))
+    ):
         module.exit_json(changed=True, image="not built yet", build="", source={}, wants=[])
     try:
         answer = make(options, dry)

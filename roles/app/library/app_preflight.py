@@ -64,7 +64,9 @@ def taken_names(app, names):
         text = (files.read(f"/srv/{other}/current/site.conf") or b"").decode()
         claimed = {name for line in re.findall(r"server_name ([^;]+);", text) for name in line.split()}
         if other != app:
-            mistakes += [f"app_domain: {name} belongs to the app {other} on this host" for name in sorted(claimed & set(names))]
+            mistakes += [
+                f"app_domain: {name} belongs to the app {other} on this host" for name in sorted(claimed & set(names))
+            ]
     return mistakes
 
 

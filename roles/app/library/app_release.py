@@ -188,7 +188,10 @@ def main():
             "secrets": {"type": "dict", "no_log": True},
             "secret_files": {"type": "dict", "no_log": True},
         },
-        required_if=[("state", "prepared", ("image", "build", "wsgi", "files", "container")), ("state", "serving", ("release",))],
+        required_if=[
+            ("state", "prepared", ("image", "build", "wsgi", "files", "container")),
+            ("state", "serving", ("release",)),
+        ],
         supports_check_mode=True,
     )
     options, dry, began = module.params, module.check_mode, time.monotonic()

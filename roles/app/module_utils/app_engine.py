@@ -50,9 +50,7 @@ def inspect(kind, name):
 
 def containers(app):
     """Return {name: state} of an app's release containers; state is docker's word, such as "running"."""
-    listed = docker(
-        "ps", "-a", "--filter", f"label=flask-deploy.app={app}", "--format", "{{.Names}} {{.State}}"
-    )
+    listed = docker("ps", "-a", "--filter", f"label=flask-deploy.app={app}", "--format", "{{.Names}} {{.State}}")
     return dict(line.split() for line in listed.splitlines())
 
 

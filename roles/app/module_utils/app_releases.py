@@ -143,17 +143,16 @@ class App:
     def repair_release(self, release, rows, record, dry=False):
         """Put a release directory back to what it was made of; return the paths that changed or would."""
         folder = self.path(release)
-        changed = [
-            f"{folder}/{name}"
-            for name, *rest in rows
-            if files.ensure_file(f"{folder}/{name}", *rest, dry=dry)
-        ]
+        changed = [f"{folder}/{name}" for name, *rest in rows if files.ensure_file(f"{folder}/{name}", *rest, dry=dry)]
         if files.ensure_directory(folder, dry=dry):
             changed.append(folder)
         if files.ensure_directory(f"{folder}/run", 0o2750, self.uid, self.gid, dry=dry):
             changed.append(f"{folder}/run")
         known = self.record(release)
-        if files.ensure_directory(f"{folder}/static", dry=dry) or files.tree_digest(f"{folder}/static") != known["static"]["digest"]:
+        if (
+            files.ensure_directory(f"{folder}/static", dry=dry)
+            or files.tree_digest(f"{folder}/static") != known["static"]["digest"]
+        ):
             changed.append(f"{folder}/static")
             if not dry:
                 known["static"]["digest"] = self.extract_static(known, f"{folder}/static")
@@ -220,7 +219,7 @@ class App:
             *("--label", f"flask-deploy.release={release}"),
             *("--restart", "no", "--init"),
             *("--user", f"{self.uid}:{self.gid}", "--read-only"),
-            *("--tmpfs", "/tmp:rw,nosuid,nodev,noexec,size=64m,mode=1777"),
+            *("--tmpfs", "/tmp:rw,nosuid,nodev,noexec,size=64m,mode=1777"),  # noqa: S108 - the container's own
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             *("--pids-limit", str(options["pids"])),
             *("--memory", options["memory"], "--memory-swap", options["memory"]),
@@ -446,10 +445,7 @@ class App:
                 engine.docker("rmi", tag)
 
 
-_HEALTH = (
-    "python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4);"
-    f' s.connect("{SOCKET}")\''
-)
+_HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4); s.connect(\"{SOCKET}\")'"
 
 
 def _copy_public(source, target):
