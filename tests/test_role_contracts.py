@@ -1,0 +1,158 @@
+"""A role's defaults, argument specification, README and inventory check say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.plugins.action.app_check import CHECKS
+
+ROLES = Path(__file__).parents[1] / "roles"
+NAMES = ("docker", "nginx", "app")
+TABLE = "| Variable | Default | Meaning |"
+REQUIRED = "**required**"
+README_LINES = 60  # apart from the table
+UNBOUND = {
+    "app_git_key": "free text, handed to ssh in a file",
+    "app_jwt_key": "judged together with app_jwt_algorithm",
+}
+
+
+def cell(value):
+    """Return a value as a README's table shows it."""
+    text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    return f"`{text.replace('|', chr(92) + '|')}`"
+
+
+def options(role):
+    return yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+
+
+def rows(role):
+    """Return {variable: (default, meaning)} of a README's table."""
+    table = (role / "README.md").read_text().partition(f"{TABLE}\n|---|---|---|\n")[2].partition("\n\n")[0]
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+    return {name.strip().strip("`"): (default.strip(), meaning.strip()) for name, default, meaning in cells}
+
+
+def uncommented(text):
+    """Return the defaults that no comment explains; one may speak for the variables right below it."""
+    missing, explained = [], False
+    for line in text.splitlines():
+        name = re.match(r"([a-z]\w*):", line)
+        if line.startswith("#"):
+            explained = True
+        elif name and not explained:
+            missing.append(name[1])
+        elif name:
+            explained = name[1].rpartition("_")[0] == "docker_log_max"  # size and number are one limit
+    return missing
+
+
+def contradictions(role):
+    """Return a line for each thing that a role says in two ways."""
+    text = (role / "defaults" / "main.yml").read_text()
+    defaults, specs, table = yaml.safe_load(text), options(role), rows(role)
+    required = {name for name, spec in specs.items() if spec.get("required")}
+    found = [f"{name}: not in every place" for name in (defaults.keys() | required) ^ specs.keys()]
+    found += [f"{name}: not in README and spec both" for name in table.keys() ^ specs.keys()]
+    given = defaults.keys() | {name for name, spec in specs.items() if "default" in spec}
+    found += [f"{name}: required, and has a default" for name in required & given]
+    found += [f"{name}: lacks the role's prefix" for name in specs if not name.startswith(f"{role.name}_")]
+    found += [f"{name}: no comment in defaults" for name in uncommented(text)]
+    for name in specs.keys() & table.keys():
+        spec, (default, meaning) = specs[name], table[name]
+        if name not in required and (name not in defaults or "default" not in spec):
+            found.append(f"{name}: neither required nor a default")
+        elif name not in required and json.dumps(defaults[name]) != json.dumps(spec["default"]):
+            found.append(f"{name}: default {defaults[name]!r}, in the spec {spec['default']!r}")
+        if default != (REQUIRED if name in required else cell(spec.get("default"))):
+            found.append(f"{name}: README says default {default}")
+        if meaning != spec["description"].replace("|", "\\|"):
+            found.append(f"{name}: README says {meaning!r}, the spec {spec['description']!r}")
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_spec_and_readme_agree(name):
+    assert contradictions(ROLES / name) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("defaults/main.yml", "app_timeout: 30", "app_timeout: 31", "app_timeout: default 31"),
+        ("defaults/main.yml", "app_timeout: 30", 'app_timeout: "30"', "app_timeout: default '30'"),
+        ("defaults/main.yml", "app_timeout: 30\n", "", "app_timeout: not in every place"),
+        ("defaults/main.yml", "app_timeout: 30", "app_timeout: 30\napp_new: 1", "app_new: not in every place"),
+        ("defaults/main.yml", "app_timeout: 30", "app_timeout: 30\napp_new: 1", "app_new: no comment"),
+        ("defaults/main.yml", "---", "---\n# A name.\napp_domain: localhost", "app_domain: required, and has"),
+        ("meta/argument_specs.yml", "default: 75", "default: 76", "app_keepalive: default 75"),
+        ("meta/argument_specs.yml", "app_keepalive:", "keepalive:", "keepalive: lacks the role's prefix"),
+        ("meta/argument_specs.yml", "User id the app runs as", "User id", "app_uid: README says"),
+        ("meta/argument_specs.yml", "        required: true\n", "", "app_domain: neither required nor"),
+        ("README.md", "| `75` |", "| `76` |", "app_keepalive: README says default `76`"),
+        ("README.md", "| **required** |", '| `""` |', 'README says default `""`'),
+        ("README.md", "User id the app runs as", "User id", "app_uid: README says 'User id.'"),
+        ("README.md", "| `app_uid` |", "| `app_user` |", "app_user: not in README and spec both"),
+    ],
+)
+def test_a_change_in_one_place_alone_is_seen(tmp_path, file, old, new, said):
+    role = shutil.copytree(ROLES / "app", tmp_path / "app")
+    text = (role / file).read_text()
+    assert old in text
+    (role / file).write_text(text.replace(old, new, 1))
+    assert any(said in line for line in contradictions(role)), contradictions(role)
+
+
+def test_nginx_takes_the_app_s_names_as_role_app_has_them():
+    app, nginx = (yaml.safe_load((ROLES / name / "defaults/main.yml").read_text()) for name in ("app", "nginx"))
+    assert nginx["nginx_certificate_owner"] == f"{{{{ app_name | default('{app['app_name']}') }}}}"
+    assert app["app_aliases"] == ["www.{{ app_domain }}"]
+    assert nginx["nginx_certificate_names"] == "{{ [app_domain] + app_aliases | default(['www.' ~ app_domain]) }}"
+
+
+def test_the_app_listens_on_ipv6_where_nginx_does():
+    app, nginx = (yaml.safe_load((ROLES / name / "defaults/main.yml").read_text()) for name in ("app", "nginx"))
+    assert app["app_ipv6"] == f"{{{{ nginx_ipv6 | default({json.dumps(nginx['nginx_ipv6'])}) }}}}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_value_is_bounded(name):
+    free = {
+        variable
+        for variable, spec in options(ROLES / name).items()
+        if variable not in CHECKS and spec["type"] != "bool" and "choices" not in spec
+    }
+    assert free == {variable for variable in UNBOUND if variable.startswith(f"{name}_")}
+
+
+def test_every_check_is_of_a_variable():
+    assert not CHECKS.keys() - {variable for name in NAMES for variable in options(ROLES / name)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_internals_are_marked_as_such(name):
+    role = ROLES / name
+    constants = yaml.safe_load((role / "vars" / "main.yml").read_text())
+    text = "".join(path.read_text() for path in sorted((role / "tasks").glob("*.yml")))
+    registers = re.findall(r"^\s*(?:register|loop_var): (\w+)", text, re.MULTILINE)
+    assert [variable for variable in [*constants, *registers] if not variable.startswith(f"__{name}_")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_secrets_are_not_logged(name):
+    secret = re.compile(r"_(secrets?|password|token|git_key|jwt_key|secret_files)$")
+    shown = [v for v, spec in options(ROLES / name).items() if secret.search(v) and not spec.get("no_log")]
+    assert shown == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_readme_is_short_and_has_an_example(name):
+    text = (ROLES / name / "README.md").read_text()
+    assert len([line for line in text.splitlines() if not line.startswith("|")]) <= README_LINES
+    assert "```yaml" in text
