@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import ansible.module_utils
@@ -10,10 +11,13 @@ import ansible.modules
 import ansible.plugins.action
 import pytest
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "roles" / "app"
+
+init_plugin_loader()
 
 # The role's Python is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(APP / "module_utils"))
@@ -32,28 +36,39 @@ def plain_environment(monkeypatch):
         monkeypatch.setenv(f"GIT_{part}_EMAIL", "test@example.com")
 
 
+def load(text):
+    """Read variables as an inventory's are: templates in them are followed."""
+    return DataLoader().load(trust_as_template(text)) or {}
+
+
+@cache
+def constants():
+    """Return the defaults and internals of all roles."""
+    known = {}
+    for role in ("docker", "nginx", "app"):
+        for part in ("defaults", "vars"):
+            known |= load((ROOT / "roles" / role / part / "main.yml").read_text())
+    return known
+
+
 @pytest.fixture
-def read_yaml():
-    """Read variables from a file or a text as an inventory's are: templates in them are followed."""
+def variables():
+    """Return what a play knows on a Debian release, with the inventory's text laid over the roles' defaults."""
 
-    def read(source):
-        if isinstance(source, Path):
-            return DataLoader().load_from_file(str(source), cache="none", trusted_as_template=True) or {}
-        return DataLoader().load(trust_as_template(source)) or {}
+    def known(inventory="", debian=13, **more):
+        facts = {"ansible_facts": {"distribution_major_version": str(debian)}}
+        return {**constants(), **facts, **load(inventory), **more}
 
-    return read
+    return known
 
 
 @pytest.fixture
-def render(read_yaml):
+def render(variables):
     """Render a role's template, as its template task would on a Debian release, with some variables set."""
 
-    def rendered(role, template, debian=13, **variables):
-        known = {"ansible_facts": {"distribution_major_version": str(debian)}}
-        for name in ("docker", "nginx", "app"):
-            known |= read_yaml(ROOT / "roles" / name / "defaults" / "main.yml")
-            known |= read_yaml(ROOT / "roles" / name / "vars" / "main.yml")
-        known |= {"app_domain": "shop.example.com", "app_source": "/src/shop", "app_wsgi": "shop:app", **variables}
+    def rendered(role, template, debian=13, **more):
+        least = {"app_domain": "shop.example.com", "app_source": "/src/shop", "app_wsgi": "shop:app"}
+        known = variables(debian=debian, **{**least, **more})
         path = ROOT / "roles" / role / "templates" / template
         lookup = trust_as_template(f"{{{{ lookup('ansible.builtin.template', '{path}') }}}}")
         return str(Templar(DataLoader(), variables=known).template(lookup))

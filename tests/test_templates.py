@@ -1,0 +1,534 @@
+"""What the rendered templates say, on both Debian releases."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import crossplane
+import pytest
+import yaml
+from ansible.module_utils import app_releases
+from ansible.plugins.action.app_check import CHECKS
+from gunicorn.config import KNOWN_SETTINGS
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+ROLES = Path(__file__).parents[1] / "roles"
+TEMPLATES = [
+    ("docker", "daemon.json.j2"),
+    ("nginx", "nginx.conf.j2"),
+    ("app", "site.conf.j2"),
+    ("app", "gunicorn.conf.py.j2"),
+]
+DEBIANS = (12, 13)
+# What gixy has to say, and why it stays so.
+EXPLAINED = {
+    "hsts_header": "it would lock visitors of a self-signed certificate out",
+    "try_files_is_evil_too": "open_file_cache would serve the old release's files after a switch",
+    "weak_ssl_tls": "only for the order of equally strong ciphers",
+}
+# nginx's own, of modules that Debian's package brings (nginx.org/en/docs/varindex.html).
+BUILT_IN = {
+    "host",
+    "http_access_control_request_method",
+    "http_origin",
+    "http_upgrade",
+    "remote_addr",
+    "request_id",
+    "request_method",
+    "request_uri",
+    "uri",
+}
+ORIGIN = "https://front.example.com"
+
+
+@pytest.fixture
+def site(render):
+    return lambda **variables: render("app", "site.conf.j2", **variables)
+
+
+@pytest.fixture
+def parse(tmp_path):
+    """Return nginx's directives in a text, as crossplane sees them."""
+
+    def parsed(text):
+        path = tmp_path / "parsed.conf"
+        path.write_text(text)
+        answer = crossplane.parse(str(path), single=True, check_ctx=False)
+        assert answer["errors"] == []
+        return answer["config"][0]["parsed"]
+
+    return parsed
+
+
+@pytest.fixture
+def settings(render):
+    """Run a rendered gunicorn.conf.py, but for the patching of this very process; return what it sets."""
+
+    def run(**variables):
+        tree = ast.parse(render("app", "gunicorn.conf.py.j2", **variables))
+        assert [ast.unparse(node) for node in tree.body[:2]] == ["from gevent import monkey", "monkey.patch_all()"]
+        names = {}
+        exec(compile(ast.Module(tree.body[2:], []), "gunicorn.conf.py", "exec"), names)
+        return names
+
+    return run
+
+
+def specification(role):
+    path = ROLES / role / "meta" / "argument_specs.yml"
+    return yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
+
+
+def values(block, name):
+    return [directive["args"] for directive in block if directive["directive"] == name]
+
+
+def blocks(block, name, *args):
+    found = [d["block"] for d in block if d["directive"] == name and d["args"] == list(args)]
+    assert found, f"no block {name} {args}"
+    return found
+
+
+def server(directives, port, name):
+    """Return the one server of a name on a port."""
+    (found,) = [
+        block
+        for block in blocks(directives, "server")
+        if any(args[0] == str(port) for args in values(block, "listen")) and name in values(block, "server_name")[0]
+    ]
+    return found
+
+
+def proxied(directives, name="shop.example.com"):
+    """Return the location of a site that asks the app."""
+    return blocks(server(directives, 443, name), "location", "@app")[0]
+
+
+def variables_in(text):
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return set(re.findall(r"\$\{?([a-z_][a-z0-9_]*)", code))
+
+
+# -- all -------------------------------------------------------------------------------------
+
+
+def test_every_template_is_tested_here():
+    assert sorted((path.parts[-3], path.name) for path in ROLES.glob("*/templates/*")) == sorted(TEMPLATES)
+
+
+@pytest.mark.parametrize("debian", DEBIANS)
+@pytest.mark.parametrize(("role", "template"), TEMPLATES)
+def test_templates_render(render, role, template, debian):
+    text = render(role, template, debian)
+    assert "{{" not in text and "{%" not in text
+    assert text.startswith("#\n# Ansible managed") or template == "daemon.json.j2"
+
+
+@pytest.mark.xfail(reason="templates take text as it is", strict=True)
+@pytest.mark.parametrize(("role", "template"), TEMPLATES)
+def test_numbers_and_switches_given_as_text_mean_the_same(render, role, template):
+    """`-e app_preload=false` on the command line is text."""
+    values = {
+        variable: False if spec["type"] == "bool" else 443
+        for name in ("docker", "nginx", "app")
+        for variable, spec in specification(name).items()
+        if spec["type"] in ("bool", "int", "float")
+    }
+    as_text = {variable: str(value).lower() for variable, value in values.items()}
+    assert render(role, template, **as_text) == render(role, template, **values)
+
+
+# -- site ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("port", "suffix"), [(443, ""), (8443, ":8443")])
+def test_http_redirects_to_https_on_the_public_port(site, parse, port, suffix):
+    redirecting = server(parse(site(app_https_port=port)), 80, "shop.example.com")
+    assert values(redirecting, "return") == [["301", f"https://shop.example.com{suffix}$request_uri"]]
+
+
+@pytest.mark.parametrize("port", [80, 443])
+def test_www_redirects_to_the_domain_in_one_step(site, parse, port):
+    redirecting = server(parse(site()), port, "www.shop.example.com")
+    assert values(redirecting, "return") == [["301", "https://shop.example.com$request_uri"]]
+
+
+def test_all_aliases_redirect(site, parse):
+    directives = parse(site(app_aliases=["a.example.org", "b.example.org"]))
+    for name in ("a.example.org", "b.example.org"):
+        assert values(server(directives, 443, name), "return")[0][0] == "301"
+    assert "www." not in site(app_aliases=["a.example.org"])
+
+
+def test_without_aliases_there_is_no_server_for_them(site, parse):
+    assert len(blocks(parse(site(app_aliases=[])), "server")) == 2
+
+
+def test_http2_is_a_directive_on_debian_13_and_an_option_on_debian_12(site, parse):
+    new, old = (server(parse(site(debian=debian)), 443, "shop.example.com") for debian in (13, 12))
+    assert values(new, "http2") == [["on"]] and values(new, "listen") == [["443", "ssl"], ["[::]:443", "ssl"]]
+    assert values(old, "http2") == []
+    assert values(old, "listen") == [["443", "ssl", "http2"], ["[::]:443", "ssl", "http2"]]
+
+
+@pytest.mark.parametrize("debian", DEBIANS)
+def test_ipv6_can_be_switched_off(site, render, debian):
+    assert "[::]" not in site(debian=debian, nginx_ipv6=False)
+    assert "[::]" not in render("nginx", "nginx.conf.j2", debian, nginx_ipv6=False)
+
+
+def test_the_app_is_asked_through_the_socket_of_the_current_release(site, parse):
+    directives = parse(site())
+    (upstream,) = blocks(directives, "upstream", "app")
+    assert values(upstream, "server") == [["unix:/srv/app/current/run/gunicorn.sock", "max_fails=0"]]
+    assert values(proxied(directives), "proxy_pass") == [["http://app"]]
+
+
+def test_a_request_is_never_sent_twice(site, parse):
+    assert values(proxied(parse(site())), "proxy_next_upstream") == [["off"]]
+
+
+def test_idle_connections_are_let_go_by_nginx_first(site, parse, settings):
+    (upstream,) = blocks(parse(site()), "upstream", "app")
+    idle = int(values(upstream, "keepalive_timeout")[0][0].rstrip("s"))
+    assert int(values(upstream, "keepalive")[0][0]) > 0
+    assert idle < settings()["keepalive"]
+    assert CHECKS["app_keepalive"](idle), "app_keepalive must not be allowed to be as short"
+    assert idle < app_releases.DRAIN_FLOOR
+
+
+@pytest.mark.parametrize("drain", [0, 30, 3600])
+def test_who_is_stopped_has_nothing_in_flight(render, settings, tmp_path, drain):
+    tasks = yaml.safe_load((ROLES / "app" / "tasks" / "main.yml").read_text())
+    stop = next(t["app_release"]["container"] for t in tasks if t.get("app_release", {}).get("state") == "prepared")
+    assert "__app_stop_timeout" in stop["stop_timeout"]
+    constants = yaml.safe_load((ROLES / "app" / "vars" / "main.yml").read_text())
+    assert constants["__app_stop_timeout"] == "{{ app_drain_timeout + 10 }}"
+    graceful = settings(app_drain_timeout=drain)["graceful_timeout"]
+    assert drain + 10 > graceful > drain
+
+
+def test_headers_that_the_app_trusts_are_overwritten(site, parse):
+    headers = dict(values(proxied(parse(site())), "proxy_set_header"))
+    assert headers["X-Forwarded-For"] == headers["X-Real-IP"] == "$remote_addr"
+    assert headers["X-Forwarded-Proto"] == "https"
+    assert headers["Host"] == headers["X-Forwarded-Host"] == "$host"
+    assert headers["X-Forwarded-Port"] == "443"
+    assert headers["X-Forwarded-Prefix"] == headers["Forwarded"] == ""
+    assert headers["X-Request-ID"] == "$request_id"
+
+
+def test_the_app_sees_the_public_port(site, parse):
+    headers = dict(values(proxied(parse(site(app_https_port=8443))), "proxy_set_header"))
+    assert headers["Host"] == headers["X-Forwarded-Host"] == "$host:8443"
+    assert headers["X-Forwarded-Port"] == "8443"
+
+
+def test_only_websockets_are_upgraded(site, parse):
+    directives = parse(site())
+    for name in ("upgrade", "connection"):
+        (mapped,) = blocks(directives, "map", "$http_upgrade", f"$app_{name}")
+        assert [d["directive"] for d in mapped] == ["default", "~*^websocket$"]
+        assert mapped[0]["args"] == [""]
+
+
+def test_files_are_served_from_the_current_release_and_the_app_is_asked_for_the_rest(site, parse):
+    serving = server(parse(site()), 443, "shop.example.com")
+    assert values(serving, "root") == [["/srv/app/current/static"]]
+    assert values(blocks(serving, "location", "/static/")[0], "root") == [["/srv/app/current"]]
+    for path in ("/", "/static/"):
+        assert values(blocks(serving, "location", path)[0], "try_files") == [["$uri", "@app"]]
+
+
+def test_limits_are_the_variables(site, parse):
+    serving = server(
+        parse(
+            site(
+                app_max_body="3m",
+                app_client_body_timeout=1,
+                app_send_timeout=2,
+                app_proxy_read_timeout=3,
+                app_proxy_send_timeout=4,
+            )
+        ),
+        443,
+        "shop.example.com",
+    )
+    assert values(serving, "client_max_body_size") == [["3m"]]
+    assert values(serving, "client_body_timeout") == [["1s"]]
+    assert values(serving, "send_timeout") == [["2s"]]
+    asking = blocks(serving, "location", "@app")[0]
+    assert values(asking, "proxy_read_timeout") == [["3s"]]
+    assert values(asking, "proxy_send_timeout") == [["4s"]]
+
+
+def test_cors_is_off_unless_asked_for(site):
+    assert "Access-Control" not in site() and "Origin" not in site() and "cors" not in site()
+
+
+@pytest.mark.parametrize(
+    ("origins", "mapped"),
+    [
+        (["*"], {"default": ["*"]}),
+        ([ORIGIN], {"default": [""], ORIGIN: ["$http_origin"]}),
+        ([ORIGIN, "http://a:1"], {"default": [""], ORIGIN: ["$http_origin"], "http://a:1": ["$http_origin"]}),
+    ],
+)
+def test_cors_answers_those_who_are_listed(site, parse, origins, mapped):
+    directives = parse(site(app_cors_origins=origins))
+    (entries,) = blocks(directives, "map", "$http_origin", "$app_cors_origin")
+    assert {entry["directive"]: entry["args"] for entry in entries} == mapped
+    headers = values(server(directives, 443, "shop.example.com"), "add_header")
+    assert ["Access-Control-Allow-Origin", "$app_cors_origin", "always"] in headers
+    assert ["Vary", "Origin", "always"] in headers
+    assert all(header[-1] == "always" for header in headers), "errors are answered alike"
+    assert not any("Credentials" in header[0] for header in headers)
+
+
+def test_the_app_s_own_cors_headers_do_not_come_twice(site, parse):
+    directives = parse(site(app_cors_origins=[ORIGIN]))
+    added = {header[0] for header in values(server(directives, 443, "shop.example.com"), "add_header")}
+    hidden = {header[0] for header in values(proxied(directives), "proxy_hide_header")}
+    assert hidden == added - {"Vary"}
+
+
+@pytest.mark.parametrize(
+    ("request_line", "answered"),
+    [(f"OPTIONS {ORIGIN} GET", True), ("OPTIONS  GET", False), (f"OPTIONS {ORIGIN} ", False), ("GET * GET", False)],
+)
+def test_a_preflight_is_answered_204_to_those_who_are_listed(site, parse, request_line, answered):
+    directives = parse(site(app_cors_origins=[ORIGIN]))
+    key = "$request_method $app_cors_origin $http_access_control_request_method"
+    (entries,) = blocks(directives, "map", key, "$app_cors_preflight")
+    (expression,) = [entry["directive"] for entry in entries if entry["directive"].startswith("~")]
+    assert bool(re.search(expression.removeprefix("~"), request_line)) is answered
+    (then,) = blocks(server(directives, 443, "shop.example.com"), "if", "$app_cors_preflight")
+    assert values(then, "return") == [["204"]]
+
+
+def test_no_location_hides_the_headers_of_its_server(site, parse):
+    """nginx inherits add_header only where a block has none of its own."""
+    serving = server(parse(site(app_cors_origins=["*"])), 443, "shop.example.com")
+    assert [d for d in serving if "block" in d and values(d["block"], "add_header")] == []
+
+
+@pytest.mark.parametrize("origins", [[], ["*"], [ORIGIN]])
+def test_a_site_stands_alone(site, parse, origins):
+    text = site(app_cors_origins=origins)
+    directives = parse(text)
+    own = {d["args"][-1].removeprefix("$") for d in directives if d["directive"] == "map"}
+    assert all(name.startswith("app_") for name in own)
+    assert variables_in(text) - own <= BUILT_IN
+    everywhere = set(re.findall(r"^\s*(\w+)", text, re.MULTILINE))
+    shared = {"include", "access_log", "log_format", "limit_req", "limit_conn", "proxy_cache", "ssl_session_cache"}
+    assert not everywhere & shared
+    assert "reuseport" not in text and "default_server" not in text
+
+
+def test_a_site_does_not_name_its_release(site):
+    assert "releases/" not in site() and not re.search(r"\b[0-9a-f]{12}\b", site())
+
+
+def test_two_apps_share_a_host(site, parse):
+    one, two = (site(app_name=name, app_domain=f"{name}.example.com") for name in ("shop", "shop-blog"))
+    directives = parse(one + two)
+    for kind in ("upstream", "map"):
+        names = [d["args"][-1] for d in directives if d["directive"] == kind]
+        assert len(names) == len(set(names))
+    assert len(blocks(directives, "server")) == 6
+    assert "/shop/" not in two and "$shop_blog_upgrade" in two
+
+
+def test_the_certificate_is_a_stable_link_of_the_same_place_in_both_roles(site, parse):
+    serving = server(parse(site(app_name="shop")), 443, "shop.example.com")
+    assert values(serving, "ssl_certificate") == [["/etc/shop/tls/current/fullchain.pem"]]
+    assert values(serving, "ssl_certificate_key") == [["/etc/shop/tls/current/privkey.pem"]]
+    constants = yaml.safe_load((ROLES / "nginx" / "vars" / "main.yml").read_text())
+    assert constants["__nginx_tls_dir"] == "/etc/{{ nginx_certificate_owner }}/tls"
+
+
+# -- nginx.conf ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def http(render, parse):
+    """Return the directives of nginx.conf's http block."""
+    return lambda debian=13, **variables: blocks(parse(render("nginx", "nginx.conf.j2", debian, **variables)), "http")[
+        0
+    ]
+
+
+@pytest.mark.parametrize("debian", DEBIANS)
+@pytest.mark.parametrize("ipv6", [True, False])
+def test_unknown_hosts_are_rejected(http, debian, ipv6):
+    (unknown,) = blocks(http(debian, nginx_ipv6=ipv6), "server")
+    listens = values(unknown, "listen")
+    assert len(listens) == (4 if ipv6 else 2) and all(args[-1] == "default_server" for args in listens)
+    assert values(unknown, "return") == [["444"]]
+    assert values(unknown, "ssl_reject_handshake") == [["on"]]
+    assert not values(unknown, "ssl_certificate")
+
+
+def test_the_hybrid_post_quantum_group_is_offered_on_debian_13_alone(http):
+    groups = {debian: values(http(debian), "ssl_ecdh_curve")[0][0] for debian in DEBIANS}
+    assert groups[13] == "?X25519MLKEM768:X25519:prime256v1:secp384r1"
+    assert groups[12] == "X25519:prime256v1:secp384r1"
+
+
+@pytest.mark.parametrize("debian", DEBIANS)
+def test_tls_is_1_2_and_1_3_or_1_3_alone(http, debian):
+    intermediate, modern = http(debian), http(debian, nginx_tls_policy="modern")
+    assert values(intermediate, "ssl_protocols") == [["TLSv1.2", "TLSv1.3"]]
+    ciphers = values(intermediate, "ssl_ciphers")[0][0].split(":")
+    assert len(ciphers) == 6 and all(re.fullmatch(r"ECDHE-.*(GCM-SHA\d+|POLY1305)", cipher) for cipher in ciphers)
+    assert values(modern, "ssl_protocols") == [["TLSv1.3"]] and not values(modern, "ssl_ciphers")
+
+
+@pytest.mark.xfail(reason="nginx chooses", strict=True)
+def test_clients_choose_among_equally_strong_ciphers(http):
+    assert values(http(), "ssl_prefer_server_ciphers") in ([], [["off"]])
+
+
+def test_nginx_does_not_tell_its_version(http):
+    assert values(http(), "server_tokens") == [["off"]]
+
+
+def test_slow_clients_are_dropped(http):
+    assert values(http(), "client_header_timeout") == [["10s"]]
+    assert values(http(nginx_keepalive_timeout=3), "keepalive_timeout") == [["3s"]]
+
+
+def test_old_files_are_not_served_after_a_switch(http):
+    assert not values(http(), "open_file_cache")
+
+
+def test_the_log_is_json_and_holds_no_query(http):
+    ((name, escape, *parts),) = values(http(), "log_format")
+    assert escape == "escape=json"
+    line = "".join(parts)
+    record = json.loads(re.sub(r"\$(\w+)", "1", line))
+    assert {"status", "path", "release", "request_id", "upstream_status"} <= record.keys()
+    assert not variables_in(line) & {"request", "request_uri", "args", "query_string", "http_cookie", "http_referer"}
+    assert not variables_in(line) & {"http_authorization"}
+    ((_path, used, *_more),) = values(http(), "access_log")
+    assert used == name
+
+
+@pytest.mark.parametrize(
+    ("root", "release"),
+    [
+        ("/srv/shop/releases/3f9a0c41d2b7/static", "3f9a0c41d2b7"),
+        ("/srv/shop/releases/3f9a0c41d2b7", ""),
+        ("/usr/share/nginx/html", ""),
+    ],
+)
+def test_the_log_names_the_release_that_the_link_resolves_to(http, root, release):
+    (entries,) = blocks(http(), "map", "$realpath_root", "$release")
+    (expression,) = [entry["directive"] for entry in entries if entry["directive"].startswith("~")]
+    found = re.search(expression.removeprefix("~").replace("?<", "?P<"), root)
+    assert (found["id"] if found else "") == release
+
+
+@pytest.mark.parametrize("debian", DEBIANS)
+@pytest.mark.parametrize("origins", [[], [ORIGIN]])
+def test_gixy_finds_nothing_that_is_not_explained(render, site, tmp_path, debian, origins):
+    (tmp_path / "site.conf").write_text(site(debian=debian, app_cors_origins=origins))
+    main = render("nginx", "nginx.conf.j2", debian).replace("/etc/nginx/conf.d/*.conf", f"{tmp_path}/site.conf")
+    (tmp_path / "nginx.conf").write_text(main)
+    done = subprocess.run(
+        ["gixy", "--format", "json", tmp_path / "nginx.conf"], capture_output=True, text=True, check=False
+    )
+    found = json.loads(done.stdout)
+    assert {issue["plugin"] for issue in found} <= EXPLAINED.keys(), found
+
+
+# -- gunicorn.conf.py ------------------------------------------------------------------------
+
+
+def test_gunicorn_s_settings_are_the_variables(settings):
+    given = {
+        "app_workers": 3,
+        "app_max_requests": 11,
+        "app_max_requests_jitter": 12,
+        "app_timeout": 13,
+        "app_keepalive": 14,
+        "app_log_level": "debug",
+        "app_drain_timeout": 15,
+    }
+    found = settings(**given)
+    for name in ("workers", "max_requests", "max_requests_jitter", "timeout", "keepalive"):
+        assert found[name] == given[f"app_{name}"]
+    assert (found["loglevel"], found["graceful_timeout"]) == ("debug", 20)
+    assert (found["worker_class"], found["bind"]) == ("gevent", "unix:/release/run/gunicorn.sock")
+    assert found["bind"] == f"unix:{app_releases.SOCKET}"
+
+
+def test_there_is_one_worker_a_processor_unless_told(settings):
+    assert settings()["workers"] == len(os.sched_getaffinity(0))
+
+
+def test_gunicorn_knows_every_setting(settings):
+    known = {setting.name for setting in KNOWN_SETTINGS}
+    names = {name for name in settings(app_preload=True) if name.islower() and not name.startswith("_")}
+    assert names - {"os"} <= known
+
+
+def test_group_www_data_may_use_the_socket_and_nobody_else(settings):
+    assert settings()["umask"] == 0o007
+
+
+@pytest.mark.parametrize("draining", [True, False])
+def test_connections_are_closed_while_the_drain_marker_is_there(settings, tmp_path, draining):
+    names, closed = settings(), []
+    names["DRAINING"] = str(tmp_path / "draining")
+    if draining:
+        Path(names["DRAINING"]).touch()
+    names["pre_request"](None, SimpleNamespace(force_close=lambda: closed.append(True)))
+    assert bool(closed) is draining
+
+
+@pytest.mark.parametrize("preload", [True, False])
+def test_a_preloaded_app_s_memory_is_kept_shared(settings, preload):
+    found = settings(app_preload=preload)
+    assert found["preload_app"] is preload and ("when_ready" in found) is preload
+
+
+def test_the_app_gets_address_scheme_and_host_from_nginx_unless_told(settings):
+    assert "post_worker_init" not in settings(app_proxy_fix=False)
+    worker, seen = SimpleNamespace(wsgi=lambda environ, start: seen.update(environ) or []), {}
+    settings()["post_worker_init"](worker)
+    assert isinstance(worker.wsgi, ProxyFix)
+    headers = {
+        "HTTP_X_FORWARDED_FOR": "192.0.2.7",
+        "HTTP_X_FORWARDED_PROTO": "https",
+        "HTTP_X_FORWARDED_HOST": "a:8443",
+    }
+    worker.wsgi({"REMOTE_ADDR": "", "wsgi.url_scheme": "http", "HTTP_HOST": "b", **headers}, None)
+    assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"], seen["HTTP_HOST"]) == ("192.0.2.7", "https", "a:8443")
+
+
+# -- daemon.json -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("debian", DEBIANS)
+def test_daemon_json_is_json_with_limited_logs(render, debian):
+    found = json.loads(render("docker", "daemon.json.j2", debian, docker_log_max_size="3m", docker_log_max_files=2))
+    assert found["log-opts"] == {"max-size": "3m", "max-file": "2"}
+    assert found["live-restore"] is True and found["icc"] is False and found["no-new-privileges"] is True
+
+
+def test_daemon_options_are_laid_over_the_role_s_own(render):
+    options = {"live-restore": False, "dns": ["192.0.2.53"], "log-opts": {"max-size": "1m"}}
+    found = json.loads(render("docker", "daemon.json.j2", docker_daemon_options=options))
+    assert {key: found[key] for key in options} == options
+    assert found["userland-proxy"] is False
+
+
+def test_the_role_s_own_daemon_keys_are_known_to_the_check(render):
+    assert CHECKS["docker_daemon_options"](json.loads(render("docker", "daemon.json.j2"))) is None
