@@ -28,7 +28,7 @@ _THUMBPRINT_MEMBERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Key:
     """One key with the one algorithm it may be used with.
 

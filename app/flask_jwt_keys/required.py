@@ -31,7 +31,7 @@ def jwt_required(realm: str | None = None, *, optional: bool = False) -> Callabl
         @wraps(view)
         def decorator(*args: Any, **kwargs: Any) -> Any:
             _jwt_required(realm or current_app.config["JWT_DEFAULT_REALM"], optional)
-            return current_app.ensure_sync(view)(*args, **kwargs)
+            return view(*args, **kwargs)
 
         return decorator
 

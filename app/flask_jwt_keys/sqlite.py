@@ -37,14 +37,24 @@ class SQLiteStore:
     shared = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._idle: list[sqlite3.Connection] = []
         self._process = os.getpid()
         self._writer = Background(1)
+        self._path = Path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
-        self._idle.pop().close()  # none is carried over a fork
+        self.close()  # none is carried over a fork
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; the next use opens one."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def __del__(self) -> None:
+        if self._process == os.getpid():
+            self.close()
 
     def add(self, grant: Grant) -> None:
         """Keep the first grant of a session."""
@@ -116,7 +126,11 @@ class SQLiteStore:
             connection = self._idle.pop()
         except IndexError:
             connection = self._open()
-        yield connection
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
         self._idle.append(connection)
 
     @contextmanager

@@ -1,0 +1,166 @@
+"""Two gunicorn workers with gevent, as on a host."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import argon2
+import pytest
+
+from flask_jwt_keys.passwords import hash_password
+
+APP = Path(__file__).parents[1]
+SETTINGS = """
+from gevent import monkey; monkey.patch_all()
+bind, workers, worker_class = "unix:server.sock", 2, "gevent"
+preload_app, control_socket_disable = True, True
+"""
+
+
+class Server:
+    """gunicorn on a unix socket."""
+
+    def __init__(self, path):
+        self.socket = path / "server.sock"
+        (path / "gunicorn.conf.py").write_text(SETTINGS)
+        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"]
+        self.log = (path / "log").open("wb")
+        self.process = subprocess.Popen(
+            [*command, "--pythonpath", str(APP), "flask_app:create_app()"],
+            cwd=path,
+            env={
+                "PATH": os.environ["PATH"],
+                "JWT_KEY_DIR": str(path / "jwt"),
+                "APP_SECRETS_DIR": str(path),
+                "APP_DATA_DIR": str(path / "data"),
+            },
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def request(self, method, path, body=None, headers=()):
+        """Status and body; a new connection each time, so that any worker may answer."""
+        connection = http.client.HTTPConnection("localhost", timeout=30)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.socket))
+        connection.putrequest(method, path)
+        data = json.dumps(body).encode() if body is not None else b""
+        pairs = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
+        for name, value in [*(pairs if body is not None else []), *headers]:
+            connection.putheader(name, value)
+        connection.endheaders(data)
+        response = connection.getresponse()
+        text = response.read()
+        connection.close()
+        return response.status, json.loads(text) if text.startswith(b"{") else text
+
+    def wait(self):
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                if self.request("GET", "/readyz")[0] == 200:
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError("the server does not get ready")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        self.log.close()
+
+    def login(self, name="ann", password="pass"):
+        return self.request("POST", "/auth", {"username": name, "password": password})[1]
+
+    def protected(self, token):
+        return self.request("GET", "/protected", headers=[("Authorization", f"Bearer {token}")])
+
+    def answers(self, token, count=40):
+        """The set of status codes of many requests at once."""
+        with ThreadPoolExecutor(8) as pool:
+            return {status for status, _ in pool.map(self.protected, [token] * count)}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, signers):
+    path = tmp_path_factory.mktemp("server")
+    (path / "jwt").mkdir()
+    (path / "jwt" / "a.pem").write_text(signers["RS256"].pem)
+    slow = argon2.PasswordHasher(time_cost=60, memory_cost=19456, parallelism=1)
+    hashes = {"ann": hash_password("pass"), "slow": slow.hash("pass")}
+    (path / "users.json").write_text(json.dumps(hashes))
+    server = Server(path)
+    server.path = path
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.stop()
+
+
+def test_a_logout_counts_on_all_workers(server):
+    tokens = server.login()
+    assert server.answers(tokens["access_token"]) == {200}
+    headers = [("Authorization", f"Bearer {tokens['access_token']}")]
+    assert server.request("POST", "/auth/logout", headers=headers)[0] == 204
+    assert server.answers(tokens["access_token"]) == {401}
+
+
+def test_a_refresh_token_counts_once_among_workers(server):
+    token = server.login()["refresh_token"]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(
+                lambda _: server.request("POST", "/auth/refresh", {"refresh_token": token})[0],
+                range(8),
+            )
+        )
+    assert sorted(answers) == [200] + [401] * 7
+
+
+def test_a_login_does_not_stall_other_requests(server):
+    finished = []
+    login = threading.Thread(
+        target=lambda: finished.append((server.login("slow"), time.monotonic()))
+    )
+    login.start()
+    time.sleep(0.2)
+    statuses = {server.request("GET", "/healthz")[0] for _ in range(40)}
+    answered = time.monotonic()
+    login.join()
+    assert statuses == {200}
+    assert "access_token" in finished[0][0]
+    assert answered < finished[0][1]
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_two_authorization_headers_are_refused(server, order):
+    token = server.login()["access_token"]
+    pair = [("Authorization", f"Bearer {token}"), ("Authorization", "Bearer x")]
+    assert server.request("GET", "/protected", headers=pair[order])[0] in (400, 401)
+
+
+def test_a_key_taken_away_is_refused_by_all_workers_within_a_second(server, signers):
+    token = server.login()["access_token"]
+    server.answers(token)
+    (server.path / "jwt" / "b.pem").write_text(signers["ES256"].pem)
+    (server.path / "jwt" / "a.pem").unlink()
+    time.sleep(1.0)
+    assert server.answers(token) == {401}
+    assert server.answers(server.login()["access_token"]) == {200}
+
+
+def test_nothing_went_wrong_in_the_log(server):
+    log = (server.path / "log").read_text()
+    assert "Booting worker" in log
+    assert "Traceback" not in log and "ERROR" not in log
