@@ -3,6 +3,7 @@ SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MOLECULE_COMMAND_BORDERS := false
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help demo demo-down tools lint unit molecule test test-all lock clean
 
 help: ## this list
@@ -25,7 +26,7 @@ lint: tools ## ansible-lint, yamllint, ruff, hadolint, shellcheck
 	ruff check
 	ruff format --check
 	git ls-files -z '*Dockerfile' | xargs -0 hadolint
-	git grep -lzE '^#!.*\bbash$$|shellcheck shell=bash' | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR
+	git grep -lzE '^#!.*\bbash$$|^# shellcheck shell=bash' | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR
 
 unit: tools ## the tests that need no machine: rendered templates, role contracts, modules, the app
 	pytest
@@ -34,7 +35,7 @@ molecule: tools ## the tests on a Debian server, made for each run
 	molecule test --all
 
 tools: ## the locked Python tools in .venv, a Docker engine, shellcheck
-	@molecule/shared/tools
+	@molecule/shared/tools shellcheck=shellcheck
 	@molecule/shared/engine
 
 lock: tools ## choose the newest versions of the Python tools again

@@ -45,6 +45,7 @@ need() { # COMMAND=PACKAGE...: install the packages whose command is missing
 debian_image() {
   local image=$1 suite=$2 changes=$3 key tar change old imports=()
   shift 3
+  "$here/engine"
   key=$(printf '%s\n' "$image" "$suite" "$changes" "$@" | sha256sum | cut -c1-12)-$(date +%GW%V)
   [[ $(docker image inspect --format '{{index .Config.Labels "flask-deploy.key"}}' "$image" 2>/dev/null) != "$key" ]] || return 0
   need mmdebstrap=mmdebstrap
