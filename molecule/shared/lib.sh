@@ -14,13 +14,14 @@ fail() { # WHAT WHAT_TO_DO
   exit 1
 }
 
+can_be_root() { ((EUID == 0)) || { command -v sudo >/dev/null && sudo -v; }; }
+
 as_root() {
   if ((EUID == 0)); then
     "$@"
-  elif command -v sudo >/dev/null && sudo -v; then
-    sudo "$@"
   else
-    fail "this needs root: $*" "run it as root, or give this user sudo"
+    can_be_root || fail "this needs root: $*" "run it as root, or give this user sudo"
+    sudo "$@"
   fi
 }
 
