@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import functools
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -25,11 +27,31 @@ SIZE = re.compile(r"[1-9][0-9]*[kmg]")
 PATH = re.compile(r"(?!/)(?!-)(?!.*(^|/)\.\.(/|$))[^\x00-\x20\"'\\$;{}]*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+APP = re.compile(r"(?!(bridge|default|host|none)$)(?=.{1,31}$)[a-z](-?[a-z0-9])*")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 PLACEHOLDERS = re.compile(
     r"(change.?me|secret|password|default|example|todo|dev|x+|.*not.?so.?secret.*)", re.IGNORECASE
 )
 SECRET_LENGTH = 8
+LOGGED = "an address with a password or token in it would be logged; use app_git_key, or a deploy key on the host"
+LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
+MAKE_KEY = {
+    "RS256": "openssl genrsa 3072",
+    "ES256": "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+    "EdDSA": "openssl genpkey -algorithm ed25519",
+}
+# Shown where a variable has no default that could serve as an example.
+EXAMPLES = {
+    "app_domain": "shop.example.com",
+    "app_source": "https://git.example.com/shop.git",
+    "app_wsgi": "shop:create_app()",
+    "app_env": {"CURRENCY": "EUR"},
+    "app_secrets": {"SECRET_KEY": "{{ vault_app_secret_key }}"},
+    "app_secret_files": {"users.json": "{{ vault_app_users }}"},
+    "app_build_args": {"VERSION": "1.2"},
+    "app_cors_origins": ["https://www.example.com"],
+    "docker_daemon_options": {"dns": ["192.0.2.53"]},
+}
 CLOCK_SKEW = 60  # seconds; tokens and certificates are judged by the host's clock
 SYSTEMS = {"debian:12", "debian:13"}
 MACHINES = {"x86_64", "aarch64"}
@@ -65,36 +87,71 @@ def each(check):
 
 
 def existing_file(value):
-    return (
-        None
-        if not value or os.path.isfile(os.path.expanduser(value))
-        else f"there is no file {value} on the controller"
-    )
+    found = not value or os.path.isfile(os.path.expanduser(value))
+    return None if found else f"there is no file {value} on the controller"
+
+
+def absolute_file(value):
+    if value and not os.path.isabs(os.path.expanduser(value)):
+        return f'{value!r} is not an absolute path; example: "{{{{ inventory_dir }}}}/{value}"'
+    return existing_file(value)
+
+
+def memory(value):
+    wrong = pattern(SIZE, "app_memory: 512m")(value)
+    if not wrong and int(value[:-1]) << {"k": 10, "m": 20, "g": 30}[value[-1]] < LEAST_MEMORY:
+        wrong = f"{value} is less than docker's least, 6m"
+    return wrong
+
+
+def static(value):
+    wrong = pattern(re.compile(r"(?!-)[^\x00-\x20\"'\\$;{}]*"), "app_static: static")(value)
+    if (
+        not wrong
+        and value
+        and (os.path.normpath(value) in (".", "/", "//") or os.path.normpath(value).startswith(".."))
+    ):
+        wrong = f"{value!r} would publish the whole app"
+    return wrong
+
+
+def git_key(value):
+    private = not value or "PRIVATE KEY-----" in value
+    return None if private else "is not a private key; make one: ssh-keygen -t ed25519"
 
 
 def source(value):
-    if value.startswith("-") or any(c.isspace() for c in value):
-        return f"{value!r} is neither a directory nor a repository; example: https://git.example.com/shop.git"
-    if re.match(r"[a-z+]+://[^/@]*:[^/@]*@", value):
-        return "an address with a password in it would be logged; use app_git_key, or a deploy key on the host"
     if "://" in value:
-        scheme = value.split("://")[0]
-        return (
-            None
-            if scheme in ("https", "http", "ssh", "git", "file")
-            else f"{scheme}:// is not an address that git knows; example: ssh://git@git.example.com/shop.git"
-        )
+        return address(value)
+    if value.startswith("-") or "::" in value or any(c.isspace() for c in value):
+        return f"{value!r} is neither a directory nor a repository; example: https://git.example.com/shop.git"
     if os.path.isdir(os.path.expanduser(value)) or re.match(r"[\w.-]+@?[\w.-]*:", value):
         return None
-    return f"{value} is not a directory on the controller; example: ../../../shop, or https://git.example.com/shop.git"
+    return f'{value} is not a directory on the controller; example: "{{{{ inventory_dir }}}}/../../../shop"'
+
+
+def address(value):
+    """Judge a URL; one that may hold a password is not shown."""
+    scheme, _, rest = value.partition("://")
+    user, has_user, host = rest.partition("/")[0].rpartition("@")
+    plain = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]*)(:[0-9]+)?", host)
+    if ":" in user or (has_user and scheme.lower() in ("http", "https")) or (not plain and "@" in rest):
+        return LOGGED
+    if scheme not in ("https", "http", "ssh", "git", "file"):
+        return f"{scheme}:// is not an address that git knows; example: ssh://git@git.example.com/shop.git"
+    if not plain or any(c.isspace() for c in value):
+        return f"{value!r} is not an address; example: https://git.example.com/shop.git"
+    return None
 
 
 def environment(values):
     for name, value in values.items():
-        if not VARIABLE.fullmatch(str(name)):
+        if not isinstance(name, str):
+            return f"{name!r} is not text, as YAML reads words such as NO; put it in quotes, example: 'NO'"
+        if not VARIABLE.fullmatch(name):
             return f"{name!r} is not a name of an environment variable; example: DATABASE_URL"
         if isinstance(value, str) and "\0" in value:
-            return f"{name}: an environment variable cannot hold a NUL"
+            return f"{name}: an environment variable cannot hold a NUL; remove it"
         if value is None:
             return f'{name} has no value; write "" if it is meant to be empty'
     return None
@@ -103,7 +160,8 @@ def environment(values):
 def secrets(values):
     wrong = environment(values)
     for name, value in {} if wrong else values.items():
-        if isinstance(value, str) and (len(value) < SECRET_LENGTH or PLACEHOLDERS.fullmatch(value)):
+        text = str(value).strip()
+        if len(text) < SECRET_LENGTH or PLACEHOLDERS.fullmatch(text):
             wrong = f"{name} is empty, a placeholder, or shorter than {SECRET_LENGTH} characters"
             return f"{wrong}; make one: openssl rand -hex 32"
     return wrong
@@ -114,7 +172,7 @@ def secret_files(values):
         if not FILE.fullmatch(str(name)):
             return f"{name!r} is not a plain file name; example: users.json"
         if value in (None, ""):
-            return f"{name} is empty"
+            return f"{name} is empty; remove it, or give it a content"
     return None
 
 
@@ -138,14 +196,13 @@ def git_ref(value):
 
 
 CHECKS = {
-    "app_name": pattern(
-        re.compile(r"[a-z](-?[a-z0-9]){0,30}"), "app_name: shop (a to z, digits and hyphens, 31 at most)"
-    ),
+    "app_name": pattern(APP, "app_name: shop (a to z, digits, hyphens, 31 at most; no network of docker's own)"),
     "app_domain": pattern(NAME, "app_domain: shop.example.com (a name alone; punycode for other scripts)"),
     "app_aliases": each(pattern(NAME, "[www.shop.example.com]")),
     "app_https_port": number(1, 65535),
     "app_source": source,
     "app_ref": git_ref,
+    "app_git_key": git_key,
     "app_subdir": pattern(PATH, "app_subdir: backend"),
     "app_wsgi": pattern(re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*(\([^\n]*\))?)?"), "app_wsgi: shop:create_app()"),
     "app_dockerfile": pattern(PATH, "app_dockerfile: Dockerfile"),
@@ -153,12 +210,12 @@ CHECKS = {
     "app_base_image_archive": existing_file,
     "app_build_args": environment,
     "app_build_ca_file": existing_file,
-    "app_static": pattern(re.compile(r"(?!-)[^\x00-\x20\"'\\$;{}]*"), "app_static: static"),
+    "app_static": static,
     "app_env": environment,
     "app_secrets": secrets,
     "app_secret_files": secret_files,
     "app_uid": number(10000, 60000),
-    "app_memory": pattern(SIZE, "app_memory: 512m"),
+    "app_memory": memory,
     "app_cpus": number(0, 1024),
     "app_pids": number(16, 100000),
     "app_workers": number(0, 1024),
@@ -166,7 +223,7 @@ CHECKS = {
     "app_max_requests_jitter": number(0, 10**9),
     "app_timeout": number(1, 3600),
     "app_keepalive": number(5, 3600),
-    "app_health_path": pattern(re.compile(r"/[\w./~%+-]*(\?[\w=&.~%+-]*)?"), "app_health_path: /healthz"),
+    "app_health_path": pattern(re.compile(r"/[\w./~%+-]*(\?[\w=&.~%+-]*)?", re.ASCII), "app_health_path: /healthz"),
     "app_start_timeout": number(1, 3600),
     "app_drain_timeout": number(0, 3600),
     "app_keep_releases": number(2, 1000),
@@ -179,15 +236,16 @@ CHECKS = {
     "docker_log_max_size": pattern(SIZE, "docker_log_max_size: 10m"),
     "docker_log_max_files": number(1, 1000),
     "docker_daemon_options": daemon_options,
-    "nginx_certificate_file": existing_file,
-    "nginx_certificate_key_file": existing_file,
+    "nginx_certificate_file": absolute_file,
+    "nginx_certificate_key_file": absolute_file,
     "nginx_certificate_names": each(pattern(NAME, "[shop.example.com]")),
-    "nginx_certificate_owner": pattern(re.compile(r"[a-z](-?[a-z0-9]){0,30}"), "nginx_certificate_owner: shop"),
+    "nginx_certificate_owner": pattern(APP, "nginx_certificate_owner: shop"),
     "nginx_worker_connections": number(64, 1000000),
     "nginx_keepalive_timeout": number(0, 3600),
 }
 
 
+@functools.cache
 def load_specs():
     """Return {variable: its argument specification} of all roles."""
     options = {}
@@ -203,7 +261,10 @@ def check_types(specs, values):
     for name, value in values.items():
         spec = {key: specs[name][key] for key in ("type", "elements", "choices") if key in specs[name]}
         result = ArgumentSpecValidator({name: spec}).validate({name: value})
-        if not result.error_messages:
+        odd_number = spec["type"] == "int" and isinstance(value, str) and not re.fullmatch("-?[0-9]+", value)
+        if value is None:
+            mistakes.append(f"{name}: has no value; write one, or remove the line")
+        elif not result.error_messages and not odd_number:
             typed[name] = result.validated_parameters[name]
         elif specs[name].get("no_log"):
             mistakes.append(f"{name}: is not a {spec['type']}")
@@ -221,7 +282,12 @@ def check_names(specs, names):
     for name in sorted(names):
         if name.startswith(PREFIXES) and name not in specs:
             near = difflib.get_close_matches(name, specs, 1)
-            mistakes.append(f"{name}: no role knows this variable" + (f"; did you mean {near[0]}?" if near else ""))
+            hint = (
+                f"did you mean {near[0]}?"
+                if near
+                else f"supported are those in roles/{name.partition('_')[0]}/README.md"
+            )
+            mistakes.append(f"{name}: no role knows this variable; {hint}")
     return mistakes
 
 
@@ -236,13 +302,14 @@ def check_values(values):
 
 
 def with_examples(specs, mistakes):
-    """Add the default as an example to mistakes that show none."""
+    """Add an example, often the default, to mistakes that show none."""
     lines = []
     for line in mistakes:
         name = line.partition(":")[0]
-        default = specs[name].get("default")
-        shows = "example:" in line or default in (None, "", {}, []) or specs[name].get("no_log")
-        lines.append(line if shows else f"{line}; example: {name}: {json.dumps(default)}")
+        example = EXAMPLES.get(name, specs[name].get("default"))
+        shows = "example: " in line or "make one: " in line or example == ""
+        text = example if isinstance(example, str) else json.dumps(example)
+        lines.append(line if shows else f"{line}; example: {name}: {text}")
     return lines
 
 
@@ -254,9 +321,12 @@ def check_together(values):
     mistakes += [f"app_aliases: {name} is there twice, or is app_domain itself" for name in twice]
     both = sorted(set(values.get("app_env", {})) & set(values.get("app_secrets", {})))
     mistakes += [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both]
+    folder = os.path.expanduser(values["app_source"])
+    if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["app_subdir"])):
+        mistakes.append(f"app_subdir: there is no directory {values['app_subdir']} in {folder} on the controller")
     if values.get("nginx_certificate") == "provided":
         mistakes += check_certificate(values)
-    if values.get("app_jwt_key"):
+    if values.get("app_jwt_key") and values["app_jwt_algorithm"] != "none":
         mistakes += check_jwt_key(values["app_jwt_key"], values["app_jwt_algorithm"])
     return mistakes
 
@@ -271,7 +341,9 @@ def check_certificate(values):
     try:
         chain = x509.load_pem_x509_certificates(text)
     except ValueError:
-        return [f"nginx_certificate_file: {paths[0]} holds no PEM certificate"]
+        return [
+            f"nginx_certificate_file: {paths[0]} holds no PEM certificate; it needs the leaf, then its intermediates"
+        ]
     mistakes, leaf = [], chain[0]
     first, last = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if not first <= datetime.datetime.now(datetime.UTC) <= last:
@@ -314,19 +386,24 @@ def load_key(text):
         return load_pem_private_key(text, None), None
     except TypeError:
         return None, "is encrypted; remove its passphrase and keep it in the vault"
-    except ValueError:
-        return None, "is not a private key in PEM"
+    except (ValueError, UnsupportedAlgorithm):
+        return None, "is not a private key in PEM; it must begin with -----BEGIN PRIVATE KEY-----"
 
 
 def check_jwt_key(text, algorithm):
     """Return what is wrong with a signing key for an algorithm (RFC 7518 section 3.3: RSA of 2048 bits or more)."""
     key, said = load_key(text.encode())
-    kinds = {"RS256": rsa.RSAPrivateKey, "ES256": ec.EllipticCurvePrivateKey, "EdDSA": ed25519.Ed25519PrivateKey}
-    if not said and algorithm in kinds and not isinstance(key, kinds[algorithm]):
+    if not said and not signs(key, algorithm):
         said = f"is not a key for {algorithm}"
     if not said and isinstance(key, rsa.RSAPrivateKey) and key.key_size < 2048:
         said = f"has {key.key_size} bits; 2048 is the least"
-    return [f"app_jwt_key: {said}; make one: openssl genrsa 3072"] if said else []
+    return [f"app_jwt_key: {said}; make one: {MAKE_KEY[algorithm]}"] if said else []
+
+
+def signs(key, algorithm):
+    if algorithm == "ES256":
+        return isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
+    return isinstance(key, {"RS256": rsa.RSAPrivateKey, "EdDSA": ed25519.Ed25519PrivateKey}[algorithm])
 
 
 def check_ref(values):
@@ -381,12 +458,14 @@ class ActionModule(ActionBase):
                 except AnsibleError as error:
                     errors.append(f"{name}: {str(error).splitlines()[0]}")
         errors += [
-            f"{name}: is required; {specs[name]['description']}"
+            f"{name}: is required; {specs[name]['description'].rstrip('.')}"
             for name in specs
             if specs[name].get("required") and name not in task_vars
         ]
         typed, wrong_types = check_types(specs, given)
-        mistakes += errors + with_examples(specs, wrong_types + check_values(typed))
+        mistakes += with_examples(specs, errors + wrong_types + check_values(typed))
+        if any(line.startswith("app_domain:") for line in mistakes):  # which the aliases are often made of
+            mistakes = [line for line in mistakes if not line.startswith("app_aliases:")]
         if not mistakes:
             mistakes += check_together(typed) + self._check_fleet(typed, task_vars)
         return typed, mistakes or check_ref(typed)
@@ -394,9 +473,8 @@ class ActionModule(ActionBase):
     def _check_fleet(self, values, task_vars):
         hosts = task_vars["groups"].get("web", [])
         if len(hosts) > 1 and values["app_jwt_algorithm"] != "none" and not values.get("app_jwt_key"):
-            return [
-                "app_jwt_key: several hosts must sign with the same key; keep one in the vault: openssl genrsa 3072"
-            ]
+            make = MAKE_KEY[values["app_jwt_algorithm"]]
+            return [f"app_jwt_key: several hosts must sign with the same key; keep one in the vault: {make}"]
         return []
 
     def _check_host(self):
