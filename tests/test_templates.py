@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -442,7 +443,10 @@ def test_gixy_finds_nothing_that_is_not_explained(render, site, tmp_path, debian
     main = render("nginx", "nginx.conf.j2", debian).replace("/etc/nginx/conf.d/*.conf", f"{tmp_path}/site.conf")
     (tmp_path / "nginx.conf").write_text(main)
     done = subprocess.run(
-        ["gixy", "--format", "json", tmp_path / "nginx.conf"], capture_output=True, text=True, check=False
+        [Path(sys.executable).with_name("gixy"), "--format", "json", tmp_path / "nginx.conf"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     found = json.loads(done.stdout)
     assert {issue["plugin"] for issue in found} <= EXPLAINED.keys(), found

@@ -1,0 +1,499 @@
+"""Wrong inventories stop with a line that helps; odd but valid ones pass."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.action import app_check
+from ansible.template import Templar
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+ROOT = Path(__file__).parents[1]
+LEAST = """
+app_domain: shop.example.com
+app_source: "@/src"
+app_wsgi: shop:create_app()
+"""
+# What makes a line helpful: an example, a command to type, or what to do.
+HELPS = re.compile(
+    r"example: |type: |make one: |did you mean |write |use app_git_key|keep |choose |is needed|needs |must |remove "
+    r"|is there twice|supported are|on the controller|not the key of|does not cover|not today|shorter than"
+)
+MARK = "h5-Xq"  # what must never be shown
+
+
+def pem(key, passphrase=None):
+    secret = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret)
+
+
+def public_pem(key):
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def certificate(key, *names, days=(-1, 30)):
+    now = datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+    begin, end = (now + datetime.timedelta(days=day) for day in days)
+    built = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), begin, end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return built.public_bytes(Encoding.PEM)
+
+
+@cache
+def keys():
+    return {
+        "rsa": rsa.generate_private_key(65537, 2048),
+        "rsa1024": rsa.generate_private_key(65537, 1024),
+        "p256": ec.generate_private_key(ec.SECP256R1()),
+        "p384": ec.generate_private_key(ec.SECP384R1()),
+        "ed25519": ed25519.Ed25519PrivateKey.generate(),
+    }
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """Return a directory with what a controller keeps: a source, certificates and keys."""
+    place = tmp_path_factory.mktemp("controller")
+    (place / "src").mkdir()
+    names = ("shop.example.com", "www.shop.example.com")
+    key = keys()["p256"]
+    contents = {
+        "cert.pem": certificate(key, *names),
+        "wildcard.pem": certificate(key, "shop.example.com", "*.shop.example.com"),
+        "expired.pem": certificate(key, *names, days=(-30, -1)),
+        "future.pem": certificate(key, *names, days=(1, 30)),
+        "other-name.pem": certificate(key, "shop.example.org"),
+        "other-key.pem": certificate(keys()["p384"], *names),
+        "key.pem": pem(key),
+        "public.pem": public_pem(key),
+        "encrypted.pem": pem(key, b"passphrase"),
+        "readable.pem": pem(key),
+        "vaulted.pem": b"$ANSIBLE_VAULT;1.1;AES256\n6131\n",
+        "nothing.pem": b"",
+    }
+    for name, content in contents.items():
+        (place / name).write_bytes(content)
+        (place / name).chmod(0o644 if name == "readable.pem" else 0o600)
+    for name, key in keys().items():
+        (place / f"jwt-{name}.pem").write_bytes(pem(key))
+        (place / f"jwt-{name}-public.pem").write_bytes(public_pem(key))
+        (place / f"jwt-{name}-encrypted.pem").write_bytes(pem(key, b"passphrase"))
+    return place
+
+
+@pytest.fixture
+def check(place, variables, monkeypatch):
+    """Return the lines that an inventory's check says, without a host or a network."""
+    ours = app_check.load_specs()
+    monkeypatch.setattr(app_check, "check_ref", lambda values: [])
+
+    def lines(inventory, hosts=("web1",)):
+        known = variables((LEAST + inventory).replace("@/", f"{place}/"))
+        # The check's play knows role app's defaults alone.
+        loaded = {name: value for name, value in known.items() if name.startswith("app_") or name not in ours}
+        loaded |= variables_of(inventory, place, known)
+        loaded["groups"] = {"web": list(hosts)}
+        plugin = object.__new__(app_check.ActionModule)
+        plugin._templar = Templar(DataLoader(), variables=loaded)
+        return plugin._check_inventory(loaded)[1]
+
+    def variables_of(inventory, place, known):
+        names = re.findall(r"^(\w+):", inventory, re.MULTILINE)
+        return {name: known[name] for name in names if name in known}
+
+    return lines
+
+
+WRONG = [
+    # 1: the app's name
+    ("app_name: a/b", "app_name", "not valid"),
+    ("app_name: my shop", "app_name", "not valid"),
+    ("app_name: ..", "app_name", "not valid"),
+    ("app_name: Shop", "app_name", "not valid"),
+    ("app_name: shop_blog", "app_name", "not valid"),
+    (f"app_name: {'a' * 200}", "app_name", "not valid"),
+    (f"app_name: a{'-b' * 20}", "app_name", "not valid"),
+    ("app_name: host", "app_name", "not valid"),
+    ("app_name: bridge", "app_name", "not valid"),
+    ('app_name: ""', "app_name", "not valid"),
+    # 2: public names
+    ("app_domain: https://shop.example.com", "app_domain", "not valid"),
+    ("app_domain: shop.example.com:8443", "app_domain", "not valid"),
+    ('app_domain: "*.example.com"', "app_domain", "not valid"),
+    ("app_domain: bücher.example.com", "app_domain", "punycode"),
+    ("app_domain: shop..example.com", "app_domain", "not valid"),
+    ("app_domain: -shop.example.com", "app_domain", "not valid"),
+    ("app_domain: shop.example.com.", "app_domain", "not valid"),
+    (f"app_domain: {'a' * 64}.example.com", "app_domain", "not valid"),
+    ("app_domain:", "app_domain", "no value"),
+    ("app_aliases: [www.shop.example.com/x]", "app_aliases", "not valid"),
+    ("app_aliases: [shop.example.com]", "app_aliases", "there twice"),
+    ("app_aliases: [a.example.com, a.example.com]", "app_aliases", "there twice"),
+    ("app_aliases: {a: 1}", "app_aliases", "list"),
+    # 4: numbers and sizes
+    ("app_https_port: 0", "app_https_port", "between 1 and 65535"),
+    ("app_https_port: 65536", "app_https_port", "between"),
+    ("app_https_port: https", "app_https_port", "'https' is not"),
+    ("app_workers: -1", "app_workers", "between"),
+    ("app_workers: lots", "app_workers", "'lots' is not"),
+    ("app_workers: 2.5", "app_workers", "2.5 is not"),
+    ('app_workers: "1e3"', "app_workers", "'1e3' is not"),
+    ('app_workers: "1_0"', "app_workers", "'1_0' is not"),
+    ("app_workers:", "app_workers", "no value"),
+    ("app_cpus: -0.5", "app_cpus", "between"),
+    ("app_cpus: few", "app_cpus", "'few' is not"),
+    ("app_cpus: .nan", "app_cpus", "between"),
+    ("app_memory: 0", "app_memory", "not valid"),
+    ("app_memory: -1g", "app_memory", "not valid"),
+    ("app_memory: lots", "app_memory", "not valid"),
+    ("app_memory: 512", "app_memory", "not valid"),
+    ("app_memory: 1k", "app_memory", "6m"),
+    ("app_max_body: 10M", "app_max_body", "not valid"),
+    ("app_uid: 0", "app_uid", "between"),
+    ("app_pids: 1", "app_pids", "between"),
+    ("app_keepalive: 4", "app_keepalive", "between"),
+    ("app_keep_releases: 1", "app_keep_releases", "between"),
+    ("app_timeout: 0", "app_timeout", "between"),
+    ("app_preload: maybe", "app_preload", "'maybe' is not"),
+    ("app_log_level: loud", "app_log_level", "one of debug, info"),
+    ("app_jwt_algorithm: HS256", "app_jwt_algorithm", "one of RS256"),
+    ("nginx_tls_policy: old", "nginx_tls_policy", "one of intermediate, modern"),
+    ("nginx_certificate: letsencrypted", "nginx_certificate", "one of selfsigned"),
+    ("nginx_worker_connections: 1", "nginx_worker_connections", "between"),
+    ("nginx_keepalive_timeout: -1", "nginx_keepalive_timeout", "between"),
+    ("docker_log_max_size: 10", "docker_log_max_size", "not valid"),
+    ("docker_log_max_files: 0", "docker_log_max_files", "between"),
+    ("docker_daemon_options: {live-restor: true}", "docker_daemon_options", "did you mean 'live-restore'"),
+    ("docker_daemon_options: [debug]", "docker_daemon_options", "is not"),
+    # 5: misspelt variables
+    ("app_domian: shop.example.com", "app_domian", "did you mean app_domain?"),
+    ("app_worker: 2", "app_worker", "did you mean app_workers?"),
+    ("nginx_tls_polici: modern", "nginx_tls_polici", "did you mean nginx_tls_policy?"),
+    ("docker_log_max_file: 2", "docker_log_max_file", "did you mean docker_log_max_files?"),
+    ("app_zzzzzzzz: 1", "app_zzzzzzzz", "no role knows this variable"),
+    # 6: secrets
+    ("app_secrets: {SECRET_KEY: ''}", "app_secrets", "SECRET_KEY is empty, a placeholder, or shorter"),
+    ("app_secrets: {SECRET_KEY: changeme}", "app_secrets", "SECRET_KEY is empty, a placeholder"),
+    ("app_secrets: {SECRET_KEY: change-me}", "app_secrets", "SECRET_KEY is empty, a placeholder"),
+    ("app_secrets: {SECRET_KEY: xxxxxxxxxxxx}", "app_secrets", "SECRET_KEY is empty, a placeholder"),
+    ("app_secrets: {SECRET_KEY: not-so-secret}", "app_secrets", "SECRET_KEY is empty, a placeholder"),
+    ("app_secrets: {SECRET_KEY: '            '}", "app_secrets", "SECRET_KEY is empty, a placeholder"),
+    (f"app_secrets: {{SECRET_KEY: {MARK}}}", "app_secrets", "SECRET_KEY is empty, a placeholder, or shorter"),
+    ("app_secrets: {SECRET_KEY: 1234}", "app_secrets", "SECRET_KEY is empty, a placeholder, or shorter"),
+    ("app_secrets: {SECRET_KEY: }", "app_secrets", "SECRET_KEY has no value"),
+    ("app_secrets: {SECRET_KEY: '{{ vault_missing }}'}", "app_secrets", "vault_missing"),
+    (f"app_secrets: {MARK}-and-more", "app_secrets", "is not"),
+    (f"app_secrets: {{'A B': {MARK}-and-more}}", "app_secrets", "'A B' is not a name"),
+    (f"app_secrets: {{A: {MARK}-and-more}}\napp_env: {{A: x}}", "app_env", "A is in app_secrets too"),
+    (f"app_secret_files: {{../x: {MARK}}}", "app_secret_files", "'../x' is not a plain file name"),
+    (f"app_secret_files: {{env.json: {MARK}}}", "app_secret_files", "not a plain file name"),
+    ("app_secret_files: {users.json: ''}", "app_secret_files", "users.json is empty"),
+    (f"app_git_key: {MARK}", "app_git_key", "not a private key"),
+    # 7: signing keys
+    ("app_jwt_key: hello", "app_jwt_key", "not a private key in PEM"),
+    ("app_jwt_key: !file jwt-rsa-public.pem", "app_jwt_key", "is a public key"),
+    ("app_jwt_key: !file jwt-rsa-encrypted.pem", "app_jwt_key", "is encrypted"),
+    ("app_jwt_key: !file jwt-rsa1024.pem", "app_jwt_key", "1024 bits"),
+    ("app_jwt_key: !file jwt-p256.pem", "app_jwt_key", "not a key for RS256; make one: openssl gen"),
+    ("app_jwt_algorithm: ES256\napp_jwt_key: !file jwt-rsa.pem", "app_jwt_key", "not a key for ES256"),
+    ("app_jwt_algorithm: ES256\napp_jwt_key: !file jwt-p384.pem", "app_jwt_key", "not a key for ES256"),
+    ("app_jwt_algorithm: ES256\napp_jwt_key: !file jwt-rsa.pem", "app_jwt_key", "P-256"),
+    ("app_jwt_algorithm: EdDSA\napp_jwt_key: !file jwt-rsa.pem", "app_jwt_key", "not a key for EdDSA"),
+    ("app_jwt_algorithm: EdDSA\napp_jwt_key: !file jwt-rsa.pem", "app_jwt_key", "ed25519"),
+    # 8: sources and refs
+    ('app_ref: ""', "app_ref", "not a branch, tag or commit"),
+    ("app_ref: --upload-pack=x", "app_ref", "not a branch, tag or commit"),
+    ("app_ref: -main", "app_ref", "not a branch, tag or commit"),
+    ("app_ref: a b", "app_ref", "not a branch, tag or commit"),
+    ("app_ref: a..b", "app_ref", "not a branch, tag or commit"),
+    ('app_ref: "HEAD~1"', "app_ref", "not a branch, tag or commit"),
+    ("app_ref: main.lock", "app_ref", "not a branch, tag or commit"),
+    ("app_source: /no/such/directory", "app_source", "not a directory on the controller"),
+    ("app_source: --upload-pack=x", "app_source", "neither a directory nor"),
+    ("app_source: htps://git.example.com/shop.git", "app_source", "htps:// is not an address"),
+    ('app_source: "ext::sh%20-c%20id"', "app_source", "neither a directory nor"),
+    (f"app_source: https://me:{MARK}@git.example.com/shop.git", "app_source", "would be logged"),
+    (f"app_source: https://me:{MARK}@x@git.example.com/a b", "app_source", "would be logged"),
+    (f"app_source: https://me:{MARK}/x@git.example.com/shop.git", "app_source", "would be logged"),
+    (f"app_source: https://{MARK}@git.example.com/shop.git", "app_source", "would be logged"),
+    (f"app_source: HTTPS://me:{MARK}@git.example.com/shop.git", "app_source", "would be logged"),
+    (f"app_source: ssh://git:{MARK}@git.example.com/shop.git", "app_source", "would be logged"),
+    ("app_subdir: ../x", "app_subdir", "not valid"),
+    ("app_subdir: /x", "app_subdir", "not valid"),
+    ("app_subdir: no-such", "app_subdir", "no directory"),
+    ("app_dockerfile: ../Dockerfile", "app_dockerfile", "not valid"),
+    ("app_base_image: Not An Image", "app_base_image", "not valid"),
+    ("app_base_image_archive: /no/such.tar", "app_base_image_archive", "no file /no/such.tar"),
+    ("app_build_ca_file: /no/such.pem", "app_build_ca_file", "no file /no/such.pem"),
+    ("app_build_args: {'A=B': x}", "app_build_args", "'A=B' is not a name"),
+    ("app_static: .", "app_static", "the whole app"),
+    ("app_static: /", "app_static", "the whole app"),
+    ("app_static: ../x/..", "app_static", "the whole app"),
+    ("app_wsgi: shop app", "app_wsgi", "shop:create_app()"),
+    ("app_wsgi: -shop", "app_wsgi", "not valid"),
+    ("app_wsgi: shop/app.py", "app_wsgi", "not valid"),
+    # 9: the health path
+    ("app_health_path: healthz", "app_health_path", "not valid"),
+    ("app_health_path: https://shop.example.com/", "app_health_path", "not valid"),
+    ('app_health_path: "/a\\nX-Y: z"', "app_health_path", "not valid"),
+    ("app_health_path: /a b", "app_health_path", "not valid"),
+    ("app_health_path: /ü", "app_health_path", "not valid"),
+    # 10: names and values of the environment
+    ("app_env: {1A: x}", "app_env", "'1A' is not a name"),
+    ("app_env: {NO: x}", "app_env", "quotes"),
+    ("app_env: {A: }", "app_env", "A has no value"),
+    ('app_env: {A: "a\\0b"}', "app_env", "NUL"),
+    ("app_env: [A]", "app_env", "is not"),
+    # CORS
+    ("app_cors_origins: [front.example.com]", "app_cors_origins", "not valid"),
+    ("app_cors_origins: [https://front.example.com/]", "app_cors_origins", "not valid"),
+    ("app_cors_origins: ['*', https://a.example.com]", "app_cors_origins", "write it alone"),
+    ("app_cors_origins: ['null']", "app_cors_origins", "not valid"),
+    # 51: certificates
+    ("nginx_certificate: provided", "nginx_certificate", "needs nginx_certificate_file and"),
+    ("nginx_certificate_file: /no/such.pem", "nginx_certificate_file", "no file /no/such.pem"),
+    ("nginx_certificate_file: tls/cert.pem", "nginx_certificate_file", "inventory_dir"),
+    ("nginx_certificate_names: ['a b']", "nginx_certificate_names", "not valid"),
+    ("nginx_certificate_owner: ../x", "nginx_certificate_owner", "not valid"),
+]
+CERTIFICATES = [
+    ("expired.pem", "key.pem", "nginx_certificate_file", "not today"),
+    ("future.pem", "key.pem", "nginx_certificate_file", "not today"),
+    ("other-name.pem", "key.pem", "nginx_certificate_file", "does not cover shop.example.com, www.shop.example.com"),
+    ("other-key.pem", "key.pem", "nginx_certificate_key_file", "not the key of"),
+    ("nothing.pem", "key.pem", "nginx_certificate_file", "no PEM certificate"),
+    ("key.pem", "key.pem", "nginx_certificate_file", "no PEM certificate"),
+    ("cert.pem", "public.pem", "nginx_certificate_key_file", "is a public key"),
+    ("cert.pem", "encrypted.pem", "nginx_certificate_key_file", "is encrypted"),
+    ("cert.pem", "cert.pem", "nginx_certificate_key_file", "not a private key"),
+    ("cert.pem", "readable.pem", "nginx_certificate_key_file", "others may read it; type: chmod 600"),
+]
+# Each text that reaches a template or a command; nothing may end the word it stands in.
+INJECTED = [
+    "app_name",
+    "app_domain",
+    "app_memory",
+    "app_max_body",
+    "app_health_path",
+    "app_subdir",
+    "app_dockerfile",
+    "app_static",
+    "app_base_image",
+    "app_log_level",
+    "docker_log_max_size",
+    "nginx_certificate_owner",
+    "nginx_tls_policy",
+]
+INJECTED_LISTS = ["app_aliases", "app_cors_origins", "nginx_certificate_names"]
+VALID = [
+    "",
+    "app_env: {A: !unsafe '{{ not.a.template }} {% raw %} {# #}'}",
+    "app_env: {A: !unsafe '{{', B: '$HOME `id` %s %(x)s \\ '}",
+    'app_env: {A: "it\'s", B: \'say "hi"\', C: "two\\nlines\\n", D: "\\ttab"}',
+    "app_env: {GREETING: 'Grüße, 世界 🌍', EMPTY: '', ZERO: 0, DEBUG: false, LIST: [1, 2], MAP: {a: b}}",
+    "app_secrets: {SECRET_KEY: !unsafe '{{7*7}}{{ {%$%\"'''}",
+    "app_secrets: {DATABASE_URL: 'postgresql://shop:p%40ss@db.example.com/shop?sslmode=require'}",
+    'app_secrets: {PEM: "-----BEGIN X-----\\nab\\n-----END X-----\\n", N: 123456789}',
+    "app_secret_files: {users.json: '[]', _key.pem: x, data: !unsafe '{{'}",
+    "app_domain: xn--bcher-kva.example.com",
+    "app_domain: localhost\napp_aliases: []",
+    "app_domain: 1.example.com",
+    "app_aliases: [a.example.com, xn--bcher-kva.example]",
+    "app_name: a",
+    f"app_name: {'a' * 31}",
+    "app_name: shop-2-blog",
+    "app_source: git@git.example.com:team/shop.git",
+    "app_source: git.example.com:shop.git",
+    "app_source: ssh://git@git.example.com:2222/~team/shop.git",
+    "app_source: https://git.example.com:8443/team/shop@home.git",
+    "app_source: https://git.example.com/Shop%20App.git",
+    "app_source: file:///srv/git/shop.git",
+    "app_ref: feature/Grüße-#12",
+    "app_ref: v1.0.0-rc.1+build",
+    "app_ref: 3f9a0c4",
+    "app_ref: refs/heads/main",
+    "app_wsgi: shop",
+    "app_wsgi: 'shop.wsgi:create_app(\"production\", debug=False)'",
+    "app_wsgi: 'shop:factory(\"{\")'",
+    "app_workers: '4'\napp_preload: 'false'\napp_https_port: '8443'",
+    "app_cpus: 1.5\napp_memory: 1g",
+    "app_max_requests: 0\napp_drain_timeout: 0",
+    "app_base_image: registry.example.com:5000/team/python:3.13@sha256:0123",
+    "app_static: ''",
+    "app_static: /app/public",
+    "app_health_path: /healthz?deep=1&x=%20",
+    "app_cors_origins: ['*']",
+    "app_cors_origins: ['https://a.example.com', 'http://localhost:3000']",
+    "app_build_args: {VERSION: '1.2 beta', N: 3}",
+    "app_jwt_algorithm: none",
+    "app_jwt_key: !file jwt-rsa.pem",
+    "app_jwt_algorithm: ES256\napp_jwt_key: !file jwt-p256.pem",
+    "app_jwt_algorithm: EdDSA\napp_jwt_key: !file jwt-ed25519.pem",
+    "docker_daemon_options: {dns: [192.0.2.53], log-driver: journald}",
+    "docker_live_restore: no\nnginx_ipv6: 'no'",
+    "shop_anything: 1\nappendix: 2",
+    "app_env: '{{ common_env | combine({\"B\": \"2\"}) }}'\ncommon_env: {A: '1'}",
+    *(
+        f"nginx_certificate: provided\nnginx_certificate_file: '@/{cert}'\nnginx_certificate_key_file: '@/{key}'"
+        for cert, key in [("cert.pem", "key.pem"), ("wildcard.pem", "key.pem"), ("cert.pem", "vaulted.pem")]
+    ),
+]
+
+
+def with_files(inventory, place):
+    """Put a file's content in the place of `!file name`."""
+    return re.sub(
+        r"!file (\S+)",
+        lambda found: '"' + (place / found[1]).read_text().replace("\n", "\\n") + '"',
+        inventory,
+    )
+
+
+@pytest.mark.parametrize(("inventory", "variable", "said"), WRONG)
+def test_a_wrong_value_is_named_and_explained(check, place, inventory, variable, said):
+    lines = check(with_files(inventory, place))
+    assert lines, "it was accepted"
+    (line,) = [line for line in lines if line.startswith(f"{variable}: ")]
+    assert len(lines) == 1, lines
+    assert said in line
+    assert HELPS.search(line), line
+    assert MARK not in line
+    assert "\n" not in line and "Traceback" not in line
+
+
+@pytest.mark.parametrize(("certificate", "key", "variable", "said"), CERTIFICATES)
+def test_a_certificate_that_cannot_serve_is_refused(check, certificate, key, variable, said):
+    (line,) = check(
+        f"nginx_certificate: provided\nnginx_certificate_file: '@/{certificate}'\nnginx_certificate_key_file: '@/{key}'"
+    )
+    assert line.startswith(f"{variable}: ") and said in line and HELPS.search(line)
+
+
+@pytest.mark.parametrize("variable", INJECTED)
+@pytest.mark.parametrize("text", ["10m; }", "a'b", 'a"b', "a\nb", "a;b", "$(id)", "${x}"])
+def test_nothing_is_injected_into_a_file(check, variable, text):
+    lines = check(f"{variable}: {json_text(text)}")
+    assert any(line.startswith(f"{variable}: ") for line in lines), lines
+
+
+@pytest.mark.parametrize("variable", INJECTED_LISTS)
+@pytest.mark.parametrize("text", ["x; }", "a b", "a\nb", "~.", "${x}", 'a"b'])
+def test_nothing_is_injected_by_a_list(check, variable, text):
+    assert check(f"{variable}: [{json_text(text)}]")
+
+
+def json_text(text):
+    return '"' + text.replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def test_every_text_that_reaches_a_template_is_tried_above():
+    text = "".join(path.read_text() for path in ROOT.glob("roles/*/templates/*"))
+    code = " ".join(re.findall(r"\{[{%](.*?)[%}]\}", text, re.DOTALL))
+    specs = app_check.load_specs()
+    used = {name for name in re.findall(r"\b\w+\b", code) if name in specs and specs[name]["type"] in ("str", "list")}
+    assert used <= {*INJECTED, *INJECTED_LISTS}
+
+
+@pytest.mark.parametrize("inventory", VALID)
+def test_an_odd_but_valid_value_is_accepted(check, place, inventory):
+    assert check(with_files(inventory, place)) == []
+
+
+@pytest.mark.parametrize("name", ["app_domain", "app_source", "app_wsgi"])
+def test_a_missing_variable_is_named_with_an_example(variables, name):
+    known = {**variables(LEAST), "groups": {"web": ["web1"]}}
+    del known[name]
+    plugin = object.__new__(app_check.ActionModule)
+    plugin._templar = Templar(DataLoader(), variables=known)
+    (line,) = [line for line in plugin._check_inventory(known)[1] if line.startswith(f"{name}: ")]
+    assert "is required" in line and f"example: {name}: " in line
+
+
+def test_all_mistakes_are_said_at_once(check):
+    lines = check("app_workers: lots\napp_name: a/b\napp_domian: x\napp_health_path: x")
+    assert sorted(line.partition(":")[0] for line in lines) == [
+        "app_domian",
+        "app_health_path",
+        "app_name",
+        "app_workers",
+    ]
+
+
+def test_several_hosts_need_one_signing_key(check, place):
+    (line,) = check("", hosts=("web1", "web2"))
+    assert line.startswith("app_jwt_key: several hosts must sign with the same key")
+    assert check(with_files("app_jwt_key: !file jwt-rsa.pem", place), hosts=("web1", "web2")) == []
+    assert check("app_jwt_algorithm: none", hosts=("web1", "web2")) == []
+
+
+@pytest.mark.parametrize(("ref", "accepted"), [("main", True), ("v1", True), ("HEAD", True), ("gone", False)])
+def test_a_ref_that_the_repository_lacks_is_seen(tmp_path, monkeypatch, ref, accepted):
+    """A rewritten address stands for one that answers over the network."""
+    for command in ("init -q -b main .", "commit -q --allow-empty -m one", "tag v1"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    config = tmp_path / "gitconfig"
+    config.write_text(f'[url "file://{tmp_path}"]\n\tinsteadOf = https://git.example.com/shop.git\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    lines = app_check.check_ref({"app_source": "https://git.example.com/shop.git", "app_ref": ref})
+    assert lines == ([] if accepted else [f"app_ref: https://git.example.com/shop.git has no branch or tag {ref!r}"])
+
+
+def test_the_playbook_stops_before_it_connects(tmp_path):
+    """192.0.2.1 is nobody's address (RFC 5737): a connection would be waited for, and named as unreachable."""
+    (tmp_path / "hosts.yml").write_text("web: {hosts: {web1: {ansible_host: 192.0.2.1}}}\n")
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "web.yml").write_text(
+        "app_domain: https://shop.example.com\n"
+        f"app_source: https://me:{MARK}@git.example.com/shop.git\n"
+        f"app_secrets: {{SECRET_KEY: {MARK}}}\n"
+        "nginx_tls_polici: modern\n"
+    )
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            "playbooks/check.yml",
+            "-i",
+            tmp_path / "hosts.yml",
+            "-vvv",
+            "--diff",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "unreachable=0" in done.stdout and "failed=1" in done.stdout and "changed=0" in done.stdout
+    for said in (
+        "the inventory, for host web1: nothing was changed",
+        "app_domain: 'https://shop.example.com' is not valid; example: app_domain: shop.example.com",
+        "app_wsgi: is required",
+        "app_source: an address with a password or token in it would be logged",
+        "app_secrets: SECRET_KEY is empty, a placeholder",
+        "nginx_tls_polici: no role knows this variable; did you mean nginx_tls_policy?",
+    ):
+        assert said in done.stdout
+    assert MARK not in done.stdout + done.stderr
