@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
 blueprint = Blueprint("pages", __name__)
@@ -18,7 +20,9 @@ def hello() -> Response:
     """A page for people, JSON or a line of text for programs."""
     wanted = request.accept_mimetypes.best_match(["text/plain", "text/html", "application/json"])
     if wanted == "text/html":
-        response = make_response(render_template("index.html", greeting=GREETING))
+        response = make_response(
+            render_template("index.html", greeting=GREETING, release=os.environ.get("APP_RELEASE"))
+        )
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     elif wanted == "application/json":
         response = jsonify(message=GREETING)

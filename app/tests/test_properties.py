@@ -18,7 +18,7 @@ ISSUER, AUDIENCE = "https://issuer.example", "https://audience.example"
 NAMES = ["exp", "iat", "nbf", "identity", "iss", "aud", "sub", "jti", "typ", "other"]
 HEADERS = ["alg", "kid", "typ", "cty", "crit", "b64", "zip", "jku", "jwk", "x5u", "x5c", "other"]
 CHECK = settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -55,8 +55,18 @@ def is_acceptable(claims, now):
         return None
     if exp < now - 10 or iat > now + 10 or nbf > now + 10 or times[0] - times[1] > 3600:
         return False
+    if not is_json(claims):
+        return False
     texts = all(is_text_or_absent(claims, name) for name in ("sub", "jti"))
     return texts and claims.get("iss") == ISSUER and claims.get("aud") == AUDIENCE
+
+
+def is_json(value):
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -91,8 +101,7 @@ def test_signed_headers_are_accepted_by_the_rules_alone(accepts, signer, changes
         header["alg"] == signer.algorithm
         and header["typ"] == "JWT"
         and set(header) <= {"alg", "typ", "other"}
-        and "NaN" not in json.dumps(header)
-        and "Infinity" not in json.dumps(header)
+        and is_json(header)
     )
     assert accepts(signer.token(changes)) == expected
 

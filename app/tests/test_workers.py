@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import argon2
@@ -50,9 +51,13 @@ class Server:
 
     def request(self, method, path, body=None, headers=()):
         """Status and body; a new connection each time, so that any worker may answer."""
-        connection = http.client.HTTPConnection("localhost", timeout=30)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(str(self.socket))
+        with closing(http.client.HTTPConnection("localhost", timeout=30)) as connection:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(str(self.socket))
+            return self._exchange(connection, method, path, body, headers)
+
+    @staticmethod
+    def _exchange(connection, method, path, body, headers):
         connection.putrequest(method, path)
         data = json.dumps(body).encode() if body is not None else b""
         pairs = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
@@ -61,7 +66,6 @@ class Server:
         connection.endheaders(data)
         response = connection.getresponse()
         text = response.read()
-        connection.close()
         return response.status, json.loads(text) if text.startswith(b"{") else text
 
     def wait(self):
