@@ -106,11 +106,8 @@ def memory(value):
 
 def static(value):
     wrong = pattern(re.compile(r"(?!-)[^\x00-\x20\"'\\$;{}]*"), "app_static: static")(value)
-    if (
-        not wrong
-        and value
-        and (os.path.normpath(value) in (".", "/", "//") or os.path.normpath(value).startswith(".."))
-    ):
+    place = os.path.normpath(value)
+    if not wrong and value and (place.strip("/") in ("", ".") or place.startswith("..")):
         wrong = f"{value!r} would publish the whole app"
     return wrong
 
