@@ -12,6 +12,9 @@ import tempfile
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+# What git tells its hooks, one of which may have begun the deploy: it means another repository.
+HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
+
 
 def is_repository(source):
     """Tell a repository's address (URL or scp-like) from a directory on the controller."""
@@ -35,13 +38,20 @@ def list_files(folder):
             _git(folder, "init", "-q", "--bare", empty)
             repository = [f"--git-dir={empty}", f"--work-tree={os.path.abspath(folder)}"]
             listed = _git(folder, *repository, "ls-files", "-z", "--others", "--exclude-standard")
-    names = {os.fsdecode(name) for name in listed.stdout.split(b"\0") if name}
-    return sorted(name for name in names if os.path.lexists(os.path.join(folder, name)))
+    names = set()
+    for name in (os.fsdecode(name) for name in listed.stdout.split(b"\0") if name):
+        path = os.path.join(folder, name)
+        if os.path.isdir(path) and not os.path.islink(path):  # a submodule, or another checkout in this one
+            names |= {os.path.join(name, inner) for inner in list_files(path)}
+        elif os.path.lexists(path):
+            names.add(name)
+    return sorted(names)
 
 
 def _git(folder, *arguments, check=True):
+    environment = {name: value for name, value in os.environ.items() if name not in HOOK}
     try:
-        done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, check=False)
+        done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, env=environment, check=False)
     except FileNotFoundError:
         raise AnsibleActionFail("git is needed on the controller; install it: sudo apt install git") from None
     if check and done.returncode:

@@ -71,7 +71,8 @@ class Repository:
             ["git", *arguments], capture_output=True, env=self._environment(), timeout=600, check=False, **options
         )
         if done.returncode:
-            raise BuildError(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()[-1000:]}")
+            command = arguments[2] if arguments[0] == "-C" else arguments[0]
+            raise BuildError(f"git {command}: {done.stderr.decode(errors='replace').strip()[-1000:]}")
         return done.stdout
 
     def _environment(self):
@@ -89,9 +90,16 @@ class Repository:
         if not os.path.isdir(self.path):
             files.ensure_directory(os.path.dirname(self.path))
             self.git("init", "-q", "--bare", self.path)
-        wanted = ["+HEAD:refs/deploy/HEAD", "+refs/heads/*:refs/deploy/heads/*", "+refs/tags/*:refs/deploy/tags/*"]
+        wanted = ["+refs/heads/*:refs/deploy/heads/*", "+refs/tags/*:refs/deploy/tags/*"]
+        if ref == "HEAD":  # which may name a branch that is not there
+            wanted.append("+HEAD:refs/deploy/HEAD")
         self.git("-C", self.path, "fetch", "-q", "--prune", "--", self.address, *wanted)
-        for name in (f"refs/deploy/{ref}", f"refs/deploy/heads/{ref}", f"refs/deploy/tags/{ref}", ref):
+        for name in (
+            f"refs/deploy/{ref.removeprefix('refs/')}",
+            f"refs/deploy/heads/{ref}",
+            f"refs/deploy/tags/{ref}",
+            ref,
+        ):
             try:
                 found = self.git(
                     "-C", self.path, "rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}"
