@@ -1,0 +1,184 @@
+"""A host in a directory: real files, an engine that remembers, no root."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ansible.module_utils import app_engine, app_files, app_releases, app_site
+
+ENGINE = r"""#!/bin/sh
+# docker, as releases use it: a container is a directory, the image's files lie in image/.
+echo "docker $*" >> "$ENGINE/calls"
+missing() { echo "Error: No such $1: $2" >&2; exit 1; }
+case "$1 $2" in
+"container inspect")
+    place=$ENGINE/containers/$3
+    [ -d "$place" ] || missing container "$3"
+    running=false; [ -e "$place/running" ] && running=true
+    printf '[{"State":{"Running":%s,"Pid":%s,"ExitCode":3},' "$running" "$PPID"
+    printf '"HostConfig":{"RestartPolicy":{"Name":"%s"}}}]' "$(cat "$place/restart")" ;;
+"image inspect")
+    grep -qxF "$3" "$ENGINE/images" || missing image "$3"
+    printf '[{"Id":"sha256:%s","Config":{"WorkingDir":"/app"}}]' "$(echo "$3" | cksum | cut -d' ' -f1)" ;;
+"network inspect") [ -e "$ENGINE/network" ] && echo '[{}]' || missing network "$3" ;;
+"network create") touch "$ENGINE/network" ;;
+"create --name") mkdir -p "$ENGINE/containers/$3"; echo no > "$ENGINE/containers/$3/restart" ;;
+"create --network") echo holder ;;
+"start "*)
+    [ -e "$ENGINE/containers/$2/broken" ] && { echo "cannot start $2" >&2; exit 1; }
+    touch "$ENGINE/containers/$2/running" ;;
+"stop -t") rm -f "$ENGINE/containers/$4/running" ;;
+"rm -f") rm -rf "$ENGINE/containers/$3" ;;
+"update --restart") echo "$3" > "$ENGINE/containers/$4/restart" ;;
+"cp holder:"*)
+    place=$ENGINE/image${2#holder:}
+    [ -e "$place" ] || { echo "Error: Could not find the file" >&2; exit 1; }
+    cp -a "$place" "$3" ;;
+"ps -a")
+    for place in "$ENGINE"/containers/*; do
+        [ -d "$place" ] || continue
+        [ -e "$place/running" ] && echo "${place##*/} running" || echo "${place##*/} exited"
+    done ;;
+"images "*) cat "$ENGINE/tags" ;;
+"load "*|"pull "*) cat "$ENGINE/offers" >> "$ENGINE/images" ;;
+"build "*)
+    [ -e "$ENGINE/broken-build" ] && { echo "step 3 failed" >&2; exit 1; }
+    for last; do [ "$before" = -t ] && echo "$last" >> "$ENGINE/images"; before=$last; done
+    cp -a "$last" "$ENGINE/context" ;;
+esac
+"""
+NGINX = r"""#!/bin/sh
+echo "nginx $*" >> "$ENGINE/calls"
+[ -e "$ENGINE/nginx-refuses" ] && { echo "nginx: [emerg] unknown directive" >&2; exit 1; }
+while [ $# -gt 0 ]; do [ "$1" = -c ] && cp -r "${2%/*}" "$ENGINE/staged"; shift; done
+exit 0
+"""
+SYSTEMCTL = '#!/bin/sh\necho "systemctl $*" >> "$ENGINE/calls"\n'
+
+
+class Owners:
+    """Stands for module os where files get owners and modes, which takes root: they are remembered instead."""
+
+    def __init__(self):
+        self.known = {}
+
+    def __getattr__(self, name):
+        return getattr(os, name)
+
+    def _remember(self, info, **what):
+        self.known[info.st_ino] = {**self.known.get(info.st_ino, {}), **what}
+
+    def chown(self, path, uid, gid):
+        self._remember(os.stat(path), st_uid=uid, st_gid=gid)
+
+    def fchown(self, handle, uid, gid):
+        self._remember(os.fstat(handle), st_uid=uid, st_gid=gid)
+
+    def chmod(self, path, mode):
+        self._remember(os.stat(path), mode=mode)
+
+    def fchmod(self, handle, mode):
+        self._remember(os.fstat(handle), mode=mode)
+
+    def lstat(self, path):
+        info = os.lstat(path)
+        known = {"st_uid": 0, "st_gid": 0, "mode": stat.S_IMODE(info.st_mode), **self.known.get(info.st_ino, {})}
+        mode = stat.S_IFMT(info.st_mode) | known.pop("mode")
+        return SimpleNamespace(st_mode=mode, **known)
+
+    def stat(self, path):
+        return self.lstat(os.path.realpath(path))
+
+
+class Engine:
+    """What the stand-in for docker was told and holds."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def calls(self, *begin):
+        """Return the commands so far that begin so."""
+        lines = (self.place / "calls").read_text().splitlines() if (self.place / "calls").exists() else []
+        return [line for line in lines if line.startswith(" ".join(begin))]
+
+    def forget(self):
+        (self.place / "calls").unlink(missing_ok=True)
+
+    def restart(self, name):
+        return (self.place / "containers" / name / "restart").read_text().strip()
+
+    def running(self):
+        return sorted(path.parent.name for path in self.place.glob("containers/*/running"))
+
+    def public(self, name, text="hello", directory="/app/static"):
+        """Put a public file into the image."""
+        path = Path(f"{self.place}/image{directory}") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+
+@pytest.fixture
+def engine(tmp_path, monkeypatch):
+    place = tmp_path / "engine"
+    for folder in ("containers", "bin"):
+        (place / folder).mkdir(parents=True)
+    for name, text in {"docker": ENGINE, "nginx": NGINX, "systemctl": SYSTEMCTL}.items():
+        (place / "bin" / name).write_text(text)
+        (place / "bin" / name).chmod(0o755)
+    for name, text in {"images": "sha256:one\n", "tags": "", "offers": ""}.items():
+        (place / name).write_text(text)
+    monkeypatch.setenv("PATH", f"{place / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("ENGINE", str(place))
+    return Engine(place)
+
+
+@pytest.fixture
+def owners(monkeypatch):
+    owners = Owners()
+    monkeypatch.setattr(app_files, "os", owners)
+    return owners
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch, engine, owners):
+    """Return a function that makes an app's view of the host; its root is a directory."""
+    conf = tmp_path / "etc" / "nginx"
+    (conf / "conf.d").mkdir(parents=True)
+    (conf / "nginx.conf").write_text(f"http {{ include {conf}/conf.d/*.conf; }}\n")
+    www_data = SimpleNamespace(pw_uid=33, pw_gid=33)
+    monkeypatch.setattr(app_releases, "pwd", SimpleNamespace(getpwnam=lambda name: www_data))
+    monkeypatch.setattr(app_site, "CONF", str(conf))
+    monkeypatch.setattr(app_site, "LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(app_site, "tempfile", SimpleNamespace(mkdtemp=lambda **place: _stage(tmp_path)))
+    monkeypatch.setattr(app_site, "probe_socket", lambda *arguments: 200)
+    assert app_engine.installed()
+
+    def app(name="shop"):
+        app = app_releases.App(name)
+        for key, value in vars(app).items():
+            if str(value).startswith(("/srv/", "/etc/")):
+                setattr(app, key, f"{tmp_path}{value}")
+        return app
+
+    return app
+
+
+def _stage(tmp_path):
+    stage = tmp_path / "stage"
+    stage.mkdir()
+    return str(stage)
+
+
+@pytest.fixture
+def git():
+    def run(folder, *arguments):
+        done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    return run

@@ -1,0 +1,378 @@
+"""A source is what git would list, and the same source is built once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible.modules import app_build as module
+from ansible.plugins.action import app_build as action
+
+FALLBACK = "FROM ${BASE_IMAGE}\n"
+
+
+@pytest.fixture
+def checkout(tmp_path, git):
+    """Return a git checkout with tracked, untracked, ignored and deleted files."""
+    folder = tmp_path / "checkout"
+    (folder / "sub").mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    texts = {"app.py": "1", "sub/a.txt": "a", "gone.txt": "x", ".gitignore": "*.pyc\n.cache/\n", "ü b": "space"}
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    (folder / "kept.pyc").write_text("tracked, although ignored")
+    git(folder, "add", "-f", ".")
+    git(folder, "commit", "-qm", "one")
+    (folder / "gone.txt").unlink()
+    (folder / "new.txt").write_text("untracked")
+    (folder / "app.pyc").write_text("ignored")
+    return folder
+
+
+@pytest.fixture
+def repository(tmp_path, owners):
+    """Return a function that makes a host's copy of a repository."""
+    kind = module.Repository
+
+    def make(address, key=None):
+        copy = kind("shop", str(address), key)
+        copy.path = str(tmp_path / "srv" / "source.git")
+        return copy
+
+    return make
+
+
+# -- a directory of the controller -----------------------------------------------------------
+
+
+def test_files_are_those_that_git_would_list(checkout):
+    assert action.list_files(str(checkout)) == sorted(
+        [".gitignore", "app.py", "kept.pyc", "new.txt", "sub/a.txt", "ü b"]
+    )
+
+
+def test_a_subdirectory_is_listed_alone(checkout):
+    assert action.list_files(str(checkout / "sub")) == ["a.txt"]
+
+
+def test_outside_git_its_ignore_files_still_count(tmp_path):
+    (tmp_path / ".gitignore").write_text("*.pyc\n")
+    for name in ("app.py", "app.pyc"):
+        (tmp_path / name).touch()
+    assert action.list_files(str(tmp_path)) == [".gitignore", "app.py"]
+    assert sorted(os.listdir(tmp_path)) == [".gitignore", "app.py", "app.pyc"]
+
+
+def test_a_git_hook_s_environment_does_not_mislead(checkout, tmp_path, monkeypatch, git):
+    (tmp_path / "other").mkdir()
+    git(tmp_path / "other", "init", "-q")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    assert "kept.pyc" in action.list_files(str(checkout))
+
+
+def test_repositories_within_are_listed_file_by_file(checkout, git):
+    for name in ("nested", "module"):
+        (checkout / name).mkdir()
+        git(checkout / name, "init", "-q")
+        (checkout / name / "x.py").write_text(name)
+        git(checkout / name, "add", ".")
+        git(checkout / name, "commit", "-qm", "one")
+    git(checkout, "add", "module")
+    assert {"module/x.py", "nested/x.py"} <= set(action.list_files(str(checkout)))
+    assert action.digest(str(checkout))
+
+
+@pytest.mark.parametrize("place", ["missing", "file"])
+def test_what_is_no_directory_is_named(tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(AnsibleActionFail, match=f"app_source: .*{place} is not a directory on the controller"):
+        action.list_files(str(tmp_path / place))
+
+
+def test_a_digest_is_the_same_in_another_place_with_other_times_and_modes(checkout, tmp_path):
+    before = action.digest(str(checkout))
+    other = tmp_path / "deep" / "other"
+    subprocess.run(["cp", "-r", checkout, other.parent], check=True)
+    (other.parent).mkdir(exist_ok=True)
+    subprocess.run(["cp", "-r", f"{checkout}/.", other], check=True)
+    for folder, _folders, names in os.walk(other):
+        for name in names:
+            os.chmod(os.path.join(folder, name), 0o600)
+            os.utime(os.path.join(folder, name), (1, 1))
+    assert action.digest(str(other)) == before
+
+
+def test_running_the_app_s_tests_makes_no_new_release(checkout):
+    before = action.digest(str(checkout))
+    (checkout / ".cache").mkdir()
+    (checkout / ".cache" / "results").write_text("x")
+    (checkout / "sub" / "b.pyc").write_text("x")
+    assert action.digest(str(checkout)) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "app.py").write_text("2"),
+        lambda folder: (folder / "app.py").chmod(0o755),
+        lambda folder: (folder / "app.py").rename(folder / "app2.py"),
+        lambda folder: (folder / "new.txt").unlink(),
+        lambda folder: ((folder / "app.py").unlink(), (folder / "app.py").symlink_to("1")),
+    ],
+    ids=["same size", "executable", "name", "gone", "link"],
+)
+def test_a_digest_sees_every_change_that_counts(checkout, change):
+    before, info = action.digest(str(checkout)), (checkout / "app.py").stat()
+    change(checkout)
+    if (checkout / "app.py").is_file():
+        os.utime(checkout / "app.py", ns=(info.st_atime_ns, info.st_mtime_ns))
+    assert action.digest(str(checkout)) != before
+
+
+def test_names_and_contents_cannot_be_taken_for_each_other(tmp_path):
+    for name, files in {"one": {"a": "b"}, "two": {"ab": ""}, "three": {"a": "", "b": ""}}.items():
+        (tmp_path / name).mkdir()
+        for file, text in files.items():
+            (tmp_path / name / file).write_text(text)
+    assert len({action.digest(str(tmp_path / name)) for name in ("one", "two", "three")}) == 3
+
+
+def test_what_is_packed_is_normal_and_whole(checkout, tmp_path):
+    (checkout / "run.sh").write_text("#!/bin/sh")
+    (checkout / "run.sh").chmod(0o700)
+    (checkout / "link").symlink_to("app.py")
+    packed = [tmp_path / f"{number}.tar.gz" for number in (1, 2)]
+    for path in packed:
+        action.pack(str(checkout), str(path))
+        os.utime(checkout / "app.py", (1, 1))
+    with tarfile.open(packed[0]) as one, tarfile.open(packed[1]) as two:
+        rows = [[(e.name, e.mode, e.mtime, e.uid, e.uname, e.linkname) for e in t] for t in (one, two)]
+        assert one.extractfile("app.py").read() == b"1"
+    assert rows[0] == rows[1]
+    modes = {row[0]: row[1] for row in rows[0]}
+    assert (modes["run.sh"], modes["app.py"]) == (0o755, 0o644)
+    assert {row[2:5] for row in rows[0]} == {(0, 0, "")}
+    assert "link" in modes and "app.pyc" not in modes
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("https://git.example.com/shop.git", True),
+        ("git@git.example.com:shop.git", True),
+        ("file:///srv/git/shop.git", True),
+        ("/src/shop", False),
+        ("../shop", False),
+        ("./a:b/c", False),
+    ],
+)
+def test_a_repository_is_told_from_a_directory(source, expected):
+    assert action.is_repository(source) is expected
+
+
+# -- a repository ----------------------------------------------------------------------------
+
+
+def test_every_kind_of_ref_is_found(checkout, git, repository):
+    first = git(checkout, "rev-parse", "HEAD")
+    git(checkout, "tag", "-a", "v1", "-m", "annotated")
+    git(checkout, "checkout", "-q", "-b", "feature/x")
+    git(checkout, "commit", "-q", "--allow-empty", "-m", "two")
+    second = git(checkout, "rev-parse", "HEAD")
+    copy = repository(f"file://{checkout}")
+    expected = {
+        "main": first,
+        "v1": first,
+        first: first,
+        first[:8]: first,
+        "feature/x": second,
+        "HEAD": second,
+        "refs/heads/main": first,
+        "refs/tags/v1": first,
+    }
+    assert {ref: copy.commit(ref) for ref in expected} == expected
+
+
+def test_a_moved_branch_and_tag_are_followed(checkout, git, repository):
+    git(checkout, "tag", "latest")
+    copy = repository(f"file://{checkout}")
+    before = copy.commit("main")
+    git(checkout, "commit", "-q", "--amend", "--allow-empty", "-m", "rewritten")
+    git(checkout, "tag", "-f", "latest")
+    now = git(checkout, "rev-parse", "HEAD")
+    assert now != before
+    assert (copy.commit("main"), copy.commit("latest"), copy.commit("HEAD")) == (now, now, now)
+
+
+@pytest.mark.parametrize("ref", ["nope", "--upload-pack=touch x", "-h", "--all", "", "main nope"])
+def test_an_unknown_ref_is_named(checkout, repository, ref, tmp_path):
+    with pytest.raises(module.BuildError, match=r"app_ref: .* has no branch, tag or commit"):
+        repository(f"file://{checkout}").commit(ref)
+
+
+def test_an_address_is_never_an_option(tmp_path, repository):
+    with pytest.raises(module.BuildError):
+        repository(f"--upload-pack=touch {tmp_path}/pwned").commit("main")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_deleted_branch_is_not_deployed_from_memory(checkout, git, repository):
+    git(checkout, "branch", "old")
+    copy = repository(f"file://{checkout}")
+    assert copy.commit("old")
+    git(checkout, "branch", "-D", "old")
+    with pytest.raises(module.BuildError, match="old"):
+        copy.commit("old")
+
+
+def test_a_repository_whose_head_names_no_branch_still_has_its_branches(checkout, git, repository):
+    """As in `git init --bare` on a server that calls its first branch otherwise."""
+    git(checkout, "symbolic-ref", "HEAD", "refs/heads/master")
+    copy = repository(f"file://{checkout}")
+    assert copy.commit("main") == git(checkout, "rev-parse", "main")
+
+
+def test_a_subdirectory_s_tree_changes_with_it_alone(checkout, git, repository):
+    copy = repository(f"file://{checkout}")
+    before = copy.commit("main")
+    (checkout / "app.py").write_text("2")
+    git(checkout, "commit", "-qam", "two")
+    after = copy.commit("main")
+    assert copy.tree(before, "sub") == copy.tree(after, "sub")
+    assert copy.tree(before, "") != copy.tree(after, "")
+    with pytest.raises(module.BuildError, match=r"app_subdir: .* has no directory 'nope'"):
+        copy.tree(after, "nope")
+
+
+def test_a_tree_s_files_are_had(checkout, git, repository, tmp_path):
+    copy = repository(f"file://{checkout}")
+    tree = copy.tree(copy.commit("main"), "")
+    assert copy.text(tree, "app.py") == "1" and copy.text(tree, "Dockerfile") is None
+    copy.archive(tree, str(tmp_path / "source.tar"))
+    with tarfile.open(tmp_path / "source.tar") as packed:
+        assert "sub/a.txt" in packed.getnames()
+
+
+def test_a_key_is_private_and_ends_with_a_line_break(tmp_path, monkeypatch):
+    real = module.tempfile.mkstemp
+    monkeypatch.setattr(
+        module, "tempfile", SimpleNamespace(mkstemp=lambda prefix, **place: real(dir=tmp_path, prefix=prefix))
+    )
+    path = module.write_key("-----BEGIN X-----\n-----END X-----")
+    with open(path) as file:
+        assert file.read().endswith("-----END X-----\n")
+    assert os.stat(path).st_mode & 0o077 == 0
+    assert module.write_key("") is None
+
+
+# -- the image -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def options(checkout, tmp_path):
+    archive = tmp_path / "source.tar.gz"
+    action.pack(str(checkout), str(archive))
+    return {
+        "app": "shop",
+        "repository": None,
+        "source_digest": action.digest(str(checkout)),
+        "source_archive": str(archive),
+        "dockerfile_content": "",
+        "fallback_dockerfile": FALLBACK,
+        "base_image": "python:3",
+        "base_archive": None,
+        "base_can_be_sent": False,
+        "build_args": {"N": 3},
+        "ca": "",
+    }
+
+
+@pytest.fixture
+def base(engine):
+    with open(engine.place / "images", "a") as file:
+        file.write("python:3\n")
+
+
+def test_the_same_source_is_built_once(engine, base, options):
+    first, again = module.make(options, False), module.make(options, False)
+    assert (first["changed"], again["changed"]) == (True, False)
+    assert first["image"] == again["image"] and first["build"] == again["build"]
+    (built,) = engine.calls("docker build")
+    assert "--build-arg N=3" in built and "--build-arg BASE_IMAGE=python:3" in built and "--secret" not in built
+    assert (engine.place / "context" / "app.py").read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source_digest": "other"},
+        {"build_args": {"N": 4}},
+        {"dockerfile_content": "FROM scratch\n"},
+        {"fallback_dockerfile": FALLBACK + "USER 1\n"},
+    ],
+)
+def test_each_input_decides_the_build(engine, base, options, change):
+    assert module.make(options, False)["build"] != module.make({**options, **change}, False)["build"]
+
+
+def test_an_own_dockerfile_is_used(engine, base, options):
+    module.make({**options, "dockerfile_content": "FROM python:3\n"}, False)
+    assert "BASE_IMAGE" not in engine.calls("docker build")[0]
+
+
+def test_a_company_s_authority_is_a_secret_of_the_build_alone(engine, base, options):
+    with_ca, without = module.make({**options, "ca": "PEM"}, False), module.make(options, False)
+    assert with_ca["build"] == without["build"]
+    assert "--secret id=ca,src=" in engine.calls("docker build")[0]
+
+
+def test_what_is_missing_is_asked_for(engine, options):
+    assert module.make({**options, "base_can_be_sent": True}, False) == {"wants": ["base"]}
+    (engine.place / "offers").write_text("python:3\n")
+    assert module.make({**options, "base_archive": "/base.tar", "source_archive": None}, False) == {"wants": ["source"]}
+    assert engine.calls("docker load -q -i /base.tar") and not engine.calls("docker build")
+
+
+def test_a_base_image_is_pulled_where_nothing_can_be_sent(engine, options):
+    (engine.place / "offers").write_text("python:3\n")
+    assert module.make(options, False)["changed"] and engine.calls("docker pull -q python:3")
+
+
+def test_an_archive_without_the_image_is_named(engine, options):
+    with pytest.raises(module.BuildError, match="app_base_image_archive holds no image python:3"):
+        module.make({**options, "base_archive": "/base.tar"}, False)
+
+
+def test_a_dry_run_predicts_and_builds_nothing(engine, base, options):
+    predicted = module.make(options, True)
+    assert predicted["changed"] and not engine.calls("docker build")
+    assert module.make(options, False)["build"] == predicted["build"]
+    assert module.make(options, True)["changed"] is False
+
+
+def test_a_failed_build_says_why_and_leaves_nothing(engine, base, options):
+    (engine.place / "broken-build").touch()
+    before = set(os.listdir("/var/tmp"))
+    with pytest.raises(Exception, match="step 3 failed"):
+        module.make(options, False)
+    assert {name for name in set(os.listdir("/var/tmp")) - before if name.startswith("flask-deploy")} == set()
+
+
+def test_a_source_cannot_leave_its_directory(engine, base, options, tmp_path):
+    bad = tmp_path / "bad.tar"
+    with tarfile.open(bad, "w") as packed:
+        packed.addfile(tarfile.TarInfo("../../escaped"))
+    with pytest.raises(tarfile.TarError):
+        module.make({**options, "source_archive": str(bad)}, False)
+
+
+def test_a_repository_is_built_at_its_commit(engine, base, options, checkout, git, repository, monkeypatch):
+    monkeypatch.setattr(module, "Repository", lambda app, address, key: repository(address, key))
+    asked = {**options, "repository": f"file://{checkout}", "ref": "main", "subdir": "sub", "git_key": None}
+    answer = module.make({**asked, "dockerfile": "Dockerfile", "source_archive": None}, False)
+    assert answer["source"]["commit"] == git(checkout, "rev-parse", "main")
+    assert os.listdir(engine.place / "context") == ["a.txt"]
