@@ -160,7 +160,7 @@ def serve(app, options, dry):
         return actions
     stop_timeout = options["drain_timeout"] + 10
     actions += [f"stopped {name}" for name in app.retire(options["drain_timeout"], stop_timeout)]
-    actions += [f"removed release {gone}" for gone in app.prune(options["keep"])]
+    actions += [f"removed {gone}" for gone in app.prune(options["keep"])]
     return actions
 
 

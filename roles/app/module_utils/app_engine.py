@@ -77,6 +77,6 @@ def in_flight(pid, socket):
     try:
         with open(f"/proc/{pid}/net/unix", encoding="utf-8") as file:
             rows = [line.split() for line in file]
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0
     return sum(1 for row in rows if row[-1] == socket and row[5] in ("02", "03"))

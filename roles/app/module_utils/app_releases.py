@@ -420,12 +420,14 @@ class App:
         return [*served[max(keep - 1, 0) :], *never]
 
     def prune(self, keep):
-        """Remove surplus releases with their containers, and images that no release needs; return the ids."""
+        """Remove surplus releases with their containers, and images that no release needs; return what went."""
         gone = self.surplus(keep)
         for release in gone:
-            if engine.inspect("container", self.container(release)):
-                engine.docker("rm", "-f", self.container(release))
             shutil.rmtree(self.path(release))
+        kept = {self.container(release) for release in self.known()}
+        for name in set(engine.containers(self.name)) - kept:
+            engine.docker("rm", "-f", name)
+            gone.append(name)
         for name in os.listdir(self.releases):
             if name.startswith(".new-"):
                 shutil.rmtree(f"{self.releases}/{name}")

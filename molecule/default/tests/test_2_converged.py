@@ -1,0 +1,60 @@
+"""A converged host stays as it is, and what is damaged is repaired: that and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def identity(host):
+    """Return what must survive a run that has nothing to do."""
+    command = (
+        "docker ps -aq --no-trunc; pgrep -f 'nginx: (master|worker)' | sort; "
+        "find /etc/nginx /etc/docker /etc/app /srv/app -type f ! -name .ansible_tmp -exec sha256sum {} + | sort;"
+        "find /etc/nginx /etc/docker /etc/app /srv/app -printf '%p %m %u %g %l\\n' | sort"
+    )
+    return lambda: host.check_output(command)
+
+
+def test_second_run_changes_nothing(play, identity):
+    before = identity()
+    assert play("site.yml").changed == 0
+    assert identity() == before
+
+
+def test_dry_run_predicts_nothing(play, identity):
+    before = identity()
+    assert play("site.yml", "--check", "--diff").changed == 0
+    assert identity() == before
+
+
+def test_damage_is_repaired_and_nothing_else(host, play, release, identity, get):
+    before, serving = identity(), release()
+    folder = f"/srv/app/releases/{serving}"
+    host.check_output("sed -i 's/worker_connections.*/worker_connections 10;/' /etc/nginx/nginx.conf")
+    host.check_output("chmod 0644 /etc/app/secrets/env.json")
+    host.check_output(f"docker stop app-{serving}")
+    host.check_output("ln -sfn selfsigned/nowhere /etc/app/tls/current")
+    host.check_output("systemctl disable nginx")
+    host.check_output(f"sh -c 'echo >> {folder}/gunicorn.conf.py'")
+    run = play("site.yml")
+    assert set(run.changed_tasks) == {
+        "Configure nginx",
+        "Point at the certificate in use",
+        "Start nginx now and at boot",
+        "Reload nginx",
+        "Prepare the release",
+    }, run.output
+    assert identity() == before
+    assert get("https://app.test/").status == 200
+    assert host.service("nginx").is_enabled
+    assert play("site.yml").changed == 0
+
+
+def test_wrong_release_link_is_put_right(host, play, release, get):
+    serving = release()
+    host.check_output("ln -sfn releases/000000000000 /srv/app/current")
+    assert get("https://app.test/").status == 502
+    assert play("playbooks/app.yml").changed_tasks == ["Let the release serve"]
+    assert release() == serving
+    assert get("https://app.test/").status == 200

@@ -1,2 +1,0 @@
-def test_host_is_debian(host):
-    assert host.system_info.distribution == "debian"
