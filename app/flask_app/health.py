@@ -23,11 +23,11 @@ def readyz() -> ResponseReturnValue:
 
 
 def _reasons() -> list[str]:
-    jwt, users = current_app.extensions["jwt"], current_app.extensions["users"]
+    keys, users = current_app.extensions["flask_jwt_keys"], current_app.extensions["users"]
     users.find(None)
     reasons = [users.problem] if users.problem else []
-    signer = jwt.keys.signer
-    reasons += [f"signing keys: {problem}" for problem in jwt.source.problems]
+    signer = keys.keys.signer
+    reasons += [f"signing keys: {problem}" for problem in keys.source.problems]
     if signer is None and not reasons:
         reasons.append("signing keys: none can sign")
     return reasons

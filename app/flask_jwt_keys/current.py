@@ -7,17 +7,27 @@ from typing import TYPE_CHECKING, Any
 from flask import current_app, has_request_context, request
 from werkzeug.local import LocalProxy
 
+from .bound import NAME, Bound
+
 if TYPE_CHECKING:
     from .extension import JWT
 
 _IDENTITY = "flask_jwt_keys.identity"
 _CLAIMS = "flask_jwt_keys.claims"
 
-extension: JWT = LocalProxy(lambda: current_app.extensions["jwt"])  # type: ignore[assignment]
-
 current_identity: Any = LocalProxy(
     lambda: request.environ.get(_IDENTITY) if has_request_context() else None
 )
+
+
+def extension() -> JWT:
+    """The extension of the current app, with its handlers."""
+    return current_app.extensions["jwt"]
+
+
+def bound() -> Bound:
+    """Settings, keys and sessions of the current app."""
+    return current_app.extensions[NAME]
 
 
 def remember(identity: Any, claims: Any) -> None:

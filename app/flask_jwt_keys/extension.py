@@ -9,11 +9,9 @@ from typing import Any
 from flask import Flask
 
 from . import handlers, routes
-from .config import DEFAULTS
+from .bound import NAME, Bound
 from .errors import ConfigError, JWTError
-from .keys import KeySet
-from .sessions import Sessions, Store, sessions_of
-from .sources import KeySource, key_source, settings_of
+from .sessions import Store
 
 Handler = Callable[..., Any]
 
@@ -45,7 +43,6 @@ class JWT:
         self.jwt_payload_callback: Handler = handlers._default_jwt_payload_handler
         self.jwt_error_callback: Handler = handlers._default_jwt_error_handler
         self.request_callback: Handler = handlers._default_request_handler
-        self.sessions: Sessions | None = None
         self._store = store
         if app is not None:
             self.init_app(app)
@@ -55,23 +52,14 @@ class JWT:
 
         :raises ConfigError: if keys or settings cannot work; the message says what to do
         """
-        algorithm_given = app.config.get("JWT_ALGORITHM")
-        for name, value in DEFAULTS.items():
-            app.config.setdefault(name, value)
-        app.config.setdefault("JWT_SECRET_KEY", app.config["SECRET_KEY"])
-        self._app = app
-        self._source = key_source(app.config, algorithm_given)
-        signer = self._source.current().signer if self._source else None
-        app.config.setdefault("JWT_ALGORITHM", signer.algorithm if signer else "HS256")
-        self._settings = settings_of(app.config)
-        self.sessions = sessions_of(app.config, self._store)
-        self._check_login(app, bool(signer))
-        routes.register(app, self)
-        app.register_error_handler(JWTError, lambda error: self.jwt_error_callback(error))
+        app.extensions[NAME] = bound = Bound(app, self._store)
         app.extensions["jwt"] = self
+        self._check_login(bound)
+        routes.register(app, self, bound)
+        app.register_error_handler(JWTError, lambda error: self.jwt_error_callback(error))
 
-    def _check_login(self, app: Flask, can_sign: bool) -> None:
-        if not app.config["JWT_AUTH_URL_RULE"]:
+    def _check_login(self, bound: Bound) -> None:
+        if not bound.config["JWT_AUTH_URL_RULE"]:
             return
         if self.auth_request_callback is not handlers._default_auth_request_handler:
             return
@@ -80,30 +68,11 @@ class JWT:
                 "an authentication_handler function must be defined when using the built in "
                 "authentication resource"
             )
-        if not can_sign and self.jwt_encode_callback is handlers._default_jwt_encode_handler:
+        if not bound.can_sign and self.jwt_encode_callback is handlers._default_jwt_encode_handler:
             raise ConfigError(
                 "no key signs the tokens of JWT_AUTH_URL_RULE: set JWT_KEY_DIR to a directory "
                 "with a private key, or JWT_SECRET_KEY to one, or SECRET_KEY for HS256"
             )
-
-    @property
-    def source(self) -> KeySource:
-        """Where the keys come from; settings changed since the last look count.
-
-        :raises ConfigError: if there are no keys
-        """
-        settings = settings_of(self._app.config)
-        if settings != self._settings:
-            self._source = key_source(self._app.config, self._app.config["JWT_ALGORITHM"])
-            self._settings = settings
-        if self._source is None:
-            raise ConfigError("no key: set JWT_KEY_DIR, JWT_SECRET_KEY or SECRET_KEY")
-        return self._source
-
-    @property
-    def keys(self) -> KeySet:
-        """The keys that count now."""
-        return self.source.current()
 
     def authentication_handler(self, callback: Handler) -> Handler:
         """Use a function (username, password) → identity or None to check a login."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import jwt
 from flask import abort, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
+from jwt import MissingRequiredClaimError
 
 from . import tokens
 from .config import seconds
-from .current import current_identity, extension
+from .current import bound, current_identity, extension
 from .errors import JWTError
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def json_object() -> dict[str, Any]:
 
 def issue(identity: Any) -> Token:
     """A new access token, by whichever encode handler is in place."""
-    encoded = extension.jwt_encode_callback(identity)
+    encoded = extension().jwt_encode_callback(identity)
     return Token(encoded.decode() if isinstance(encoded, bytes) else encoded)
 
 
@@ -61,13 +61,13 @@ def _default_auth_request_handler() -> ResponseReturnValue:
     password = data.get(current_app.config["JWT_AUTH_PASSWORD_KEY"])
     if not (len(data) == 2 and _is_text(username) and _is_text(password)):
         raise JWTError("Bad Request", "Invalid credentials")
-    identity = extension.authentication_callback(username, password)
+    identity = extension().authentication_callback(username, password)
     if not identity:
         raise JWTError("Bad Request", "Invalid credentials")
     token = issue(identity)
-    if extension.sessions:
-        token.refresh_token = extension.sessions.begin(token)
-    return extension.auth_response_callback(token, identity)
+    if sessions := bound().sessions:
+        token.refresh_token = sessions.begin(token)
+    return extension().auth_response_callback(token, identity)
 
 
 def _is_text(value: Any) -> bool:
@@ -91,29 +91,33 @@ def _default_jwt_headers_handler(identity: Any) -> Mapping[str, Any] | None:
 
 
 def _default_jwt_payload_handler(identity: Any) -> dict[str, Any]:
-    config = current_app.config
-    iat = datetime.now(UTC)
-    exp = iat + timedelta(seconds=seconds(config["JWT_EXPIRATION_DELTA"]))
-    nbf = iat + timedelta(seconds=seconds(config["JWT_NOT_BEFORE_DELTA"]))
-    identity = identity.id if hasattr(identity, "id") else identity["id"]
-    return {"exp": exp, "iat": iat, "nbf": nbf, "identity": identity}
+    config = bound().config
+    now = time.time()
+    return {
+        "exp": int(now + seconds(config["JWT_EXPIRATION_DELTA"])),
+        "iat": int(now),
+        "nbf": int(now + seconds(config["JWT_NOT_BEFORE_DELTA"])),
+        "identity": identity.id if hasattr(identity, "id") else identity["id"],
+    }
 
 
 def _default_jwt_encode_handler(identity: Any) -> str:
-    payload = dict(extension.jwt_payload_callback(identity))
-    missing = sorted(set(current_app.config["JWT_REQUIRED_CLAIMS"]) - set(payload))
+    jwt, app = extension(), bound()
+    payload = dict(jwt.jwt_payload_callback(identity))
+    missing = [name for name in app.config["JWT_REQUIRED_CLAIMS"] if name not in payload]
     if missing:
         raise RuntimeError(f"Payload is missing required claims: {', '.join(missing)}")
-    if extension.sessions:
+    if app.sessions:
         payload.setdefault("jti", secrets.token_urlsafe(16))
-    headers = extension.jwt_headers_callback(identity)
-    return tokens.mint(payload, headers, extension.keys, current_app.config)
+    headers = jwt.jwt_headers_callback(identity)
+    return tokens.mint(payload, headers, app.keys, app.config)
 
 
 def _default_jwt_decode_handler(token: str) -> dict[str, Any]:
-    payload = tokens.verify(token, extension.keys, current_app.config)
-    if extension.sessions and "jti" not in payload:
-        raise jwt.MissingRequiredClaimError("jti")
+    app = bound()
+    payload = tokens.verify(token, app.keys, app.config)
+    if app.sessions and "jti" not in payload:
+        raise MissingRequiredClaimError("jti")
     return payload
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 from flask import current_app
 
-from .current import extension, remember
+from .current import bound, extension, remember
 from .errors import JWTError
 from .handlers import schemes
 
@@ -44,7 +44,7 @@ def _jwt_required(realm: str, optional: bool = False) -> None:
     :raises JWTError: with RFC 6750's challenge where the scheme is Bearer
     """
     try:
-        token = extension.request_callback()
+        token = extension().request_callback()
         if token is not None:
             _admit(token)
         elif not optional:
@@ -60,10 +60,10 @@ def _jwt_required(realm: str, optional: bool = False) -> None:
 
 def _admit(token: str) -> None:
     try:
-        claims = extension.jwt_decode_callback(token)
+        claims = extension().jwt_decode_callback(token)
     except jwt.PyJWTError as error:
         raise JWTError("Invalid token", str(error)) from error
-    if extension.sessions and extension.sessions.ended(claims):
+    if (sessions := bound().sessions) and sessions.ended(claims):
         raise JWTError("Invalid token", "Token has been revoked")
     identity = identify(claims)
     remember(identity, claims)
@@ -74,7 +74,7 @@ def _admit(token: str) -> None:
 def identify(claims: Any) -> Any:
     """The identity that the claims speak of; None if they speak of nobody the app knows."""
     try:
-        return extension.identity_callback(claims)
+        return extension().identity_callback(claims)
     except _UNKNOWN_IDENTITY:
         logger.warning("the identity handler failed on a valid token", exc_info=True)
         return None

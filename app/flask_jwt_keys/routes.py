@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from flask import Flask, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from .bound import Bound
+from .current import bound as current_bound
 from .current import claims, extension
 from .handlers import issue, json_object
 from .required import _jwt_required, identify
@@ -15,24 +17,24 @@ if TYPE_CHECKING:
     from .extension import JWT
 
 
-def register(app: Flask, jwt: JWT) -> None:
+def register(app: Flask, jwt: JWT, bound: Bound) -> None:
     """Add those routes that the settings ask for."""
-    config = app.config
+    config = bound.config
     if config["JWT_AUTH_URL_RULE"]:
         options = dict(config.get("JWT_AUTH_URL_OPTIONS") or {"methods": ["POST"]})
         options.setdefault("view_func", jwt.auth_request_callback)
         app.add_url_rule(config["JWT_AUTH_URL_RULE"], **options)
     if config["JWT_JWKS_URL_RULE"] and config["JWT_ALGORITHM"] != "HS256":
         app.add_url_rule(config["JWT_JWKS_URL_RULE"], view_func=jwt_key_set)
-    if jwt.sessions and config["JWT_REFRESH_URL_RULE"]:
+    if bound.sessions and config["JWT_REFRESH_URL_RULE"]:
         app.add_url_rule(config["JWT_REFRESH_URL_RULE"], view_func=jwt_refresh, methods=["POST"])
-    if jwt.sessions and config["JWT_LOGOUT_URL_RULE"]:
+    if bound.sessions and config["JWT_LOGOUT_URL_RULE"]:
         app.add_url_rule(config["JWT_LOGOUT_URL_RULE"], view_func=jwt_logout, methods=["POST"])
 
 
 def jwt_key_set() -> ResponseReturnValue:
     """The public keys as a JWK set (RFC 7517), for those who verify tokens themselves."""
-    response = jsonify(extension.keys.jwks)
+    response = jsonify(current_bound().keys.jwks)
     response.cache_control.public = True
     response.cache_control.max_age = current_app.config["JWT_JWKS_MAX_AGE"]
     response.add_etag()
@@ -41,15 +43,17 @@ def jwt_key_set() -> ResponseReturnValue:
 
 def jwt_refresh() -> ResponseReturnValue:
     """A new access token and a new refresh token for a refresh token, which counts once."""
-    identity, token = extension.sessions.renew(json_object().get("refresh_token"), identify, issue)
-    return extension.auth_response_callback(token, identity)
+    identity, token = current_bound().sessions.renew(
+        json_object().get("refresh_token"), identify, issue
+    )
+    return extension().auth_response_callback(token, identity)
 
 
 def jwt_logout() -> ResponseReturnValue:
     """End the session of the refresh token in the body, or else of the access token sent."""
     if request.is_json and "refresh_token" in (data := json_object()):
-        extension.sessions.end_by_refresh_token(data["refresh_token"])
+        current_bound().sessions.end_by_refresh_token(data["refresh_token"])
     else:
         _jwt_required(current_app.config["JWT_DEFAULT_REALM"])
-        extension.sessions.end(claims())
+        current_bound().sessions.end(claims())
     return "", 204

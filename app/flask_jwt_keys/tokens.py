@@ -91,7 +91,7 @@ def verify(token: str, keys: KeySet, config: Mapping[str, Any]) -> dict[str, Any
             token,
             key.public,
             algorithms=[key.algorithm],
-            options={"require": config["JWT_REQUIRED_CLAIMS"], "strict_aud": True},
+            options={"require": config["JWT_REQUIRED_CLAIMS"]},
             audience=config["JWT_AUDIENCE"],
             issuer=config["JWT_ISSUER"],
             leeway=seconds(config["JWT_LEEWAY"]),
@@ -113,7 +113,7 @@ class _StrictJWT(jwt.PyJWT):
         return claims
 
 
-_strict = _StrictJWT()
+_strict = _StrictJWT({"strict_aud": True})
 
 
 def _strict_object(data: bytes, name: str) -> dict[str, Any]:

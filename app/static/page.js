@@ -20,7 +20,7 @@ async function send(method, path, { body, token } = {}) {
   return { ok: response.ok, status: response.status, body: text ? JSON.parse(text) : null };
 }
 
-const publishedKeys = async () => (await send("GET", "/.well-known/jwks.json")).body.keys;
+const publishedKeys = async () => (await send("GET", "/.well-known/jwks.json")).body?.keys ?? [];
 
 // Reading and verifying a token
 
@@ -31,24 +31,30 @@ function bytesOf(segment) {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
-function decode(token) {
-  const segments = token.split(".");
-  if (segments.length !== 3) throw new Error("a token has three parts");
-  const [header, claims] = segments
-    .slice(0, 2)
-    .map((segment) => JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytesOf(segment))));
-  const signed = new TextEncoder().encode(segments.slice(0, 2).join("."));
-  return { header, claims, signed, signature: bytesOf(segments[2]) };
+function read(segment) {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytesOf(segment)));
+  } catch {
+    return null;
+  }
 }
 
-async function verify({ header, signed, signature }) {
+function decode(token) {
+  const segments = token.split(".");
+  return { segments, header: read(segments[0] ?? ""), claims: read(segments[1] ?? "") };
+}
+
+async function verify({ segments, header, claims }) {
+  if (segments.length !== 3) throw new Error("a token has three parts");
+  if (!header || !claims) throw new Error("it cannot be read");
   if (!globalThis.crypto?.subtle) throw new Error("browsers verify on https pages only");
   const jwk = (await publishedKeys()).find((key) => key.kid === header.kid);
   if (!jwk) throw new Error("no published key has this key id");
   if (jwk.alg !== header.alg || !ALGORITHMS[jwk.alg]) throw new Error("not the key's algorithm");
   const algorithm = ALGORITHMS[jwk.alg];
   const key = await crypto.subtle.importKey("jwk", jwk, algorithm, false, ["verify"]);
-  const fits = await crypto.subtle.verify(algorithm, key, signature, signed);
+  const signed = new TextEncoder().encode(segments.slice(0, 2).join("."));
+  const fits = await crypto.subtle.verify(algorithm, key, bytesOf(segments[2]), signed);
   if (!fits) throw new Error("it does not fit what the token says");
 }
 
@@ -62,19 +68,19 @@ function show(id, text, kind = "") {
 
 async function showToken() {
   const check = ++session.checks;
-  let decoded = null;
+  const decoded = decode(element("token").value.trim());
   let verdict = ["valid", "good"];
   try {
-    decoded = decode(element("token").value.trim());
     await verify(decoded);
   } catch (error) {
     verdict = [`invalid: ${error.message}`, "bad"];
   }
   if (check !== session.checks) return; // a newer one is under way
   show("signature", ...verdict);
-  element("header").textContent = decoded ? JSON.stringify(decoded.header, null, 2) : "";
-  element("claims").textContent = decoded ? JSON.stringify(decoded.claims, null, 2) : "";
-  session.expires = decoded?.claims?.exp ?? null;
+  for (const part of ["header", "claims"]) {
+    element(part).textContent = decoded[part] ? JSON.stringify(decoded[part], null, 2) : "unreadable";
+  }
+  session.expires = decoded.claims?.exp ?? null;
   showLife();
 }
 

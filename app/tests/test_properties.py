@@ -76,7 +76,7 @@ def accepts(keyed, signer):
 
     def check(token):
         try:
-            verify(token, app.extensions["jwt"].keys, app.config)
+            verify(token, app.extensions["flask_jwt_keys"].keys, app.config)
         except jwt.InvalidTokenError:
             return False
         return True

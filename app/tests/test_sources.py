@@ -38,8 +38,8 @@ def test_settings_may_change_after_the_start(build, call, signers, strangers):
     app.config["JWT_SECRET_KEY"] = strangers["EdDSA"].pem
     token = call.login(app.test_client()).json["access_token"]
     assert jwt.decode(token, strangers["EdDSA"].public_pem, ["EdDSA"])
-    source = app.extensions["jwt"].source
-    assert source is app.extensions["jwt"].source
+    source = app.extensions["flask_jwt_keys"].source
+    assert source is app.extensions["flask_jwt_keys"].source
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,17 @@ def test_settings_that_cannot_work_stop_the_start(build, signers, settings, reas
 def test_without_a_login_route_missing_keys_are_named_at_first_use(call):
     app = Flask(__name__)
     app.config.update(JWT_AUTH_URL_RULE=None)
-    extension = JWT(app)
+    JWT(app)
     with pytest.raises(ConfigError, match="no key: set JWT_KEY_DIR"):
-        assert extension.keys
+        assert app.extensions["flask_jwt_keys"].keys
+
+
+def test_one_extension_serves_several_apps(build, call, signers):
+    extension = JWT()
+    first = build(extension, JWT_SECRET_KEY=signers["EdDSA"].pem)
+    second = build(extension, JWT_SECRET_KEY=signers["ES256"].pem)
+    for app, algorithm in ((first, "EdDSA"), (second, "ES256")):
+        token = call.login(app.test_client()).json["access_token"]
+        assert jwt.get_unverified_header(token)["alg"] == algorithm
+        assert call.protected(app.test_client(), token).status_code == 200
+    assert call.protected(first.test_client(), token).status_code == 401

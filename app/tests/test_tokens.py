@@ -351,7 +351,7 @@ def test_other_spellings_of_a_good_token(keyed, signer, change):
     import flask_jwt_keys.tokens as tokens
 
     app = keyed(signer)
-    keys = app.extensions["jwt"].keys
+    keys = app.extensions["flask_jwt_keys"].keys
     token = signer.token()
     assert tokens.verify(token, keys, app.config)["identity"] == 1
     with pytest.raises(jwt.InvalidTokenError):
@@ -362,7 +362,7 @@ def test_no_character_can_be_changed(keyed, signer):
     from flask_jwt_keys.tokens import verify
 
     app = keyed(signer)
-    keys, token = app.extensions["jwt"].keys, signer.token()
+    keys, token = app.extensions["flask_jwt_keys"].keys, signer.token()
     for position, character in enumerate(token):
         for other in {"A", "B", "_", "9", "."} - {character}:
             with pytest.raises(jwt.InvalidTokenError):
@@ -399,7 +399,7 @@ def test_all_threads_verify_alike(keyed, signer):
 
     def work():
         for _ in range(50):
-            if verify(good, app.extensions["jwt"].keys, app.config)["identity"] != 1:
+            if verify(good, app.extensions["flask_jwt_keys"].keys, app.config)["identity"] != 1:
                 wrong.append(1)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -418,7 +418,7 @@ def test_what_would_be_refused_is_not_signed(keyed, signer):
     good = {"exp": now + 60, "iat": now, "nbf": now}
     for claims in ({"sub": 1}, {"exp": now + 7200}, {"exp": "soon"}, {"jti": 1}):
         with pytest.raises(RuntimeError, match="would not be accepted"):
-            mint({**good, **claims}, None, app.extensions["jwt"].keys, app.config)
+            mint({**good, **claims}, None, app.extensions["flask_jwt_keys"].keys, app.config)
 
 
 def test_the_lifetime_cap_gives_way_to_the_apps_own_lifetime(keyed, call, signer):
