@@ -1,0 +1,107 @@
+"""A host that cannot take a release is seen before anything changes on it."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+from ansible.module_utils import app_files as files
+from ansible.modules import app_preflight as preflight
+
+LISTENING = 'LISTEN 0 511 {0}:{1} {0}:* users:(("{2}",pid=1,fd=6))'
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """Make a directory the host's root."""
+
+    def below(function):
+        return lambda path, *more: function(f"{tmp_path}{path}", *more)
+
+    wrapped = {"glob": SimpleNamespace(glob=below(glob.glob))}
+    wrapped["files"] = SimpleNamespace(read=below(files.read), read_json=below(files.read_json))
+    paths = SimpleNamespace(**{n: below(getattr(os.path, n)) for n in ("lexists", "isdir", "exists")})
+    paths.basename, paths.dirname = os.path.basename, os.path.dirname
+    wrapped["os"] = SimpleNamespace(path=paths, listdir=below(os.listdir), statvfs=lambda path: monkeypatch.space)
+    monkeypatch.space = SimpleNamespace(f_bavail=1 << 30, f_frsize=4096, f_files=1 << 20, f_favail=1 << 20)
+    for name, value in wrapped.items():
+        monkeypatch.setattr(preflight, name, value)
+    return tmp_path
+
+
+@pytest.fixture
+def other(root):
+    """Return a function that lets an app serve on the host."""
+
+    def serve(name, domain, wsgi):
+        for folder in (f"srv/{name}/current", "etc/nginx/conf.d", f"etc/{name}/tls"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / f"etc/nginx/conf.d/{name}.conf").touch()
+        (root / f"srv/{name}/current/release.json").write_text(json.dumps({"domain": domain, "wsgi": wsgi}))
+        (root / f"srv/{name}/current/site.conf").write_text(f"server {{ server_name {domain} www.{domain}; }}")
+
+    return serve
+
+
+def test_a_bare_host_is_fine(root):
+    assert preflight.foreign_directory("shop") == preflight.other_app("shop", "shop.example.com", "shop:app") == []
+    assert preflight.taken_names("shop", ["shop.example.com"]) == preflight.full_disk() == []
+
+
+def test_a_name_that_means_something_else_is_refused(root):
+    (root / "etc/ssh").mkdir(parents=True)
+    (root / "etc/ssh/sshd_config").touch()
+    (line,) = preflight.foreign_directory("ssh")
+    assert line.startswith("app_name: /etc/ssh belongs to something else") and "example: ssh-web" in line
+
+
+def test_our_own_directory_is_not_foreign(other):
+    other("shop", "shop.example.com", "shop:app")
+    assert preflight.foreign_directory("shop") == []
+
+
+def test_two_apps_of_one_name_are_refused_and_a_moved_app_is_not(other):
+    other("shop", "shop.example.com", "shop:app")
+    (line,) = preflight.other_app("shop", "blog.example.com", "blog:app")
+    assert line.startswith("app_name: shop is shop.example.com on this host already; choose another name")
+    assert preflight.other_app("shop", "new.example.com", "shop:app") == []
+    assert preflight.other_app("shop", "shop.example.com", "shop:other") == []
+
+
+def test_two_apps_of_one_domain_are_refused(other):
+    other("shop", "shop.example.com", "shop:app")
+    assert preflight.taken_names("shop", ["shop.example.com"]) == []
+    lines = preflight.taken_names("blog", ["blog.example.com", "www.shop.example.com"])
+    assert lines == ["app_domain: www.shop.example.com belongs to the app shop on this host"]
+
+
+@pytest.mark.parametrize(("address", "port"), [("0.0.0.0", 80), ("[::]", 443)])
+def test_a_port_that_is_held_is_named_with_its_holder(monkeypatch, address, port):
+    listed = "\n".join([LISTENING.format(address, port, "apache2"), LISTENING.format(address, 8080, "java")])
+    monkeypatch.setattr(
+        preflight, "subprocess", SimpleNamespace(run=lambda *a, **more: subprocess.CompletedProcess(a, 0, listed))
+    )
+    assert preflight.taken_ports() == [
+        f"port {port} is held by apache2; type there: sudo systemctl disable --now apache2"
+    ]
+
+
+def test_nginx_may_hold_its_ports(monkeypatch):
+    listed = LISTENING.format("*", 443, "nginx")
+    monkeypatch.setattr(
+        preflight, "subprocess", SimpleNamespace(run=lambda *a, **more: subprocess.CompletedProcess(a, 0, listed))
+    )
+    assert preflight.taken_ports() == []
+
+
+@pytest.mark.parametrize(
+    ("space", "said"), [({"f_bavail": 1}, "MB free; 1024 MB are needed"), ({"f_favail": 5}, "5 free inodes")]
+)
+def test_a_full_disk_is_seen(root, monkeypatch, space, said):
+    vars(monkeypatch.space).update(space)
+    lines = preflight.full_disk()
+    assert len(lines) == 2 and all(said in line for line in lines)
