@@ -88,8 +88,8 @@ def get(address):
 
     def ask(url: str, *arguments: str) -> Answer:
         names = [DOMAIN, f"www.{DOMAIN}"]
-        resolve = [f"{name}:{port}:{address()}" for name in names for port in (80, 443)]
-        command = ["curl", "-sSk", "-i", "--max-time", "30", *(f"--resolve={where}" for where in resolve)]
+        where = [part for name in names for port in (80, 443) for part in ("--resolve", f"{name}:{port}:{address()}")]
+        command = ["curl", "-sSk", "-i", "--max-time", "30", *where]
         done = subprocess.run([*command, *arguments, url], capture_output=True, check=False)
         if done.returncode:
             return Answer(0, {}, done.stderr.decode())
