@@ -1,4 +1,4 @@
-"""Signatures per second, side by side: ``python app/bench/tokens.py [--seconds 1]``.
+"""Signatures per second, side by side: ``python app/bench/tokens.py [--seconds 0.06]``.
 
 Rounds of all candidates alternate, and each one's best round counts, so that a busy machine
 disturbs all alike. Raw OpenSSL is the ``openssl speed`` of the machine.
@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from flask_jwt_keys import JWT
 
-ROUNDS = 5
+ROUNDS = 30
 KEYS = {
     "RS256": lambda: rsa.generate_private_key(65537, 2048),
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -47,7 +47,7 @@ Call = Callable[[], object]
 def main() -> None:
     """Print one table for each algorithm."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0.4, help="for each of five rounds")
+    parser.add_argument("--seconds", type=float, default=0.06, help="for each of thirty rounds")
     seconds = parser.parse_args().seconds
     for algorithm in KEYS:
         rates = measure(algorithm, seconds)
@@ -122,12 +122,13 @@ def _extension(directory: Path) -> JWT:
 
 def rate(call: Call, seconds: float) -> float:
     """Calls per second of CPU time, so that other processes count less."""
-    count, begin = 0, time.process_time()
-    while (elapsed := time.process_time() - begin) < seconds:
-        for _ in range(20):
-            call()
-        count += 20
-    return count / elapsed
+    begin = time.process_time()
+    call()
+    count = max(1, int(seconds / (time.process_time() - begin + 1e-6)))
+    begin = time.process_time()
+    for _ in range(count):
+        call()
+    return count / (time.process_time() - begin)
 
 
 def openssl(algorithm: str) -> tuple[float, float]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, Protocol
 
 from .errors import ConfigError
 from .keydir import KeyDirectory
 from .keys import Key, KeySet, pem_key, secret_key
-
-_SETTINGS = ("JWT_ALGORITHM", "JWT_SECRET_KEY", "JWT_PUBLIC_KEY", "JWT_KEY_DIR")
 
 
 class KeySource(Protocol):
@@ -33,9 +32,8 @@ class FixedKeys:
         return self._keys
 
 
-def settings_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The settings that decide about keys; as long as they are equal, so are the keys."""
-    return tuple(config[name] for name in _SETTINGS)
+settings_of = itemgetter("JWT_ALGORITHM", "JWT_SECRET_KEY", "JWT_PUBLIC_KEY", "JWT_KEY_DIR")
+"""The settings that decide about keys; as long as they are equal, so are the keys."""
 
 
 def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | None:
