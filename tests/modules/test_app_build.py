@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -366,8 +367,14 @@ def test_a_source_cannot_leave_its_directory(engine, base, options, tmp_path):
     bad = tmp_path / "bad.tar"
     with tarfile.open(bad, "w") as packed:
         packed.addfile(tarfile.TarInfo("../../escaped"))
-    with pytest.raises(tarfile.TarError):
+    with pytest.raises(module.BuildError, match="does not unpack"):
         module.make({**options, "source_archive": str(bad)}, False)
+
+
+def test_unpacked_files_are_new_to_the_builder(engine, base, options):
+    """Their times in the archive are 1970's."""
+    module.make(options, False)
+    assert time.time() - (engine.place / "context" / "app.py").stat().st_mtime < 60
 
 
 def test_a_repository_is_built_at_its_commit(engine, base, options, checkout, git, repository, monkeypatch):

@@ -192,6 +192,9 @@ class App:
                 return  # an app without public files
             raise
         else:
+            if os.path.islink(archive + ".d"):  # it would be followed on the host, not in the image
+                os.unlink(archive + ".d")
+                raise ReleaseError(f"app_static: {path} is a link in the image; name the directory it points at")
             _copy_public(archive + ".d", stage)
         finally:
             shutil.rmtree(archive + ".d", ignore_errors=True)
