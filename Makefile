@@ -21,7 +21,7 @@ test-all: test ## every check, and the servers once more on Debian 12
 	MOLECULE_SUITE=bookworm $(MAKE) molecule
 
 lint: tools ## ansible-lint, yamllint, ruff, hadolint, shellcheck
-	ansible-lint
+	ANSIBLE_HOST_PATTERN_MISMATCH=warning ansible-lint # it checks playbooks without an inventory
 	yamllint --strict .
 	ruff check
 	ruff format --check
