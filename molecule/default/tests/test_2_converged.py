@@ -28,6 +28,16 @@ def test_dry_run_predicts_nothing(play, identity):
     assert identity() == before
 
 
+def test_running_the_apps_tests_makes_no_release(play, source, release):
+    old = release()
+    for name in ("__pycache__", ".pytest_cache"):
+        (source / name).mkdir()
+        (source / name / "left-over.pyc").write_text("x")
+    (source / "static" / "hello-world.txt").chmod(0o600)
+    play("playbooks/app.yml", "-e", f"app_source={source}")
+    assert release() == old
+
+
 def test_damage_is_repaired_and_nothing_else(host, play, release, identity, get):
     before, serving = identity(), release()
     folder = f"/srv/app/releases/{serving}"

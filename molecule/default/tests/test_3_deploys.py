@@ -11,7 +11,7 @@ import pytest
 URL = "https://app.test"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def back_to_the_bundled_app(play):
     yield
     play("playbooks/app.yml")
@@ -37,16 +37,6 @@ def test_edit_of_the_same_size_is_seen(play, get, source):
         os.utime(source / "static" / "word.txt", (0, 0))
         play("playbooks/app.yml", "-e", f"app_source={source}")
         assert get(f"{URL}/word.txt").body == word
-
-
-def test_running_the_apps_tests_makes_no_release(play, source, release):
-    old = release()
-    for name in ("__pycache__", ".pytest_cache"):
-        (source / name).mkdir()
-        (source / name / "left-over.pyc").write_text("x")
-    (source / "static" / "hello-world.txt").chmod(0o600)
-    play("playbooks/app.yml", "-e", f"app_source={source}")
-    assert release() == old
 
 
 def test_git_branch_tag_and_commit_are_sources(play, get, release, source, container, tmp_path):
