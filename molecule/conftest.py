@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import testinfra
 import yaml
 
 ROOT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
@@ -80,6 +81,14 @@ def address(container):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def host(address):
+    """The host by testinfra, over the SSH that users have; molecule's own would go through ansible for each command."""
+    options = "-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+    key = str(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "id_ed25519"))
+    return testinfra.get_host(f"ssh://deploy@{address()}", sudo=True, ssh_identity_file=key, ssh_extra_args=options)
 
 
 @pytest.fixture(scope="session")
