@@ -6,26 +6,31 @@ import pytest
 
 
 @pytest.fixture
-def identity(host):
-    """Return what must survive a run that has nothing to do."""
+def managed(host):
+    """Return containers, and content, mode and owner of all files that a deploy writes."""
     command = (
-        "docker ps -aq --no-trunc; pgrep -f 'nginx: (master|worker)' | sort; "
-        "find /etc/nginx /etc/docker /etc/app /srv/app -type f ! -name .ansible_tmp -exec sha256sum {} + | sort;"
-        "find /etc/nginx /etc/docker /etc/app /srv/app -printf '%p %m %u %g %l\\n' | sort"
+        "docker ps -aq --no-trunc; "
+        "find /etc/nginx /etc/docker /etc/app /srv/app -type f -exec sha256sum {} + | sort;"
+        "find /etc/nginx /etc/docker /etc/app /srv/app ! -path '*/data/*' -printf '%p %m %u %g %l\\n' | sort"
     )
     return lambda: host.check_output(command)
 
 
-def test_second_run_changes_nothing(play, identity):
-    before = identity()
+@pytest.fixture
+def processes(host):
+    return lambda: host.check_output("pgrep -f 'nginx: (master|worker)|gunicor[n] -c' | sort")
+
+
+def test_second_run_changes_nothing(play, managed, processes):
+    before = managed(), processes()
     assert play("site.yml").changed == 0
-    assert identity() == before
+    assert (managed(), processes()) == before
 
 
-def test_dry_run_predicts_nothing(play, identity):
-    before = identity()
+def test_dry_run_predicts_nothing(play, managed, processes):
+    before = managed(), processes()
     assert play("site.yml", "--check", "--diff").changed == 0
-    assert identity() == before
+    assert (managed(), processes()) == before
 
 
 def test_running_the_apps_tests_makes_no_release(play, source, release):
@@ -38,8 +43,8 @@ def test_running_the_apps_tests_makes_no_release(play, source, release):
     assert release() == old
 
 
-def test_damage_is_repaired_and_nothing_else(host, play, release, identity, get):
-    before, serving = identity(), release()
+def test_damage_is_repaired_and_nothing_else(host, play, release, managed, get):
+    before, serving = managed(), release()
     folder = f"/srv/app/releases/{serving}"
     host.check_output("sed -i 's/worker_connections.*/worker_connections 10;/' /etc/nginx/nginx.conf")
     host.check_output("chmod 0644 /etc/app/secrets/env.json")
@@ -55,7 +60,7 @@ def test_damage_is_repaired_and_nothing_else(host, play, release, identity, get)
         "Reload nginx",
         "Prepare the release",
     }, run.output
-    assert identity() == before
+    assert managed() == before
     assert get("https://app.test/").status == 200
     assert host.service("nginx").is_enabled
     assert play("site.yml").changed == 0
