@@ -43,7 +43,7 @@ def environment(host, release) -> dict[str, str]:
 def odd_values(play, tmp_path_factory):
     path = tmp_path_factory.mktemp("vars") / "odd.yml"
     secret = {f"SECRET_{name}": Unsafe(value + "-long-enough") for name, value in ODD.items()}
-    values = {"app_env": {name: Unsafe(value) for name, value in ODD.items()}, "app_secrets": secret}
+    values = {"app_env": {name: Unsafe(value) if value else "" for name, value in ODD.items()}, "app_secrets": secret}
     path.write_text(yaml.safe_dump(values, allow_unicode=True))
     play("playbooks/app.yml", "-e", f"@{path}")
     yield
