@@ -76,8 +76,9 @@ def test_secret_reaches_the_app_and_nothing_else(host, play, release, get, sourc
     assert [place for place, text in places.items() if sentinel in text] == []
     # Read from a file: sudo logs the commands of this test, and they must not plant what they look for.
     pattern = "-aF -f /etc/app/secrets/sentinel.txt"
-    layers = f"docker save {image} | tar -xO | grep -c {pattern}"
-    assert host.run(layers).stdout.strip() == "0"
+    layers = f"docker save {image} | tar -xO | grep -c"
+    assert host.run(f"{layers} -a 'Hello World!'").stdout.strip() != "0"
+    assert host.run(f"{layers} {pattern}").stdout.strip() == "0"
     assert host.run(f"journalctl --no-pager -o cat | grep -c {pattern}").stdout.strip() == "0"
     found = host.run(f"grep -rl {pattern} / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev").stdout
     assert set(found.split()) == {"/etc/app/secrets/env.json", "/etc/app/secrets/sentinel.txt"}
