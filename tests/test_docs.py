@@ -1,0 +1,161 @@
+"""The documents name only what exists, and their examples are valid."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.action import app_check
+from ansible.template import Templar, trust_as_template
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "roles/*/README.md") for path in ROOT.glob(pattern)
+)
+# Rooms whose paths can be told from other words; inventories are the reader's own, but for two.
+ROOM = r"(?:roles|playbooks|molecule|tests|docs|app|inventories/(?:local|example))/"
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class UnsafeLoader(yaml.SafeLoader):
+    """Reads `!unsafe`, as Ansible does."""
+
+
+UnsafeLoader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+
+
+def text(page):
+    return (ROOT / page).read_text()
+
+
+def code(page):
+    """Return what a page shows as code, in words and in blocks."""
+    fenced = [block for _language, block in FENCED.findall(text(page))]
+    return [*fenced, *re.findall(r"`([^`\n]+)`", FENCED.sub("", text(page)))]
+
+
+def blocks(language):
+    return [(page, block) for page in PAGES for found, block in FENCED.findall(text(page)) if found == language]
+
+
+def heading(line):
+    """Return the anchor of a heading, as forges make it."""
+    return re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+
+
+def modules():
+    return {path.stem for path in ROOT.glob("roles/app/*/*.py")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCED.sub("", text(page))):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        place = (ROOT / page).parent / path if path else ROOT / page
+        assert place.exists(), target
+        if anchor:
+            assert anchor in {heading(line) for line in place.read_text().splitlines() if line.startswith("#")}, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_variable_named_exists(page):
+    named = set(re.findall(r"(?<![\w.-])(?:app|nginx|docker)_[a-z0-9_]+\b(?!\.)", text(page)))
+    assert named - app_check.load_specs().keys() - modules() == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_path_named_exists(page):
+    for shown in code(page):
+        for path in re.findall(rf"(?<![\w./-])(?:{ROOM}[\w./*-]*|site\.yml)", shown):
+            assert list(ROOT.glob(path.rstrip("/."))), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_make_target_named_exists(page):
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
+    named = {target for shown in code(page) for target in re.findall(r"^(?:\$ )?make ([a-z-]+)", shown, re.MULTILINE)}
+    assert named - targets == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_test_named_exists(page):
+    for path, name in re.findall(r"([\w./]+\.py)::(\w+)", text(page)):
+        assert f"\ndef {name}(" in text(path), f"{path}::{name}"
+
+
+def test_every_claim_has_a_test():
+    tables = text("docs/guarantees.md").partition("## Deploys")[2].partition("## Limits")[0]
+    rows = [line for line in tables.splitlines() if line.startswith("| ") and not line.startswith("| Claim ")]
+    assert rows
+    assert [row for row in rows if "::test_" not in row] == []
+
+
+def test_every_message_explained_is_one_that_is_said():
+    table = text("docs/operations.md").partition("| It says | Do |\n|---|---|\n")[2].partition("\n\n")[0]
+    said = "".join(path.read_text() for path in sorted(ROOT.glob("roles/app/*/*.py")))
+    messages = [shown for line in table.splitlines() for shown in re.findall(r"`([^`]+)`", line.split("|")[1])]
+    assert messages
+    parts = [part.strip() for message in messages for part in message.split("…")]
+    assert [part for part in parts if part not in said] == []
+
+
+def test_the_log_s_fields_are_those_that_are_logged():
+    listed = text("docs/operations.md").partition("Fields of the access log:")[2].partition(".")[0]
+    logged = re.findall(r'"(\w+)":', text("roles/nginx/templates/nginx.conf.j2"))
+    assert re.findall(r"`(\w+)`", listed) == logged
+
+
+@pytest.mark.parametrize(("page", "block"), blocks("yaml"), ids=lambda value: str(value).partition("\n")[0])
+def test_an_example_sets_variables_of_the_right_type(page, block):
+    values = yaml.load(block, UnsafeLoader)
+    assert app_check.check_names(app_check.load_specs(), values) == []
+    assert app_check.check_types(app_check.load_specs(), values)[1] == []
+
+
+@pytest.fixture
+def example(variables, monkeypatch):
+    """Return what the check says about the inventory that users copy, with their vault or without."""
+    monkeypatch.setattr(app_check, "check_ref", lambda values: [])
+
+    def lines(**vault):
+        known = variables("", **vault)
+        # The check's play knows role app's defaults alone.
+        others = {name for name in app_check.load_specs() if not name.startswith("app_")}
+        known = {name: value for name, value in known.items() if name not in others}
+        known["groups"] = {"web": list(yaml.safe_load(text("inventories/example/hosts.yml"))["web"]["hosts"])}
+        for path in sorted((ROOT / "inventories/example/group_vars/web").glob("*.yml")):
+            known |= DataLoader().load(trust_as_template(path.read_text()))
+        plugin = object.__new__(app_check.ActionModule)
+        plugin._templar = Templar(DataLoader(), variables=known)
+        return plugin._check_inventory(known)[1]
+
+    return lines
+
+
+def vault():
+    return yaml.safe_load(text("inventories/example/group_vars/web/vault.yml.example"))
+
+
+def test_the_example_is_valid_once_its_vault_is_filled_in(example):
+    assert example(**dict.fromkeys(vault(), "5f0c" * 16)) == []
+
+
+def test_the_example_does_not_deploy_with_an_empty_vault(example):
+    (line,) = example(**vault())
+    assert line.startswith("app_secrets: SECRET_KEY is empty")
+
+
+def test_the_example_says_what_the_readme_says(example):
+    values = {}
+    for path in (ROOT / "inventories/example/group_vars/web").glob("*.yml"):
+        values |= yaml.safe_load(path.read_text())
+    lines = re.findall(r"^\| .*?\| `(\w+: [^`]+)`", text("README.md"), re.MULTILINE)
+    shown = [yaml.safe_load(line) for line in lines]
+    assert len(shown) == 5
+    for setting in shown:
+        assert setting.items() <= values.items()
