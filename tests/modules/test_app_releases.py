@@ -42,6 +42,8 @@ def options(**more):
         "secrets": {"KEY": MARK},
         "secret_files": {"users.json": "[]"},
         "uid": 10001,
+        "reject": False,
+        "accept_rejected": False,
         **more,
     }
 
@@ -550,3 +552,60 @@ def test_connections_in_flight_are_counted_also_before_they_are_accepted(tmp_pat
         if accepted:
             assert app_engine.in_flight(os.getpid(), path) == 0
     assert app_engine.in_flight(2**22 + 1, path) == 0
+
+
+# -- rolling back ----------------------------------------------------------------------------
+
+
+def restore(app, release="", **more):
+    return module.restore(app, options(release=release, **more), dry=False)[0]
+
+
+def roll_back(app, release=""):
+    wanted = restore(app, release)
+    module.serve(app, options(release=wanted, reject=True), dry=False)
+    return wanted
+
+
+def test_a_rollback_goes_to_the_release_before_with_its_own_settings(app, engine):
+    old = deploy(app, environment={"A": "old"})
+    deploy(app, environment={"A": "new"})
+    assert roll_back(app) == old == app.serving()
+    assert json.loads(Path(app.path(old, "env.json")).read_text()) == {"A": "old"}
+
+
+def test_a_rollback_builds_nothing_even_where_the_container_is_gone(app, engine):
+    old = deploy(app, environment={"A": "old"})
+    deploy(app, environment={"A": "new"})
+    app_engine.docker("rm", "-f", app.container(old))
+    assert roll_back(app) == old
+    assert app_engine.containers(app.name)[app.container(old)] == "running"
+
+
+def test_a_release_rolled_back_from_is_not_deployed_again_unless_told_to(app, engine):
+    deploy(app, environment={"A": "old"})
+    new = deploy(app, environment={"A": "new"})
+    old = roll_back(app)
+    with pytest.raises(app_releases.ReleaseError, match="app_accept_rejected=true"):
+        deploy(app, environment={"A": "new"})
+    assert app.serving() == old
+    assert deploy(app, environment={"A": "new"}, accept_rejected=True) == new
+
+
+def test_the_default_of_a_rollback_passes_rejected_releases_over(app, engine):
+    first = deploy(app, environment={"A": "1"})
+    deploy(app, environment={"A": "2"})
+    deploy(app, environment={"A": "3"})
+    second = roll_back(app)
+    assert roll_back(app) == first
+    assert app.state(second)["state"] == "rejected"
+
+
+@pytest.mark.parametrize("wanted", ["", "000000000000"])
+def test_an_impossible_rollback_lists_what_is_possible(app, engine, wanted):
+    serving = deploy(app, environment={"A": "1"})
+    with pytest.raises(app_releases.ReleaseError, match="possible are: none"):
+        restore(app, wanted)
+    deploy(app, environment={"A": "2"})
+    with pytest.raises(app_releases.ReleaseError, match=f"possible are:\n    {serving}"):
+        restore(app, "000000000000")

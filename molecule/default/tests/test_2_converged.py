@@ -10,7 +10,7 @@ def managed(host):
     """Return containers, and content, mode and owner of all files that a deploy writes."""
     command = (
         "docker ps -aq --no-trunc; "
-        "find /etc/nginx /etc/docker /etc/app /srv/app -type f -exec sha256sum {} + | sort;"
+        "find /etc/nginx /etc/docker /etc/app /srv/app -type f ! -path '*/data/*' -exec sha256sum {} + | sort;"
         "find /etc/nginx /etc/docker /etc/app /srv/app ! -path '*/data/*' -printf '%p %m %u %g %l\\n' | sort"
     )
     return lambda: host.check_output(command)

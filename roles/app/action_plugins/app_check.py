@@ -222,6 +222,7 @@ CHECKS = {
     "app_keepalive": number(5, 3600),
     "app_health_path": pattern(re.compile(r"/[\w./~%+-]*(\?[\w=&.~%+-]*)?", re.ASCII), "app_health_path: /healthz"),
     "app_start_timeout": number(1, 3600),
+    "app_rollback_to": pattern(re.compile(r"[0-9a-f]{12}|"), "app_rollback_to: 3f9a0c41d2b7"),
     "app_drain_timeout": number(0, 3600),
     "app_keep_releases": number(2, 1000),
     "app_max_body": pattern(SIZE, "app_max_body: 10m"),
@@ -428,13 +429,13 @@ def check_ref(values):
 
 
 class ActionModule(ActionBase):
-    """Fail with one line for each mistake; change nothing."""
+    """Fail with one line for each mistake; change nothing. ``host: false`` leaves the host alone."""
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         values, mistakes = self._check_inventory(task_vars)
         where = f"the inventory, for host {task_vars['inventory_hostname']}"
-        if not mistakes:
+        if not mistakes and self._task.args.get("host", True):
             where = f"host {task_vars['inventory_hostname']}"
             mistakes = self._check_host() or self._check_preflight(values, task_vars)
         if not mistakes:

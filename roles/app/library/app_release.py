@@ -17,14 +17,17 @@ short_description: Prepare a release of an app on this host, or let it serve
 description:
   - A release is a directory below /srv/<app>/releases; the link `current` names the one that serves.
   - C(prepared) writes the directory, starts its container beside the serving one and waits until it answers.
+  - C(restored) starts a release that served before, from its own record and without a build.
   - C(serving) moves the link, drains and stops the release before it, and removes releases beyond the kept number.
 options:
   app: {type: str, required: true, description: Name of the app.}
-  state: {type: str, required: true, choices: [prepared, serving], description: How far to go.}
-  release: {type: str, description: Release id, with C(serving).}
+  state: {type: str, required: true, choices: [prepared, restored, serving], description: How far to go.}
+  release: {type: str, description: Release id; with C(restored) the one before is the default.}
+  reject: {type: bool, default: false, description: Mark the release that stops serving as one not to deploy again.}
+  accept_rejected: {type: bool, default: false, description: Let a release serve that was rolled back from.}
   uid: {type: int, required: true, description: User id the app runs as.}
-  domain: {type: str, required: true, description: Public name, asked for by the gates.}
-  health_path: {type: str, required: true, description: Path that answers below 400 when the app is ready.}
+  domain: {type: str, description: Public name, asked for by the gates.}
+  health_path: {type: str, description: Path that answers below 400 when the app is ready.}
   start_timeout: {type: int, default: 60, description: Seconds the app has to get ready.}
   drain_timeout: {type: int, default: 30, description: Seconds requests in flight have to finish.}
   keep: {type: int, default: 5, description: Releases kept.}
@@ -49,8 +52,6 @@ EXAMPLES = r"""
     state: serving
     release: 3f9a0c41d2b7
     uid: 10001
-    domain: shop.example.com
-    health_path: /
 """
 
 RETURN = r"""
@@ -80,6 +81,7 @@ def prepare(app, options, dry):
     environment, secret = text(options["environment"]), text(options["secrets"])
     actions = app.ensure_places(dry)
     release = release_id(app, options, environment, secret, dry)
+    refuse_rejected(app, release, options)
     actions += app.ensure_secrets(secret, text(options["secret_files"]), dry)
     serving = app.serving()
     rows = app.release_files(options["files"], environment)
@@ -87,6 +89,8 @@ def prepare(app, options, dry):
         "id": release,
         "app": app.name,
         "domain": options["domain"],
+        "health_path": options["health_path"],
+        "start_timeout": options["start_timeout"],
         "build": options["build"],
         "image": options["image"],
         "source": options["source"],
@@ -112,6 +116,33 @@ def prepare(app, options, dry):
     elif engine.installed() and release in app.known() and not running(app, release):
         actions.append(f"container {app.container(release)}")
     return release, actions, difference(app, serving, rows)
+
+
+def refuse_rejected(app, release, options):
+    """A release that was rolled back from comes back only when that is said."""
+    state = app.state(release)
+    if state.get("state") == "rejected" and not options["accept_rejected"]:
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(state["since"]))
+        raise releases.ReleaseError(
+            f"release {release} was rolled back from at {at}; change what was wrong with it, "
+            "or let it serve again: -e app_accept_rejected=true"
+        )
+
+
+def restore(app, options, dry):
+    """Get a release that served before ready to serve again: its own image, files and gates."""
+    possible = app.targets()
+    wanted = options["release"] or next(iter(app.targets(rejected=False)), None)
+    if wanted not in possible:
+        listed = "".join(f"\n    {app.describe(release)}" for release in possible) or " none"
+        raise releases.ReleaseError(f"cannot roll back to {wanted or 'a release before'}; possible are:{listed}")
+    refuse_rejected(app, wanted, options)
+    record = app.record(wanted)
+    if dry:
+        return wanted, [f"container {app.container(wanted)}"]
+    gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
+    text = (files.read(app.path(wanted, "site.conf")) or b"").decode()
+    return wanted, start(app, wanted, {**gates, "files": {"site.conf": text}}, False)
 
 
 def running(app, release):
@@ -155,7 +186,7 @@ def serve(app, options, dry):
     if app.serving() != release:
         actions.append(f"current -> {release}")
         if not dry:
-            app.switch(release)
+            app.switch(release, "rejected" if options["reject"] else "retired")
     if dry:
         return actions
     stop_timeout = options["drain_timeout"] + 10
@@ -168,11 +199,13 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "app": {"type": "str", "required": True},
-            "state": {"type": "str", "required": True, "choices": ["prepared", "serving"]},
+            "state": {"type": "str", "required": True, "choices": ["prepared", "restored", "serving"]},
             "release": {"type": "str"},
+            "reject": {"type": "bool", "default": False},
+            "accept_rejected": {"type": "bool", "default": False},
             "uid": {"type": "int", "required": True},
-            "domain": {"type": "str", "required": True},
-            "health_path": {"type": "str", "required": True},
+            "domain": {"type": "str"},
+            "health_path": {"type": "str"},
             "start_timeout": {"type": "int", "default": 60},
             "drain_timeout": {"type": "int", "default": 30},
             "keep": {"type": "int", "default": 5},
@@ -189,7 +222,7 @@ def main():
             "secret_files": {"type": "dict", "no_log": True},
         },
         required_if=[
-            ("state", "prepared", ("image", "build", "wsgi", "files", "container")),
+            ("state", "prepared", ("domain", "health_path", "image", "build", "wsgi", "files", "container")),
             ("state", "serving", ("release",)),
         ],
         supports_check_mode=True,
@@ -200,6 +233,8 @@ def main():
     try:
         if options["state"] == "prepared":
             release, actions, diff = prepare(app, options, dry)
+        elif options["state"] == "restored":
+            release, actions = restore(app, options, dry)
         else:
             release, actions = options["release"], serve(app, options, dry)
     except (releases.ReleaseError, site.SiteError, engine.EngineError) as error:

@@ -290,40 +290,42 @@ class App:
         return ReleaseError(f"release {release} is not ready: {reason}; its last lines:\n{said}")
 
     def discard(self, release, reason):
-        """Take away the container of a release that never served, and remember why."""
+        """Take away the container of a release that does not get ready, and remember why."""
         engine.docker("rm", "-f", self.container(release))
-        self.set_state(release, "failed", reason=reason)
+        state = self.state(release)
+        self.set_state(release, state["state"] if "switched" in state else "failed", reason=reason)
 
     # -- switch ------------------------------------------------------------------------------
 
-    def switch(self, release):
+    def switch(self, release, leaving="retired"):
         """Move traffic to a prepared release: one rename, and a reload only where the site file differs.
 
         A marker is there from before the link moves until all that follows is done.
 
+        :param leaving: state that the release before gets: "retired", or "rejected" by a rollback.
         :raises SiteError: nginx refuses the site; the link names the old release again.
         """
         with site.lock():
             old = self.serving()
             reload = old is None or self._site(old) != self._site(release)
-            files.write_json(self.pending, {"from": old, "to": release, "reload": reload})
+            files.write_json(self.pending, {"from": old, "to": release, "reload": reload, "leaving": leaving})
             self._set_restart(release, "unless-stopped")
             self._mark_draining(release, False)
             files.link(self.current, f"releases/{release}")
             try:
-                self._finish(old, release, reload)
+                self._finish(old, release, reload, leaving)
             except site.SiteError:
                 self._go_back(old, release)
                 raise
 
-    def _finish(self, old, release, reload):
+    def _finish(self, old, release, reload, leaving):
         if reload:
             site.reload()
         now = time.time()
         if old and old != release:
             self._mark_draining(old, True)
             self._set_restart(old, "no")
-            self.set_state(old, "retired")
+            self.set_state(old, leaving)
         self.set_state(release, "live", previous=old, switched=now)
         os.unlink(self.pending)
 
@@ -379,7 +381,7 @@ class App:
     def _finish_interrupted(self, pending, serving):
         with site.lock():
             if serving and pending.get("to") == serving:
-                self._finish(pending["from"], serving, pending["reload"])
+                self._finish(pending["from"], serving, pending["reload"], pending.get("leaving", "retired"))
             else:
                 os.unlink(self.pending)
 
@@ -412,6 +414,21 @@ class App:
                 return True
             time.sleep(0.1)
         return False
+
+    def targets(self, rejected=True):
+        """Return ids of releases that can serve again, the one that served last first."""
+        states = {release: self.state(release) for release in self.known() if release != self.serving()}
+        served = [r for r, s in states.items() if "switched" in s and (rejected or s["state"] != "rejected")]
+        served.sort(key=lambda release: states[release]["switched"], reverse=True)
+        return [release for release in served if engine.inspect("image", self.record(release)["image"])]
+
+    def describe(self, release):
+        """Return a release in one line: id, state, when it began to serve, who deployed it, and from what."""
+        record, state = self.record(release), self.state(release)
+        source = record["source"]
+        origin = f"{source['ref']} {source['commit'][:12]}" if source.get("kind") == "git" else "a directory"
+        began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(state["switched"])) if "switched" in state else "never"
+        return f"{release}  {state.get('state', 'unknown'):<8}  serving since {began}  by {record['by']} from {origin}"
 
     def surplus(self, keep):
         """Return releases beyond the newest ``keep`` that served, and all others that never did."""
