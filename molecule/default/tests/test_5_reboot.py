@@ -1,10 +1,17 @@
-"""A host that reboots serves the same release by itself."""
+"""What dies comes back by itself: the app, and the whole host with the same release."""
 
 from __future__ import annotations
 
 import subprocess
 
 URL = "https://app.test/"
+
+
+def test_app_that_dies_is_started_again(host, get, release, until):
+    serving = release()
+    host.check_output(f"kill -9 $(docker inspect --format '{{{{.State.Pid}}}}' app-{serving})")
+    assert until(lambda: get(URL).status == 200, 30)
+    assert release() == serving
 
 
 def test_reboot_brings_back_the_serving_release_alone(play, get, source, container, address, until):
