@@ -74,7 +74,7 @@ def test_git_branch_tag_and_commit_are_sources(play, get, release, source, conta
     ("arguments", "words"),
     [
         (["-e", "app_wsgi=flask_app:nothing_here"], "nothing_here"),
-        (["-e", "app_health_path=/not-there"], "did not answer below 400"),
+        (["-e", "app_health_path=/not-there", "-e", "app_start_timeout=5"], "did not answer below 400"),
         (
             ["-e", "app_base_image=flask-deploy/no-such-image:1", "-e", "app_base_image_archive="],
             "the image was not built",
@@ -84,7 +84,7 @@ def test_git_branch_tag_and_commit_are_sources(play, get, release, source, conta
 )
 def test_bad_release_leaves_the_old_one_serving(play, get, release, host, arguments, words):
     old = release()
-    run = play("playbooks/app.yml", "-e", "app_start_timeout=5", *arguments, succeed=False)
+    run = play("playbooks/app.yml", *arguments, succeed=False)
     assert run.rc != 0
     assert words in run.output
     assert release() == old
