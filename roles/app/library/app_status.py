@@ -20,6 +20,7 @@ short_description: Tell how an app is on this host
 description: Reads records and asks the app through its socket; changes nothing.
 options:
   app: {type: str, required: true, description: Name of the app.}
+  host: {type: str, required: true, description: Name of the host in the table.}
 author: [flask-deploy contributors]
 """
 
@@ -27,6 +28,7 @@ EXAMPLES = r"""
 - name: Look at the app
   app_status:
     app: shop
+    host: "{{ inventory_hostname }}"
 """
 
 RETURN = r"""
@@ -39,8 +41,11 @@ interrupted: {type: bool, returned: always, description: Whether a switch was cu
 certificate_days: {type: int, returned: always, description: Whole days until the certificate expires, or null.}
 disk_free_mb: {type: int, returned: always, description: Free space below /srv in MiB.}
 history: {type: list, returned: always, description: One line for each release, the newest first.}
-line: {type: list, returned: always, description: The columns of a table's row.}
+heading: {type: str, returned: always, description: The heading of a table of hosts.}
+line: {type: str, returned: always, description: This host's row in it.}
 """
+
+COLUMNS = "{:<24} {:<13} {:<7} {:<10} {:<13} {:<12} {}"
 
 
 def health(app, release):
@@ -68,7 +73,7 @@ def age(seconds):
     return f"{int(seconds)} s"
 
 
-def describe(app):
+def describe(app, host):
     release = app.serving()
     state = app.state(release) if release else {}
     healthy, said = health(app, release) if release else (False, "no release")
@@ -87,22 +92,27 @@ def describe(app):
         "certificate_days": days,
         "disk_free_mb": free,
         "history": [app.describe(each) for each in known],
-        "line": [
+        "heading": COLUMNS.format("host", "release", "age", "health", "image", "certificate", "disk free"),
+        "line": COLUMNS.format(
+            host,
             release or "none",
             age(time.time() - since) if since else "-",
             f"ok {said}" if healthy else said,
             image.removeprefix("sha256:")[:12] or "-",
             "none" if days is None else f"{days} d",
             f"{free} MB",
-        ],
+        ),
     }
 
 
 def main():
-    module = AnsibleModule(argument_spec={"app": {"type": "str", "required": True}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"app": {"type": "str", "required": True}, "host": {"type": "str", "required": True}},
+        supports_check_mode=True,
+    )
     if not engine.installed():
         module.fail_json(msg="no Docker engine here; deploy first: ansible-playbook site.yml")
-    module.exit_json(changed=False, **describe(releases.App(module.params["app"])))
+    module.exit_json(changed=False, **describe(releases.App(module.params["app"]), module.params["host"]))
 
 
 if __name__ == "__main__":
