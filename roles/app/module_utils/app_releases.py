@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import secrets
 import shutil
 import time
@@ -17,6 +18,9 @@ NEVER_SERVED = ("prepared", "failed")
 DRAIN_FLOOR = 5  # seconds; longer than nginx keeps an idle connection to the old release
 
 CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
+
+# Python's last line of a traceback, and gunicorn's words for an app that it cannot load.
+CAUSE = re.compile(r"^\S*(Error|Exception)\b|Failed to |\] (ERROR|CRITICAL)\b|No module named")
 
 
 class ReleaseError(Exception):
@@ -286,8 +290,13 @@ class App:
             time.sleep(0.2)
 
     def _not_ready(self, release, reason):
-        said = "\n".join(f"    {line}" for line in engine.logs(self.container(release)))
-        return ReleaseError(f"release {release} is not ready: {reason}; its last lines:\n{said}")
+        said = engine.logs(self.container(release), 200)
+        causes = [line for line in said if CAUSE.search(line) and "HaltServer" not in line]
+        parts = {"what it says of the cause": list(dict.fromkeys(causes))[-5:], "its last lines": said[-20:]}
+        shown = [
+            line for title, lines in parts.items() if lines for line in (f"  {title}:", *(f"    {x}" for x in lines))
+        ]
+        return ReleaseError("\n".join([f"release {release} is not ready: {reason}", *shown]))
 
     def discard(self, release, reason):
         """Take away the container of a release that does not get ready, and remember why."""
