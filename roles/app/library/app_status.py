@@ -45,7 +45,8 @@ heading: {type: str, returned: always, description: The heading of a table of ho
 line: {type: str, returned: always, description: This host's row in it.}
 """
 
-COLUMNS = "{:<24} {:<13} {:<7} {:<10} {:<13} {:<12} {}"
+# Within the 80 columns at which Ansible folds.
+COLUMNS = "{:<16} {:<12} {:<6} {:<7} {:<12} {:<5} {}"
 
 
 def health(app, release):
@@ -92,7 +93,7 @@ def describe(app, host):
         "certificate_days": days,
         "disk_free_mb": free,
         "history": [app.describe(each) for each in known],
-        "heading": COLUMNS.format("host", "release", "age", "health", "image", "certificate", "disk free"),
+        "heading": COLUMNS.format("host", "release", "age", "health", "image", "cert", "disk"),
         "line": COLUMNS.format(
             host,
             release or "none",
@@ -100,7 +101,7 @@ def describe(app, host):
             f"ok {said}" if healthy else said,
             image.removeprefix("sha256:")[:12] or "-",
             "none" if days is None else f"{days} d",
-            f"{free} MB",
+            f"{free >> 10} GB",
         ),
     }
 
