@@ -35,7 +35,7 @@ molecule: tools ## the tests on a Debian server, made for each run
 	molecule test --all
 
 tools: ## the locked Python tools in .venv, a Docker engine, shellcheck
-	@molecule/shared/tools shellcheck=shellcheck
+	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver
 	@molecule/shared/engine
 
 lock: tools ## choose the newest versions of the Python tools again
