@@ -34,7 +34,7 @@ unit: tools ## the tests that need no machine: rendered templates, role contract
 molecule: tools ## the tests on a Debian server, made for each run
 	molecule test --all
 
-tools: ## the locked Python tools in .venv, a Docker engine, shellcheck
+tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, a browser
 	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver
 	@molecule/shared/engine
 
