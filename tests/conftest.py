@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,7 @@ init_plugin_loader()
 ansible.module_utils.__path__.append(str(APP / "module_utils"))
 ansible.modules.__path__.append(str(APP / "library"))
 ansible.plugins.action.__path__.append(str(APP / "action_plugins"))
+sys.path.append(str(APP / "plugin_utils"))
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.plugins.action.app_check import CHECKS
+from inventory_check.inventory import CHECKS
 
 ROLES = Path(__file__).parents[1] / "roles"
 NAMES = ("docker", "nginx", "app")

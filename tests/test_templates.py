@@ -15,8 +15,8 @@ import crossplane
 import pytest
 import yaml
 from ansible.module_utils import app_releases
-from ansible.plugins.action.app_check import CHECKS
 from gunicorn.config import KNOWN_SETTINGS
+from inventory_check.inventory import CHECKS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 ROLES = Path(__file__).parents[1] / "roles"

@@ -1,0 +1,114 @@
+"""Values of role app."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from .certificates import MAKE_KEY, check_jwt_key
+from .environment import environment, secret_files, secrets
+from .rules import APP, NAME, PATH, SIZE, each, existing_file, number, pattern
+from .source import git_key, git_ref, source
+
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
+
+
+def memory(value):
+    wrong = pattern(SIZE, "app_memory: 512m")(value)
+    if not wrong and int(value[:-1]) << {"k": 10, "m": 20, "g": 30}[value[-1]] < LEAST_MEMORY:
+        wrong = f"{value} is less than docker's least, 6m"
+    return wrong
+
+
+def static(value):
+    wrong = pattern(re.compile(r"(?!-)[^\x00-\x20\"'\\$;{}]*"), "app_static: static")(value)
+    place = os.path.normpath(value)
+    if not wrong and value and (place.strip("/") in ("", ".") or place.startswith("..")):
+        wrong = f"{value!r} would publish the whole app"
+    return wrong
+
+
+def origins(values):
+    if "*" in values:
+        return None if values == ["*"] else '"*" allows every origin; write it alone'
+    return each(pattern(ORIGIN, "https://www.example.com"))(values)
+
+
+CHECKS = {
+    "app_name": pattern(APP, "app_name: shop (a to z, digits, hyphens, 31 at most; no network of docker's own)"),
+    "app_domain": pattern(NAME, "app_domain: shop.example.com (a name alone; punycode for other scripts)"),
+    "app_aliases": each(pattern(NAME, "[www.shop.example.com]")),
+    "app_https_port": number(1, 65535),
+    "app_source": source,
+    "app_ref": git_ref,
+    "app_git_key": git_key,
+    "app_subdir": pattern(PATH, "app_subdir: backend"),
+    "app_wsgi": pattern(re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*(\([^\n]*\))?)?"), "app_wsgi: shop:create_app()"),
+    "app_dockerfile": pattern(PATH, "app_dockerfile: Dockerfile"),
+    "app_base_image": pattern(re.compile(r"[a-z0-9][\w./:@-]*"), "app_base_image: python:3.13-slim-trixie"),
+    "app_base_image_archive": existing_file,
+    "app_build_args": environment,
+    "app_build_ca_file": existing_file,
+    "app_static": static,
+    "app_env": environment,
+    "app_secrets": secrets,
+    "app_secret_files": secret_files,
+    "app_uid": number(10000, 60000),
+    "app_memory": memory,
+    "app_cpus": number(0, 1024),
+    "app_pids": number(16, 100000),
+    "app_workers": number(0, 1024),
+    "app_max_requests": number(0, 10**9),
+    "app_max_requests_jitter": number(0, 10**9),
+    "app_timeout": number(1, 3600),
+    "app_keepalive": number(5, 3600),
+    "app_health_path": pattern(re.compile(r"/[\w./~%+-]*(\?[\w=&.~%+-]*)?", re.ASCII), "app_health_path: /healthz"),
+    "app_start_timeout": number(1, 3600),
+    "app_rollback_to": pattern(re.compile(r"[0-9a-f]{12}|"), "app_rollback_to: 3f9a0c41d2b7"),
+    "app_drain_timeout": number(0, 3600),
+    "app_keep_releases": number(2, 1000),
+    "app_max_body": pattern(SIZE, "app_max_body: 10m"),
+    "app_cors_origins": origins,
+    "app_proxy_read_timeout": number(1, 86400),
+    "app_proxy_send_timeout": number(1, 86400),
+    "app_send_timeout": number(1, 86400),
+    "app_client_body_timeout": number(1, 86400),
+}
+# Shown where a variable has no default that could serve as an example.
+EXAMPLES = {
+    "app_domain": "shop.example.com",
+    "app_source": "https://git.example.com/shop.git",
+    "app_wsgi": "shop:create_app()",
+    "app_env": {"CURRENCY": "EUR"},
+    "app_secrets": {"SECRET_KEY": "{{ vault_app_secret_key }}"},
+    "app_secret_files": {"users.json": "{{ vault_app_users }}"},
+    "app_build_args": {"VERSION": "1.2"},
+    "app_cors_origins": ["https://www.example.com"],
+}
+
+
+def check_together(values, hosts):
+    """Return mistakes that only show when variables are seen together."""
+    mistakes = []
+    names = [values.get("app_domain"), *values.get("app_aliases", [])]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    mistakes += [f"app_aliases: {name} is there twice, or is app_domain itself" for name in twice]
+    both = sorted(set(values.get("app_env", {})) & set(values.get("app_secrets", {})))
+    mistakes += [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both]
+    folder = os.path.expanduser(values["app_source"])
+    if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["app_subdir"])):
+        mistakes.append(f"app_subdir: there is no directory {values['app_subdir']} in {folder} on the controller")
+    return mistakes + check_signing(values.get("app_jwt_key"), values["app_jwt_algorithm"], hosts)
+
+
+def check_signing(key, algorithm, hosts):
+    """Return what is wrong with the key that signs tokens; several hosts need the same."""
+    if algorithm == "none":
+        return []
+    if key:
+        return check_jwt_key(key, algorithm)
+    if len(hosts) > 1:
+        make = MAKE_KEY[algorithm]
+        return [f"app_jwt_key: several hosts must sign with the same key; keep one in the vault: {make}"]
+    return []

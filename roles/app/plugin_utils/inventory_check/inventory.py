@@ -1,0 +1,92 @@
+"""Judge what an inventory sets: names, types, values, and what only shows between them."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import os
+import re
+
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from . import app, docker, nginx
+
+ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+PREFIXES = ("docker_", "nginx_", "app_")
+CHECKS = app.CHECKS | nginx.CHECKS | docker.CHECKS
+EXAMPLES = app.EXAMPLES | docker.EXAMPLES
+
+
+@functools.cache
+def load_specs():
+    """Return {variable: its argument specification} of all roles."""
+    options = {}
+    for role in ("docker", "nginx", "app"):
+        with open(os.path.join(ROLES, role, "meta", "argument_specs.yml"), encoding="utf-8") as file:
+            options.update(yaml.safe_load(file)["argument_specs"]["main"]["options"])
+    return options
+
+
+def check_types(specs, values):
+    """Return (values as their types, mistakes) of what an inventory sets."""
+    typed, mistakes = {}, []
+    for name, value in values.items():
+        spec = {key: specs[name][key] for key in ("type", "elements", "choices") if key in specs[name]}
+        result = ArgumentSpecValidator({name: spec}).validate({name: value})
+        odd_number = spec["type"] == "int" and isinstance(value, str) and not re.fullmatch("-?[0-9]+", value)
+        if value is None:
+            mistakes.append(f"{name}: has no value; write one, or remove the line")
+        elif not result.error_messages and not odd_number:
+            typed[name] = result.validated_parameters[name]
+        elif specs[name].get("no_log"):
+            mistakes.append(f"{name}: is not a {spec['type']}")
+        else:
+            mistakes.append(
+                f"{name}: {value!r} is not "
+                + (f"one of {', '.join(spec['choices'])}" if "choices" in spec else f"a {spec['type']}")
+            )
+    return typed, mistakes
+
+
+def check_names(specs, names):
+    """Return a mistake for each variable with one of our prefixes that no role knows."""
+    mistakes = []
+    for name in sorted(names):
+        if name.startswith(PREFIXES) and name not in specs:
+            near = difflib.get_close_matches(name, specs, 1)
+            hint = (
+                f"did you mean {near[0]}?"
+                if near
+                else f"supported are those in roles/{name.partition('_')[0]}/README.md"
+            )
+            mistakes.append(f"{name}: no role knows this variable; {hint}")
+    return mistakes
+
+
+def check_values(values):
+    """Return a mistake for each value that has the right type and cannot work."""
+    mistakes = []
+    for name, value in values.items():
+        said = CHECKS[name](value) if name in CHECKS else None
+        if said:
+            mistakes.append(f"{name}: {said}")
+    return mistakes
+
+
+def with_examples(specs, mistakes):
+    """Add an example, often the default, to mistakes that show none."""
+    lines = []
+    for line in mistakes:
+        name = line.partition(":")[0]
+        example = EXAMPLES.get(name, specs[name].get("default"))
+        shows = "example: " in line or "make one: " in line or example == ""
+        text = example if isinstance(example, str) else json.dumps(example)
+        lines.append(line if shows else f"{line}; example: {name}: {text}")
+    return lines
+
+
+def check_together(values, hosts):
+    """Return mistakes that only show when variables are seen together, for the hosts of one group."""
+    return app.check_together(values, hosts) + nginx.check_together(values, hosts)

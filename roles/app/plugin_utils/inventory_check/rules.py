@@ -1,0 +1,37 @@
+"""Checks that several variables share: each takes a value of the right type and returns what is wrong, or None."""
+
+from __future__ import annotations
+
+import os
+import re
+
+NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+SIZE = re.compile(r"[1-9][0-9]*[kmg]")
+PATH = re.compile(r"(?!/)(?!-)(?!.*(^|/)\.\.(/|$))[^\x00-\x20\"'\\$;{}]*")
+APP = re.compile(r"(?!(bridge|default|host|none)$)(?=.{1,31}$)[a-z](-?[a-z0-9])*")
+
+
+def pattern(regex, example):
+    """Return a check: the whole text must match."""
+    return lambda value: None if regex.fullmatch(value) else f"{value!r} is not valid; example: {example}"
+
+
+def number(low, high):
+    """Return a check: a number within bounds."""
+    return lambda value: None if low <= value <= high else f"{value} is not between {low} and {high}"
+
+
+def each(check):
+    """Return a check of every element of a list."""
+    return lambda values: next((said for said in map(check, values) if said), None)
+
+
+def existing_file(value):
+    found = not value or os.path.isfile(os.path.expanduser(value))
+    return None if found else f"there is no file {value} on the controller"
+
+
+def absolute_file(value):
+    if value and not os.path.isabs(os.path.expanduser(value)):
+        return f'{value!r} is not an absolute path; example: "{{{{ inventory_dir }}}}/{value}"'
+    return existing_file(value)

@@ -1,0 +1,67 @@
+"""Where an app's code comes from."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+LOGGED = "an address with a password or token in it would be logged; use app_git_key, or a deploy key on the host"
+
+
+def source(value):
+    if "://" in value:
+        return address(value)
+    if value.startswith("-") or "::" in value or any(c.isspace() for c in value):
+        return f"{value!r} is neither a directory nor a repository; example: https://git.example.com/shop.git"
+    if os.path.isdir(os.path.expanduser(value)) or re.match(r"[\w.-]+@?[\w.-]*:", value):
+        return None
+    return f'{value} is not a directory on the controller; example: "{{{{ inventory_dir }}}}/../../../shop"'
+
+
+def address(value):
+    """Judge a URL; one that may hold a password is not shown."""
+    scheme, _, rest = value.partition("://")
+    user, has_user, host = rest.partition("/")[0].rpartition("@")
+    plain = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]*)(:[0-9]+)?", host)
+    if ":" in user or (has_user and scheme.lower() in ("http", "https")) or (not plain and "@" in rest):
+        return LOGGED
+    if scheme not in ("https", "http", "ssh", "git", "file"):
+        return f"{scheme}:// is not an address that git knows; example: ssh://git@git.example.com/shop.git"
+    if not plain or any(c.isspace() for c in value):
+        return f"{value!r} is not an address; example: https://git.example.com/shop.git"
+    return None
+
+
+def git_ref(value):
+    valid = re.fullmatch(r"(?![-/.])(?!.*(\.\.|@\{|//|\.lock$))[^\x00-\x20~^:?*\[\\]+", value)
+    return None if valid else f"{value!r} is not a branch, tag or commit; example: main"
+
+
+def git_key(value):
+    private = not value or "PRIVATE KEY-----" in value
+    return None if private else "is not a private key; make one: ssh-keygen -t ed25519"
+
+
+def check_ref(values):
+    """Return a mistake where a repository that answers the controller does not have the wanted branch or tag."""
+    address, ref = values.get("app_source", ""), values.get("app_ref", "HEAD")
+    if (
+        "://" not in address
+        or address.startswith("file:")
+        or values.get("app_git_key")
+        or re.fullmatch("[0-9a-f]{7,40}", ref)
+    ):
+        return []
+    environment = {
+        **os.environ,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=5",
+    }
+    try:
+        done = subprocess.run(
+            ["git", "ls-remote", "--", address, ref], capture_output=True, env=environment, timeout=15, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [f"app_ref: {address} has no branch or tag {ref!r}"] if done.returncode == 0 and not done.stdout else []
