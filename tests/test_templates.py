@@ -389,6 +389,20 @@ def test_tls_is_1_2_and_1_3_or_1_3_alone(http, debian):
     assert values(modern, "ssl_protocols") == [["TLSv1.3"]] and not values(modern, "ssl_ciphers")
 
 
+def test_tickets_are_given_where_nginx_changes_their_key_by_itself(http):
+    assert {debian: values(http(debian), "ssl_session_tickets") for debian in DEBIANS} == {12: [["off"]], 13: [["on"]]}
+    for debian in DEBIANS:
+        assert values(http(debian), "ssl_session_cache")[0][0].startswith("shared:")
+        assert values(http(debian), "ssl_session_timeout") == [["1d"]]
+        assert not values(http(debian), "ssl_session_ticket_key"), "a key in a file would need a reload to change"
+
+
+@pytest.mark.parametrize("debian", DEBIANS)
+def test_nothing_is_stapled_and_no_early_data_taken(http, site, debian):
+    assert values(http(debian), "ssl_early_data") == [["off"]]
+    assert not values(http(debian), "ssl_stapling") and "ssl_stapling" not in site(debian=debian)
+
+
 def test_clients_choose_among_equally_strong_ciphers(http):
     assert values(http(), "ssl_prefer_server_ciphers") in ([], [["off"]])
 
