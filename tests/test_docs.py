@@ -16,7 +16,7 @@ PAGES = sorted(
     path.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "roles/*/README.md") for path in ROOT.glob(pattern)
 )
 # Rooms whose paths can be told from other words; inventories are the reader's own, but for two.
-ROOM = r"(?:roles|playbooks|molecule|tests|docs|app|inventories/(?:local|example))/"
+ROOM = r"(?:roles|playbooks|molecule|tests|docs|app|bench|inventories/(?:local|example))/"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -1,0 +1,37 @@
+"""When traffic moved: what the host itself has on record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Traffic moved from one release to another.
+
+    :ivar began: epoch seconds at which the new release could first answer: the link moved.
+    :ivar ended: epoch seconds at which the switch was done, a reload of nginx included.
+    """
+
+    old: str
+    new: str
+    began: float
+    ended: float
+
+
+def switch_record(run, app="app", old=""):
+    """Return the host's last switch.
+
+    :param run: takes a shell command and returns what it prints as root, such as testinfra's ``host.check_output``.
+    :param old: the release before, where the host's record does not say it.
+    """
+    current = f"/srv/{app}/current"
+    link, moved, state = run(
+        f"readlink {current}; stat -c %.6Y {current}; tr -d '\\n' <{current}/state.json"
+    ).splitlines()
+    record = json.loads(state)
+    began = float(moved.replace(",", "."))
+    return Switch(
+        old or record.get("previous") or "", link.rpartition("/")[2], began, max(record.get("switched", began), began)
+    )
