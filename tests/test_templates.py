@@ -119,7 +119,7 @@ def variables_in(text):
 
 
 def test_every_template_is_tested_here():
-    assert sorted((path.parts[-3], path.name) for path in ROLES.glob("*/templates/*")) == sorted(TEMPLATES)
+    assert sorted((path.parts[-3], path.name) for path in ROLES.glob("*/templates/*.j2")) == sorted(TEMPLATES)
 
 
 @pytest.mark.parametrize("debian", DEBIANS)
