@@ -265,6 +265,10 @@ WRONG = [
     ("app_env: {A: }", "app_env", "A has no value"),
     ('app_env: {A: "a\\0b"}', "app_env", "NUL"),
     ("app_env: [A]", "app_env", "is not"),
+    # HSTS
+    ("app_hsts_max_age: -1", "app_hsts_max_age", "between"),
+    ("app_hsts_preload: true\napp_hsts_max_age: 63072000", "app_hsts_preload", "needs app_hsts_subdomains"),
+    ("app_hsts_preload: true\napp_hsts_subdomains: true", "app_hsts_preload", "31536000 or more"),
     # CORS
     ("app_cors_origins: [front.example.com]", "app_cors_origins", "not valid"),
     ("app_cors_origins: [https://front.example.com/]", "app_cors_origins", "not valid"),
@@ -344,6 +348,7 @@ VALID = [
     "app_static: /app/public",
     "app_health_path: /healthz?deep=1&x=%20",
     "app_cors_origins: ['*']",
+    "app_hsts_max_age: 31536000\napp_hsts_subdomains: true\napp_hsts_preload: true",
     "app_cors_origins: ['https://a.example.com', 'http://localhost:3000']",
     "app_build_args: {VERSION: '1.2 beta', N: 3}",
     "app_jwt_algorithm: none",

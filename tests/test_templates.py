@@ -267,6 +267,29 @@ def test_limits_are_the_variables(site, parse):
     assert values(asking, "proxy_send_timeout") == [["4s"]]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, None),
+        ({"nginx_certificate": "provided"}, "max-age=63072000"),
+        ({"nginx_certificate": "provided", "app_hsts_max_age": 0}, None),
+        ({"app_hsts_max_age": 300, "app_hsts_subdomains": True}, "max-age=300; includeSubDomains"),
+        (
+            {"nginx_certificate": "provided", "app_hsts_subdomains": True, "app_hsts_preload": True},
+            "max-age=63072000; includeSubDomains; preload",
+        ),
+    ],
+)
+def test_browsers_are_held_to_https_where_the_certificate_is_real(site, parse, given, said):
+    directives = parse(site(**given))
+    for name in ("shop.example.com", "www.shop.example.com"):
+        headers = [args for args in values(server(directives, 443, name), "add_header") if args[0].startswith("Strict")]
+        assert headers == ([["Strict-Transport-Security", said, "always"]] if said else [])
+    assert not values(server(directives, 80, "shop.example.com"), "add_header")
+    hidden = values(proxied(directives), "proxy_hide_header")
+    assert (["Strict-Transport-Security"] in hidden) == bool(said), "the app's own does not come twice"
+
+
 def test_cors_is_off_unless_asked_for(site):
     assert "Access-Control" not in site() and "Origin" not in site() and "cors" not in site()
 
@@ -449,8 +472,9 @@ def test_the_log_names_the_release_that_the_link_resolves_to(http, root, release
 
 @pytest.mark.parametrize("debian", DEBIANS)
 @pytest.mark.parametrize("origins", [[], [ORIGIN]])
-def test_gixy_finds_nothing_that_is_not_explained(render, site, tmp_path, debian, origins):
-    (tmp_path / "site.conf").write_text(site(debian=debian, app_cors_origins=origins))
+@pytest.mark.parametrize("certificate", ["selfsigned", "provided"])
+def test_gixy_finds_nothing_that_is_not_explained(render, site, tmp_path, debian, origins, certificate):
+    (tmp_path / "site.conf").write_text(site(debian=debian, app_cors_origins=origins, nginx_certificate=certificate))
     main = render("nginx", "nginx.conf.j2", debian).replace("/etc/nginx/conf.d/*.conf", f"{tmp_path}/site.conf")
     (tmp_path / "nginx.conf").write_text(main)
     done = subprocess.run(
@@ -460,7 +484,8 @@ def test_gixy_finds_nothing_that_is_not_explained(render, site, tmp_path, debian
         check=False,
     )
     found = json.loads(done.stdout)
-    assert {issue["plugin"] for issue in found} <= EXPLAINED.keys(), found
+    real = {"hsts_header"} if certificate != "selfsigned" else set()
+    assert {issue["plugin"] for issue in found} <= EXPLAINED.keys() - real, found
 
 
 # -- gunicorn.conf.py ------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from .rules import APP, NAME, PATH, SIZE, each, existing_file, number, pattern
 from .source import git_key, git_ref, source
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+YEAR = 365 * 24 * 3600  # seconds; the least for https://hstspreload.org
 LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
 
 
@@ -70,6 +71,7 @@ CHECKS = {
     "app_keep_releases": number(2, 1000),
     "app_max_body": pattern(SIZE, "app_max_body: 10m"),
     "app_cors_origins": origins,
+    "app_hsts_max_age": number(0, 10**9),
     "app_proxy_read_timeout": number(1, 86400),
     "app_proxy_send_timeout": number(1, 86400),
     "app_send_timeout": number(1, 86400),
@@ -99,6 +101,9 @@ def check_together(values, hosts):
     folder = os.path.expanduser(values["app_source"])
     if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["app_subdir"])):
         mistakes.append(f"app_subdir: there is no directory {values['app_subdir']} in {folder} on the controller")
+    listed = values.get("app_hsts_subdomains") and values["app_hsts_max_age"] >= YEAR
+    if values.get("app_hsts_preload") and not listed:
+        mistakes.append(f"app_hsts_preload: needs app_hsts_subdomains: true and app_hsts_max_age of {YEAR} or more")
     return mistakes + check_signing(values.get("app_jwt_key"), values["app_jwt_algorithm"], hosts)
 
 
