@@ -148,13 +148,14 @@ def test_numbers_and_switches_given_as_text_mean_the_same(render, role, template
 
 @pytest.mark.parametrize(("port", "suffix"), [(443, ""), (8443, ":8443")])
 def test_http_redirects_to_https_on_the_public_port(site, parse, port, suffix):
-    redirecting = server(parse(site(app_https_port=port)), 80, "shop.example.com")
+    redirecting = blocks(server(parse(site(app_https_port=port)), 80, "shop.example.com"), "location", "/")[0]
     assert values(redirecting, "return") == [["301", f"https://shop.example.com{suffix}$request_uri"]]
 
 
 @pytest.mark.parametrize("port", [80, 443])
 def test_www_redirects_to_the_domain_in_one_step(site, parse, port):
-    redirecting = server(parse(site()), port, "www.shop.example.com")
+    asked = server(parse(site()), port, "www.shop.example.com")
+    redirecting = blocks(asked, "location", "/")[0] if port == 80 else asked
     assert values(redirecting, "return") == [["301", "https://shop.example.com$request_uri"]]
 
 
@@ -392,9 +393,18 @@ def test_unknown_hosts_are_rejected(http, debian, ipv6):
     (unknown,) = blocks(http(debian, nginx_ipv6=ipv6), "server")
     listens = values(unknown, "listen")
     assert len(listens) == (4 if ipv6 else 2) and all(args[-1] == "default_server" for args in listens)
-    assert values(unknown, "return") == [["444"]]
+    assert values(blocks(unknown, "location", "/")[0], "return") == [["444"]]
     assert values(unknown, "ssl_reject_handshake") == [["on"]]
     assert not values(unknown, "ssl_certificate")
+
+
+def test_an_acme_server_finds_its_answer_on_port_80_of_every_name(http, site, parse):
+    challenge = ("location", "^~", "/.well-known/acme-challenge/")
+    (unknown,) = blocks(blocks(http(), "server")[0], *challenge)
+    for name in ("shop.example.com", "www.shop.example.com"):
+        (known,) = blocks(server(parse(site()), 80, name), *challenge)
+        assert values(known, "root") == values(unknown, "root") == [["/var/lib/flask-deploy/acme"]]
+    assert values(unknown, "try_files") == [["$uri", "=444"]], "others are told nothing there either"
 
 
 def test_the_hybrid_post_quantum_group_is_offered_on_debian_13_alone(http):
