@@ -269,6 +269,24 @@ WRONG = [
     ("app_hsts_max_age: -1", "app_hsts_max_age", "between"),
     ("app_hsts_preload: true\napp_hsts_max_age: 63072000", "app_hsts_preload", "needs app_hsts_subdomains"),
     ("app_hsts_preload: true\napp_hsts_subdomains: true", "app_hsts_preload", "31536000 or more"),
+    # limits and headers
+    ("app_trusted_proxies: [192.0.2.1/24]", "app_trusted_proxies", "host bits set"),
+    ("app_trusted_proxies: [proxy.example.com]", "app_trusted_proxies", "not appear to be"),
+    ("app_trusted_proxies: [0.0.0.0/0]", "app_trusted_proxies", "trusts everybody"),
+    ("app_login_paths: [login]", "app_login_paths", "not valid"),
+    ("app_login_rate: 0", "app_login_rate", "between"),
+    ("app_connections_per_address: -1", "app_connections_per_address", "between"),
+    ("app_request_rate: many", "app_request_rate", "'many' is not"),
+    ("app_compress: sometimes", "app_compress", "one of none, public, all"),
+    ("app_static_hashed: ['(']", "app_static_hashed", "not a regular expression"),
+    ("app_static_hashed: ['']", "app_static_hashed", "cannot stand"),
+    ("app_headers: {'X A': b}", "app_headers", "not a header's name"),
+    ("app_headers: {Content-Security-Policy: x}", "app_headers", "write app_csp"),
+    ("app_headers: {ETag: x}", "app_headers", "made by nginx"),
+    ("app_maintenance_message: ' '", "app_maintenance_message", "not valid"),
+    ("app_maintenance_retry_after: 0", "app_maintenance_retry_after", "between"),
+    ("nginx_header_size: 8192", "nginx_header_size", "not valid"),
+    ("nginx_header_timeout: 0", "nginx_header_timeout", "between"),
     # CORS
     ("app_cors_origins: [front.example.com]", "app_cors_origins", "not valid"),
     ("app_cors_origins: [https://front.example.com/]", "app_cors_origins", "not valid"),
@@ -305,13 +323,32 @@ INJECTED = [
     "app_static",
     "app_base_image",
     "app_log_level",
+    "app_compress",
+    "nginx_header_size",
     "docker_log_max_size",
     "nginx_certificate_owner",
     "nginx_tls_policy",
 ]
-INJECTED_LISTS = ["app_aliases", "app_cors_origins", "nginx_certificate_names"]
+INJECTED_LISTS = [
+    "app_aliases",
+    "app_cors_origins",
+    "app_login_paths",
+    "app_trusted_proxies",
+    "nginx_certificate_names",
+]
+# What stands in quotes in nginx's configuration: the value, written as YAML, with one of the texts in it.
+INJECTED_QUOTED = {
+    "app_csp": "{}",
+    "app_headers": "{{X-A: {}}}",
+    "app_static_hashed": "[{}]",
+}
 VALID = [
     "",
+    "app_trusted_proxies: [192.0.2.7, 2001:db8::/32]",
+    "app_login_paths: []",
+    "app_static_hashed: ['^/static/assets/']",
+    "app_csp: ''",
+    "app_headers: {X-Frame-Options: '', Cross-Origin-Opener-Policy: same-origin}",
     "app_env: {A: !unsafe '{{ not.a.template }} {% raw %} {# #}'}",
     "app_env: {A: !unsafe '{{', B: '$HOME `id` %s %(x)s \\ '}",
     'app_env: {A: "it\'s", B: \'say "hi"\', C: "two\\nlines\\n", D: "\\ttab"}',
@@ -408,16 +445,28 @@ def test_nothing_is_injected_by_a_list(check, variable, text):
     assert check(f"{variable}: [{json_text(text)}]")
 
 
+@pytest.mark.parametrize(("variable", "place"), INJECTED_QUOTED.items())
+@pytest.mark.parametrize("text", ['a"b', "a\nb", "a\\\\"])
+def test_nothing_ends_the_quotes_it_stands_in(check, variable, place, text):
+    assert any(line.startswith(f"{variable}: ") for line in check(f"{variable}: " + place.format(json_text(text))))
+
+
+@pytest.mark.parametrize("text", ["$host", "${x}"])
+@pytest.mark.parametrize("variable", ["app_csp", "app_headers"])
+def test_nginx_s_variables_are_not_reached(check, variable, text):
+    assert check(f"{variable}: " + INJECTED_QUOTED[variable].format(json_text(text)))
+
+
 def json_text(text):
     return '"' + text.replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def test_every_text_that_reaches_a_template_is_tried_above():
-    text = "".join(path.read_text() for path in ROOT.glob("roles/*/templates/*"))
+    text = "".join(path.read_text() for path in ROOT.glob("roles/*/templates/**/*.j2"))
     code = " ".join(re.findall(r"\{[{%](.*?)[%}]\}", text, re.DOTALL))
     specs = app_check.load_specs()
     used = {name for name in re.findall(r"\b\w+\b", code) if name in specs and specs[name]["type"] in ("str", "list")}
-    assert used <= {*INJECTED, *INJECTED_LISTS}
+    assert used <= {*INJECTED, *INJECTED_LISTS, *INJECTED_QUOTED}
 
 
 @pytest.mark.parametrize("inventory", VALID)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import base64
+import hashlib
 import json
 import os
 import re
@@ -35,13 +37,19 @@ EXPLAINED = {
 # nginx's own, of modules that Debian's package brings (nginx.org/en/docs/varindex.html).
 BUILT_IN = {
     "host",
+    "binary_remote_addr",
+    "http_accept",
     "http_access_control_request_method",
+    "http_authorization",
+    "http_cookie",
     "http_origin",
     "http_upgrade",
     "remote_addr",
     "request_id",
     "request_method",
     "request_uri",
+    "status",
+    "upstream_addr",
     "uri",
 }
 ORIGIN = "https://front.example.com"
@@ -240,10 +248,136 @@ def test_only_websockets_are_upgraded(site, parse):
 
 def test_files_are_served_from_the_current_release_and_the_app_is_asked_for_the_rest(site, parse):
     serving = server(parse(site()), 443, "shop.example.com")
-    assert values(serving, "root") == [["/srv/app/current/static"]]
-    assert values(blocks(serving, "location", "/static/")[0], "root") == [["/srv/app/current"]]
-    for path in ("/", "/static/"):
-        assert values(blocks(serving, "location", path)[0], "try_files") == [["$uri", "@app"]]
+    roots = {"/": "/srv/app/current/static", "/static/": "/srv/app/current"}
+    for path, root in roots.items():
+        (public,) = blocks(serving, "location", path)
+        assert (values(public, "root"), values(public, "try_files")) == ([[root]], [["$uri", "$app_door"]])
+
+
+def test_hashed_names_alone_are_looked_for_in_the_release_before(site, parse):
+    serving = server(parse(site(app_static_hashed=["a", "b$"])), 443, "shop.example.com")
+    roots = {"public": "/srv/app/previous/static", "static": "/srv/app/previous"}
+    for path, name in (("/", "public"), ("/static/", "static")):
+        (hashed,) = blocks(blocks(serving, "location", path)[0], "location", "~", "a|b$")
+        assert values(hashed, "try_files") == [["$uri", f"@previous_{name}"]]
+        (before,) = blocks(serving, "location", f"@previous_{name}")
+        assert (values(before, "root"), values(before, "try_files")) == ([[roots[name]]], [["$uri", "$app_door"]])
+
+
+@pytest.mark.parametrize(
+    ("path", "hashed"),
+    [
+        ("/static/app.3f9a0c41.css", True),
+        ("/app-3f9a0c41d2b7e801.min.js", True),
+        ("/static/assets/app-BxY12abc.js", True),
+        ("/static/chunk.3f9a0c41.js.map", True),
+        ("/static/report-20261122.pdf", False),
+        ("/static/jquery-migrated.js", False),
+        ("/static/roboto-condensed.woff2", False),
+        ("/static/app.settings.js", False),
+        ("/static/photo-IMG12345.jpg", False),
+        ("/static/App-Version2.js", False),
+        ("/static/deadbeef.js", False),
+        ("/static/page.css", False),
+        ("/static/app.3f9a0c41", False),
+    ],
+)
+def test_names_with_a_digest_are_told_from_words_and_dates(variables, path, hashed):
+    assert bool(re.search("|".join(variables()["app_static_hashed"]), path)) is hashed
+
+
+@pytest.mark.parametrize(
+    ("mode", "locations"), [("none", {}), ("public", {"@app_compressed"}), ("all", {"@app"})], ids=str
+)
+def test_answers_are_compressed_where_that_gives_no_secret_away(site, parse, mode, locations):
+    serving = server(parse(site(app_compress=mode)), 443, "shop.example.com")
+    found = {d["args"][0]: d["block"] for d in serving if d["directive"] == "location"}
+    for how in ("gzip", "brotli"):
+        assert {name for name, block in found.items() if values(block, how) == [["on"]]} == set(locations)
+
+
+def test_who_bears_a_cookie_or_password_goes_to_the_door_without_compression(site, parse):
+    directives = parse(site())
+    doors = [
+        {d["directive"]: d["args"] for d in blocks(directives, "map", *key)[0]}
+        for key in (("$http_cookie", "$app_door"), ("$http_authorization", "$app_door_without_cookie"))
+    ]
+    assert doors == [
+        {"default": ["@app"], "": ["$app_door_without_cookie"]},
+        {"default": ["@app_compressed"], "~*^(basic|digest|negotiate|ntlm) ": ["@app"]},
+    ]
+    both = [blocks(server(directives, 443, "shop.example.com"), "location", name)[0] for name in doors[0]["default"]]
+    both += blocks(server(directives, 443, "shop.example.com"), "location", "@app_compressed")
+    one, other = (
+        [(d["directive"], d["args"]) for d in block if not d["directive"].startswith(("gzip", "brotli"))]
+        for block in both
+    )
+    assert one == other, "both ask the app alike"
+
+
+def test_an_app_s_own_header_wins(site, parse):
+    directives = parse(site(app_headers={"X-Frame-Options": "", "X-More": "a"}, app_csp="default-src 'self'"))
+    added = {header[0]: header[1] for header in values(server(directives, 443, "shop.example.com"), "add_header")}
+    assert "X-Frame-Options" not in added
+    for name, value in (("X-Content-Type-Options", "nosniff"), ("X-More", "a")):
+        key = f"$upstream_http_{name.lower().replace('-', '_')}"
+        (mapped,) = blocks(directives, "map", key, added[name])
+        assert {d["directive"]: d["args"] for d in mapped} == {"default": [""], "": [value]}
+    (mapped,) = blocks(directives, "map", "$app_page$upstream_http_content_security_policy", "$app_csp")
+    policies = {d["directive"]: d["args"][0] for d in mapped}
+    assert (policies["default"], policies[""]) == ("", "default-src 'self'")
+
+
+def test_a_page_s_style_is_the_one_that_its_policy_allows(site, variables):
+    style = re.search("<style>(.*?)</style>", site())[1]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in site()
+
+
+def test_nginx_s_own_errors_have_a_page_and_json(site, parse):
+    serving = server(parse(site()), 443, "shop.example.com")
+    (codes,) = values(serving, "error_page")
+    assert codes[-1] == "@page_$app_format"
+    assert {"404", "413", "429", "502", "503", "504"} <= set(codes)
+    page, problem = (
+        values(blocks(serving, "location", f"@page_{kind}")[0], "return")[0][1] for kind in ("html", "json")
+    )
+    assert "$request_id" in page and "<h1>$app_title</h1>" in page
+    assert json.loads(problem.replace("$status", "503").removesuffix("\\n")).keys() >= {"title", "status", "request_id"}
+
+
+def test_proxies_are_trusted_only_where_they_are_listed(site, parse):
+    assert "real_ip" not in site()
+    serving = server(parse(site(app_trusted_proxies=["192.0.2.0/24", "2001:db8::1"])), 443, "shop.example.com")
+    assert values(serving, "set_real_ip_from") == [["192.0.2.0/24"], ["2001:db8::1"]]
+    assert values(serving, "real_ip_header") == [["X-Forwarded-For"]]
+    assert values(serving, "real_ip_recursive") == [["on"]]
+
+
+def test_requests_of_one_address_are_limited(site, parse):
+    directives = parse(site(app_login_paths=["/in"], app_login_rate=3, app_login_burst=4, app_request_rate=5))
+    zones = [args[1:] for args in values(directives, "limit_req_zone")]
+    assert zones == [["zone=app_logins:10m", "rate=3r/s"], ["zone=app_requests:10m", "rate=5r/s"]]
+    (keys,) = blocks(directives, "map", "$uri", "$app_login_key")
+    assert {d["directive"]: d["args"] for d in keys} == {"default": [""], "/in": ["$binary_remote_addr"]}
+    serving = server(directives, 443, "shop.example.com")
+    assert values(serving, "limit_conn") == [["app_addresses", "100"]]
+    assert [args[0] for args in values(serving, "limit_req")] == ["zone=app_logins", "zone=app_requests"]
+    assert values(serving, "limit_req_status") == values(serving, "limit_conn_status") == [["429"]]
+    assert "limit_req zone" not in site(app_login_paths=[])
+    assert "limit_conn app" not in site(app_connections_per_address=0)
+
+
+def test_maintenance_is_a_file_that_nginx_looks_for(site, parse):
+    directives = parse(site(app_health_path="/up?x=1", app_maintenance_retry_after=7))
+    serving = server(directives, 443, "shop.example.com")
+    (then,) = blocks(serving, "if", "-f", "/srv/app/maintenance/html")
+    assert values(then, "set") == [["$app_closed", "$app_closable"]]
+    assert values(blocks(serving, "if", "$app_closed")[0], "return") == [["503"]]
+    (closable,) = blocks(directives, "map", "$uri", "$app_closable")
+    assert {d["directive"] for d in closable} == {"volatile", "default", r"~^/\.maintenance/", "/up"}
+    (after,) = blocks(directives, "map", "$app_page$status", "$app_retry_after")
+    assert {d["directive"]: d["args"] for d in after}["page503"] == ["7"]
 
 
 def test_limits_are_the_variables(site, parse):
@@ -310,7 +444,8 @@ def test_cors_answers_those_who_are_listed(site, parse, origins, mapped):
     headers = values(server(directives, 443, "shop.example.com"), "add_header")
     assert ["Access-Control-Allow-Origin", "$app_cors_origin", "always"] in headers
     assert ["Vary", "Origin", "always"] in headers
-    assert all(header[-1] == "always" for header in headers), "errors are answered alike"
+    shared = [header for header in headers if header[0].startswith("Access-Control-") or header[0] == "Vary"]
+    assert len(shared) == 5 and all(header[-1] == "always" for header in shared), "errors are answered alike"
     assert not any("Credentials" in header[0] for header in headers)
 
 
@@ -318,7 +453,7 @@ def test_the_app_s_own_cors_headers_do_not_come_twice(site, parse):
     directives = parse(site(app_cors_origins=[ORIGIN]))
     added = {header[0] for header in values(server(directives, 443, "shop.example.com"), "add_header")}
     hidden = {header[0] for header in values(proxied(directives), "proxy_hide_header")}
-    assert hidden == added - {"Vary"}
+    assert {name for name in added if name.startswith("Access-Control-")} <= hidden
 
 
 @pytest.mark.parametrize(
@@ -346,11 +481,13 @@ def test_a_site_stands_alone(site, parse, origins):
     text = site(app_cors_origins=origins)
     directives = parse(text)
     own = {d["args"][-1].removeprefix("$") for d in directives if d["directive"] == "map"}
+    own |= {name.removeprefix("$") for name in re.findall(r"^\s*set (\S+)", text, re.MULTILINE)}
     assert all(name.startswith("app_") for name in own)
-    assert variables_in(text) - own <= BUILT_IN
+    assert {name for name in variables_in(text) - own if not name.startswith("upstream_http_")} <= BUILT_IN
     everywhere = set(re.findall(r"^\s*(\w+)", text, re.MULTILINE))
-    shared = {"include", "access_log", "log_format", "limit_req", "limit_conn", "proxy_cache", "ssl_session_cache"}
+    shared = {"include", "access_log", "log_format", "proxy_cache", "ssl_session_cache"}
     assert not everywhere & shared
+    assert all(zone.startswith("app_") for zone in re.findall(r"(?:zone=|limit_conn )(\w+)", text))
     assert "reuseport" not in text and "default_server" not in text
 
 
@@ -445,7 +582,8 @@ def test_nginx_does_not_tell_its_version(http):
 
 
 def test_slow_clients_are_dropped(http):
-    assert values(http(), "client_header_timeout") == [["10s"]]
+    assert values(http(nginx_header_timeout=4), "client_header_timeout") == [["4s"]]
+    assert values(http(nginx_header_size="2k"), "large_client_header_buffers") == [["4", "2k"]]
     assert values(http(nginx_keepalive_timeout=3), "keepalive_timeout") == [["3s"]]
 
 
@@ -458,7 +596,8 @@ def test_the_log_is_json_and_holds_no_query(http):
     assert escape == "escape=json"
     line = "".join(parts)
     record = json.loads(re.sub(r"\$(\w+)", "1", line))
-    assert {"status", "path", "release", "request_id", "upstream_status"} <= record.keys()
+    assert {"status", "seconds", "time", "at", "path", "app", "release", "request_id"} <= record.keys()
+    assert {"upstream_status", "tls", "cipher", "group", "resumed"} <= record.keys()
     assert not variables_in(line) & {"request", "request_uri", "args", "query_string", "http_cookie", "http_referer"}
     assert not variables_in(line) & {"http_authorization"}
     ((_path, used, *_more),) = values(http(), "access_log")

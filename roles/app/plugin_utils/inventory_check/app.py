@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 
+from .answers import HEADER_VALUE, URL_PATH, expression, headers, network, origins
 from .certificates import MAKE_KEY, check_jwt_key
 from .environment import environment, secret_files, secrets
 from .rules import APP, NAME, PATH, SIZE, each, existing_file, number, pattern
 from .source import git_key, git_ref, source
 
-ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 YEAR = 365 * 24 * 3600  # seconds; the least for https://hstspreload.org
 LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
 
@@ -28,12 +28,6 @@ def static(value):
     if not wrong and value and (place.strip("/") in ("", ".") or place.startswith("..")):
         wrong = f"{value!r} would publish the whole app"
     return wrong
-
-
-def origins(values):
-    if "*" in values:
-        return None if values == ["*"] else '"*" allows every origin; write it alone'
-    return each(pattern(ORIGIN, "https://www.example.com"))(values)
 
 
 CHECKS = {
@@ -55,6 +49,7 @@ CHECKS = {
     "app_env": environment,
     "app_secrets": secrets,
     "app_secret_files": secret_files,
+    "app_static_hashed": each(expression),
     "app_uid": number(10000, 60000),
     "app_memory": memory,
     "app_cpus": number(0, 1024),
@@ -70,8 +65,19 @@ CHECKS = {
     "app_drain_timeout": number(0, 3600),
     "app_keep_releases": number(2, 1000),
     "app_max_body": pattern(SIZE, "app_max_body: 10m"),
+    "app_trusted_proxies": each(network),
+    "app_connections_per_address": number(0, 10**6),
+    "app_login_paths": each(pattern(URL_PATH, "[/login]")),
+    "app_login_rate": number(1, 10**6),
+    "app_login_burst": number(0, 10**6),
+    "app_request_rate": number(0, 10**6),
+    "app_request_burst": number(0, 10**6),
     "app_cors_origins": origins,
     "app_hsts_max_age": number(0, 10**9),
+    "app_csp": pattern(HEADER_VALUE, "app_csp: default-src 'self'"),
+    "app_headers": headers,
+    "app_maintenance_message": pattern(re.compile(r"\s*\S[^\0]*"), "app_maintenance_message: Back at 18:00 UTC."),
+    "app_maintenance_retry_after": number(1, 10**6),
     "app_proxy_read_timeout": number(1, 86400),
     "app_proxy_send_timeout": number(1, 86400),
     "app_send_timeout": number(1, 86400),
@@ -86,7 +92,9 @@ EXAMPLES = {
     "app_secrets": {"SECRET_KEY": "{{ vault_app_secret_key }}"},
     "app_secret_files": {"users.json": "{{ vault_app_users }}"},
     "app_build_args": {"VERSION": "1.2"},
+    "app_trusted_proxies": ["192.0.2.0/24"],
     "app_cors_origins": ["https://www.example.com"],
+    "app_headers": {"Cross-Origin-Opener-Policy": "same-origin"},
 }
 
 

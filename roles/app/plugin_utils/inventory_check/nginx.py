@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from .certificates import check_certificate
 from .rules import APP, NAME, absolute_file, each, number, pattern
+
+HEADER_SIZE = re.compile(r"[1-9][0-9]{0,2}k")
 
 CHECKS = {
     "nginx_certificate_file": absolute_file,
@@ -12,6 +16,8 @@ CHECKS = {
     "nginx_certificate_owner": pattern(APP, "nginx_certificate_owner: shop"),
     "nginx_worker_connections": number(64, 1000000),
     "nginx_keepalive_timeout": number(0, 3600),
+    "nginx_header_timeout": number(1, 3600),
+    "nginx_header_size": pattern(HEADER_SIZE, "nginx_header_size: 8k"),
 }
 
 
