@@ -96,6 +96,7 @@ class App:
             (self.root, 0o755, 0, 0),
             (self.releases, 0o755, 0, 0),
             (f"{self.root}/data", 0o700, self.uid, self.gid),
+            (f"{self.root}/maintenance", 0o755, 0, 0),
             (self.etc, 0o755, 0, 0),
             (f"{self.etc}/secrets", 0o500, self.uid, self.gid),
             (f"{self.etc}/jwt", 0o500, self.uid, self.gid),
