@@ -34,8 +34,9 @@ unit: tools ## the tests that need no machine: rendered templates, role contract
 molecule: tools ## the tests on a Debian server, made for each run
 	molecule test --all
 
-tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, a browser
-	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver
+tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, a browser
+	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver \
+	  brotli=brotli
 	@molecule/shared/engine
 
 lock: tools ## choose the newest versions of the Python tools again

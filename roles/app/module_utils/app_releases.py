@@ -12,6 +12,7 @@ import time
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_site as site
+from ansible.module_utils import app_static as static
 
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
 NEVER_SERVED = ("prepared", "failed")
@@ -181,6 +182,7 @@ class App:
         os.chmod(stage, 0o755)
         if record["static"]["path"]:
             self._unpack_static(record["image"], record["static"]["path"], stage)
+            static.finish(stage, f"{self.current}/static")
         shutil.rmtree(target, ignore_errors=True)
         os.rename(stage, target)
         return files.tree_digest(target)
