@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MOLECULE_COMMAND_BORDERS := false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo demo-down tools lint unit molecule test test-all lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all judge lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ unit: tools ## the tests that need no machine: rendered templates, role contract
 
 molecule: tools ## the tests on a Debian server, made for each run
 	molecule test --all
+
+judge: tools ## deploys and rollbacks under load on the demo, and what was lost: SWITCHES=20 ARM=quiet|hogs|reload
+	@python -m bench.command --switches $(or $(SWITCHES),20) --arm $(or $(ARM),quiet)
 
 tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, a browser
 	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver \

@@ -64,8 +64,9 @@ def judge(history, switches, keepalive=4.0):
     if not answers:
         raise ValueError("a history without a request shows nothing")
     if switches is not None:
+        before = first(answers)
         for answer in answers:
-            answer.failure = answer.failure or misplaced(answer, switches, keepalive, first(answers))
+            answer.failure = answer.failure or misplaced(answer, switches, keepalive, before)
     failed = Counter(answer.kind for answer in answers if answer.failure)
     count = Counter(answer.kind for answer in answers)
     return Verdict(

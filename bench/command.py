@@ -1,0 +1,117 @@
+"""make judge: real deploys and rollbacks on the demo's host under load, and the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from bench import demo
+from bench.judge import APP, Judge
+from bench.picture import draw
+from bench.plan import Plan
+
+DOMAIN, NAME = "judged.test", "judged"
+IN_FLIGHT = 20  # the least at a switch that makes it a trial
+SETTLE = 8  # seconds; longer than nginx keeps a connection to an old release
+HOG = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
+# nginx before 1.27.4 closes idle client connections at a reload, also those with a request on its way.
+RELOAD_LOSS = "no answer: "
+
+
+@contextmanager
+def hogs(count):
+    """Keep processors busy; the hogs end with this process, whatever becomes of it."""
+    running = [subprocess.Popen([sys.executable, "-c", HOG, str(os.getpid())]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for hog in running:
+            hog.kill()
+            hog.wait()
+
+
+def say(*words):
+    print(*words, flush=True)  # noqa: T201 - what the command is for
+
+
+def trial(arm, count):
+    """Run an arm; return its verdict, its history and what each switch was."""
+    steps = []
+    with hogs(2 * os.cpu_count() if arm == "hogs" else 0), Judge(demo.address(), DOMAIN, kinds=APP) as load:
+        for step, played, switch in Plan(arm == "reload").steps(count):
+            say(f"{len(steps) + 1:>4} {step:<9}{switch.old} -> {switch.new}  {played.seconds:5.1f} s")
+            steps.append({"step": step, "play_seconds": played.seconds, **asdict(switch)})
+            last = switch
+        time.sleep(SETTLE)
+    switches = [type(last)(*(step[name] for name in ("old", "new", "began", "ended"))) for step in steps]
+    return load.verdict(switches), load.seen(), steps, switches
+
+
+def control():
+    """Return the verdict on what must be red: the serving container is stopped, then started."""
+    container = f"{NAME}-$(basename $(readlink /srv/{NAME}/current))"
+    with Judge(demo.address(), DOMAIN, kinds=APP) as load:
+        demo.shell(f"docker stop -t 2 {container} && docker start {container}")
+        time.sleep(3)
+    return load.verdict([])
+
+
+def report(arm, verdict, steps, red):
+    """Return the figures of a run as values that JSON knows."""
+    over_http2 = sum(failed for kind, (_count, failed) in verdict.by_kind.items() if kind.startswith("http2"))
+    for step, in_flight in zip(steps, verdict.in_flight, strict=True):
+        step["in_flight"] = in_flight
+    return {
+        "arm": arm,
+        "switches": len(steps),
+        **verdict.as_json(),
+        "failed_http2": over_http2,
+        "in_flight_least": min(verdict.in_flight),
+        "steps": steps,
+        "control": {"requests": red.requests, "failed": red.failed},
+    }
+
+
+def faults(arm, verdict, red):
+    """Return why a run is no proof."""
+    lost = verdict.failures
+    if arm == "reload":  # nginx's own loss is reported, not held against a switch
+        lost = [one for one in lost if one.kind.startswith("http2") or not one.failure.startswith(RELOAD_LOSS)]
+    said = [f"{len(lost)} requests failed"] if lost else []
+    if min(verdict.in_flight) < IN_FLIGHT:
+        said.append(f"only {min(verdict.in_flight)} requests in flight at a switch, not {IN_FLIGHT}")
+    if not red.failed:
+        said.append("the control arm is not red: this judge sees nothing")
+    return said
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="make judge", description=__doc__)
+    parser.add_argument("--switches", type=int, default=20)
+    parser.add_argument("--arm", choices=["quiet", "hogs", "reload"], default="quiet")
+    options = parser.parse_args()
+    demo.ensure()
+    verdict, seen, steps, switches = trial(options.arm, options.switches)
+    red = control()
+    name = "judge" if options.arm == "quiet" else f"judge-{options.arm}"
+    build = demo.ROOT / "build"
+    (build / f"{name}.json").write_text(json.dumps(report(options.arm, verdict, steps, red), indent=1) + "\n")
+    title = f"{verdict.failed} failed of {verdict.requests} requests, {len(steps)} switches ({options.arm})"
+    (build / f"{name}.svg").write_text(draw(seen.answers, switches, title))
+    say(f"\n{options.arm}, {len(steps)} switches: {verdict}")
+    say(f"control (stop, then start): {red.failed} failed of {red.requests}, as it must")
+    say(f"build/{name}.json, build/{name}.svg")
+    said = faults(options.arm, verdict, red)
+    for line in said:
+        say(f"not shown: {line}")
+    return 1 if said else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

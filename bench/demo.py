@@ -1,0 +1,70 @@
+"""The demo's host as the judge uses it: its shell, its playbooks, the app under judgement on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SSH = ROOT / "build/demo/ssh_config"
+SCRIPT = ROOT / "molecule/shared/demo"
+
+
+class RunError(Exception):
+    """A command did not do what it should; the message holds its last lines."""
+
+
+@dataclass
+class Play:
+    """One ansible-playbook run: epoch seconds of its start, and how long it took."""
+
+    began: float
+    seconds: float
+
+
+def ensure():
+    """Make the demo where it does not run, and put the app under judgement on its host."""
+    if " Up " not in subprocess.run([SCRIPT, "status"], capture_output=True, text=True, check=True).stdout:
+        subprocess.run([SCRIPT, "run"], check=True)
+    play("site.yml")
+
+
+def address():
+    """Return the host's own address: no proxy stands between the clients and nginx."""
+    return re.search(r"HostName (\S+)", SSH.read_text())[1]
+
+
+def shell(command):
+    """Run a command as root on the host and return what it prints.
+
+    :raises RunError: it ended with another code than 0.
+    """
+    command = ["ssh", "-F", SSH, "demo", f"sudo sh -c {shlex.quote(command)}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RunError(f"{command[-1]}: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def play(playbook, **values):
+    """Run a playbook for the app under judgement.
+
+    :raises RunError: it failed.
+    """
+    command = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", "inventories/local"]
+    command += ["-e", "@bench/app.yml", "-e", json.dumps(values)]
+    began = time.time()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RunError(f"{playbook} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+    return Play(began, round(time.time() - began, 2))
