@@ -672,14 +672,32 @@ def test_group_www_data_may_use_the_socket_and_nobody_else(settings):
     assert settings()["umask"] == 0o007
 
 
-@pytest.mark.parametrize("draining", [True, False])
-def test_connections_are_closed_while_the_drain_marker_is_there(settings, tmp_path, draining):
-    names, closed = settings(), []
+@pytest.mark.parametrize(
+    ("draining", "headers", "closes"),
+    [(False, [("Content-Length", "2")], False), (True, [("content-length", "2")], True), (False, [], True)],
+    ids=["serving", "draining", "a stream"],
+)
+def test_no_connection_stays_open_to_a_release_that_no_longer_serves(settings, tmp_path, draining, headers, closes):
+    names, closed = settings(app_proxy_fix=False), []
     names["DRAINING"] = str(tmp_path / "draining")
-    if draining:
-        Path(names["DRAINING"]).touch()
-    names["pre_request"](None, SimpleNamespace(force_close=lambda: closed.append(True)))
-    assert bool(closed) is draining
+
+    def app(environ, start):
+        if draining:  # since the request came
+            Path(names["DRAINING"]).touch()
+        start("200 OK", headers)
+        return [b"ok"]
+
+    class Response:
+        def start_response(self, *arguments):
+            assert arguments == ("200 OK", headers, None)
+
+        def force_close(self):
+            closed.append(True)
+
+    worker = SimpleNamespace(wsgi=app, alive=False)
+    names["post_worker_init"](worker)
+    assert worker.wsgi({"gunicorn.socket": None}, Response().start_response) == [b"ok"]
+    assert bool(closed) is closes
 
 
 @pytest.mark.parametrize("preload", [True, False])
@@ -689,8 +707,9 @@ def test_a_preloaded_app_s_memory_is_kept_shared(settings, preload):
 
 
 def test_the_app_gets_address_scheme_and_host_from_nginx_unless_told(settings):
-    assert "post_worker_init" not in settings(app_proxy_fix=False)
-    worker, seen = SimpleNamespace(wsgi=lambda environ, start: seen.update(environ) or []), {}
+    worker, seen = SimpleNamespace(wsgi=lambda environ, start: seen.update(environ) or [], alive=False), {}
+    settings(app_proxy_fix=False)["post_worker_init"](worker)
+    assert not isinstance(worker.wsgi, ProxyFix)
     settings()["post_worker_init"](worker)
     assert isinstance(worker.wsgi, ProxyFix)
     headers = {
@@ -698,7 +717,8 @@ def test_the_app_gets_address_scheme_and_host_from_nginx_unless_told(settings):
         "HTTP_X_FORWARDED_PROTO": "https",
         "HTTP_X_FORWARDED_HOST": "a:8443",
     }
-    worker.wsgi({"REMOTE_ADDR": "", "wsgi.url_scheme": "http", "HTTP_HOST": "b", **headers}, None)
+    here = {"REMOTE_ADDR": "", "wsgi.url_scheme": "http", "HTTP_HOST": "b", "gunicorn.socket": None}
+    worker.wsgi({**here, **headers}, None)
     assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"], seen["HTTP_HOST"]) == ("192.0.2.7", "https", "a:8443")
 
 
