@@ -75,7 +75,7 @@ class Client:
         try:
             connection = await self.line.ready(self._note)
         except (OSError, TimeoutError) as error:
-            self.report(self.name, number, time.time(), failure=f"no connection: {error or type(error).__name__}")
+            self.report(self.name, number, time.time(), failure=f"no connection: {error!r}")
             return
         started = time.time()
         try:

@@ -20,8 +20,8 @@ DOMAIN, NAME = "judged.test", "judged"
 IN_FLIGHT = 20  # the least at a switch that makes it a trial
 SETTLE = 8  # seconds; longer than nginx keeps a connection to an old release
 HOG = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
-# nginx before 1.27.4 closes idle client connections at a reload, also those with a request on its way.
-RELOAD_LOSS = "no answer: "
+# nginx before 1.27.4 closes idle client connections at a reload, also those with a request or handshake on its way.
+RELOAD_LOSS = "no answer: ", "no connection: ", "handshake: "
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SSH = ROOT / "build/demo/ssh_config"
 SCRIPT = ROOT / "molecule/shared/demo"
+SETTLE = 15  # seconds; nginx may have been told to reload, and its old workers have clients to finish
 
 
 class RunError(Exception):
@@ -34,6 +35,7 @@ def ensure():
     if " Up " not in subprocess.run([SCRIPT, "status"], capture_output=True, text=True, check=True).stdout:
         subprocess.run([SCRIPT, "run"], check=True)
     play("site.yml")
+    time.sleep(SETTLE)
 
 
 def address():

@@ -23,7 +23,7 @@ class Kind:
     status: int = 200
     body: int | str = 0
     good: str = "echo"
-    pause: float = 0.15
+    pause: float = 0.4
     life: float = 0.0
     named: bool = True
 
@@ -32,7 +32,7 @@ KINDS = {
     # the app in bench/app
     "get": Kind(),
     "post": Kind(method="POST", body=4000),
-    "new": Kind(transport="fresh", pause=0.4),
+    "new": Kind(transport="fresh", pause=0.8),
     "slow": Kind("/slow", pause=0.1),
     "stream": Kind("/stream", good="stream", pause=0.1),
     "http2": Kind(transport="http2"),

@@ -30,7 +30,7 @@ class Talk:
             socket = await self._open()
             self.release = await asyncio.wait_for(socket.recv(), 10)
         except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError) as error:
-            self.report(name, self.number, started, failure=f"handshake: {error or type(error).__name__}")
+            self.report(name, self.number, started, failure=f"handshake: {error!r}")
             return
         self.report(name, self.number, started, status=101, release=self.release)
         with contextlib.suppress(ConnectionClosed):
