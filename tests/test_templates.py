@@ -339,6 +339,7 @@ def test_nginx_s_own_errors_have_a_page_and_json(site, parse):
     (codes,) = values(serving, "error_page")
     assert codes[-1] == "@page_$app_format"
     assert {"404", "413", "429", "502", "503", "504"} <= set(codes)
+    assert not {"400", "414", "494"} & set(codes), "nginx knows no path then, and would say 500"
     page, problem = (
         values(blocks(serving, "location", f"@page_{kind}")[0], "return")[0][1] for kind in ("html", "json")
     )

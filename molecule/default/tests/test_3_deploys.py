@@ -113,16 +113,18 @@ def tiny(tmp_path) -> Path:
         "app = Flask(__name__)\n"
         "@app.get('/')\n"
         "def index():\n"
-        "    return [request.remote_addr, request.url, *request.headers.getlist('X-Forwarded-For')]\n"
+        "    return [request.remote_addr, request.url, *map(str, request.headers.items())]\n"
     )
     return folder
 
 
 def test_repository_without_dockerfile_is_built_by_the_role(play, get, tiny):
     play("playbooks/app.yml", "-e", f"app_source={tiny}", "-e", "app_wsgi=tiny:app", "-e", "app_health_path=/")
-    answer = get(f"{URL}/", "-H", "X-Forwarded-For: 203.0.113.9", "-H", "X-Forwarded-Proto: http")
+    told = ["X-Forwarded-For: 203.0.113.9", "X_Forwarded_For: 203.0.113.9", "X-Real-IP: 203.0.113.9"]
+    told += ["X-Forwarded-Proto: http", "X-Forwarded-Host: bad.test", "X-Forwarded-Prefix: /bad", "Forwarded: for=bad"]
+    answer = get(f"{URL}/", *(part for header in told for part in ("-H", header)))
     assert f'"{URL}/"' in answer.body
-    assert "203.0.113.9" not in answer.body
+    assert "203.0.113.9" not in answer.body and "bad" not in answer.body
     assert get(f"{URL}/.hidden").status == 404
     assert get(f"{URL}/.well-known/security.txt").body == "shown"
 
