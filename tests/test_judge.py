@@ -1,22 +1,18 @@
-"""The judge of traffic: each kind of loss, in a history and from a server that commits it, is seen."""
+"""The judge of traffic: each kind of loss in a history is seen, and what a run of it does and shows."""
 
 from __future__ import annotations
 
-import asyncio
-import datetime
-import ssl
+import json
+from xml.etree import ElementTree
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from bench import http1
-from bench.clients import Client, Line
+from bench.command import faults, report
+from bench.demo import Play, RunError
 from bench.history import Answer, History, Note, line, read
-from bench.judge import Judge, Switch, switch_record
-from bench.kinds import KINDS
-from bench.target import Target
+from bench.judge import Switch, switch_record
+from bench.picture import draw
+from bench.plan import STEPS, Plan
 from bench.verdict import judge
 
 SWITCH = Switch(old="a", new="b", began=100.0, ended=100.2)
@@ -97,141 +93,69 @@ def test_the_hosts_record_says_when_it_switched():
     assert switch_record(lambda command: bare, old="a") == Switch("a", "b", 100.25, 100.25)
 
 
-# -- servers that lose requests --------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory):
-    """Return a server's TLS context with a certificate of its own."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "judge.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    until = now + datetime.timedelta(days=1)
-    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, until)
-    certificate = built.sign(key, hashes.SHA256())
-    plain = serialization.NoEncryption()
-    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain
-    (folder / "pem").write_bytes(key.private_bytes(*pem) + certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "pem")
-    return context
+def test_a_picture_shows_each_switch_and_each_failure():
+    seen = [told(99 + n / 10, 99.1 + n / 10, "a") for n in range(30)] + [told(101, 102, "", failure="no <answer>")]
+    drawn = ElementTree.fromstring(draw(seen, [SWITCH], "1 failed"))
+    names = [element.tag.rpartition("}")[2] for element in drawn.iter()]
+    assert names.count("circle") == 1
+    assert [e for e in drawn.iter() if e.get("stroke") == "#e69f00"]
 
 
-def number(head):
-    return head.partition(b"number=")[2].partition(b" ")[0].partition(b"&")[0]
+@pytest.mark.parametrize("reload", [True, False])
+def test_a_plan_deploys_goes_back_and_brings_back_the_rejected(monkeypatch, reload):
+    played, now = [], iter(range(10, 100))
+    monkeypatch.setattr("bench.demo.play", lambda book, **values: played.append((book, values)) or Play(next(now), 1))
+    record = 'releases/{0}\n{0}\n{{"switched": {0}}}'
+    monkeypatch.setattr("bench.demo.shell", lambda command: record.format(next(now)))
+    assert [step for step, _play, _switch in Plan(reload).steps(5)] == list(STEPS)
+    books = [book.rpartition("/")[2] for book, _values in played]
+    assert books == ["app.yml", "app.yml", "rollback.yml", "app.yml", "app.yml"]
+    assert played[4][1] == {**played[1][1], "app_accept_rejected": True}
+    assert played[0][1] != played[1][1] != played[3][1]
+    assert [values.get("app_max_body") for _book, values in played[:2]] == (["10m", "11m"] if reload else [None, None])
 
 
-def whole(head, text=None, more=b""):
-    body = text if text is not None else number(head)
-    return b"HTTP/1.1 200 OK\r\nX-Release: a\r\n%sContent-Length: %d\r\n\r\n%s" % (more, len(body), body)
+def test_a_step_that_does_not_switch_ends_the_run(monkeypatch):
+    monkeypatch.setattr("bench.demo.play", lambda book, **values: Play(10, 1))
+    monkeypatch.setattr("bench.demo.shell", lambda command: 'releases/a\n9\n{"switched": 9}')
+    with pytest.raises(RunError, match="deploy did not switch"):
+        list(Plan(False).steps(1))
 
 
-def good(head):
-    return whole(head), False
+def run_of(in_flight=20, **counts):
+    """Return a verdict with this number of failures by kind and reason."""
+    lost = [told(1, 2, "", kind.replace("_", "-"), reason) for kind, reason in counts.items()]
+    verdict = judge(History([told(99, 101, "a") for _ in range(in_flight)] + lost), None)
+    verdict.in_flight = [in_flight]
+    return verdict
 
 
-def truncates(head):
-    return whole(head, b"x" * 50)[:-20], True
-
-
-def truncates_chunks(head):
-    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", True
-
-
-def says_nothing(head):
-    return b"", True
-
-
-def answers_twice(head):
-    return whole(head) * 2, False
-
-
-def answers_something_else(head):
-    return whole(head, b"other"), False
-
-
-def fails(head):
-    return b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", False
-
-
-def says_nonsense(head):
-    return b"nonsense\r\n\r\n", False
-
-
-def closes_after_each(head):
-    return whole(head), True
-
-
-def says_that_it_closes(head):
-    return whole(head, more=b"Connection: close\r\n"), True
-
-
-async def asked(tls, answer, name, seconds=0.3):
-    """Let one client ask a server for some time; return the history."""
-    seen, stopping = History(), asyncio.Event()
-
-    async def serve(reader, writer):
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                said, closing = answer(head)
-                writer.write(said)
-                if closing:
-                    break
-        except asyncio.IncompleteReadError:
-            pass
-        writer.close()
-
-    def tell(entry):
-        (seen.notes if isinstance(entry, Note) else seen.answers).append(entry)
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
-        target = Target("127.0.0.1", "judge.test", server.sockets[0].getsockname()[1])
-        client = Client(Line(target, http1), name, KINDS[name], tell, stopping)
-        task = asyncio.create_task(client.run())
-        while not seen.answers or (answer is closes_after_each and not seen.notes):
-            await asyncio.sleep(0.05)
-        stopping.set()
-        await task
-    return seen
+RED, GREEN = run_of(get="status 502"), run_of()
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("arm", "verdict", "control", "words"),
     [
-        (truncates, "truncated"),
-        (truncates_chunks, "truncated"),
-        (says_nothing, "no answer: "),
-        (answers_twice, "more than one answer"),
-        (answers_something_else, "wrong body"),
-        (fails, "status 502"),
-        (says_nonsense, "malformed"),
+        ("quiet", GREEN, RED, []),
+        ("quiet", RED, RED, ["1 requests failed"]),
+        ("quiet", run_of(19), RED, ["only 19 requests in flight"]),
+        ("hogs", GREEN, GREEN, ["the control arm is not red"]),
+        ("reload", run_of(get="no answer: closed"), RED, []),
+        ("reload", run_of(get="status 502"), RED, ["1 requests failed"]),
+        ("reload", run_of(http2="no answer: closed"), RED, ["1 requests failed"]),
     ],
 )
-@pytest.mark.parametrize("kind", ["get", "new"])
-def test_a_server_that_loses_a_request_is_seen(tls, answer, words, kind):
-    seen = asyncio.run(asked(tls, answer, kind))
-    assert words in seen.answers[0].failure
+def test_a_run_that_is_no_proof_says_why(arm, verdict, control, words):
+    said = faults(arm, verdict, control)
+    assert len(said) == len(words) and all(word in line for word, line in zip(words, said, strict=True))
 
 
-@pytest.mark.parametrize("answer", [good, closes_after_each, says_that_it_closes])
-@pytest.mark.parametrize("kind", ["get", "new"])
-def test_a_server_that_loses_nothing_is_seen_as_good(tls, answer, kind):
-    if kind == "new" and answer is closes_after_each:
-        return
-    seen = asyncio.run(asked(tls, answer, kind))
-    assert judge(seen, []).failed == 0
-
-
-def test_a_connection_that_was_closed_before_the_request_is_counted_and_no_failure(tls):
-    seen = asyncio.run(asked(tls, closes_after_each, "get"))
-    assert {note.what for note in seen.notes} == {"closed idle"}
-    assert judge(seen, []).failed == 0
-
-
-def test_a_server_that_is_not_there_is_a_failure():
-    with Judge("127.0.0.1", "judge.test", 1, {"get": 1}) as load:
-        pass
-    verdict = load.verdict()
-    assert verdict.failed == verdict.requests > 0
-    assert "no connection" in str(verdict)
+def test_a_report_is_json_with_what_was_asked_for():
+    verdict = judge(History([told(99, 101, "a"), told(101, 102, "", "http2", "stream reset")]), [SWITCH])
+    shown = json.loads(json.dumps(report("quiet", verdict, [{"step": "deploy"}], RED)))
+    assert (shown["requests"], shown["failed"], shown["switches"], shown["failed_http2"]) == (2, 1, 1, 1)
+    assert (shown["in_flight_least"], shown["control"]["failed"]) == (1, 1)
+    assert shown["failures"][0]["failure"] == "stream reset"
