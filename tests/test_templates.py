@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import crossplane
 import pytest
 import yaml
-from ansible.module_utils import app_releases
+from ansible.module_utils import app_containers, app_retire
 from gunicorn.config import KNOWN_SETTINGS
 from inventory_check.inventory import CHECKS
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -208,7 +208,7 @@ def test_idle_connections_are_let_go_by_nginx_first(site, parse, settings):
     assert int(values(upstream, "keepalive")[0][0]) > 0
     assert idle < settings()["keepalive"]
     assert CHECKS["app_keepalive"](idle), "app_keepalive must not be allowed to be as short"
-    assert idle < app_releases.DRAIN_FLOOR
+    assert idle < app_retire.DRAIN_FLOOR
 
 
 @pytest.mark.parametrize("drain", [0, 30, 3600])
@@ -656,7 +656,7 @@ def test_gunicorn_s_settings_are_the_variables(settings):
         assert found[name] == given[f"app_{name}"]
     assert (found["loglevel"], found["graceful_timeout"]) == ("debug", 20)
     assert (found["worker_class"], found["bind"]) == ("gevent", "unix:/release/run/gunicorn.sock")
-    assert found["bind"] == f"unix:{app_releases.SOCKET}"
+    assert found["bind"] == f"unix:{app_containers.SOCKET}"
 
 
 def test_there_is_one_worker_a_processor_unless_told(settings):

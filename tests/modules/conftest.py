@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_engine, app_files, app_releases, app_site
+from ansible.module_utils import app_engine, app_files, app_lease, app_releases, app_site, app_watch
 
 ENGINE = r"""#!/bin/sh
 # docker, as releases use it: a container is a directory, the image's files lie in image/.
@@ -59,6 +59,11 @@ NGINX = r"""#!/bin/sh
 echo "nginx $*" >> "$ENGINE/calls"
 [ -e "$ENGINE/nginx-refuses" ] && { echo "nginx: [emerg] unknown directive" >&2; exit 1; }
 while [ $# -gt 0 ]; do [ "$1" = -c ] && cp -r "${2%/*}" "$ENGINE/staged"; shift; done
+exit 0
+"""
+SYSTEMD_RUN = """#!/bin/sh
+echo "systemd-run $*" >> "$ENGINE/calls"
+[ -e "$ENGINE/systemd-refuses" ] && { echo "Failed to start transient service unit" >&2; exit 1; }
 exit 0
 """
 SYSTEMCTL = '#!/bin/sh\necho "systemctl $*" >> "$ENGINE/calls"\n'
@@ -135,7 +140,7 @@ def engine(tmp_path, monkeypatch):
     place = tmp_path / "engine"
     for folder in ("containers", "bin"):
         (place / folder).mkdir(parents=True)
-    for name, text in {"docker": ENGINE, "nginx": NGINX, "systemctl": SYSTEMCTL}.items():
+    for name, text in {"docker": ENGINE, "nginx": NGINX, "systemctl": SYSTEMCTL, "systemd-run": SYSTEMD_RUN}.items():
         (place / "bin" / name).write_text(text)
         (place / "bin" / name).chmod(0o755)
     for name, text in {"images": "sha256:one\n", "tags": "", "offers": ""}.items():
@@ -164,6 +169,10 @@ def host(tmp_path, monkeypatch, engine, owners):
     monkeypatch.setattr(app_site, "LOCK", str(tmp_path / "lock"))
     monkeypatch.setattr(app_site, "tempfile", SimpleNamespace(mkdtemp=lambda **place: _stage(tmp_path)))
     monkeypatch.setattr(app_site, "probe_socket", lambda *arguments: 200)
+    monkeypatch.setattr(app_site, "probe_door", lambda *arguments: 200)
+    monkeypatch.setattr(app_watch, "LOG", str(tmp_path / "access.log"))
+    monkeypatch.setattr(app_watch, "LOG_DELAY", 0)
+    monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
     assert app_engine.installed()
 
     def app(name="shop"):

@@ -9,10 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_deploy as module
 from ansible.module_utils import app_engine, app_releases
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
-from ansible.modules import app_release as module
+from ansible.module_utils import app_switch as switch
 
 SITE = "server {}\n"
 MARK = "h5-Xq-and-more"
@@ -44,6 +47,15 @@ def options(**more):
         "uid": 10001,
         "reject": False,
         "accept_rejected": False,
+        "accept_schema_ahead": False,
+        "release_key": None,
+        "commanded": None,
+        "command_timeout": 5,
+        "watch": {"seconds": 0, "percent": 5, "samples": 20},
+        "confirm": 5,
+        "steps": {"build": 1.5},
+        "switch": None,
+        "outcomes": {},
         **more,
     }
 
@@ -56,14 +68,36 @@ def prepare(app, **more):
 def deploy(app, **more):
     """Let a release serve, as if the one before it had been left long ago; return its id."""
     release = prepare(app, **more)
-    module.serve(app, options(release=release, **more), dry=False)
+    serve(app, release, **more)
     app.set_state(release, "live", switched=app.state(release)["switched"] - 60)
     return release
 
 
+def begin(app, release, **more):
+    """Begin a switch; return its id. The unit is run by who calls."""
+    return module.begin_switch(app, options(release=release, **more), dry=False)[0]
+
+
+def serve(app, release, well=True, **more):
+    """Switch to a prepared release as the unit would, confirmed or not; return the deploy's record."""
+    begun = begin(app, release, **more)
+    told = {"well": well, "reason": None if well else "it was lost"}
+    if begun:
+        switch.decide(app, begun, well, told["reason"] or "", False)
+        switch.carry_out(app)
+    outcome = options(release=release, switch=begun, outcomes={"here": told}, **more)
+    return module.serve(app, outcome, dry=False)[1]
+
+
+def move(app, release):
+    """Move traffic and go no further."""
+    begin(app, release)
+    switch.move(app, switch.pending(app))
+
+
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(app_releases, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
     monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
 
 
@@ -102,7 +136,7 @@ def test_the_same_input_is_the_same_release_and_no_change(app, engine):
     engine.forget()
     again, actions, diff = module.prepare(app, options(), dry=False)
     assert (again, actions, diff) == (release, [], [])
-    assert module.serve(app, options(release=release), dry=False) == []
+    assert module.begin_switch(app, options(release=release), dry=True) == (None, [])
     assert not [call for call in engine.calls() if call.split()[1] in ("create", "start", "stop", "rm", "update")]
     assert not engine.calls("systemctl")
 
@@ -168,7 +202,7 @@ def test_a_dry_run_on_a_bare_host_predicts_and_changes_nothing(app, tmp_path, en
     assert any(action.startswith("release ") for action in actions) and app.root in actions
     assert [shown["before_header"] for shown in diff] == ["site.conf"]
     assert "env.json" not in str(diff) and MARK not in str([actions, diff])
-    assert module.serve(app, options(release="0" * 12), dry=True) == [f"current -> {'0' * 12}"]
+    assert module.begin_switch(app, options(release="0" * 12), dry=True)[1] == [f"current -> {'0' * 12}"]
     assert [row for row in snapshot(tmp_path) if "/engine/" not in row[0]] == [
         row for row in before if "/engine/" not in row[0]
     ]
@@ -261,7 +295,7 @@ def test_directories_are_mounted_never_single_files(app, engine):
 def test_a_release_that_does_not_answer_is_taken_away_and_the_old_one_serves_on(app, engine, monkeypatch):
     old = deploy(app)
     monkeypatch.setattr(site, "probe_socket", lambda *arguments: 503)
-    with pytest.raises(app_releases.ReleaseError, match=r"/ did not answer below 400 in 0 s \(status 503\)"):
+    with pytest.raises(containers.NotReady, match=r"/ did not answer below 400 in 0 s \(status 503\)"):
         prepare(app, build="b2", start_timeout=0)
     assert app.serving() == old and engine.running() == [f"shop-{old}"]
     (failed,) = set(app.known()) - {old}
@@ -275,7 +309,7 @@ def test_a_container_that_ends_is_noticed_at_once(app, engine, monkeypatch):
         raise ConnectionRefusedError
 
     monkeypatch.setattr(site, "probe_socket", end)
-    with pytest.raises(app_releases.ReleaseError, match="its container ended with code 3"):
+    with pytest.raises(containers.NotReady, match="its container ended with code 3"):
         prepare(app, start_timeout=60)
 
 
@@ -371,7 +405,7 @@ def test_nginx_reloads_only_where_the_site_differs(app, engine):
 def test_a_rollback_is_a_switch_to_a_release_that_is_still_there(app, engine):
     old, new = deploy(app), deploy(app, build="b2")
     assert prepare(app) == old
-    module.serve(app, options(release=old), dry=False)
+    serve(app, old)
     assert settled(app, engine, old) == [] and app.state(old)["previous"] == new
 
 
@@ -379,74 +413,150 @@ def test_a_reload_that_nginx_refuses_leaves_the_old_release(app, engine):
     old = deploy(app)
     new = prepare(app, files={"site.conf": SITE + "#\n", "gunicorn.conf.py": "", "exec.py": ""})
     (engine.place / "nginx-refuses").touch()
-    with pytest.raises(site.SiteError):
-        app.switch(new)
+    begun = begin(app, new)
+    switch.move(app, switch.pending(app))
+    (engine.place / "nginx-refuses").unlink()
+    switch.carry_out(app)
+    assert switch.outcome(app, new, begun)["result"] == "reverted"
+    assert "unknown directive" in switch.outcome(app, new, begun)["reason"]
     assert settled(app, engine, old) == []
 
 
 def test_an_unknown_release_cannot_serve(app):
     old = deploy(app)
     with pytest.raises(app_releases.ReleaseError, match=f"there is no release 0000; known are: {old}"):
-        module.serve(app, options(release="0000"), dry=False)
+        begin(app, "0000")
 
 
 class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["first release", "next release"])
-def test_whatever_kills_a_switch_the_next_run_settles(host, app, engine, monkeypatch, first):
+EFFECTS = [
+    (files, "write"),
+    (files, "link"),
+    (app_engine, "docker"),
+    (site, "reload"),
+    (app_releases.os, "unlink"),
+]
+
+
+def killed_before(step, monkeypatch, action):
+    """Do something and be killed before its effect number ``step``; return whether that was so."""
+    left = [step]
+
+    def counted(real):
+        def effect(*arguments, **more):
+            if left[0] == 0:
+                raise Killed
+            left[0] -= 1
+            return real(*arguments, **more)
+
+        return effect
+
+    with monkeypatch.context() as patched:
+        for place, name in EFFECTS:
+            patched.setattr(place, name, counted(getattr(place, name)))
+        try:
+            action()
+        except Killed:
+            return True
+    return False
+
+
+def changed(number):
+    return {"files": {"site.conf": f"{SITE}# {number}\n", "gunicorn.conf.py": "", "exec.py": ""}, "build": f"b{number}"}
+
+
+@pytest.mark.parametrize("well", [True, False], ids=["confirmed", "taken back"])
+@pytest.mark.parametrize("heir", ["the unit started again", "the next run"])
+def test_whatever_kills_a_switch_it_goes_on(host, app, engine, monkeypatch, heir, well):
     """Killed before its first effect, before its second, and so on, until nothing is left to kill."""
-    old = None if first else deploy(app)
-    effects = [(files, "write"), (files, "link"), (app_engine, "docker"), (site, "reload"), (app_releases.os, "unlink")]
-    step, over = 0, False
-    while not over:
-        changed = {"site.conf": f"{SITE}# {step}\n", "gunicorn.conf.py": "", "exec.py": ""}
-        release = prepare(app, files=changed, build=f"b{step}")
-        with monkeypatch.context() as patched:
-            left = [step]
-
-            def counted(real, left=left):
-                def effect(*arguments, **more):
-                    if left[0] == 0:
-                        raise Killed
-                    left[0] -= 1
-                    return real(*arguments, **more)
-
-                return effect
-
-            for place, name in effects:
-                patched.setattr(place, name, counted(getattr(place, name)))
-            try:
-                app.switch(release)
-                over = True
-            except Killed:
-                pass
-        assert app.serving() in (old, release)
-        reloaded = bool(engine.calls("systemctl reload"))
-        moved = app.serving() == release
-        app = host()
-        app.reconcile()
-        assert settled(app, engine, app.serving()) == [], f"killed at step {step}"
-        assert app.reconcile() == [], f"killed at step {step}"
-        if moved:
-            assert reloaded or engine.calls("systemctl reload"), f"killed at step {step}: nginx was never told"
-        if first and moved:
-            break  # from here on it is not the first
-        if moved:
-            old = release
+    old, step, killed = deploy(app), 0, True
+    while killed:
+        release = prepare(app, **changed(step))
         engine.forget()
+
+        def whole(app=app, release=release):
+            begun = begin(app, release)
+            switch.decide(app, begun, well, "told to", False)
+            switch.carry_out(app)
+
+        killed = killed_before(step, monkeypatch, whole)
+        assert app.serving() in (old, release)
+        app = host()
+        if heir == "the next run":
+            switch.settle(app)
+        else:
+            switch.carry_out(app)
+            switch.settle(app)
+        assert settled(app, engine, app.serving()) == [], f"killed at step {step}"
+        assert switch.settle(app) == [], f"killed at step {step}"
+        if app.serving() == release:
+            assert engine.calls("systemctl reload"), f"killed at step {step}: nginx was never told"
+            old = release
         step += 1
-    assert step > 3
+    assert step > 10
+
+
+def test_a_first_release_that_nobody_confirms_serves_on(app, engine):
+    release = prepare(app)
+    begin(app, release, confirm=0)
+    assert switch.carry_out(app)["result"] == "confirmed"
+    assert settled(app, engine, release) == []
+
+
+def test_a_switch_that_nobody_confirms_goes_back(app, engine):
+    old, new = deploy(app), prepare(app, build="b2")
+    begin(app, new, confirm=0)
+    ended = switch.carry_out(app)
+    assert (ended["result"], app.state(new)["state"]) == ("reverted", "reverted")
+    assert "nobody confirmed it within 0 s" in ended["reason"]
+    assert settled(app, engine, old) == [] and engine.running() == [f"shop-{old}"]
+
+
+def test_one_host_that_is_not_well_takes_the_release_back_here_too(app, engine):
+    old, new = deploy(app), prepare(app, build="b2")
+    begun = begin(app, new)
+    told = {
+        "here": {"well": True},
+        "web2": {"well": False, "reason": "its container ended", "reject": True},
+        "web3": {},
+    }
+    switch.decide(app, begun, False, "x", True)
+    switch.carry_out(app)
+    with pytest.raises(app_releases.ReleaseError, match="web2: its container ended; web3: it was lost"):
+        module.serve(app, options(release=new, switch=begun, outcomes=told), dry=False)
+    assert settled(app, engine, old) == [] and app.state(new)["state"] == "rejected"
+
+
+def test_a_release_before_that_does_not_answer_any_more_is_not_gone_back_to(app, engine, monkeypatch):
+    old, new = deploy(app), prepare(app, build="b2")
+    begin(app, new, confirm=0)
+    switch.move(app, switch.pending(app))
+    monkeypatch.setattr(switch, "STARTED_IN", 0)
+    monkeypatch.setattr(site, "probe_socket", lambda path, *more: 503 if old in path else 200)
+    ended = switch.carry_out(app)
+    assert (ended["result"], app.serving()) == ("kept", new)
+    assert f"{old} did not answer any more" in ended["reason"]
+
+
+def test_a_unit_that_does_not_start_leaves_the_old_release(app, engine):
+    old, new = deploy(app), prepare(app, build="b2")
+    (engine.place / "systemd-refuses").touch()
+    begun = begin(app, new)
+    told = module.watched(app, new, begun, 0)
+    assert not told["well"] and "Failed to start transient service unit" in told["reason"]
+    assert app.serving() == old and not os.path.exists(app.pending)
 
 
 def test_a_dry_run_shows_what_a_killed_run_left_and_leaves_it(app, engine):
     release = deploy(app)
     Path(app.pending).write_text("{")
     Path(app.path(release, "run", "draining")).touch()
-    assert app.reconcile(dry=True) == ["an interrupted switch", f"the drain marker of {release}"]
+    assert switch.settle(app, dry=True) == ["an interrupted switch", f"the drain marker of {release}"]
     assert os.path.exists(app.pending) and draining(app, release)
-    app.reconcile()
+    switch.settle(app)
     assert settled(app, engine, release) == []
 
 
@@ -461,29 +571,30 @@ def test_a_link_to_a_release_that_is_gone_serves_nothing(app):
 
 def test_an_old_release_is_stopped_once_nothing_is_in_flight(app, engine, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
-    app.switch(new)
+    move(app, new)
     answers = iter([2, 1, 0])
     monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: next(answers))
-    assert app.retire(drain=30, stop_timeout=40) == [f"shop-{old}"]
+    retired = retire.retire(app, drain=30, stop_timeout=40)
+    assert [(each["container"], each["cut"]) for each in retired] == [(f"shop-{old}", 0)]
     assert engine.calls("docker stop") == [f"docker stop -t 40 shop-{old}"]
 
 
 def test_what_outlasts_the_drain_is_cut(app, engine, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
-    app.switch(new)
+    move(app, new)
     monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
     began = time.monotonic()
-    app.retire(drain=0.3, stop_timeout=40)
+    retire.retire(app, drain=0.3, stop_timeout=40)
     assert 0.3 <= time.monotonic() - began < 2
-    assert engine.calls("docker stop") == [f"docker stop -t {app_releases.CUT_TIMEOUT} shop-{old}"]
+    assert engine.calls("docker stop") == [f"docker stop -t {retire.CUT_TIMEOUT} shop-{old}"]
 
 
 def test_an_old_release_lives_until_nginx_let_go_of_it(app, monkeypatch):
     deploy(app)
     new = prepare(app, build="b2")
-    monkeypatch.setattr(app_releases, "DRAIN_FLOOR", 0.5)
-    app.switch(new)
-    app.retire(drain=0, stop_timeout=40)
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0.5)
+    move(app, new)
+    retire.retire(app, drain=0, stop_timeout=40)
     assert time.time() - app.state(new)["switched"] >= 0.5
 
 
@@ -491,7 +602,7 @@ def test_the_newest_releases_are_kept_and_never_the_serving_one_removed(app, eng
     releases = [deploy(app, build=f"b{number}", keep=3) for number in range(5)]
     assert app.known() == sorted(releases[-3:])
     failed = prepare(app, build="never served")
-    gone = app.prune(1)
+    gone = retire.prune(app, 1)
     assert app.known() == [releases[-1]] and app.serving() == releases[-1]
     assert failed in gone and engine.running() == [f"shop-{releases[-1]}"]
 
@@ -510,7 +621,7 @@ def test_an_image_that_a_kept_release_needs_is_kept(app, engine):
 def test_half_written_releases_are_cleared_away(app):
     deploy(app)
     os.mkdir(f"{app.releases}/.new-abc")
-    app.prune(3)
+    retire.prune(app, 3)
     assert os.listdir(app.releases) == app.known()
 
 
@@ -563,7 +674,7 @@ def restore(app, release="", **more):
 
 def roll_back(app, release=""):
     wanted = restore(app, release)
-    module.serve(app, options(release=wanted, reject=True), dry=False)
+    serve(app, wanted, reject=True)
     return wanted
 
 

@@ -70,6 +70,6 @@ def test_wrong_release_link_is_put_right(host, play, release, get):
     serving = release()
     host.check_output("ln -sfn releases/000000000000 /srv/app/current")
     assert get("https://app.test/").status == 502
-    assert play("playbooks/app.yml").changed_tasks == ["Let the release serve"]
+    assert play("playbooks/app.yml").changed_tasks == ["Switch to the release"]
     assert release() == serving
     assert get("https://app.test/").status == 200

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import nullcontext
 
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_lease as leases
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -35,6 +37,7 @@ options:
   base_can_be_sent: {type: bool, default: false, description: Ask for the base image before pulling it.}
   build_args: {type: dict, default: {}, description: More build arguments.}
   ca: {type: str, default: "", description: PEM text the build must trust.}
+  owner: {type: dict, description: Who holds the app's lock, as app_lock told; without it no lock is looked at.}
 author: [flask-deploy contributors]
 """
 
@@ -270,6 +273,7 @@ def main():
             "base_can_be_sent": {"type": "bool", "default": False},
             "build_args": {"type": "dict", "default": {}},
             "ca": {"type": "str", "default": ""},
+            "owner": {"type": "dict"},
         },
         supports_check_mode=True,
     )
@@ -280,9 +284,11 @@ def main():
         and not (shutil.which("git") and os.path.isdir(f"/srv/{options['app']}/source.git"))
     ):
         module.exit_json(changed=True, image="not built yet", build="", source={}, wants=[])
+    lease = leases.Lease(options["app"], options["owner"]) if options["owner"] and not dry else None
     try:
-        answer = make(options, dry)
-    except (BuildError, engine.EngineError) as error:
+        with lease.held() if lease else nullcontext():
+            answer = make(options, dry)
+    except (BuildError, engine.EngineError, leases.LeaseError) as error:
         module.fail_json(msg=f"the image was not built: {error}")
     module.exit_json(**{"changed": False, **answer}, seconds=round(time.monotonic() - began, 2))
 

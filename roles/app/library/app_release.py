@@ -1,30 +1,45 @@
 #!/usr/bin/python
-"""Prepare a release of an app on this host, or let it serve."""
+"""Bring a release of an app on this host one step further."""
 
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 
+from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_deploy as deploy
 from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
+from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils import app_site as site
+from ansible.module_utils import app_unit as unit
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: app_release
-short_description: Prepare a release of an app on this host, or let it serve
+short_description: Bring a release of an app on this host one step further
 description:
   - A release is a directory below /srv/<app>/releases; the link `current` names the one that serves.
+  - C(written) writes the directory and nothing else.
+  - C(commanded) runs the release command in a container of its own.
   - C(prepared) writes the directory, starts its container beside the serving one and waits until it answers.
   - C(restored) starts a release that served before, from its own record and without a build.
-  - C(serving) moves the link, drains and stops the release before it, and removes releases beyond the kept number.
+  - C(switched) begins to move traffic, in a unit on the host that goes back by itself unless it is confirmed.
+  - C(watched) waits until that unit has looked at the traffic, and tells what it saw.
+  - C(serving) confirms the switch or takes it back, drains and stops the release before it, and clears up.
 options:
   app: {type: str, required: true, description: Name of the app.}
-  state: {type: str, required: true, choices: [prepared, restored, serving], description: How far to go.}
+  state:
+    type: str
+    required: true
+    choices: [written, commanded, prepared, restored, switched, watched, serving]
+    description: How far to go.
+  owner: {type: dict, description: Who holds the app's lock, as app_lock told; without it no lock is looked at.}
   release: {type: str, description: Release id; with C(restored) the one before is the default.}
+  release_key: {type: str, description: Key of secret digests that the app's hosts share, in base64.}
   reject: {type: bool, default: false, description: Mark the release that stops serving as one not to deploy again.}
   accept_rejected: {type: bool, default: false, description: Let a release serve that was rolled back from.}
+  accept_schema_ahead: {type: bool, default: false, description: Go back behind a release command.}
   uid: {type: int, required: true, description: User id the app runs as.}
   domain: {type: str, description: Public name, asked for by the gates.}
   health_path: {type: str, description: Path that answers below 400 when the app is ready.}
@@ -42,16 +57,25 @@ options:
   environment: {type: dict, description: Environment that belongs to the release.}
   secrets: {type: dict, description: Secret environment, kept outside releases.}
   secret_files: {type: dict, description: Secret files, kept outside releases.}
+  command: {type: str, description: Release command, with C(commanded).}
+  command_timeout: {type: int, default: 600, description: Seconds the release command may take.}
+  commanded: {type: dict, description: Outcome of the release command on the host that ran it.}
+  watch: {type: dict, description: "seconds, percent and samples of the watch, with C(switched)."}
+  confirm: {type: int, default: 30, description: Seconds after the watch within which a switch must be confirmed.}
+  switch: {type: str, description: Id of the switch, with C(watched) and C(serving).}
+  outcomes: {type: dict, default: {}, description: Host name to what C(watched) told there.}
+  steps: {type: dict, default: {}, description: Step to seconds, for the record.}
 author: [flask-deploy contributors]
 """
 
 EXAMPLES = r"""
-- name: Let the prepared release serve
+- name: Switch to the prepared release
   app_release:
     app: shop
-    state: serving
+    state: switched
     release: 3f9a0c41d2b7
     uid: 10001
+    watch: {seconds: 10, percent: 5, samples: 20}
 """
 
 RETURN = r"""
@@ -59,194 +83,98 @@ release: {type: str, returned: always, description: Id of the release.}
 previous: {type: str, returned: always, description: Id of the release that served before.}
 actions: {type: list, returned: always, description: What was, or would be, done.}
 seconds: {type: float, returned: always, description: How long that took.}
+switch: {type: str, returned: switched, description: Id of the switch, or null where nothing moves.}
+command: {type: dict, returned: commanded, description: Outcome of the release command.}
+well: {type: bool, returned: watched, description: Whether the release may serve on here.}
+reason: {type: str, returned: watched, description: Why it may not.}
+reject: {type: bool, returned: watched, description: Whether the release itself is at fault.}
+seen: {type: dict, returned: watched, description: Requests, failures and latency of both releases.}
+record: {type: dict, returned: serving, description: The deploy in one record, also in the release as deploy.json.}
+summary: {type: list, returned: serving, description: That record in lines for people.}
 """
 
+TEXTS = ("release", "domain", "health_path", "image", "build", "by", "wsgi", "static", "command", "switch")
+NUMBERS = {"start_timeout": 60, "drain_timeout": 30, "keep": 5, "command_timeout": 600, "confirm": 30}
+FLAGS = ("reject", "accept_rejected", "accept_schema_ahead")
+MAPS = ("owner", "source", "container", "files", "environment", "commanded", "watch")
+STATES = ["written", "commanded", "prepared", "restored", "switched", "watched", "serving"]
+WHOLE = ("domain", "health_path", "image", "build", "wsgi", "files", "container")
+ERRORS = (
+    releases.ReleaseError,
+    containers.NotReady,
+    site.SiteError,
+    engine.EngineError,
+    unit.UnitError,
+    leases.LeaseError,
+)
 
-def text(values):
-    """Return an environment: strings as they are, other values as JSON."""
+
+def arguments():
     return {
-        name: value if isinstance(value, str) else files.canonical(value).decode()
-        for name, value in (values or {}).items()
+        "app": {"type": "str", "required": True},
+        "state": {"type": "str", "required": True, "choices": STATES},
+        "uid": {"type": "int", "required": True},
+        **{name: {"type": "str"} for name in TEXTS},
+        **{name: {"type": "int", "default": default} for name, default in NUMBERS.items()},
+        **{name: {"type": "bool", "default": False} for name in FLAGS},
+        **{name: {"type": "dict"} for name in MAPS},
+        **{name: {"type": "dict", "default": {}} for name in ("outcomes", "steps")},
+        "release_key": {"type": "str", "no_log": True},
+        "secrets": {"type": "dict", "no_log": True},
+        "secret_files": {"type": "dict", "no_log": True},
     }
 
 
-def release_id(app, options, environment, secret, dry):
-    """Return the id that all inputs of a release decide; of secrets it tells only whether they changed."""
-    inputs = [options[name] for name in ("build", "wsgi", "static", "container", "files", "uid")]
-    hidden = files.keyed_digest(app.digest_key(dry), [secret, options["secret_files"] or {}])
-    return files.digest(inputs, environment, hidden)[:12]
-
-
-def prepare(app, options, dry):
-    environment, secret = text(options["environment"]), text(options["secrets"])
-    actions = app.ensure_places(dry)
-    release = release_id(app, options, environment, secret, dry)
-    refuse_rejected(app, release, options)
-    actions += app.ensure_secrets(secret, text(options["secret_files"]), dry)
-    serving = app.serving()
-    rows = app.release_files(options["files"], environment)
-    record = {
-        "id": release,
-        "app": app.name,
-        "domain": options["domain"],
-        "health_path": options["health_path"],
-        "start_timeout": options["start_timeout"],
-        "build": options["build"],
-        "image": options["image"],
-        "source": options["source"],
-        "by": options["by"],
-        "created": time.time(),
-        "wsgi": options["wsgi"],
-        "static": {"path": options["static"]},
-        "container": options["container"],
-    }
-    if release not in app.known():
-        actions.append(f"release {release}")
-        if not dry:
-            app.write_release(release, rows, record)
-        repaired = []
-    else:
-        repaired = app.repair_release(release, rows, record, dry)
-    site_repaired = app.path(release, "site.conf") in repaired and release == serving
-    if app.ensure_include(dry) or site_repaired:
-        repaired.append(app.include)
-    actions += repaired
-    if not dry:
-        actions += start(app, release, options, app.include in repaired)
-    elif engine.installed() and release in app.known() and not running(app, release):
-        actions.append(f"container {app.container(release)}")
-    return release, actions, difference(app, serving, rows)
-
-
-def refuse_rejected(app, release, options):
-    """A release that was rolled back from comes back only when that is said."""
-    state = app.state(release)
-    if state.get("state") == "rejected" and not options["accept_rejected"]:
-        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(state["since"]))
-        raise releases.ReleaseError(
-            f"release {release} was rolled back from at {at}; change what was wrong with it, "
-            "or let it serve again: -e app_accept_rejected=true"
-        )
-
-
-def restore(app, options, dry):
-    """Get a release that served before ready to serve again: its own image, files and gates."""
-    possible = app.targets()
-    wanted = options["release"] or next(iter(app.targets(rejected=False)), None)
-    if wanted not in possible:
-        listed = "".join(f"\n    {app.describe(release)}" for release in possible) or " none"
-        raise releases.ReleaseError(f"cannot roll back to {wanted or 'a release before'}; possible are:{listed}")
-    refuse_rejected(app, wanted, options)
-    record = app.record(wanted)
-    if dry:
-        return wanted, [f"container {app.container(wanted)}"]
-    gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
-    text = (files.read(app.path(wanted, "site.conf")) or b"").decode()
-    return wanted, start(app, wanted, {**gates, "files": {"site.conf": text}}, False)
-
-
-def running(app, release):
-    return engine.containers(app.name).get(app.container(release)) == "running"
-
-
-def start(app, release, options, reload):
-    """Start a release and hold it at the gates; a release that never served goes away if it fails."""
-    actions = []
-    try:
-        if app.ensure_running(release, app.record(release)):
-            actions.append(f"container {app.container(release)}")
-        app.wait_ready(release, options["domain"], options["health_path"], options["start_timeout"])
-        site.test_staged(app.name, options["files"]["site.conf"].encode())
-    except (releases.ReleaseError, site.SiteError, engine.EngineError) as error:
-        if release != app.serving():
-            app.discard(release, str(error))
-        raise
-    if reload and release == app.serving():
-        with site.lock():
-            site.reload()
-        actions.append("nginx reloaded")
-    return actions
-
-
-def difference(app, serving, rows):
-    """Return Ansible's diff of a release's readable files against the serving release's."""
-    shown = []
-    for name, content, mode, *_owner in rows:
-        before = (files.read(app.path(serving, name), b"") if serving else b"").decode()
-        if mode & 0o044 and before != content.decode():
-            shown.append({"before_header": name, "after_header": name, "before": before, "after": content.decode()})
-    return shown
-
-
-def serve(app, options, dry):
-    release = options["release"]
-    if release not in app.known() and not dry:
-        raise releases.ReleaseError(f"there is no release {release}; known are: {', '.join(app.known()) or 'none'}")
-    actions = app.reconcile(dry)
-    if app.serving() != release:
-        actions.append(f"current -> {release}")
-        if not dry:
-            app.switch(release, "rejected" if options["reject"] else "retired")
-    if dry:
-        return actions
-    stop_timeout = options["drain_timeout"] + 10
-    actions += [f"stopped {name}" for name in app.retire(options["drain_timeout"], stop_timeout)]
-    actions += [f"removed {gone}" for gone in app.prune(options["keep"])]
-    return actions
+def step(app, options, dry):
+    """Do what a state asks for; return what the module answers with."""
+    state, release = options["state"], options["release"]
+    if state in ("written", "prepared"):
+        release, actions, diff = (deploy.write if state == "written" else deploy.prepare)(app, options, dry)
+        return {"release": release, "actions": actions, "diff": diff}
+    if state == "commanded":
+        done = None if dry else deploy.command(app, options)
+        return {"release": release, "actions": [f"ran {done['command']}"] if done else [], "command": done or {}}
+    if state == "restored":
+        release, actions = deploy.restore(app, options, dry)
+        return {"release": release, "actions": actions}
+    if state == "switched":
+        begun, actions = deploy.begin_switch(app, options, dry)
+        return {"release": release, "actions": actions, "switch": begun}
+    if state == "watched":
+        told = deploy.watched(app, release, options["switch"], (options["watch"] or {}).get("seconds", 0))
+        return {"release": release, "actions": [], **told}
+    actions, record, summary = deploy.serve(app, options, dry)
+    return {"release": release, "actions": actions, "record": record, "summary": summary}
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={
-            "app": {"type": "str", "required": True},
-            "state": {"type": "str", "required": True, "choices": ["prepared", "restored", "serving"]},
-            "release": {"type": "str"},
-            "reject": {"type": "bool", "default": False},
-            "accept_rejected": {"type": "bool", "default": False},
-            "uid": {"type": "int", "required": True},
-            "domain": {"type": "str"},
-            "health_path": {"type": "str"},
-            "start_timeout": {"type": "int", "default": 60},
-            "drain_timeout": {"type": "int", "default": 30},
-            "keep": {"type": "int", "default": 5},
-            "image": {"type": "str"},
-            "build": {"type": "str"},
-            "source": {"type": "dict"},
-            "by": {"type": "str"},
-            "wsgi": {"type": "str"},
-            "static": {"type": "str"},
-            "container": {"type": "dict"},
-            "files": {"type": "dict"},
-            "environment": {"type": "dict"},
-            "secrets": {"type": "dict", "no_log": True},
-            "secret_files": {"type": "dict", "no_log": True},
-        },
+        argument_spec=arguments(),
         required_if=[
-            ("state", "prepared", ("domain", "health_path", "image", "build", "wsgi", "files", "container")),
+            ("state", "written", WHOLE),
+            ("state", "prepared", WHOLE),
+            ("state", "commanded", ("release", "command")),
+            ("state", "switched", ("release", "watch")),
+            ("state", "watched", ("release",)),
             ("state", "serving", ("release",)),
         ],
         supports_check_mode=True,
     )
     options, dry, began = module.params, module.check_mode, time.monotonic()
     app = releases.App(options["app"], options["uid"])
-    previous, diff = app.serving(), []
+    previous = app.serving()
+    lease = leases.Lease(app.name, options["owner"]) if options["owner"] and not dry else None
     try:
-        if options["state"] == "prepared":
-            release, actions, diff = prepare(app, options, dry)
-        elif options["state"] == "restored":
-            release, actions = restore(app, options, dry)
-        else:
-            release, actions = options["release"], serve(app, options, dry)
-    except (releases.ReleaseError, site.SiteError, engine.EngineError) as error:
+        with lease.held() if lease else nullcontext():
+            answer = step(app, options, dry)
+    except ERRORS as error:
+        if lease:
+            lease.release()
         module.fail_json(msg=str(error))
-    module.exit_json(
-        changed=bool(actions),
-        release=release,
-        previous=previous,
-        actions=actions,
-        diff=diff,
-        seconds=round(time.monotonic() - began, 2),
-    )
+    if lease and options["state"] == "serving":
+        lease.release()
+    seconds = round(time.monotonic() - began, 2)
+    module.exit_json(**{"changed": bool(answer["actions"]), "previous": previous, "seconds": seconds, **answer})
 
 
 if __name__ == "__main__":

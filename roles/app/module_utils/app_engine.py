@@ -80,3 +80,9 @@ def in_flight(pid, socket):
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return sum(1 for row in rows if row[-1] == socket and row[5] in ("02", "03"))
+
+
+def remove_container(name):
+    """Remove a container, running or not; one that does not exist is fine."""
+    if inspect("container", name) is not None:
+        docker("rm", "-f", name)

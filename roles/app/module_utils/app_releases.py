@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pwd
-import re
 import secrets
 import shutil
 import time
@@ -13,15 +13,6 @@ from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_static as static
-
-SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
-NEVER_SERVED = ("prepared", "failed")
-DRAIN_FLOOR = 5  # seconds; longer than nginx keeps an idle connection to the old release
-
-CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
-
-# Python's last line of a traceback, and gunicorn's words for an app that it cannot load.
-CAUSE = re.compile(r"^\S*(Error|Exception)\b|Failed to |\] (ERROR|CRITICAL)\b|No module named")
 
 
 class ReleaseError(Exception):
@@ -43,7 +34,11 @@ class App:
         self.etc = f"/etc/{name}"
         self.releases = f"{self.root}/releases"
         self.current = f"{self.root}/current"
+        self.previous = f"{self.root}/previous"
         self.pending = f"{self.root}/switch.json"
+        self.decision = f"{self.root}/switch.decision"
+        self.program = f"{self.root}/switch.pyz"
+        self.schema_file = f"{self.root}/schema.json"
         self.include = f"{site.CONF}/conf.d/{name}.conf"
 
     def path(self, release, *names):
@@ -79,8 +74,40 @@ class App:
         known = {**self.state(release), "state": state, "since": time.time(), **more}
         files.write_json(self.path(release, "state.json"), known)
 
+    def site(self, release):
+        return files.read(self.path(release, "site.conf"))
+
+    def set_restart(self, release, policy):
+        """Tell the engine whether a release's container starts with it; return whether that is a change."""
+        name = self.container(release)
+        found = engine.inspect("container", name)
+        if found and found["HostConfig"]["RestartPolicy"]["Name"] != policy:
+            engine.docker("update", "--restart", policy, name)
+            return True
+        return False
+
+    def mark_draining(self, release, draining):
+        """Tell the workers of a release, by a file, whether to close each connection after its answer."""
+        marker = self.path(release, "run", "draining")
+        if draining and not os.path.exists(marker):
+            files.write(marker, b"")
+        elif not draining and os.path.exists(marker):
+            os.unlink(marker)
+
+    def describe(self, release):
+        """Return a release in one line: id, state, when it began to serve, who deployed it, and from what."""
+        record, state = self.record(release), self.state(release)
+        source = record["source"]
+        origin = f"{source['ref']} {source['commit'][:12]}" if source.get("kind") == "git" else "a directory"
+        began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(state["switched"])) if "switched" in state else "never"
+        return f"{release}  {state.get('state', 'unknown'):<8}  serving since {began}  by {record['by']} from {origin}"
+
+    def schema(self):
+        """Return what is known of the last release command that ran: {"release", "command", "at", "code", "said"}."""
+        return files.read_json(self.schema_file, {})
+
     def digest_key(self, dry=False):
-        """Return the key of this app's secret digests, made at first use; it never leaves the host."""
+        """Return the key of this app's secret digests, made at first use; it never leaves the app's hosts."""
         path = f"{self.etc}/release.key"
         key = files.read(path)
         if key is None:
@@ -88,6 +115,13 @@ class App:
             if not dry:
                 files.write(path, key, 0o400)
         return key
+
+    def ensure_digest_key(self, key, dry=False):
+        """Keep the key that the app's hosts share (base64), so that a release has one id on all of them."""
+        if not key:
+            return []
+        path = f"{self.etc}/release.key"
+        return [path] if files.ensure_file(path, base64.b64decode(key), 0o400, dry=dry) else []
 
     # -- directories -------------------------------------------------------------------------
 
@@ -206,280 +240,6 @@ class App:
         finally:
             shutil.rmtree(archive + ".d", ignore_errors=True)
             engine.docker("rm", "-f", holder)
-
-    # -- containers --------------------------------------------------------------------------
-
-    def create_arguments(self, release, record):
-        """Return docker's arguments for a release's container: no port, no root, no capability, no write."""
-        options = record["container"]
-        mounts = [
-            (self.path(release), "/release", True),
-            (self.path(release, "run"), "/release/run", False),
-            (f"{self.etc}/secrets", "/run/secrets", True),
-            (f"{self.etc}/jwt", "/run/jwt", True),
-            (f"{self.root}/data", "/data", False),
-        ]
-        binds = [
-            f"type=bind,source={source},target={target}{',readonly' if fixed else ''}"
-            for source, target, fixed in mounts
-        ]
-        return [
-            *("--name", self.container(release)),
-            *("--label", f"flask-deploy.app={self.name}"),
-            *("--label", f"flask-deploy.release={release}"),
-            *("--restart", "no", "--init"),
-            *("--user", f"{self.uid}:{self.gid}", "--read-only"),
-            *("--tmpfs", "/tmp:rw,nosuid,nodev,noexec,size=64m,mode=1777"),  # noqa: S108 - the container's own
-            *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-            *("--pids-limit", str(options["pids"])),
-            *("--memory", options["memory"], "--memory-swap", options["memory"]),
-            *(("--cpus", str(options["cpus"])) if options["cpus"] else ()),
-            *("--network", self.name),
-            *("--stop-timeout", str(options["stop_timeout"])),
-            *(part for bind in binds for part in ("--mount", bind)),
-            *("--env", "HOME=/tmp", "--env", "FLASK_SKIP_DOTENV=1"),
-            *("--env", "APP_DATA_DIR=/data", "--env", "APP_SECRETS_DIR=/run/secrets"),
-            *("--env", "JWT_KEY_DIR=/run/jwt"),
-            *("--health-cmd", _HEALTH, "--health-interval", "30s", "--health-timeout", "5s"),
-            *("--entrypoint", "python3", record["image"], "/release/exec.py"),
-            *("gunicorn", "-c", "/release/gunicorn.conf.py", record["wsgi"]),
-        ]
-
-    def ensure_network(self):
-        """Give the app an outbound network that no other app's container is in."""
-        if engine.inspect("network", self.name) is None:
-            engine.docker(
-                *("network", "create", "--label", f"flask-deploy.app={self.name}"),
-                *("--opt", "com.docker.network.bridge.enable_icc=false", self.name),
-            )
-
-    def ensure_running(self, release, record):
-        """Start a release's container, made anew where it cannot start; return whether it was not running."""
-        name = self.container(release)
-        found = engine.inspect("container", name)
-        if found and found["State"]["Running"]:
-            return False
-        self.ensure_network()
-        if found:
-            try:
-                engine.docker("start", name)
-                return True
-            except engine.EngineError:
-                engine.docker("rm", "-f", name)
-        engine.docker("create", *self.create_arguments(release, record))
-        engine.docker("start", name)
-        return True
-
-    def wait_ready(self, release, domain, path, timeout):
-        """Wait until a release answers below 400 through its socket, asked as nginx's own user.
-
-        :raises ReleaseError: it ended, or did not answer so within ``timeout`` seconds.
-        """
-        name, deadline, last = self.container(release), time.monotonic() + timeout, "no answer yet"
-        while True:
-            try:
-                status = site.probe_socket(self.path(release, "run", "gunicorn.sock"), path, domain)
-                if status < 400:
-                    return
-                last = f"status {status}"
-            except Exception as error:  # whatever an app may answer with
-                last = str(error)
-            found = engine.inspect("container", name)
-            if not found or not found["State"]["Running"]:
-                ended = found["State"]["ExitCode"] if found else "unknown"
-                raise self._not_ready(release, f"its container ended with code {ended}")
-            if time.monotonic() > deadline:
-                raise self._not_ready(release, f"{path} did not answer below 400 in {timeout} s ({last})")
-            time.sleep(0.2)
-
-    def _not_ready(self, release, reason):
-        said = engine.logs(self.container(release), 200)
-        causes = [line for line in said if CAUSE.search(line) and "HaltServer" not in line]
-        parts = {"what it says of the cause": list(dict.fromkeys(causes))[-5:], "its last lines": said[-20:]}
-        shown = [
-            line for title, lines in parts.items() if lines for line in (f"  {title}:", *(f"    {x}" for x in lines))
-        ]
-        return ReleaseError("\n".join([f"release {release} is not ready: {reason}", *shown]))
-
-    def discard(self, release, reason):
-        """Take away the container of a release that does not get ready, and remember why."""
-        engine.docker("rm", "-f", self.container(release))
-        state = self.state(release)
-        self.set_state(release, state["state"] if "switched" in state else "failed", reason=reason)
-
-    # -- switch ------------------------------------------------------------------------------
-
-    def switch(self, release, leaving="retired"):
-        """Move traffic to a prepared release: one rename, and a reload only where the site file differs.
-
-        A marker is there from before the link moves until all that follows is done.
-
-        :param leaving: state that the release before gets: "retired", or "rejected" by a rollback.
-        :raises SiteError: nginx refuses the site; the link names the old release again.
-        """
-        with site.lock():
-            old = self.serving()
-            reload = old is None or self._site(old) != self._site(release)
-            files.write_json(self.pending, {"from": old, "to": release, "reload": reload, "leaving": leaving})
-            self._set_restart(release, "unless-stopped")
-            self._mark_draining(release, False)
-            files.link(self.current, f"releases/{release}")
-            try:
-                self._finish(old, release, reload, leaving)
-            except site.SiteError:
-                self._go_back(old, release)
-                raise
-
-    def _finish(self, old, release, reload, leaving):
-        if reload:
-            site.reload()
-        now = time.time()
-        if old and old != release:
-            self._mark_draining(old, True)
-            self._set_restart(old, "no")
-            self.set_state(old, leaving)
-        self.set_state(release, "live", previous=old, switched=now)
-        os.unlink(self.pending)
-
-    def _go_back(self, old, release):
-        if old:
-            files.link(self.current, f"releases/{old}")
-        else:
-            os.unlink(self.current)
-        self._mark_draining(release, True)
-        self._set_restart(release, "no")
-        os.unlink(self.pending)
-
-    def _site(self, release):
-        return files.read(self.path(release, "site.conf"))
-
-    def _set_restart(self, release, policy):
-        name = self.container(release)
-        found = engine.inspect("container", name)
-        if found and found["HostConfig"]["RestartPolicy"]["Name"] != policy:
-            engine.docker("update", "--restart", policy, name)
-            return True
-        return False
-
-    def _mark_draining(self, release, draining):
-        marker = self.path(release, "run", "draining")
-        if draining == os.path.exists(marker):
-            return False
-        if draining:
-            files.write(marker, b"")
-        else:
-            os.unlink(marker)
-        return True
-
-    def reconcile(self, dry=False):
-        """Finish what a killed run began; return what was, or would be, put right."""
-        done = []
-        pending = files.read_json(self.pending)
-        serving = self.serving()
-        if pending or os.path.exists(self.pending):
-            done.append("an interrupted switch")
-            if not dry:
-                self._finish_interrupted(pending or {}, serving)
-        for release in self.known():
-            draining = release != serving
-            if draining != os.path.exists(self.path(release, "run", "draining")):
-                done.append(f"the drain marker of {release}")
-                if not dry:
-                    self._mark_draining(release, draining)
-            if not dry and self._set_restart(release, "no" if draining else "unless-stopped"):
-                done.append(f"the restart policy of {release}")
-        return done
-
-    def _finish_interrupted(self, pending, serving):
-        with site.lock():
-            if serving and pending.get("to") == serving:
-                self._finish(pending["from"], serving, pending["reload"], pending.get("leaving", "retired"))
-            else:
-                os.unlink(self.pending)
-
-    # -- retirement --------------------------------------------------------------------------
-
-    def retire(self, drain, stop_timeout):
-        """Stop containers that no longer serve, once nothing is in flight; return their names.
-
-        :param drain: seconds that requests in flight have to finish; what lasts longer is cut.
-        :param stop_timeout: seconds from the stop signal to the kill, where nothing is in flight.
-        """
-        serving = self.serving()
-        leaving = [
-            name
-            for name, state in engine.containers(self.name).items()
-            if name != self.container(serving) and state not in ("exited", "created", "dead")
-        ]
-        for name in leaving:
-            idle = self._drain(name, drain)
-            engine.docker("stop", "-t", str(stop_timeout if idle else CUT_TIMEOUT), name)
-        return leaving
-
-    def _drain(self, name, drain):
-        found = engine.inspect("container", name)
-        switched = self.state(self.serving()).get("switched", 0)
-        floor = min(switched + DRAIN_FLOOR, time.time() + DRAIN_FLOOR)
-        deadline = time.time() + max(drain, DRAIN_FLOOR)
-        while time.time() < deadline:
-            if time.time() >= floor and not engine.in_flight(found["State"]["Pid"], SOCKET):
-                return True
-            time.sleep(0.1)
-        return False
-
-    def targets(self, rejected=True):
-        """Return ids of releases that can serve again, the one that served last first."""
-        states = {release: self.state(release) for release in self.known() if release != self.serving()}
-        served = [r for r, s in states.items() if "switched" in s and (rejected or s["state"] != "rejected")]
-        served.sort(key=lambda release: states[release]["switched"], reverse=True)
-        return [release for release in served if engine.inspect("image", self.record(release)["image"])]
-
-    def describe(self, release):
-        """Return a release in one line: id, state, when it began to serve, who deployed it, and from what."""
-        record, state = self.record(release), self.state(release)
-        source = record["source"]
-        origin = f"{source['ref']} {source['commit'][:12]}" if source.get("kind") == "git" else "a directory"
-        began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(state["switched"])) if "switched" in state else "never"
-        return f"{release}  {state.get('state', 'unknown'):<8}  serving since {began}  by {record['by']} from {origin}"
-
-    def surplus(self, keep):
-        """Return releases beyond the newest ``keep`` that served, and all others that never did."""
-        serving = self.serving()
-        states = {release: self.state(release) for release in self.known()}
-        never = [r for r, s in states.items() if s.get("state") in NEVER_SERVED and r != serving]
-        served = [r for r in states if r not in never and r != serving]
-        served.sort(key=lambda release: states[release].get("switched", 0), reverse=True)
-        return [*served[max(keep - 1, 0) :], *never]
-
-    def prune(self, keep):
-        """Remove surplus releases with their containers, and images that no release needs; return what went."""
-        gone = self.surplus(keep)
-        for release in gone:
-            shutil.rmtree(self.path(release))
-        kept = {self.container(release) for release in self.known()}
-        for name in set(engine.containers(self.name)) - kept:
-            engine.docker("rm", "-f", name)
-            gone.append(name)
-        for name in os.listdir(self.releases):
-            if name.startswith(".new-"):
-                shutil.rmtree(f"{self.releases}/{name}")
-        if gone:
-            self._prune_images()
-        return gone
-
-    def _prune_images(self):
-        needed = {self.record(release)["image"] for release in self.known()}
-        listed = engine.docker(
-            *("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"),
-            f"flask-deploy/{self.name}",
-        )
-        for line in listed.splitlines():
-            image, tag = line.split()
-            if image not in needed:
-                engine.docker("rmi", tag)
-
-
-_HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4); s.connect(\"{SOCKET}\")'"
 
 
 def _copy_public(source, target):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 
 from .answers import HEADER_VALUE, URL_PATH, expression, headers, network, origins
 from .certificates import MAKE_KEY, check_jwt_key
@@ -28,6 +29,15 @@ def static(value):
     if not wrong and value and (place.strip("/") in ("", ".") or place.startswith("..")):
         wrong = f"{value!r} would publish the whole app"
     return wrong
+
+
+def command(value):
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        return f"{value!r} is no command ({error}); example: flask --app shop db upgrade"
+    shell = [word for word in words if word in ("&&", "||", ";", "|", ">", "<")]
+    return f"no shell runs it, so {shell[0]} means nothing; example: sh -c 'one && two'" if shell else None
 
 
 CHECKS = {
@@ -63,7 +73,15 @@ CHECKS = {
     "app_start_timeout": number(1, 3600),
     "app_rollback_to": pattern(re.compile(r"[0-9a-f]{12}|"), "app_rollback_to: 3f9a0c41d2b7"),
     "app_drain_timeout": number(0, 3600),
+    "app_watch_seconds": number(0, 3600),
+    "app_watch_errors": number(0, 100),
+    "app_watch_samples": number(1, 1_000_000),
+    "app_confirm_timeout": number(5, 3600),
+    "app_lock_wait": number(0, 86_400),
+    "app_release_command": command,
+    "app_release_command_timeout": number(1, 86_400),
     "app_keep_releases": number(2, 1000),
+    "app_remove": pattern(re.compile(f"({APP.pattern})|"), "-e app_remove=shop"),
     "app_max_body": pattern(SIZE, "app_max_body: 10m"),
     "app_trusted_proxies": each(network),
     "app_connections_per_address": number(0, 10**6),

@@ -1,0 +1,101 @@
+#!/usr/bin/python
+"""Hand an app's image from the host that built it to the others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from ansible.module_utils import app_engine as engine
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: app_image
+short_description: Hand an app's image from the host that built it to the others
+description: The action plugin of the same name moves the file between the hosts, through the controller.
+options:
+  image: {type: str, required: true, description: Image id.}
+  tag: {type: str, required: true, description: Name and tag that the image bears on all hosts.}
+  state:
+    type: str
+    required: true
+    choices: [looked, saved, loaded]
+    description: Look whether it is here, write it to a file, or read it from one.
+  archive: {type: path, description: The file on the host, with C(saved) and C(loaded).}
+author: [flask-deploy contributors]
+"""
+
+EXAMPLES = r"""
+- name: Look for the image
+  app_image:
+    image: sha256:4b3c
+    tag: flask-deploy/shop:3f9a0c41d2b7
+    state: looked
+"""
+
+RETURN = r"""
+here: {type: bool, returned: always, description: Whether the image is on this host, under its tag.}
+"""
+
+
+def here(image, tag):
+    found = engine.inspect("image", tag)
+    return bool(found) and found["Id"] == image
+
+
+def pipe(*commands, stdin=None, stdout=None):
+    """Run commands, each reading what the one before it writes.
+
+    :raises EngineError: one of them failed.
+    """
+    running, source = [], stdin
+    for command in commands:
+        last = command is commands[-1]
+        target = stdout if last and stdout else subprocess.PIPE
+        process = subprocess.Popen(command, stdin=source, stdout=target, stderr=subprocess.PIPE)
+        running.append(process)
+        source = process.stdout
+    said = [process.communicate()[1] for process in reversed(running)]
+    for command, process, words in zip(commands, running, reversed(said), strict=True):
+        if process.returncode:
+            raise engine.EngineError(f"{' '.join(command[:2])}: {words.decode(errors='replace').strip()}")
+
+
+def save(tag, path):
+    """Write an image to a file that belongs to the owner of the file's directory."""
+    owner = os.stat(os.path.dirname(path))
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        pipe(["docker", "save", tag], ["zstd", "-q", "-T0", "-1"], stdout=file)
+    os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def load(image, tag, path):
+    with open(path, "rb") as file:
+        pipe(["zstd", "-q", "-d"], ["docker", "load", "-q"], stdin=file)
+    if not here(image, tag):
+        raise engine.EngineError(f"the image that arrived as {tag} is not {image}")
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "image": {"type": "str", "required": True},
+            "tag": {"type": "str", "required": True},
+            "state": {"type": "str", "required": True, "choices": ["looked", "saved", "loaded"]},
+            "archive": {"type": "path"},
+        },
+        required_if=[("state", "saved", ["archive"]), ("state", "loaded", ["archive"])],
+    )
+    image, tag, state, archive = (module.params[name] for name in ("image", "tag", "state", "archive"))
+    try:
+        if state == "saved":
+            save(tag, archive)
+        elif state == "loaded":
+            load(image, tag, archive)
+        module.exit_json(changed=state == "loaded", here=here(image, tag))
+    except engine.EngineError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Containers of releases: how they are started, when they are ready, and what they say when they are not."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+
+from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_site as site
+from ansible.module_utils.app_diagnosis import diagnose
+
+SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
+HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4); s.connect(\"{SOCKET}\")'"
+PROBE_TIMEOUT = 5  # seconds
+
+
+class NotReady(Exception):
+    """A release does not start or does not answer; the message is for the person who deploys."""
+
+
+def places(app, release, record):
+    """Return docker's arguments for what any process of a release has and may do."""
+    options = record["container"]
+    mounts = [
+        (app.path(release), "/release", True),
+        (app.path(release, "run"), "/release/run", False),
+        (f"{app.etc}/secrets", "/run/secrets", True),
+        (f"{app.etc}/jwt", "/run/jwt", True),
+        (f"{app.root}/data", "/data", False),
+    ]
+    binds = [
+        f"type=bind,source={source},target={target}{',readonly' if fixed else ''}" for source, target, fixed in mounts
+    ]
+    return [
+        *("--init", "--user", f"{app.uid}:{app.gid}", "--read-only"),
+        *("--tmpfs", "/tmp:rw,nosuid,nodev,noexec,size=64m,mode=1777"),  # noqa: S108 - the container's own
+        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *("--pids-limit", str(options["pids"])),
+        *("--memory", options["memory"], "--memory-swap", options["memory"]),
+        *(("--cpus", str(options["cpus"])) if options["cpus"] else ()),
+        *("--network", app.name),
+        *(part for bind in binds for part in ("--mount", bind)),
+        *("--env", "HOME=/tmp", "--env", "FLASK_SKIP_DOTENV=1"),
+        *("--env", "APP_DATA_DIR=/data", "--env", "APP_SECRETS_DIR=/run/secrets"),
+        *("--env", "JWT_KEY_DIR=/run/jwt"),
+    ]
+
+
+def create_arguments(app, release, record):
+    """Return docker's arguments for a release's container: no port, no root, no capability, no write."""
+    return [
+        *("--name", app.container(release)),
+        *("--label", f"flask-deploy.app={app.name}"),
+        *("--label", f"flask-deploy.release={release}"),
+        *("--restart", "no"),
+        *("--stop-timeout", str(record["container"]["stop_timeout"])),
+        *places(app, release, record),
+        *("--health-cmd", HEALTH, "--health-interval", "30s", "--health-timeout", "5s"),
+        *("--entrypoint", "python3", record["image"], "/release/exec.py"),
+        *("gunicorn", "-c", "/release/gunicorn.conf.py", record["wsgi"]),
+    ]
+
+
+def ensure_network(app):
+    """Give the app an outbound network that no other app's container is in."""
+    if engine.inspect("network", app.name) is None:
+        engine.docker(
+            *("network", "create", "--label", f"flask-deploy.app={app.name}"),
+            *("--opt", "com.docker.network.bridge.enable_icc=false", app.name),
+        )
+
+
+def running(app, release):
+    return engine.containers(app.name).get(app.container(release)) == "running"
+
+
+def process(app, release):
+    """Return the process id of a release's container as the host sees it; None where the engine does not tell."""
+    try:
+        found = engine.inspect("container", app.container(release))
+    except engine.EngineError:
+        return None
+    return found["State"]["Pid"] if found else None
+
+
+def ensure_running(app, release, record):
+    """Start a release's container, made anew where it cannot start; return whether it was not running."""
+    name = app.container(release)
+    found = engine.inspect("container", name)
+    if found and found["State"]["Running"]:
+        return False
+    ensure_network(app)
+    if found:
+        try:
+            engine.docker("start", name)
+            return True
+        except engine.EngineError:
+            engine.docker("rm", "-f", name)
+    engine.docker("create", *create_arguments(app, release, record))
+    engine.docker("start", name)
+    return True
+
+
+def wait_ready(app, release, domain, path, timeout):
+    """Wait until a release answers below 400 through its socket, asked as nginx's own user.
+
+    :param timeout: seconds.
+    :raises NotReady: it ended, or did not answer so in time.
+    """
+    name, deadline, last = app.container(release), time.monotonic() + timeout, "no answer yet"
+    while True:
+        try:
+            status = site.probe_socket(app.path(release, "run", "gunicorn.sock"), path, domain, PROBE_TIMEOUT)
+            if status < 400:
+                return
+            last = f"status {status}"
+        except Exception as error:  # whatever an app may answer with
+            last = str(error)
+        found = engine.inspect("container", name)
+        if not found or not found["State"]["Running"]:
+            reason = _how_it_ended(found)
+            raise NotReady(diagnose(release, reason, engine.logs(name, 200), path))
+        if time.monotonic() > deadline:
+            reason = f"{path} did not answer below 400 in {timeout} s ({last})"
+            raise NotReady(diagnose(release, reason, engine.logs(name, 200), path))
+        time.sleep(0.2)
+
+
+def _how_it_ended(found):
+    if not found:
+        return "its container is gone"
+    killed = ", killed for want of memory" if found["State"].get("OOMKilled") else ""
+    return f"its container ended with code {found['State']['ExitCode']}{killed}"
+
+
+def run_command(app, release, record, command, timeout):
+    """Run the release command once in a container of its own, on the new code.
+
+    :param command: words as a shell would split them; no shell runs.
+    :param timeout: seconds.
+    :return: {"command", "code": exit code or None after the timeout, "said": its last lines}.
+    """
+    name = f"{app.container(release)}-command"
+    engine.remove_container(name)
+    ensure_network(app)
+    arguments = ["run", "--name", name, "--label", f"flask-deploy.app={app.name}", *places(app, release, record)]
+    words = ["--entrypoint", "python3", record["image"], "/release/exec.py", *shlex.split(command)]
+    try:
+        done = subprocess.run(
+            ["docker", *arguments, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+        )
+        code, said = done.returncode, done.stdout
+    except subprocess.TimeoutExpired as error:
+        code, said = None, error.stdout or b""
+    engine.remove_container(name)
+    return {"command": command, "code": code, "said": said.decode(errors="replace").splitlines()[-20:]}

@@ -1,0 +1,293 @@
+"""The steps of a deploy and of a rollback on one host, in their order."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_files as files
+from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_site as site
+from ansible.module_utils import app_switch as switch
+from ansible.module_utils import app_unit as unit
+from ansible.module_utils.app_releases import ReleaseError
+
+OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
+
+
+def text(values):
+    """Return an environment: strings as they are, other values as JSON."""
+    return {
+        name: value if isinstance(value, str) else files.canonical(value).decode()
+        for name, value in (values or {}).items()
+    }
+
+
+def release_id(app, options, environment, secret, dry):
+    """Return the id that all inputs of a release decide; of secrets it tells only whether they changed."""
+    inputs = [options[name] for name in ("build", "wsgi", "static", "container", "files", "uid")]
+    hidden = files.keyed_digest(app.digest_key(dry), [secret, options["secret_files"] or {}])
+    return files.digest(inputs, environment, hidden)[:12]
+
+
+def write(app, options, dry):
+    """Write the release's directory beside the others; return (id, what was done, Ansible's diff)."""
+    environment, secret = text(options["environment"]), text(options["secrets"])
+    actions = app.ensure_places(dry)
+    actions += app.ensure_digest_key(options["release_key"], dry)
+    actions += switch.settle(app, dry)
+    release = release_id(app, options, environment, secret, dry)
+    refuse_rejected(app, release, options)
+    actions += app.ensure_secrets(secret, text(options["secret_files"]), dry)
+    serving = app.serving()
+    rows = app.release_files(options["files"], environment)
+    record = {
+        "id": release,
+        "app": app.name,
+        "domain": options["domain"],
+        "health_path": options["health_path"],
+        "start_timeout": options["start_timeout"],
+        "build": options["build"],
+        "image": options["image"],
+        "source": options["source"],
+        "by": options["by"],
+        "created": time.time(),
+        "wsgi": options["wsgi"],
+        "static": {"path": options["static"]},
+        "container": options["container"],
+    }
+    if release not in app.known():
+        actions.append(f"release {release}")
+        repaired = []
+        if not dry:
+            app.write_release(release, rows, record)
+    else:
+        repaired = app.repair_release(release, rows, record, dry)
+    return release, actions + repaired, difference(app, serving, rows)
+
+
+def prepare(app, options, dry):
+    """Write the release where that is due, start it and hold it at the gates."""
+    release, actions, diff = write(app, options, dry)
+    if options["commanded"] and not dry:
+        record_command(app, release, options["commanded"])
+    include = app.ensure_include(dry)
+    if include:
+        actions.append(app.include)
+    reload = include or app.path(release, "site.conf") in actions
+    if not dry:
+        actions += start(app, release, options, reload)
+    elif engine.installed() and release in app.known() and not containers.running(app, release):
+        actions.append(f"container {app.container(release)}")
+    return release, actions, diff
+
+
+def refuse_rejected(app, release, options):
+    """A release that was rolled back from, or failed its watch, comes back only when that is said."""
+    state = app.state(release)
+    if state.get("state") == "rejected" and not options["accept_rejected"]:
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(state["since"]))
+        why = f" ({state['reason']})" if state.get("reason") else ""
+        raise ReleaseError(
+            f"release {release} was rolled back from at {at}{why}; change what was wrong with it, "
+            "or let it serve again: -e app_accept_rejected=true"
+        )
+
+
+def start(app, release, options, reload):
+    """Start a release and hold it at the gates; a release that never served goes away if it fails."""
+    actions = []
+    try:
+        if containers.ensure_running(app, release, app.record(release)):
+            actions.append(f"container {app.container(release)}")
+        containers.wait_ready(app, release, options["domain"], options["health_path"], options["start_timeout"])
+        site.test_staged(app.name, options["files"]["site.conf"].encode())
+    except (containers.NotReady, site.SiteError, engine.EngineError) as error:
+        if release != app.serving():
+            retire.discard(app, release, str(error))
+        raise
+    if reload and release == app.serving():
+        with site.lock():
+            site.reload()
+        actions.append("nginx reloaded")
+    return actions
+
+
+def command(app, options):
+    """Run the release command, once for a release, on the new code; return its outcome.
+
+    :raises ReleaseError: it failed; the release is not started.
+    """
+    release = options["release"]
+    if app.schema().get("release") == release and app.schema()["code"] == 0:
+        return None
+    done = containers.run_command(app, release, app.record(release), options["command"], options["command_timeout"])
+    done |= {"release": release, "at": time.time()}
+    record_command(app, release, done)
+    if done["code"] != 0:
+        how = f"ended with code {done['code']}" if done["code"] is not None else "did not end in time"
+        said = "".join(f"\n    {line}" for line in done["said"]) or " nothing"
+        reason = f"app_release_command: {done['command']!r} {how}; the old release serves on. It said:{said}"
+        app.set_state(release, "failed", reason=reason)
+        raise ReleaseError(reason)
+    return done
+
+
+def record_command(app, release, outcome):
+    """Remember on this host that a release command ran, wherever it ran: the database is one for all."""
+    if app.schema() != outcome:
+        files.write_json(app.schema_file, outcome)
+        files.write_json(app.path(release, "command.json"), outcome)
+
+
+def restore(app, options, dry):
+    """Get a release that served before ready to serve again: its own image, files and gates."""
+    actions = switch.settle(app, dry)
+    possible = retire.targets(app)
+    wanted = options["release"] or next(iter(retire.targets(app, cause=False)), None)
+    if wanted not in possible:
+        listed = "".join(f"\n    {app.describe(release)}" for release in possible) or " none"
+        raise ReleaseError(f"cannot roll back to {wanted or 'a release before'}; possible are:{listed}")
+    refuse_rejected(app, wanted, options)
+    refuse_schema_ahead(app, wanted, options)
+    record = app.record(wanted)
+    if dry:
+        return wanted, [*actions, f"container {app.container(wanted)}"]
+    gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
+    staged = (app.site(wanted) or b"").decode()
+    return wanted, actions + start(app, wanted, {**gates, "files": {"site.conf": staged}}, False)
+
+
+def refuse_schema_ahead(app, release, options):
+    """Code from before a release command may not know the database as that command left it."""
+    schema = app.schema()
+    ahead = schema.get("release") not in (None, release) and schema["at"] > app.record(release)["created"]
+    if ahead and not options["accept_schema_ahead"]:
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(schema["at"]))
+        raise ReleaseError(
+            f"the database is ahead of release {release}: {schema['command']!r} ran for {schema['release']} at {at}. "
+            "Where the older code can work with it: -e app_accept_schema_ahead=true"
+        )
+
+
+def begin_switch(app, options, dry):
+    """Begin to let a prepared release serve; return (id of the switch or None, what was done)."""
+    release = options["release"]
+    if release not in app.known() and not dry:
+        raise ReleaseError(f"there is no release {release}; known are: {', '.join(app.known()) or 'none'}")
+    if app.serving() == release:
+        return None, []
+    if not dry:
+        leaving = "rejected" if options["reject"] else "retired"
+        begun = switch.begin(app, release, leaving, options["watch"], options["drain_timeout"], options["confirm"])
+        try:
+            unit.start(app)
+        except unit.UnitError as error:
+            switch.give_up(app, str(error))
+    return None if dry else begun, [f"current -> {release}"]
+
+
+def watched(app, release, begun, seconds):
+    """Wait until a switch was watched; return {"well", "reason", "reject", "seen"}."""
+    if begun is None:
+        return {"well": True, "reason": None, "reject": False, "seen": None}
+    end = time.monotonic() + seconds + OUTCOME_MARGIN
+    while time.monotonic() < end:
+        ended = switch.outcome(app, release, begun)
+        known = switch.pending(app) or {}
+        if ended:
+            return {"well": False, "reason": ended["reason"], "reject": False, "seen": ended["watch"]}
+        if known.get("id") == begun and known["phase"] == "waiting":
+            return {"well": True, "reason": None, "reject": False, "seen": known["seen"]}
+        if known.get("id") == begun and known["phase"] == "reverting":
+            return {"well": False, **{name: known.get(name) for name in ("reason", "reject", "seen")}}
+        time.sleep(switch.POLL)
+    reason = f"the switch gave no sign; look at: journalctl -u {unit.name(app)}"
+    return {"well": False, "reason": reason, "reject": False, "seen": None}
+
+
+def conclude(app, release, begun, outcomes):
+    """Confirm a switch where all hosts are well, or take it back on this one; return its outcome.
+
+    :param outcomes: {host: what `watched` told there, or anything else for a host that was lost}.
+    :raises ReleaseError: it was taken back.
+    """
+    bad = {host: told.get("reason") or "it was lost" for host, told in outcomes.items() if not told.get("well")}
+    why = "; ".join(f"{host}: {reason}" for host, reason in bad.items())
+    if begun:
+        rejected = any(told.get("reject") for told in outcomes.values())
+        switch.decide(app, begun, not bad, why, rejected)
+        unit.wait_for_end(app)
+    ended = switch.outcome(app, release, begun) if begun else None
+    if bad or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
+        why = why or (ended or {}).get("reason") or "the switch gave no sign"
+        raise ReleaseError(f"release {release} does not serve: {why}\n  {app.serving() or 'nothing'} serves here")
+    return ended
+
+
+def serve(app, options, dry):
+    """Conclude a switch, end what no longer serves and clear up; return (what was done, record, summary)."""
+    release, begun = options["release"], options["switch"]
+    if dry:
+        return [], {}, []
+    ended = conclude(app, release, begun, options["outcomes"])
+    retired = retire.retire(app, options["drain_timeout"], options["drain_timeout"] + 10)
+    pruned = retire.prune(app, options["keep"])
+    actions = [f"stopped {each['container']}" for each in retired] + [f"removed {gone}" for gone in pruned]
+    record = {
+        "release": release,
+        "switched": bool(ended),
+        "previous": ended and ended["from"],
+        "watch": ended and ended["watch"],
+        "retired": retired,
+        "removed": pruned,
+        "by": options["by"],
+        "at": time.time(),
+        "seconds": {name: float(spent) for name, spent in options["steps"].items()},
+    }
+    record["seconds"]["retire"] = sum(each["seconds"] for each in retired)
+    if begun:
+        files.write_json(app.path(release, "deploy.json"), record)
+    return actions, record, summarise(record)
+
+
+def summarise(record):
+    """Return a deploy's record in lines for people."""
+    release, previous, seen = record["release"], record["previous"], record["watch"]
+    if not record["switched"]:
+        return [f"release {release} serves, as before", *_spent(record)]
+    lines = [f"release {previous or 'none'} -> {release}", *_spent(record)]
+    if seen and seen["seconds"]:
+        new, old = seen["watched"], seen["before"]
+        lines.append(
+            f"watched {new['requests']} requests, failed {new['failed']} "
+            f"({old['failed']} of {old['requests']} with the release before); "
+            f"p99 {_milliseconds(old)} -> {_milliseconds(new)}; "
+            f"asked {seen['probes']} times, failed {seen['probes_failed']}"
+        )
+    cut = sum(each["cut"] for each in record["retired"])
+    if cut:
+        lines.append(f"{cut} requests lasted longer than the drain and were cut: raise app_drain_timeout for them")
+    if previous:
+        lines.append("roll back: ansible-playbook playbooks/rollback.yml -i inventories/...")
+    return lines
+
+
+def _spent(record):
+    spent = [f"{name} {seconds:.1f}" for name, seconds in record["seconds"].items() if seconds >= 0.05]
+    return [f"seconds: {', '.join(spent)}"] if spent else []
+
+
+def _milliseconds(tally):
+    return "-" if tally["p99"] is None else f"{tally['p99'] * 1000:.0f} ms"
+
+
+def difference(app, serving, rows):
+    """Return Ansible's diff of a release's readable files against the serving release's."""
+    shown = []
+    for name, content, mode, *_owner in rows:
+        before = (files.read(app.path(serving, name), b"") if serving else b"").decode()
+        if mode & 0o044 and before != content.decode():
+            shown.append({"before_header": name, "after_header": name, "before": before, "after": content.decode()})
+    return shown

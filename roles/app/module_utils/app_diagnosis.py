@@ -1,0 +1,55 @@
+"""Why a release did not get ready: the likely cause in its last lines, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+
+# Python's last line of a traceback, and gunicorn's words for an app that it cannot load.
+CAUSE = re.compile(r"^\S*(Error|Exception)\b|Failed to |\] (ERROR|CRITICAL)\b|No module named")
+
+# What the reason or the last lines hold, and what it means; the first match counts.
+ADVICE = [
+    (r"killed for want of memory|MemoryError|SIGKILL! Perhaps out of memory", "give it more: app_memory: 1g"),
+    (r"No module named '?gunicorn", "the image has no gunicorn: add gunicorn[gevent] to its requirements"),
+    (r"No module named '?gevent|gevent worker requires", "the image has no gevent: add gunicorn[gevent]"),
+    (r"No module named", "add the module to the app's requirements, or name another one in app_wsgi"),
+    (
+        r"Failed to find (attribute|application object)|Failed to parse '",
+        "app_wsgi names nothing in that module, example: shop:app or shop:create_app()",
+    ),
+    (r"KeyError: '([A-Z][A-Z0-9_]*)'", "the app misses the variable {0}: set it in app_env or app_secrets"),
+    (r"Permission denied|PermissionError", "the app may write to /data and /tmp alone; it runs as app_uid"),
+    (r"Read-only file system", "the app may write to /data and /tmp alone"),
+    (r"WORKER TIMEOUT", "a worker was silent for longer than app_timeout seconds: start faster, or raise it"),
+    (r"Running on http://|Listening at: http://", "it listens on a TCP port: app_wsgi is served by gunicorn, not run"),
+    (r"could not translate host name|Name or service not known|Connection refused", "a service it needs is not there"),
+    (r"\(status 404\)", "the app has no such page: set app_health_path to one that answers when it is ready"),
+    (r"\(status (301|302|307|308|401|403)\)", "set app_health_path to a page that needs no login"),
+    (r"\(status 5\d\d\)", "the app itself fails on that page"),
+    (r"timed out", "the page takes more than 5 s to answer"),
+    (r"No such file or directory", "it did not open its socket in time: does it start slowly? app_start_timeout: 120"),
+]
+
+
+def diagnose(release, reason, said, path):
+    """Return the message for a release that is not ready.
+
+    :param said: the last lines its container wrote.
+    """
+    causes = [line for line in said if CAUSE.search(line) and "HaltServer" not in line]
+    parts = {"what it says of the cause": list(dict.fromkeys(causes))[-5:], "its last lines": said[-20:]}
+    lines = [f"release {release} is not ready: {reason}"]
+    for title, shown in parts.items():
+        if shown:
+            lines += [f"  {title}:", *(f"    {line}" for line in shown)]
+    advice = advise("\n".join([reason, *said]))
+    return "\n".join([*lines, f"  what to do: {advice}"] if advice else lines)
+
+
+def advise(text):
+    """Return what to do about the first known cause in a text, or None."""
+    for pattern, advice in ADVICE:
+        found = re.search(pattern, text)
+        if found:
+            return advice.format(*found.groups())
+    return None

@@ -1,0 +1,130 @@
+"""Releases that no longer serve: how they end, which of them stay, and which can serve again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_files as files
+
+NEVER_SERVED = ("prepared", "failed")
+LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
+DRAIN_FLOOR = 5  # seconds; longer than nginx keeps an idle connection to the old release
+CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
+CLOSING = "run/closing"  # tells the workers of a release to end what does not end by itself
+
+
+def retire(app, drain, stop_timeout):
+    """Stop containers that no longer serve, once nothing is in flight.
+
+    :param drain: seconds that requests in flight have to finish; what lasts longer is cut.
+    :param stop_timeout: seconds from the stop signal to the kill, where nothing is in flight.
+    :return: [{"container", "cut": requests that did not end in time, "seconds"}].
+    """
+    serving = app.serving()
+    leaving = [
+        name
+        for name, state in engine.containers(app.name).items()
+        if name != app.container(serving) and state not in ("exited", "created", "dead")
+    ]
+    return [_stop(app, name, drain, stop_timeout) for name in leaving]
+
+
+def _stop(app, name, drain, stop_timeout):
+    began = time.time()
+    cut = _drain(app, name, drain)
+    engine.docker("stop", "-t", str(CUT_TIMEOUT if cut else stop_timeout), name)
+    return {"container": name, "cut": cut, "seconds": round(time.time() - began, 1)}
+
+
+def _drain(app, name, drain):
+    """Wait until nothing is in flight; return how many requests are after ``drain`` seconds."""
+    process = engine.inspect("container", name)["State"]["Pid"]
+    switched = app.state(app.serving() or "").get("switched", 0)
+    floor = min(switched + DRAIN_FLOOR, time.time() + DRAIN_FLOOR)
+    deadline = time.time() + max(drain, DRAIN_FLOOR)
+    while True:
+        flying = engine.in_flight(process, containers.SOCKET)
+        if not flying and time.time() >= floor:
+            return 0
+        if time.time() >= deadline:
+            return flying
+        time.sleep(0.1)
+
+
+def targets(app, cause=True):
+    """Return ids of releases that can serve again, the one that served last first.
+
+    :param cause: with those that were left for a cause.
+    """
+    states = {release: app.state(release) for release in app.known() if release != app.serving()}
+    served = [r for r, s in states.items() if "switched" in s and (cause or s["state"] not in LEFT_FOR_CAUSE)]
+    served.sort(key=lambda release: states[release]["switched"], reverse=True)
+    return [release for release in served if engine.inspect("image", app.record(release)["image"])]
+
+
+def surplus(app, keep):
+    """Return releases beyond the newest ``keep`` that served, and all others that never did."""
+    serving = app.serving()
+    states = {release: app.state(release) for release in app.known()}
+    never = [r for r, s in states.items() if s.get("state") in NEVER_SERVED and r != serving]
+    served = [r for r in states if r not in never and r != serving]
+    served.sort(key=lambda release: states[release].get("switched", 0), reverse=True)
+    return [*served[max(keep - 1, 0) :], *never]
+
+
+def prune(app, keep):
+    """Remove surplus releases with their containers, and images that no release needs; return what went."""
+    gone = surplus(app, keep)
+    for release in gone:
+        shutil.rmtree(app.path(release))
+    kept = {app.container(release) for release in app.known()}
+    for name in set(engine.containers(app.name)) - kept:
+        engine.docker("rm", "-f", name)
+        gone.append(name)
+    for name in os.listdir(app.releases):
+        if name.startswith(".new-"):
+            shutil.rmtree(f"{app.releases}/{name}")
+    if gone:
+        _prune_images(app)
+    return gone
+
+
+def _prune_images(app):
+    needed = {app.record(release)["image"] for release in app.known()}
+    listed = engine.docker(
+        *("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"), f"flask-deploy/{app.name}"
+    )
+    for line in listed.splitlines():
+        image, tag = line.split()
+        if image not in needed:
+            engine.docker("rmi", tag)
+
+
+def discard(app, release, reason):
+    """Take away the container of a release that does not get ready, and remember why."""
+    engine.remove_container(app.container(release))
+    state = app.state(release)
+    app.set_state(release, state["state"] if "switched" in state else "failed", reason=reason)
+
+
+def abandon(app, dry=False):
+    """Stop candidates that a killed or failed deploy left running; return their names.
+
+    To be called by who holds the lease: nobody else prepares a release then.
+    """
+    serving = app.serving()
+    left = []
+    for release in app.known():
+        if release != serving and "switched" not in app.state(release) and containers.running(app, release):
+            left.append(app.container(release))
+            if not dry:
+                engine.docker("rm", "-f", app.container(release))
+    return left
+
+
+def draining(app, release):
+    return files.read(app.path(release, "run", "draining")) is not None
