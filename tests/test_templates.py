@@ -214,7 +214,7 @@ def test_idle_connections_are_let_go_by_nginx_first(site, parse, settings):
 @pytest.mark.parametrize("drain", [0, 30, 3600])
 def test_who_is_stopped_has_nothing_in_flight(render, settings, tmp_path, drain):
     tasks = yaml.safe_load((ROLES / "app" / "tasks" / "main.yml").read_text())
-    stop = next(t["app_release"]["container"] for t in tasks if t.get("app_release", {}).get("state") == "prepared")
+    stop = next(t["module_defaults"]["app_release"]["container"] for t in tasks if "module_defaults" in t)
     assert "__app_stop_timeout" in stop["stop_timeout"]
     constants = yaml.safe_load((ROLES / "app" / "vars" / "main.yml").read_text())
     assert constants["__app_stop_timeout"] == "{{ app_drain_timeout | int + 10 }}"
