@@ -25,6 +25,7 @@ ansible.module_utils.__path__.append(str(APP / "module_utils"))
 ansible.modules.__path__.append(str(APP / "library"))
 ansible.plugins.action.__path__.append(str(APP / "action_plugins"))
 sys.path.append(str(APP / "plugin_utils"))
+sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
 
 
 @pytest.fixture(autouse=True)

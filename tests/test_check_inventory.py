@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import app_check
 from ansible.template import Templar
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tests.authority import authority, certificate, keys, leaf, pem, public_pem
 
 ROOT = Path(__file__).parents[1]
 LEAST = """
@@ -37,38 +28,6 @@ HELPS = re.compile(
     r"|is there twice|supported are|on the controller|not the key of|does not cover|not today|shorter than"
 )
 MARK = "h5-Xq"  # what must never be shown
-
-
-def pem(key, passphrase=None):
-    secret = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret)
-
-
-def public_pem(key):
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def certificate(key, *names, days=(-1, 30)):
-    now = datetime.datetime.now(datetime.UTC)
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
-    begin, end = (now + datetime.timedelta(days=day) for day in days)
-    built = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), begin, end)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return built.public_bytes(Encoding.PEM)
-
-
-@cache
-def keys():
-    return {
-        "rsa": rsa.generate_private_key(65537, 2048),
-        "rsa1024": rsa.generate_private_key(65537, 1024),
-        "p256": ec.generate_private_key(ec.SECP256R1()),
-        "p384": ec.generate_private_key(ec.SECP384R1()),
-        "ed25519": ed25519.Ed25519PrivateKey.generate(),
-    }
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +44,13 @@ def place(tmp_path_factory):
         "future.pem": certificate(key, *names, days=(1, 30)),
         "other-name.pem": certificate(key, "shop.example.org"),
         "other-key.pem": certificate(keys()["p384"], *names),
+        "weak.pem": certificate(keys()["rsa1024"], *names),
+        "weak-key.pem": pem(keys()["rsa1024"]),
+        "client.pem": certificate(key, *names, usage=ExtendedKeyUsageOID.CLIENT_AUTH),
+        "leaf.pem": leaf(key, *names),
+        "chain.pem": leaf(key, *names) + authority()[1],
+        "reversed.pem": authority()[1] + leaf(key, *names),
+        "root.pem": authority()[0],
         "key.pem": pem(key),
         "public.pem": public_pem(key),
         "encrypted.pem": pem(key, b"passphrase"),
@@ -296,6 +262,27 @@ WRONG = [
     ("nginx_certificate: provided", "nginx_certificate", "needs nginx_certificate_file and"),
     ("nginx_certificate_file: /no/such.pem", "nginx_certificate_file", "no file /no/such.pem"),
     ("nginx_certificate_file: tls/cert.pem", "nginx_certificate_file", "inventory_dir"),
+    ("nginx_certificate_ca_file: ca.pem", "nginx_certificate_ca_file", "inventory_dir"),
+    # ACME
+    ("nginx_acme_directory: http://ca.example.com/dir", "nginx_acme_directory", "not valid"),
+    ('nginx_acme_directory: "https://ca.example.com/dir\\nx = y"', "nginx_acme_directory", "not valid"),
+    ("nginx_acme_mail: admin", "nginx_acme_mail", "admin@example.com"),
+    ('nginx_acme_mail: "a@example.com\\nx = y"', "nginx_acme_mail", "not valid"),
+    ("nginx_acme_key_type: p256", "nginx_acme_key_type", "one of ecdsa, rsa"),
+    ("nginx_acme_profile: a b", "nginx_acme_profile", "not valid"),
+    ('nginx_acme_eab_key_id: "a\\nx = y"', "nginx_acme_eab_key_id", "not valid"),
+    (f"nginx_acme_eab_hmac_key: '{MARK} x'", "nginx_acme_eab_hmac_key", "base64url"),
+    (
+        f"nginx_certificate: acme\napp_domain: a.example.org\nnginx_acme_eab_hmac_key: {MARK}",
+        "nginx_acme_eab_key_id",
+        "write both",
+    ),
+    (
+        "nginx_certificate: acme\napp_domain: shop.test",
+        "nginx_certificate",
+        "no public CA knows shop.test, www.shop.test",
+    ),
+    ("nginx_certificate: acme\napp_domain: shop\napp_aliases: []", "nginx_certificate", "no public CA knows shop"),
     ("nginx_certificate_names: ['a b']", "nginx_certificate_names", "not valid"),
     ("nginx_certificate_owner: ../x", "nginx_certificate_owner", "not valid"),
 ]
@@ -304,6 +291,10 @@ CERTIFICATES = [
     ("future.pem", "key.pem", "nginx_certificate_file", "not today"),
     ("other-name.pem", "key.pem", "nginx_certificate_file", "does not cover shop.example.com, www.shop.example.com"),
     ("other-key.pem", "key.pem", "nginx_certificate_key_file", "not the key of"),
+    ("weak.pem", "weak-key.pem", "nginx_certificate_file", "key is weak"),
+    ("client.pem", "key.pem", "nginx_certificate_file", "not meant for servers"),
+    ("leaf.pem", "key.pem", "nginx_certificate_file", "append the intermediates"),
+    ("chain.pem", "key.pem", "nginx_certificate_file", "keep your own CA in nginx_certificate_ca_file"),
     ("nothing.pem", "key.pem", "nginx_certificate_file", "no PEM certificate"),
     ("key.pem", "key.pem", "nginx_certificate_file", "no PEM certificate"),
     ("cert.pem", "public.pem", "nginx_certificate_key_file", "is a public key"),
@@ -400,6 +391,11 @@ VALID = [
         f"nginx_certificate: provided\nnginx_certificate_file: '@/{cert}'\nnginx_certificate_key_file: '@/{key}'"
         for cert, key in [("cert.pem", "key.pem"), ("wildcard.pem", "key.pem"), ("cert.pem", "vaulted.pem")]
     ),
+    "nginx_certificate: provided\nnginx_certificate_file: '@/chain.pem'\nnginx_certificate_key_file: '@/key.pem'\n"
+    "nginx_certificate_ca_file: '@/root.pem'",
+    "nginx_certificate: acme\napp_domain: shop.example.org\nnginx_acme_mail: admin+acme@example.org",
+    "nginx_certificate: acme\napp_domain: shop.test\nnginx_certificate_ca_file: '@/root.pem'\n"
+    "nginx_acme_directory: https://acme.internal:14000/dir\nnginx_acme_profile: shortlived",
 ]
 
 

@@ -47,7 +47,7 @@ def heading(line):
 
 
 def modules():
-    return {path.stem for path in ROOT.glob("roles/app/**/*.py")}
+    return {path.stem for path in ROOT.glob("roles/**/*.py")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
@@ -97,7 +97,7 @@ def test_every_claim_has_a_test():
 
 def test_every_message_explained_is_one_that_is_said():
     table = text("docs/operations.md").partition("| It says | Do |\n|---|---|\n")[2].partition("\n\n")[0]
-    said = "".join(path.read_text() for path in sorted(ROOT.glob("roles/app/**/*.py")))
+    said = "".join(path.read_text() for path in sorted(ROOT.glob("roles/**/*.py")))
     messages = [shown for line in table.splitlines() for shown in re.findall(r"`([^`]+)`", line.split("|")[1])]
     assert messages
     parts = [part.strip() for message in messages for part in message.split("…")]

@@ -19,6 +19,7 @@ import yaml
 from ansible.module_utils import app_containers, app_retire
 from gunicorn.config import KNOWN_SETTINGS
 from inventory_check.inventory import CHECKS
+from keep_certificates.store import Store
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 ROLES = Path(__file__).parents[1] / "roles"
@@ -511,7 +512,8 @@ def test_the_certificate_is_a_stable_link_of_the_same_place_in_both_roles(site, 
     assert values(serving, "ssl_certificate") == [["/etc/shop/tls/current/fullchain.pem"]]
     assert values(serving, "ssl_certificate_key") == [["/etc/shop/tls/current/privkey.pem"]]
     constants = yaml.safe_load((ROLES / "nginx" / "vars" / "main.yml").read_text())
-    assert constants["__nginx_tls_dir"] == "/etc/{{ nginx_certificate_owner }}/tls"
+    assert constants["__nginx_certificate_settings"]["app"] == "{{ nginx_certificate_owner }}"
+    assert Store("shop").link == "/etc/shop/tls/current"
 
 
 # -- nginx.conf ------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_damage_is_repaired_and_nothing_else(host, play, release, managed, get):
     run = play("site.yml")
     assert set(run.changed_tasks) == {
         "Configure nginx",
-        "Point at the certificate in use",
+        "Keep the certificate",
         "Start nginx now and at boot",
         "Reload nginx",
         "Prepare the release",

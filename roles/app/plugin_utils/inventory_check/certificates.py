@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import os
+import sys
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+# The host judges by the same rules, after the vault is open.
+sys.path.append(os.path.join(os.path.dirname(__file__), *[".."] * 3, "nginx", "files"))
+
+from keep_certificates import pair
+from keep_certificates.pair import load_key
 
 MAKE_KEY = {
     "RS256": "openssl genrsa 3072",
@@ -22,58 +25,22 @@ def check_certificate(values):
     paths = [values.get(f"nginx_certificate_{part}") for part in ("file", "key_file")]
     if not all(paths):
         return ["nginx_certificate: provided needs nginx_certificate_file and nginx_certificate_key_file"]
-    with open(os.path.expanduser(paths[0]), "rb") as file:
-        text = file.read()
-    try:
-        chain = x509.load_pem_x509_certificates(text)
-    except ValueError:
-        return [
-            f"nginx_certificate_file: {paths[0]} holds no PEM certificate; it needs the leaf, then its intermediates"
-        ]
-    mistakes, leaf = [], chain[0]
-    first, last = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    if not first <= datetime.datetime.now(datetime.UTC) <= last:
-        mistakes.append(f"nginx_certificate_file: valid from {first:%Y-%m-%d} to {last:%Y-%m-%d}, not today")
-    missing = [name for name in [values.get("app_domain"), *values.get("app_aliases", [])] if not covers(leaf, name)]
-    if missing:
-        mistakes.append(f"nginx_certificate_file: does not cover {', '.join(missing)}")
-    with open(os.path.expanduser(paths[1]), "rb") as file:
-        key_text = file.read()
-    if key_text.startswith(b"$ANSIBLE_VAULT"):
+    chain, key = (read(path) for path in paths)
+    names = values.get("nginx_certificate_names") or [values.get("app_domain"), *values.get("app_aliases", [])]
+    ca_file = os.path.expanduser(values.get("nginx_certificate_ca_file", ""))
+    said = pair.judge_chain(chain, names, pair.now(), lambda last: pair.roots(last, ca_file))
+    mistakes = [f"nginx_certificate_file: {line}" for line in said]
+    if key.startswith(b"$ANSIBLE_VAULT"):
         return mistakes
-    key, said = load_key(key_text)
-    if said:
-        mistakes.append(f"nginx_certificate_key_file: {said}")
-    elif public(key.public_key()) != public(leaf.public_key()):
-        mistakes.append("nginx_certificate_key_file: is not the key of nginx_certificate_file")
+    said = [pair.judge_key(key, chain)]
     if os.stat(os.path.expanduser(paths[1])).st_mode & 0o044:
-        mistakes.append(f"nginx_certificate_key_file: others may read it; type: chmod 600 {paths[1]}")
-    return mistakes
+        said.append(f"others may read it; type: chmod 600 {paths[1]}")
+    return mistakes + [f"nginx_certificate_key_file: {line}" for line in said if line]
 
 
-def covers(certificate, name):
-    """Tell whether a certificate is good for a name (RFC 6125, one wildcard label)."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return False
-    return bool({name, f"*.{name.partition('.')[2]}"} & set(names.get_values_for_type(x509.DNSName)))
-
-
-def public(key):
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def load_key(text):
-    """Return (private key, None) or (None, what is wrong)."""
-    if b"PUBLIC KEY" in text:
-        return None, "is a public key; the private one is needed"
-    try:
-        return load_pem_private_key(text, None), None
-    except TypeError:
-        return None, "is encrypted; remove its passphrase and keep it in the vault"
-    except (ValueError, UnsupportedAlgorithm):
-        return None, "is not a private key in PEM; it must begin with -----BEGIN PRIVATE KEY-----"
+def read(path):
+    with open(os.path.expanduser(path), "rb") as file:
+        return file.read()
 
 
 def check_jwt_key(text, algorithm):

@@ -1,0 +1,82 @@
+"""python3 -m keep_certificates keep|status [APP...]: for the apps of this host, or for some of them.
+
+keep: self-signed and ACME certificates are renewed when a third of their life is left.
+  --settings reads an app's settings from standard input, as role nginx writes them, and keeps them for the timer.
+  --no-ask leaves the CA alone, --renew gets a new certificate and key now, --foretell only tells whether it would
+  change something. One line of JSON for each app.
+  Exit code: 0; 1 when something was refused; 75 when a CA gave none (the timer tries again).
+status: one line of JSON for each app. Exit code: 1 when one needs attention.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import json
+import os
+import sys
+
+from . import store
+from .keeper import Keeper, Refused
+
+LOCK = "/run/lock/flask-deploy-certificates.lock"
+REFUSED, TRY_AGAIN = 1, 75  # EX_TEMPFAIL of sysexits.h
+
+
+def path(app, name="settings.json"):
+    return f"{store.ETC}/{app}/tls/{name}"
+
+
+def say(**what):
+    sys.stdout.write(json.dumps(what) + "\n")
+
+
+def received(app, arguments):
+    """Return (settings, pair) from standard input; its ``ca`` and ``provided`` are texts in PEM."""
+    sent = json.load(sys.stdin)
+    if not arguments.foretell:
+        os.makedirs(os.path.dirname(path(app)), mode=0o755, exist_ok=True)
+    if sent["ca"] and not arguments.foretell:
+        store.write(path(app, "ca.pem"), sent["ca"].encode(), 0o644)
+    given = [part.encode() for part in sent.pop("provided") or []]
+    return {**sent, "ca": bool(sent["ca"])}, given
+
+
+def keep(app, arguments):
+    settings, given = received(app, arguments) if arguments.settings else (json.loads(store.read(path(app))), None)
+    keeper = Keeper(settings)
+    if arguments.foretell:
+        say(app=app, changed=keeper.foretell(given))
+        return 0
+    try:
+        result = keeper.keep(given, ask=not arguments.no_ask, renew=arguments.renew)
+    except (Refused, store.StoreError) as error:
+        say(app=app, changed=False, error=str(error))
+        return REFUSED
+    if arguments.settings:
+        store.write(path(app), json.dumps(settings, indent=2).encode(), 0o600)
+    say(app=app, **result)
+    return TRY_AGAIN if result["error"] else 0
+
+
+def status(app, _arguments):
+    found = Keeper(json.loads(store.read(path(app)))).status()
+    say(**{**found, "app": app})
+    return 1 if found["problems"] else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="keep_certificates", description=__doc__)
+    parser.add_argument("command", choices=["keep", "status"])
+    parser.add_argument("apps", nargs="*")
+    for option in ("settings", "no-ask", "renew", "foretell"):
+        parser.add_argument(f"--{option}", action="store_true")
+    arguments = parser.parse_args()
+    known = sorted(found.split(os.sep)[-3] for found in glob.glob(path("*")))
+    with store.locked(LOCK):
+        codes = [{"keep": keep, "status": status}[arguments.command](app, arguments) for app in arguments.apps or known]
+    return REFUSED if REFUSED in codes else max(codes, default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""What an app's certificate should be, what it is, and what that needs: the decisions."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from . import acme, pair, store
+
+STATUS = "/var/lib/flask-deploy/certificates"
+RENEW_AT = 1 / 3  # share of life left; a CA's own advice for 90 days is 30
+ALARM_AT = 1 / 4  # by then several renewals have failed
+
+
+class Refused(Exception):
+    """A provided pair that cannot serve, and why; what serves stays."""
+
+
+class Keeper:
+    """One app on its host; ``settings`` is what role nginx says of it, kept in settings.json for the timer."""
+
+    def __init__(self, settings, etc=store.ETC, status=STATUS, moment=None):
+        self.settings, self.names = settings, settings["names"]
+        self.store = store.Store(settings["app"], etc)
+        self.status_file = f"{status}/{settings['app']}.json"
+        self.moment = moment or pair.now()
+        self.ca_file = f"{self.store.place}/ca.pem" if settings["ca"] else None
+
+    def keep(self, given=None, ask=True, renew=False):
+        """Bring the certificate to what it should be; return whether that changed something, and what failed.
+
+        ``given``: (chain, key) in PEM, with kind ``provided``. ``ask``: talk to the CA where one is due.
+        ``renew``: a new certificate and key, though the old one is good.
+
+        :raises Refused, store.StoreError: what served before still does.
+        """
+        error, tried = None, False
+        name = None if renew else self.usable(self.settings["kind"])
+        if not name:
+            try:
+                tried = self.settings["kind"] == "acme" and ask
+                name = self.get(given, ask)
+            except acme.AcmeError as failure:
+                error = str(failure)
+            except Refused as failure:
+                self.record(str(failure), tried=True)
+                raise
+        changed = self.store.use(name or self.fallback())
+        self.record(error, tried)
+        return {"changed": changed, "serving": self.store.current(), "error": error}
+
+    def foretell(self, given):
+        """Tell whether ``keep`` would change something."""
+        if given:
+            return self.store.current() != self.store.name("provided", *given)
+        return not self.usable(self.settings["kind"]) or self.store.current() != self.usable(self.settings["kind"])
+
+    def get(self, given, ask):
+        """Return a new pair of the kind that is wanted; None where there is none to be had now."""
+        kind = self.settings["kind"]
+        if kind == "selfsigned":
+            return self.selfsigned()
+        if kind == "provided":
+            return self.provided(*given) if given else None
+        return self.asked() if ask else None
+
+    def usable(self, kind):
+        """Return the pair of a kind that is as it should be and need not be renewed, the one in use first."""
+        if kind == "provided":
+            return None
+        current = self.store.current()
+        for name in sorted(self.store.kind(kind), key=lambda each: each != current):
+            if self.fits(name) and self.store.note(name) == self.wish() and self.left(name) > RENEW_AT:
+                return name
+        return None
+
+    def wish(self):
+        """Return what makes a new certificate necessary when it changes."""
+        if self.settings["kind"] != "acme":
+            return {"names": self.names}
+        asked = {part: self.settings["acme"][part] for part in ("directory", "key_type", "profile")}
+        return {"names": self.names, **asked}
+
+    def fits(self, name):
+        """Tell whether a pair can serve these names now, whoever signed it."""
+        found = self.store.pair(name or "")
+        if not found or pair.judge_key(found[1], found[0]):
+            return False
+        leaf = pair.load_chain(found[0])[0]
+        return all(pair.covers(leaf, each) for each in self.names) and self.left(name) > 0
+
+    def left(self, name):
+        return pair.life_left(pair.load_chain(self.store.pair(name)[0])[0], self.moment)
+
+    def fallback(self):
+        """Return what serves while there is nothing better: what does already, else a self-signed pair."""
+        current = self.store.current()
+        found = self.store.pair(current or "")
+        if found and not pair.judge_key(found[1], found[0]):
+            return current
+        kept = [name for kind in ("acme", "provided", "selfsigned") for name in self.store.kind(kind)]
+        return next(filter(self.fits, kept), None) or self.selfsigned()
+
+    def selfsigned(self):
+        chain, key = pair.make_selfsigned(self.names, self.moment)
+        return self.store.add("selfsigned", chain, key, {"names": self.names})
+
+    def provided(self, chain, key):
+        said = [f"_file: {line}" for line in pair.judge_chain(chain, self.names, self.moment, self.trusted)]
+        said += [f"_key_file: {line}" for line in [pair.judge_key(key, chain)] if line]
+        if said:
+            raise Refused("; ".join(f"nginx_certificate{line}" for line in said))
+        name = self.store.name("provided", chain, key)
+        return name if self.store.pair(name) else self.store.add("provided", chain, key)
+
+    def asked(self):
+        """Return a new pair from the CA.
+
+        :raises acme.AcmeError: there is none, or none that is good.
+        """
+        place = self.store.place
+        chain, key = acme.obtain(self.settings["app"], self.names, self.settings["acme"], place, self.ca_file)
+        said = [*pair.judge_chain(chain, self.names, self.moment), pair.judge_key(key, chain)]
+        if any(said):
+            raise acme.AcmeError(f"the CA's certificate is not good: {'; '.join(filter(None, said))}")
+        return self.store.add("acme", chain, key, self.wish())
+
+    def trusted(self, certificate):
+        return pair.roots(certificate, self.ca_file)
+
+    def record(self, error=None, tried=False):
+        """Write the status file; what was tried last stays until something else is tried, or there is no need."""
+        current = self.store.current()
+        before = json.loads(store.read(self.status_file) or b"{}")
+        found = self.store.pair(current or "")
+        leaf = pair.load_chain(found[0])[0] if found else None
+        first, last = pair.span(leaf) if leaf else (None, None)
+        needed = self.settings["kind"] == "acme" and not self.usable("acme")
+        status = {
+            "app": self.settings["app"],
+            "wanted": self.settings["kind"],
+            "serving": (current or "nothing").partition("-")[0],
+            "names": self.names,
+            "not_before": first and first.isoformat(),
+            "not_after": last and last.isoformat(),
+            "renew_after": last and (last - (last - first) * RENEW_AT).isoformat(),
+            "tried": self.moment.isoformat() if tried else before.get("tried"),
+            "error": error if tried or not needed else before.get("error"),
+        }
+        os.makedirs(os.path.dirname(self.status_file), exist_ok=True)
+        store.write(self.status_file, json.dumps(status, indent=2).encode() + b"\n", 0o644)
+
+    def status(self):
+        """Return what the status file says, with days left and what is wrong now."""
+        known = json.loads(store.read(self.status_file) or b"{}")
+        current = self.store.current()
+        found = self.store.pair(current or "")
+        if not found:
+            return {**known, "days_left": None, "problems": ["there is no certificate; run site.yml"]}
+        left, (_, last) = self.left(current), pair.span(pair.load_chain(found[0])[0])
+        problems = []
+        if left <= 0:
+            problems.append(f"expired at {last:%Y-%m-%d %H:%M} UTC")
+        elif left < ALARM_AT:
+            problems.append(f"expires at {last:%Y-%m-%d %H:%M} UTC, with less than a quarter of its life left")
+        if self.settings["kind"] == "acme" and not current.startswith("acme-"):
+            problems.append(f"a {current.partition('-')[0]} certificate serves in place of the CA's")
+        if known.get("error"):
+            problems.append(f"the last try, at {known['tried']}: {known['error']}")
+        return {**known, "days_left": (last - self.moment).days, "problems": problems}

@@ -1,0 +1,139 @@
+"""Where an app's certificates lie on its host, and how nginx is given another one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+
+ETC = "/etc"
+NO_ROUTE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+NGINX_LOCK = "/run/lock/flask-deploy.lock"  # of all that change what nginx reads; role app takes it too
+KEPT = 2  # pairs of a kind: the one in use and the one before
+
+
+class StoreError(Exception):
+    """nginx does not take a certificate; the one before it is back in its place."""
+
+
+@contextlib.contextmanager
+def locked(path):
+    with open(path, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def write(path, content, mode):
+    """Write a whole file in one step."""
+    part = f"{path}.part"
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+class Store:
+    """The pairs of one app: directories ``<kind>-<digest>`` below /etc/<app>/tls, and the link ``current``."""
+
+    def __init__(self, app, etc=ETC):
+        self.place = f"{etc}/{app}/tls"
+        self.link = f"{self.place}/current"
+
+    def current(self):
+        """Return the name of the pair in use, also of one that is not there; None without a link."""
+        try:
+            return os.readlink(self.link)
+        except OSError:
+            return None
+
+    def pair(self, name):
+        """Return (chain, key) in PEM; None where one of them is missing."""
+        texts = tuple(read(f"{self.place}/{name}/{part}.pem") for part in ("fullchain", "privkey"))
+        return texts if all(texts) else None
+
+    def note(self, name):
+        """Return what was asked for when a pair was made."""
+        return json.loads(read(f"{self.place}/{name}/asked.json") or b"null")
+
+    def kind(self, kind):
+        """Return the names of a kind's pairs, the newest first."""
+        names = [name for name in os.listdir(self.place) if name.startswith(f"{kind}-")]
+        return sorted(names, key=lambda name: os.stat(f"{self.place}/{name}").st_mtime_ns, reverse=True)
+
+    def name(self, kind, chain, key):
+        return f"{kind}-{hashlib.sha256(chain + key).hexdigest()[:12]}"
+
+    def add(self, kind, chain, key, asked=None):
+        """Keep a pair and return its name; it is not in use yet."""
+        name = self.name(kind, chain, key)
+        part, path = f"{self.place}/new-{name}", f"{self.place}/{name}"
+        shutil.rmtree(part, ignore_errors=True)
+        os.mkdir(part, 0o700)
+        write(f"{part}/fullchain.pem", chain, 0o644)
+        write(f"{part}/privkey.pem", key, 0o400)
+        write(f"{part}/asked.json", json.dumps(asked).encode(), 0o600)
+        shutil.rmtree(path, ignore_errors=True)
+        os.rename(part, path)
+        return name
+
+    def use(self, name):
+        """Let nginx use a pair: link, test, reload, under the host's lock; nothing where it does already.
+
+        A configuration that nginx refused before is not the pair's fault: the reload is left to who mends it.
+
+        :raises StoreError: nginx refuses its configuration with it; the link is as before.
+        """
+        before = self.current()
+        if name == before:
+            return False
+        with locked(NGINX_LOCK):
+            sound = test_nginx() is None
+            self._point(name)
+            refused = test_nginx()
+            if not refused:
+                reload_nginx()
+            elif sound and before:
+                self._point(before)
+                raise StoreError(refused)
+        self._forget(name.partition("-")[0])
+        return True
+
+    def _point(self, name):
+        os.makedirs(self.place, 0o755, exist_ok=True)
+        part = f"{self.link}.part"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+        os.symlink(name, part)
+        os.replace(part, self.link)
+
+    def _forget(self, kind):
+        for name in self.kind(kind)[KEPT:]:
+            if name != self.current():
+                shutil.rmtree(f"{self.place}/{name}")
+
+
+def test_nginx():
+    """Return why nginx refuses its files, or None."""
+    done = subprocess.run(["nginx", "-t", "-q"], capture_output=True, text=True, check=False, timeout=60)
+    return f"nginx -t: {(done.stderr or done.stdout).strip()}" if done.returncode else None
+
+
+def reload_nginx():
+    """Let nginx take what its files say now, if it runs."""
+    if not subprocess.run(["systemctl", "is-active", "--quiet", "nginx.service"], check=False).returncode:
+        subprocess.run(["systemctl", "reload", "nginx.service"], check=True, timeout=60)

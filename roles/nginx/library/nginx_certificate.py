@@ -1,0 +1,97 @@
+#!/usr/bin/python
+"""Keep an app's certificate good, now and by what it leaves on the host."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: nginx_certificate
+short_description: Keep an app's certificate good
+description:
+  - Writes the program that keeps certificates, with its timer, and lets it bring one app's certificate to what it
+    should be. The certificate authority is not asked.
+options:
+  program: {type: dict, required: true, description: Content of each file of the program, by its name.}
+  units: {type: dict, required: true, description: Content of each systemd unit, by its name.}
+  settings: {type: dict, required: true, description: The app's settings; they hold a private key.}
+  renew: {type: bool, default: false, description: A new pair, though the old one is good.}
+author: [flask-deploy contributors]
+"""
+
+EXAMPLES = r"""
+- name: Keep the certificate
+  nginx_certificate:
+    program: {__main__.py: "{{ lookup('ansible.builtin.file', 'keep_certificates/__main__.py') }}"}
+    units: {}
+    settings: {app: shop, kind: selfsigned, names: [shop.example.com], ca: "", provided: []}
+"""
+
+RETURN = r"""
+serving: {type: str, returned: success, description: Name of the pair in use.}
+"""
+
+PLACE = "/usr/local/lib/flask-deploy"
+UNITS = "/etc/systemd/system"
+
+
+def write(module, folder, files):
+    """Write files that differ; return whether one did."""
+    changed = False
+    if not module.check_mode:
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+    for name, text in files.items():
+        path = os.path.join(folder, name)
+        if os.path.exists(path) and Path(path).read_text(encoding="utf-8") == text:
+            continue
+        changed = True
+        if not module.check_mode:
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
+                file.write(text)
+            module.atomic_move(file.name, path)
+            module.set_mode_if_different(path, "0644", changed)
+    return changed
+
+
+def keep(module):
+    """Run the program; return (its exit code, what it says)."""
+    command = ["python3", "-B", "-m", "keep_certificates", "keep", module.params["settings"]["app"]]
+    command += ["--settings", "--no-ask"]
+    command += ["--renew"] if module.params["renew"] else []
+    command += ["--foretell"] if module.check_mode else []
+    rc, out, err = module.run_command(command, cwd=PLACE, data=json.dumps(module.params["settings"]))
+    try:
+        return rc, json.loads(out)
+    except ValueError:
+        return rc, {"error": err.strip() or out.strip()}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "program": {"type": "dict", "required": True},
+            "units": {"type": "dict", "required": True},
+            "settings": {"type": "dict", "required": True, "no_log": True},
+            "renew": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    program = write(module, f"{PLACE}/keep_certificates", module.params["program"])
+    units = write(module, UNITS, module.params["units"])
+    if units and not module.check_mode:
+        module.run_command(["systemctl", "daemon-reload"], check_rc=True)
+    if program and module.check_mode:
+        module.exit_json(changed=True, serving="")
+    rc, said = keep(module)
+    if rc or said.get("error"):
+        module.fail_json(msg=f"{said['error']}; what served before still does", rc=rc)
+    module.exit_json(changed=program or units or said["changed"], serving=said.get("serving", ""))
+
+
+if __name__ == "__main__":
+    main()
