@@ -11,7 +11,7 @@ class Switch:
     """Traffic moved from one release to another.
 
     :ivar began: epoch seconds at which the new release could first answer: the link moved.
-    :ivar ended: epoch seconds at which the switch was done, a reload of nginx included.
+    :ivar ended: epoch seconds from which the old release let go of connections that nginx keeps: its drain marker.
     """
 
     old: str
@@ -26,12 +26,10 @@ def switch_record(run, app="app", old=""):
     :param run: takes a shell command and returns what it prints as root, such as testinfra's ``host.check_output``.
     :param old: the release before, where the host's record does not say it.
     """
-    current = f"/srv/{app}/current"
-    link, moved, state = run(
-        f"readlink {current}; stat -c %.6Y {current}; tr -d '\\n' <{current}/state.json"
+    current, markers = f"/srv/{app}/current", f"/srv/{app}/releases/*/run/draining"
+    link, moved, left, state = run(
+        f"readlink {current}; stat -c %.6Y {current}; stat -c %.6Y {markers} | sort -n | tail -1; "
+        f"tr -d '\\n' <{current}/state.json"
     ).splitlines()
-    record = json.loads(state)
-    began = float(moved.replace(",", "."))
-    return Switch(
-        old or record.get("previous") or "", link.rpartition("/")[2], began, max(record.get("switched", began), began)
-    )
+    record, began = json.loads(state), float(moved)
+    return Switch(old or record.get("previous") or "", link.rpartition("/")[2], began, max(began, float(left)))

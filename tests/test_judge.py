@@ -87,10 +87,10 @@ def test_a_history_is_read_as_it_was_written(tmp_path):
 
 
 def test_the_hosts_record_says_when_it_switched():
-    printed = 'releases/b\n100.25\n{"state": "live", "previous": "a", "switched": 100.5}'
-    assert switch_record(lambda command: printed) == Switch("a", "b", 100.25, 100.5)
-    bare = "releases/b\n100.25\n{}"
-    assert switch_record(lambda command: bare, old="a") == Switch("a", "b", 100.25, 100.25)
+    assert switch_record(lambda command: 'releases/b\n100.25\n100.5\n{"previous": "a"}') == Switch(
+        "a", "b", 100.25, 100.5
+    )
+    assert switch_record(lambda command: "releases/b\n100.25\n90\n{}", old="a") == Switch("a", "b", 100.25, 100.25)
 
 
 # -- the command -----------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_a_picture_shows_each_switch_and_each_failure():
 def test_a_plan_deploys_goes_back_and_brings_back_the_rejected(monkeypatch, reload):
     played, now = [], iter(range(10, 100))
     monkeypatch.setattr("bench.demo.play", lambda book, **values: played.append((book, values)) or Play(next(now), 1))
-    record = 'releases/{0}\n{0}\n{{"switched": {0}}}'
+    record = "releases/{0}\n{0}\n{0}\n{{}}"
     monkeypatch.setattr("bench.demo.shell", lambda command: record.format(next(now)))
     assert [step for step, _play, _switch in Plan(reload).steps(5)] == list(STEPS)
     books = [book.rpartition("/")[2] for book, _values in played]
@@ -120,7 +120,7 @@ def test_a_plan_deploys_goes_back_and_brings_back_the_rejected(monkeypatch, relo
 
 def test_a_step_that_does_not_switch_ends_the_run(monkeypatch):
     monkeypatch.setattr("bench.demo.play", lambda book, **values: Play(10, 1))
-    monkeypatch.setattr("bench.demo.shell", lambda command: 'releases/a\n9\n{"switched": 9}')
+    monkeypatch.setattr("bench.demo.shell", lambda command: "releases/a\n9\n9\n{}")
     with pytest.raises(RunError, match="deploy did not switch"):
         list(Plan(False).steps(1))
 
