@@ -177,16 +177,19 @@ WRONG = [
     ("app_secret_files: {users.json: ''}", "app_secret_files", "users.json is empty"),
     (f"app_git_key: {MARK}", "app_git_key", "not a private key"),
     # 7: signing keys
-    ("app_jwt_key: hello", "app_jwt_key", "not a private key in PEM"),
-    ("app_jwt_key: !file jwt-rsa-public.pem", "app_jwt_key", "is a public key"),
-    ("app_jwt_key: !file jwt-rsa-encrypted.pem", "app_jwt_key", "is encrypted"),
-    ("app_jwt_key: !file jwt-rsa1024.pem", "app_jwt_key", "1024 bits"),
-    ("app_jwt_key: !file jwt-p256.pem", "app_jwt_key", "not a key for RS256; make one: openssl gen"),
-    ("app_jwt_algorithm: ES256\napp_jwt_key: !file jwt-rsa.pem", "app_jwt_key", "not a key for ES256"),
-    ("app_jwt_algorithm: ES256\napp_jwt_key: !file jwt-p384.pem", "app_jwt_key", "not a key for ES256"),
-    ("app_jwt_algorithm: ES256\napp_jwt_key: !file jwt-rsa.pem", "app_jwt_key", "P-256"),
-    ("app_jwt_algorithm: EdDSA\napp_jwt_key: !file jwt-rsa.pem", "app_jwt_key", "not a key for EdDSA"),
-    ("app_jwt_algorithm: EdDSA\napp_jwt_key: !file jwt-rsa.pem", "app_jwt_key", "ed25519"),
+    ("app_jwt_keys: [hello]", "app_jwt_keys", "not a key in PEM"),
+    ("app_jwt_keys: [!file jwt-rsa-public.pem]", "app_jwt_keys", "the first is a public key"),
+    ("app_jwt_keys: [!file jwt-rsa-encrypted.pem]", "app_jwt_keys", "is encrypted"),
+    ("app_jwt_keys: [!file jwt-rsa1024.pem]", "app_jwt_keys", "1024 bits"),
+    ("app_jwt_keys: [!file jwt-p256.pem]", "app_jwt_keys", "not a key for RS256; make one: openssl gen"),
+    ("app_jwt_algorithm: ES256\napp_jwt_keys: [!file jwt-rsa.pem]", "app_jwt_keys", "not a key for ES256"),
+    ("app_jwt_algorithm: ES256\napp_jwt_keys: [!file jwt-p384.pem]", "app_jwt_keys", "not a key for"),
+    ("app_jwt_algorithm: EdDSA\napp_jwt_keys: [!file jwt-rsa.pem]", "app_jwt_keys", "ed25519"),
+    ("app_jwt_keys: [!file jwt-rsa.pem, !file jwt-rsa-public.pem]", "app_jwt_keys", "is there twice"),
+    ("app_jwt_keys: [!file jwt-rsa.pem, x]", "app_jwt_keys", "not a key in PEM"),
+    ("app_jwt_revoke: now", "app_jwt_revoke", "not valid"),
+    ("app_jwt_rotate_after: -1", "app_jwt_rotate_after", "between"),
+    ("app_jwt_import: /no/such.pem", "app_jwt_import", "no file /no/such.pem"),
     # 8: sources and refs
     ('app_ref: ""', "app_ref", "not a branch, tag or commit"),
     ("app_ref: --upload-pack=x", "app_ref", "not a branch, tag or commit"),
@@ -380,9 +383,11 @@ VALID = [
     "app_cors_origins: ['https://a.example.com', 'http://localhost:3000']",
     "app_build_args: {VERSION: '1.2 beta', N: 3}",
     "app_jwt_algorithm: none",
-    "app_jwt_key: !file jwt-rsa.pem",
-    "app_jwt_algorithm: ES256\napp_jwt_key: !file jwt-p256.pem",
-    "app_jwt_algorithm: EdDSA\napp_jwt_key: !file jwt-ed25519.pem",
+    "app_jwt_keys: [!file jwt-rsa.pem]",
+    "app_jwt_keys: !file jwt-rsa.pem",
+    "vault_app_jwt_keys: [!file jwt-rsa.pem, !file jwt-p256-public.pem]",
+    "app_jwt_algorithm: ES256\napp_jwt_keys: [!file jwt-p256.pem, !file jwt-rsa-public.pem]",
+    "app_jwt_algorithm: EdDSA\napp_jwt_keys: [!file jwt-ed25519.pem]",
     "docker_daemon_options: {dns: [192.0.2.53], log-driver: journald}",
     "docker_live_restore: no\nnginx_ipv6: 'no'",
     "shop_anything: 1\nappendix: 2",
@@ -402,7 +407,7 @@ VALID = [
 def with_files(inventory, place):
     """Put a file's content in the place of `!file name`."""
     return re.sub(
-        r"!file (\S+)",
+        r"!file ([\w.-]+)",
         lambda found: '"' + (place / found[1]).read_text().replace("\n", "\\n") + '"',
         inventory,
     )
@@ -490,10 +495,11 @@ def test_all_mistakes_are_said_at_once(check):
     ]
 
 
-def test_several_hosts_need_one_signing_key(check, place):
+def test_several_hosts_need_keys_from_the_vault(check, place):
     (line,) = check("", hosts=("web1", "web2"))
-    assert line.startswith("app_jwt_key: several hosts must sign with the same key")
-    assert check(with_files("app_jwt_key: !file jwt-rsa.pem", place), hosts=("web1", "web2")) == []
+    assert line.startswith("app_jwt_keys: several hosts must sign with the same keys")
+    assert "ansible-playbook playbooks/vault_keys.yml -i inventories/production --ask-vault-pass" in line
+    assert check(with_files("app_jwt_keys: [!file jwt-rsa.pem]", place), hosts=("web1", "web2")) == []
     assert check("app_jwt_algorithm: none", hosts=("web1", "web2")) == []
 
 

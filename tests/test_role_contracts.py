@@ -16,7 +16,7 @@ NAMES = ("docker", "nginx", "app")
 TABLE = "| Variable | Default | Meaning |"
 REQUIRED = "**required**"
 README_LINES = 60  # apart from the table
-UNBOUND = {"app_jwt_key": "judged together with app_jwt_algorithm"}
+UNBOUND = {"app_jwt_keys": "judged together with app_jwt_algorithm"}
 
 
 def cell(value):

@@ -51,7 +51,7 @@ def test_dry_run_foretells_changes_and_makes_none(play, snapshot):
         ({"app_static": "static; }"}, ["app_static", "example: app_static: static"]),
         ({"nginx_certificate": "provided"}, ["nginx_certificate", "nginx_certificate_file"]),
         ({"app_jwt_algorithm": "HS1024"}, ["app_jwt_algorithm", "RS256"]),
-        ({"app_jwt_key": "-----BEGIN PUBLIC KEY-----"}, ["app_jwt_key", "public key"]),
+        ({"app_jwt_keys": ["-----BEGIN PUBLIC KEY-----"]}, ["app_jwt_keys", "not a key in PEM"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )

@@ -7,9 +7,9 @@ import re
 import shlex
 
 from .answers import HEADER_VALUE, URL_PATH, expression, headers, network, origins
-from .certificates import MAKE_KEY, check_jwt_key
 from .environment import environment, secret_files, secrets
 from .rules import APP, NAME, PATH, SIZE, each, existing_file, number, pattern
+from .signing import check_signing
 from .source import git_key, git_ref, source
 
 YEAR = 365 * 24 * 3600  # seconds; the least for https://hstspreload.org
@@ -60,6 +60,9 @@ CHECKS = {
     "app_secrets": secrets,
     "app_secret_files": secret_files,
     "app_static_hashed": each(expression),
+    "app_jwt_rotate_after": number(0, 3650),
+    "app_jwt_revoke": pattern(re.compile(r"(current|[A-Za-z0-9_-]{43})?"), "app_jwt_revoke: current"),
+    "app_jwt_import": existing_file,
     "app_uid": number(10000, 60000),
     "app_memory": memory,
     "app_cpus": number(0, 1024),
@@ -130,16 +133,4 @@ def check_together(values, hosts):
     listed = values.get("app_hsts_subdomains") and values["app_hsts_max_age"] >= YEAR
     if values.get("app_hsts_preload") and not listed:
         mistakes.append(f"app_hsts_preload: needs app_hsts_subdomains: true and app_hsts_max_age of {YEAR} or more")
-    return mistakes + check_signing(values.get("app_jwt_key"), values["app_jwt_algorithm"], hosts)
-
-
-def check_signing(key, algorithm, hosts):
-    """Return what is wrong with the key that signs tokens; several hosts need the same."""
-    if algorithm == "none":
-        return []
-    if key:
-        return check_jwt_key(key, algorithm)
-    if len(hosts) > 1:
-        make = MAKE_KEY[algorithm]
-        return [f"app_jwt_key: several hosts must sign with the same key; keep one in the vault: {make}"]
-    return []
+    return mistakes + check_signing(values["app_jwt_keys"], values["app_jwt_algorithm"], hosts)

@@ -5,19 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
 # The host judges by the same rules, after the vault is open.
 sys.path.append(os.path.join(os.path.dirname(__file__), *[".."] * 3, "nginx", "files"))
 
 from keep_certificates import pair
-from keep_certificates.pair import load_key
-
-MAKE_KEY = {
-    "RS256": "openssl genrsa 3072",
-    "ES256": "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
-    "EdDSA": "openssl genpkey -algorithm ed25519",
-}
 
 
 def check_certificate(values):
@@ -41,19 +32,3 @@ def check_certificate(values):
 def read(path):
     with open(os.path.expanduser(path), "rb") as file:
         return file.read()
-
-
-def check_jwt_key(text, algorithm):
-    """Return what is wrong with a signing key for an algorithm (RFC 7518 section 3.3: RSA of 2048 bits or more)."""
-    key, said = load_key(text.encode())
-    if not said and not signs(key, algorithm):
-        said = f"is not a key for {algorithm}"
-    if not said and isinstance(key, rsa.RSAPrivateKey) and key.key_size < 2048:
-        said = f"has {key.key_size} bits; 2048 is the least"
-    return [f"app_jwt_key: {said}; make one: {MAKE_KEY[algorithm]}"] if said else []
-
-
-def signs(key, algorithm):
-    if algorithm == "ES256":
-        return isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
-    return isinstance(key, {"RS256": rsa.RSAPrivateKey, "EdDSA": ed25519.Ed25519PrivateKey}[algorithm])

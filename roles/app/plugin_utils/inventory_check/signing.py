@@ -1,0 +1,45 @@
+"""Keys that sign tokens."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# What judges keys on a host judges them here.
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "..", "module_utils"))
+
+from app_pem import Pem, PemError
+
+MAKE_KEY = {
+    "RS256": "openssl genrsa 3072",
+    "ES256": "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+    "EdDSA": "openssl genpkey -algorithm ed25519",
+}
+TO_VAULT = "ansible-playbook playbooks/vault_keys.yml -i inventories/production --ask-vault-pass"
+
+
+def check_signing(texts, algorithm, hosts):
+    """Return what is wrong with the keys that sign tokens; several hosts need the same."""
+    if algorithm == "none":
+        return []
+    if len(hosts) > 1 and not texts:
+        return [f"app_jwt_keys: several hosts must sign with the same keys; put them into the vault: {TO_VAULT}"]
+    return [f"app_jwt_keys: {said}" for said in judge(texts, algorithm)][:1]
+
+
+def judge(texts, algorithm):
+    """Say what is wrong with keys, the first of which signs with an algorithm."""
+    kids = []
+    for text in texts:
+        try:
+            pem = Pem(text)
+        except PemError as error:
+            yield f"{error}; make one: {MAKE_KEY[algorithm]}"
+            continue
+        if not kids and not pem.private:
+            yield f"the first is a public key and cannot sign; make one: {MAKE_KEY[algorithm]}"
+        elif not kids and pem.algorithm != algorithm:
+            yield f"the first is not a key for {algorithm}; make one: {MAKE_KEY[algorithm]}"
+        elif pem.kid in kids:
+            yield f"the key {pem.kid} is there twice; remove one"
+        kids.append(pem.kid)
