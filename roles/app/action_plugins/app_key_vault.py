@@ -1,0 +1,134 @@
+"""Keep the signing keys of several hosts in an encrypted file of the inventory, one step of a rotation at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import tempfile
+
+import yaml
+from ansible import constants
+from ansible.errors import AnsibleActionFail
+from ansible.parsing.vault import match_encrypt_secret
+from ansible.plugins.action import ActionBase
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
+
+from inventory_check.signing import PemError
+from key_vault import VaultError, advance, condemned, gather
+
+VARIABLE = "vault_app_jwt_keys"
+HEAD = """\
+# Written by playbooks/vault_keys.yml and playbooks/rotate_keys.yml. The first key signs; another private one is next;
+# public ones are former.
+"""
+
+
+class ActionModule(ActionBase):
+    """``state: gathered`` begins the file with the keys in use, ``advanced`` takes the next step that is due.
+
+    ``file`` is what is written; ``keys`` is what the inventory holds now; ``hosts`` is what app_jwt returned on each.
+    Returns ``pems``, ``wants_key``, and with ``revoke`` the id in ``revoked``.
+    """
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        options = self._task.args
+        path = options["file"]
+        with _Alone(os.path.dirname(path)):
+            try:
+                return self._work(path, options)
+            except (VaultError, PemError) as error:
+                raise AnsibleActionFail(f"signing keys: {error}") from None
+
+    def _work(self, path, options):
+        before, revoked = self._read(path), None
+        if options["state"] == "gathered":
+            known = before or options.get("keys") or []
+            after = gather(known, [host["exported"] for host in options["hosts"]], self._imported(options))
+            wanted = not after
+            if wanted and options.get("fresh"):
+                after, wanted = [options["fresh"]], False
+        else:
+            if before is None or [text.strip() for text in before] != [text.strip() for text in options["keys"]]:
+                raise VaultError(
+                    f"app_jwt_keys does not come from {path}, which a rotation writes; "
+                    "take your own line out of the inventory after: ansible-playbook playbooks/vault_keys.yml"
+                )
+            if options.get("revoke"):
+                revoked = condemned(before, options["hosts"], options["revoke"])
+            after, wanted = advance(
+                before,
+                options["hosts"],
+                rotate=bool(options.get("rotate")),
+                after=float(options.get("rotate_after") or 0),
+                gone=revoked,
+                fresh=options.get("fresh"),
+            )
+        changed = not wanted and after != before
+        if changed and not self._task.check_mode:
+            self._write(path, after)
+        # What holds keys is shown nowhere; what went wrong is.
+        return {"changed": changed, "pems": after, "wants_key": wanted, "revoked": revoked, "_ansible_no_log": True}
+
+    def _imported(self, options):
+        if not options.get("import"):
+            return ""
+        with open(os.path.expanduser(options["import"]), encoding="utf-8") as file:
+            return file.read()
+
+    def _read(self, path):
+        """Return the file's keys, or None where there is no file."""
+        if not os.path.exists(path):
+            return None
+        with open(path, "rb") as file:
+            text = file.read()
+        if text.startswith(b"$ANSIBLE_VAULT"):
+            text = self._loader._vault.decrypt(text)
+        return [str(key) for key in (yaml.safe_load(text) or {}).get(VARIABLE) or []]
+
+    def _write(self, path, keys):
+        secrets = self._loader._vault.secrets
+        if not secrets:
+            raise VaultError("there is no vault password to encrypt them with; add --ask-vault-pass")
+        vault_id, secret = match_encrypt_secret(
+            secrets, constants.config.get_config_value("DEFAULT_VAULT_ENCRYPT_IDENTITY")
+        )
+        text = HEAD + yaml.dump({VARIABLE: [_Literal(key) for key in keys]}, Dumper=_Dumper)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(path))
+        with os.fdopen(handle, "wb") as file:
+            file.write(self._loader._vault.encrypt(text, secret=secret, vault_id=vault_id))
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+
+
+class _Literal(str):
+    """A text of several lines that is written as one."""
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Dumper.add_representer(
+    _Literal, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+)
+
+
+class _Alone:
+    """One run at a time writes the inventory's keys."""
+
+    def __init__(self, folder):
+        os.makedirs(folder, exist_ok=True)
+        self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+    def __enter__(self):
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+
+    def __exit__(self, *_):
+        os.close(self._handle)
