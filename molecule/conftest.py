@@ -97,7 +97,8 @@ def get(address):
 
     def ask(url: str, *arguments: str) -> Answer:
         names = [DOMAIN, f"www.{DOMAIN}"]
-        where = [part for name in names for port in (80, 443) for part in ("--resolve", f"{name}:{port}:{address()}")]
+        at = address()
+        where = [part for name in names for port in (80, 443) for part in ("--resolve", f"{name}:{port}:{at}")]
         command = ["curl", "-sSk", "-i", "--max-time", "30", *where]
         done = subprocess.run([*command, *arguments, url], capture_output=True, check=False)
         if done.returncode:

@@ -1,0 +1,79 @@
+#!/usr/bin/python3
+"""Before nginx starts: test its configuration, and leave out sites that break it, so that the others serve on.
+
+A site that is left out keeps its file under another name; each start tries it again, and a deploy of its app writes it
+anew. What is wrong is said to the journal as an error (sd-daemon(3)).
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+
+CONF = "/etc/nginx"
+ASIDE = ".left-out"
+
+
+def fault(main):
+    """Return what nginx says against a configuration, or an empty text."""
+    done = subprocess.run(["nginx", "-t", "-q", "-c", main], capture_output=True, text=True, check=False)
+    return (done.stderr.strip() or "it is refused") if done.returncode else ""
+
+
+def fault_with(sites, conf):
+    """Return what nginx says against its main file with these sites alone."""
+    with open(f"{conf}/nginx.conf", encoding="utf-8") as file:
+        text = file.read()
+    includes = "".join(f"include {site};\n" for site in sites)
+    with tempfile.NamedTemporaryFile("w", dir=conf, encoding="utf-8") as staged:
+        staged.write(text.replace(f"include {conf}/conf.d/*.conf;", includes))
+        staged.flush()
+        return fault(staged.name)
+
+
+def bring_back(conf):
+    """Give sites that were left out another chance, but for those that a deploy wrote anew."""
+    for aside in glob.glob(f"{conf}/conf.d/*.conf{ASIDE}"):
+        site = aside.removesuffix(ASIDE)
+        if os.path.exists(site):
+            os.unlink(aside)
+        else:
+            os.rename(aside, site)
+
+
+def leave_out(conf):
+    """Leave out each site with which nginx would not start; return {file: nginx's words}."""
+    good, broken = [], {}
+    for site in sorted(glob.glob(f"{conf}/conf.d/*.conf")):
+        said = fault_with([*good, site], conf)
+        if said:
+            broken[site] = said
+        else:
+            good.append(site)
+    for site in broken:
+        os.rename(site, site + ASIDE)
+    return broken
+
+
+def tell(words):
+    """Say an error to the journal, in one line."""
+    sys.stderr.write(f"<3>{' '.join(words.split())}\n")
+
+
+def main(conf=CONF):
+    bring_back(conf)
+    said = fault(f"{conf}/nginx.conf")
+    if said and fault_with([], conf):
+        tell(f"nginx's own configuration is broken: {said}")
+        return 1
+    for site, words in (leave_out(conf) if said else {}).items():
+        app = os.path.basename(site).removesuffix(".conf")
+        tell(f"SITE LEFT OUT: {app} does not serve, other apps do. {words}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
