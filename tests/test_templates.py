@@ -6,7 +6,6 @@ import ast
 import base64
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import crossplane
+import gevent
 import pytest
 import yaml
 from ansible.module_utils import app_containers, app_retire
@@ -661,8 +661,25 @@ def test_gunicorn_s_settings_are_the_variables(settings):
     assert found["bind"] == f"unix:{app_containers.SOCKET}"
 
 
-def test_there_is_one_worker_a_processor_unless_told(settings):
-    assert settings()["workers"] == len(os.sched_getaffinity(0))
+@pytest.mark.parametrize(("processors", "workers"), [(1, 2), (2, 2), (8, 8)])
+def test_there_is_one_worker_a_processor_and_two_at_least_unless_told(settings, monkeypatch, processors, workers):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(processors)))
+    assert settings()["workers"] == workers
+    assert settings(app_workers=1)["workers"] == 1
+
+
+def test_workers_are_replaced_one_at_a_time(settings, tmp_path):
+    names = settings()
+    names["RUN"] = tmp_path
+    workers = [SimpleNamespace(nr=9, max_requests=9, alive=True) for _ in range(3)]
+    greenlets = [gevent.spawn(names["_take_turns"], worker, 0) for worker in workers]
+    for left in (2, 1, 0):
+        while all(worker.alive for worker in workers):
+            gevent.sleep(0.05)
+        gevent.sleep(1.5)
+        assert sum(worker.alive for worker in workers) == left
+        workers = [worker for worker in workers if worker.alive or worker.turn.close()]
+    gevent.joinall(greenlets)
 
 
 def test_gunicorn_knows_every_setting(settings):
@@ -682,7 +699,7 @@ def test_group_www_data_may_use_the_socket_and_nobody_else(settings):
 )
 def test_no_connection_stays_open_to_a_release_that_no_longer_serves(settings, tmp_path, draining, headers, closes):
     names, closed = settings(app_proxy_fix=False), []
-    names["DRAINING"] = str(tmp_path / "draining")
+    names |= {"DRAINING": str(tmp_path / "draining"), "RUN": tmp_path}
 
     def app(environ, start):
         if draining:  # since the request came

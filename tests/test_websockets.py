@@ -38,9 +38,10 @@ def app(environ, start_response):
 def gunicorn(render, tmp_path):
     """Start gunicorn with the role's settings; return it and its socket."""
     (tmp_path / "talking.py").write_text(APP)
-    (tmp_path / "conf.py").write_text(render("app", "gunicorn.conf.py.j2", app_workers=1))
-    path = str(tmp_path / "socket")
-    command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "-b", f"unix:{path}", "talking:app"]
+    conf = render("app", "gunicorn.conf.py.j2", app_workers=1).replace("/release/run", str(tmp_path))
+    (tmp_path / "conf.py").write_text(conf)
+    path = str(tmp_path / "gunicorn.sock")
+    command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "talking:app"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     for _ in range(300):
         with socket.socket(socket.AF_UNIX) as probe:
