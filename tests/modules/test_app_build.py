@@ -289,6 +289,7 @@ def options(checkout, tmp_path):
         "base_can_be_sent": False,
         "build_args": {"N": 3},
         "ca": "",
+        "rebuild": False,
     }
 
 
@@ -318,6 +319,23 @@ def test_the_same_source_is_built_once(engine, base, options):
 )
 def test_each_input_decides_the_build(engine, base, options, change):
     assert module.make(options, False)["build"] != module.make({**options, **change}, False)["build"]
+
+
+def test_a_rebuild_takes_everything_anew_and_stays(engine, base, options, tmp_path, monkeypatch, owners):
+    monkeypatch.setattr(module, "REBUILT", str(tmp_path / "{}-rebuilt.json"))
+    first = module.make(options, False)
+    engine.forget()
+    again = module.make({**options, "rebuild": True, "base_archive": "base.tar"}, False)
+    assert again["changed"] and again["build"] != first["build"]
+    assert engine.calls("docker load") and "--no-cache" in engine.calls("docker build")[0]
+    engine.forget()
+    assert module.make(options, False) == {**again, "changed": False}
+    assert not engine.calls("docker build")
+    assert module.make({**options, "build_args": {"A": "1"}}, False)["build"] not in (first["build"], again["build"])
+
+
+def test_a_rebuild_asks_for_the_base_image_once_more(engine, base, options):
+    assert module.make({**options, "rebuild": True, "base_can_be_sent": True}, False) == {"wants": ["base"]}
 
 
 def test_an_own_dockerfile_is_used(engine, base, options):

@@ -49,7 +49,7 @@ def other(root):
 
 def test_a_bare_host_is_fine(root):
     assert preflight.foreign_directory("shop") == preflight.other_app("shop", "shop.example.com", "shop:app") == []
-    assert preflight.taken_names("shop", ["shop.example.com"]) == preflight.full_disk() == []
+    assert preflight.taken_names("shop", ["shop.example.com"]) == preflight.full_disk("shop") == []
 
 
 def test_a_name_that_means_something_else_is_refused(root):
@@ -103,5 +103,25 @@ def test_nginx_may_hold_its_ports(monkeypatch):
 )
 def test_a_full_disk_is_seen(root, monkeypatch, space, said):
     vars(monkeypatch.space).update(space)
-    lines = preflight.full_disk()
+    lines = preflight.full_disk("shop")
     assert len(lines) == 2 and all(said in line for line in lines)
+
+
+def test_the_disk_must_hold_the_image_twice(root, monkeypatch):
+    monkeypatch.setattr(preflight, "image_bytes", lambda app: 2 << 30)
+    vars(monkeypatch.space).update(f_bavail=(3 << 30) // 4096, f_frsize=4096)
+    assert preflight.full_disk("shop") == ["/var/lib/docker has 3072 MB free; 4096 MB are needed"]
+
+
+@pytest.mark.parametrize(
+    ("available", "swap", "said"),
+    [
+        (100 << 10, 0, ["100 MB of memory are free; 192 MB are needed to start a release"]),
+        (100 << 10, 100 << 10, []),
+        (300 << 10, 0, []),
+    ],
+)
+def test_a_full_memory_is_seen(monkeypatch, available, swap, said):
+    text = f"MemTotal: 1 kB\nMemAvailable: {available} kB\nSwapFree: {swap} kB\nHugePages_Total: 0\n"
+    monkeypatch.setattr(preflight.files, "read", lambda path: text.encode())
+    assert preflight.full_memory() == said

@@ -541,6 +541,14 @@ def test_a_release_before_that_does_not_answer_any_more_is_not_gone_back_to(app,
     assert f"{old} did not answer any more" in ended["reason"]
 
 
+def test_a_switch_whose_begin_was_not_heard_of_is_not_well(app, engine):
+    old, new = deploy(app), prepare(app, build="b2")
+    assert module.watched(app, old, None, 0)["well"]
+    assert module.watched(app, new, None, 0)["reason"] == "whether its switch began is not known"
+    move(app, new)
+    assert not module.watched(app, new, None, 0)["well"]
+
+
 def test_a_unit_that_does_not_start_leaves_the_old_release(app, engine):
     old, new = deploy(app), prepare(app, build="b2")
     (engine.place / "systemd-refuses").touch()

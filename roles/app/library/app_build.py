@@ -37,6 +37,7 @@ options:
   base_can_be_sent: {type: bool, default: false, description: Ask for the base image before pulling it.}
   build_args: {type: dict, default: {}, description: More build arguments.}
   ca: {type: str, default: "", description: PEM text the build must trust.}
+  rebuild: {type: bool, default: false, description: Take the base image and all dependencies anew.}
   owner: {type: dict, description: Who holds the app's lock, as app_lock told; without it no lock is looked at.}
 author: [flask-deploy contributors]
 """
@@ -56,6 +57,10 @@ build: {type: str, returned: success, description: Digest of what it was built f
 source: {type: dict, returned: success, description: Where the code came from.}
 wants: {type: list, returned: always, description: Files this module needs to be sent, source or base.}
 """
+
+
+REBUILT = "/srv/{}/rebuilt.json"
+REBUILT_KEPT = 20  # sets of inputs
 
 
 class BuildError(Exception):
@@ -164,7 +169,7 @@ def base_id(options, dockerfile):
     if "BASE_IMAGE" not in dockerfile:
         return ""
     name = options["base_image"]
-    found = engine.inspect("image", name)
+    found = None if options["rebuild"] else engine.inspect("image", name)
     if not found and options["base_archive"]:
         engine.docker("load", "-q", "-i", options["base_archive"])
         found = engine.inspect("image", name)
@@ -203,7 +208,7 @@ def build(options, tag, dockerfile, archive, labels):
         if "BASE_IMAGE" in dockerfile:
             arguments["BASE_IMAGE"] = options["base_image"]
         engine.docker(
-            *("build", "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
+            *("build", *(["--no-cache"] if options["rebuild"] else []), "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
             *(part for name, value in labels.items() for part in ("--label", f"{name}={value}")),
             *(part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")),
             *(("--secret", f"id=ca,src={folder}/ca") if options["ca"] else ()),
@@ -222,7 +227,8 @@ def make(options, dry):
     base = base_id(options, dockerfile) if not dry else dry_base_id(options, dockerfile)
     if base is None:
         return {"wants": ["base"]}
-    digest = files.digest(source["digest"], dockerfile, base, options["build_args"])[:12]
+    inputs = files.digest(source["digest"], dockerfile, base, options["build_args"])[:12]
+    digest = generation(options, inputs)
     tag = f"flask-deploy/{options['app']}:{digest}"
     found = engine.inspect("image", tag) if engine.installed() else None
     answer = {"build": digest, "source": source, "wants": []}
@@ -238,7 +244,24 @@ def make(options, dry):
             archive = f"{folder}/source.tar"
             write_archive(archive)
         build(options, tag, dockerfile, archive, labels(options, source))
+    if options["rebuild"]:
+        remember(options["app"], inputs, digest)
     return {**answer, "image": engine.inspect("image", tag)["Id"], "changed": True}
+
+
+def generation(options, inputs):
+    """Return the digest of a build: that of its inputs, or of the last time they were built anew."""
+    if options["rebuild"]:
+        return files.digest(inputs, time.time())[:12]
+    return files.read_json(REBUILT.format(options["app"]), {}).get(inputs, inputs)
+
+
+def remember(app, inputs, digest):
+    """Let later runs find what was built anew."""
+    path = REBUILT.format(app)
+    files.ensure_directory(os.path.dirname(path))
+    known = list(files.read_json(path, {}).items())[-REBUILT_KEPT:]
+    files.write_json(path, {**dict(known), inputs: digest})
 
 
 def dry_base_id(options, dockerfile):
@@ -273,6 +296,7 @@ def main():
             "base_can_be_sent": {"type": "bool", "default": False},
             "build_args": {"type": "dict", "default": {}},
             "ca": {"type": "str", "default": ""},
+            "rebuild": {"type": "bool", "default": False},
             "owner": {"type": "dict"},
         },
         supports_check_mode=True,

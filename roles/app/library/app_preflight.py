@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 
+from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils.basic import AnsibleModule
 
@@ -36,7 +37,8 @@ mistakes: {type: list, returned: always, description: One line for each thing to
 """
 
 OURS = {"tls", "jwt", "secrets", "release.key"}
-FREE_BYTES = 1 << 30
+FREE_BYTES = 1 << 30  # or twice the image, where that is more
+FREE_MEMORY = 192 << 20  # bytes; a release starts beside the one that serves
 FREE_INODES = 20_000
 
 
@@ -85,17 +87,39 @@ def taken_ports():
     return sorted(set(mistakes))
 
 
-def full_disk():
+def image_bytes(app):
+    """Return the size of the image that serves; 0 where there is none, or no engine to ask."""
+    record = files.read_json(f"/srv/{app}/current/release.json") or {}
+    if not record.get("image") or not engine.installed():
+        return 0
+    try:
+        found = engine.inspect("image", record["image"])
+    except engine.EngineError:
+        return 0
+    return found["Size"] if found else 0
+
+
+def full_disk(app):
     mistakes = []
-    for path in ("/var/lib/docker", "/srv"):
+    for path, needed in (("/var/lib/docker", max(FREE_BYTES, 2 * image_bytes(app))), ("/srv", FREE_BYTES)):
         place = path if os.path.exists(path) else os.path.dirname(path)
         state = os.statvfs(place)
         free = state.f_bavail * state.f_frsize
-        if free < FREE_BYTES:
-            mistakes.append(f"{path} has {free >> 20} MB free; {FREE_BYTES >> 20} MB are needed")
+        if free < needed:
+            mistakes.append(f"{path} has {free >> 20} MB free; {needed >> 20} MB are needed")
         if state.f_files and state.f_favail < FREE_INODES:
             mistakes.append(f"{path} has {state.f_favail} free inodes; {FREE_INODES} are needed")
     return mistakes
+
+
+def full_memory():
+    """Return what is wrong with the memory that is left (proc(5), meminfo)."""
+    lines = (files.read("/proc/meminfo") or b"").decode().splitlines()
+    known = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines if line.endswith("kB")}
+    free = known.get("MemAvailable", FREE_MEMORY) + known.get("SwapFree", 0)
+    if free < FREE_MEMORY:
+        return [f"{free >> 20} MB of memory are free; {FREE_MEMORY >> 20} MB are needed to start a release"]
+    return []
 
 
 def main():
@@ -111,7 +135,7 @@ def main():
     app, domain, wsgi = (module.params[name] for name in ("app", "domain", "wsgi"))
     names = [domain, *module.params["aliases"]]
     mistakes = foreign_directory(app) + other_app(app, domain, wsgi) + taken_names(app, names)
-    module.exit_json(changed=False, mistakes=mistakes + taken_ports() + full_disk())
+    module.exit_json(changed=False, mistakes=mistakes + taken_ports() + full_disk(app) + full_memory())
 
 
 if __name__ == "__main__":

@@ -140,6 +140,8 @@ def step(app, options, dry):
     if state == "switched":
         begun, actions = deploy.begin_switch(app, options, dry)
         return {"release": release, "actions": actions, "switch": begun}
+    if state == "watched" and dry:
+        return {"release": release, "actions": [], "well": True, "reason": None, "reject": False, "seen": None}
     if state == "watched":
         told = deploy.watched(app, release, options["switch"], (options["watch"] or {}).get("seconds", 0))
         return {"release": release, "actions": [], **told}

@@ -191,7 +191,9 @@ def begin_switch(app, options, dry):
 def watched(app, release, begun, seconds):
     """Wait until a switch was watched; return {"well", "reason", "reject", "seen"}."""
     if begun is None:
-        return {"well": True, "reason": None, "reject": False, "seen": None}
+        well = app.serving() == release and switch.pending(app) is None
+        reason = None if well else "whether its switch began is not known"
+        return {"well": well, "reason": reason, "reject": False, "seen": None}
     end = time.monotonic() + seconds + OUTCOME_MARGIN
     while time.monotonic() < end:
         ended = switch.outcome(app, release, begun)

@@ -34,6 +34,8 @@ def docker(*arguments, stdin=None, environment=None, timeout=600):
         raise EngineError(f"docker {arguments[0]} took longer than {timeout} s") from error
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        if "Cannot connect to the Docker daemon" in said:
+            said += "\n  what to do: ansible-playbook site.yml starts it; why it ended: journalctl -u docker"
         raise EngineError(f"docker {' '.join(arguments[:2])}: {said[-3000:]}")
     return done.stdout.decode(errors="replace")
 
