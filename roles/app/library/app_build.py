@@ -208,7 +208,8 @@ def build(options, tag, dockerfile, archive, labels):
         if "BASE_IMAGE" in dockerfile:
             arguments["BASE_IMAGE"] = options["base_image"]
         engine.docker(
-            *("build", *(["--no-cache"] if options["rebuild"] else []), "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
+            *("build", "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
+            *(("--no-cache",) if options["rebuild"] else ()),
             *(part for name, value in labels.items() for part in ("--label", f"{name}={value}")),
             *(part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")),
             *(("--secret", f"id=ca,src={folder}/ca") if options["ca"] else ()),
