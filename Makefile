@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MOLECULE_COMMAND_BORDERS := false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo demo-down tools lint unit molecule test test-all judge lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all judge user lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ molecule: tools ## the tests on a Debian server, made for each run
 
 judge: tools ## deploys and rollbacks under load on the demo, and what was lost: SWITCHES=20 ARM=quiet|hogs|reload
 	@python -m bench.command --switches $(or $(SWITCHES),20) --arm $(or $(ARM),quiet)
+
+user: ## a user of the bundled app as a line for the vault: NAME=alice; asks for the password
+	@molecule/shared/user line "$(NAME)"
 
 tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, a browser
 	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver \
