@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from bench import demo
 from bench.judge import APP, Judge
 from bench.picture import draw
 from bench.plan import Plan
+from bench.verdict import Verdict
 
 DOMAIN, NAME = "judged.test", "judged"
 IN_FLIGHT = 20  # the least at a switch that makes it a trial
@@ -40,17 +41,37 @@ def say(*words):
     print(*words, flush=True)  # noqa: T201 - what the command is for
 
 
+@dataclass
+class Trial:
+    """An arm as it went.
+
+    :ivar steps: what each switch was: its step, its play's seconds, releases and times.
+    :ivar stopped: why there were fewer switches than asked for, or "".
+    """
+
+    arm: str
+    verdict: Verdict
+    answers: list
+    steps: list
+    stopped: str
+
+
 def trial(arm, count):
-    """Run an arm; return its verdict, its history and what each switch was."""
-    steps = []
+    """Run an arm."""
+    steps, switches, stopped = [], [], ""
     with hogs(2 * os.cpu_count() if arm == "hogs" else 0), Judge(demo.address(), DOMAIN, kinds=APP) as load:
-        for step, played, switch in Plan(arm == "reload").steps(count):
-            say(f"{len(steps) + 1:>4} {step:<9}{switch.old} -> {switch.new}  {played.seconds:5.1f} s")
-            steps.append({"step": step, "play_seconds": played.seconds, **asdict(switch)})
-            last = switch
-        time.sleep(SETTLE)
-    switches = [type(last)(*(step[name] for name in ("old", "new", "began", "ended"))) for step in steps]
-    return load.verdict(switches), load.seen(), steps, switches
+        try:
+            for step, played, switch in Plan(arm == "reload").steps(count):
+                switches.append(switch)
+                steps.append({"step": step, "play_seconds": played.seconds, **asdict(switch)})
+                say(f"{len(steps):>4} {step:<9}{switch.old} -> {switch.new}  {played.seconds:5.1f} s")
+            time.sleep(SETTLE)
+        except (demo.RunError, KeyboardInterrupt) as error:
+            stopped = f"stopped after {len(steps)} of {count} switches: {str(error) or type(error).__name__}"
+    verdict = load.verdict(switches)
+    for one, in_flight in zip(steps, verdict.in_flight, strict=True):
+        one["in_flight"] = in_flight
+    return Trial(arm, verdict, load.seen().answers, steps, stopped)
 
 
 def control():
@@ -62,30 +83,30 @@ def control():
     return load.verdict([])
 
 
-def report(arm, verdict, steps, red):
+def report(trial, red):
     """Return the figures of a run as values that JSON knows."""
-    over_http2 = sum(failed for kind, (_count, failed) in verdict.by_kind.items() if kind.startswith("http2"))
-    for step, in_flight in zip(steps, verdict.in_flight, strict=True):
-        step["in_flight"] = in_flight
+    over_http2 = sum(failed for kind, (_count, failed) in trial.verdict.by_kind.items() if kind.startswith("http2"))
     return {
-        "arm": arm,
-        "switches": len(steps),
-        **verdict.as_json(),
+        "arm": trial.arm,
+        "switches": len(trial.steps),
+        **trial.verdict.as_json(),
         "failed_http2": over_http2,
-        "in_flight_least": min(verdict.in_flight),
-        "steps": steps,
+        "in_flight_least": min(trial.verdict.in_flight, default=0),
+        "steps": trial.steps,
+        "stopped": trial.stopped,
         "control": {"requests": red.requests, "failed": red.failed},
     }
 
 
-def faults(arm, verdict, red):
+def faults(trial, red):
     """Return why a run is no proof."""
-    lost = verdict.failures
-    if arm == "reload":  # nginx's own loss is reported, not held against a switch
+    lost, least = trial.verdict.failures, min(trial.verdict.in_flight, default=0)
+    if trial.arm == "reload":  # nginx's own loss is reported, not held against a switch
         lost = [one for one in lost if one.kind.startswith("http2") or not one.failure.startswith(RELOAD_LOSS)]
-    said = [f"{len(lost)} requests failed"] if lost else []
-    if min(verdict.in_flight) < IN_FLIGHT:
-        said.append(f"only {min(verdict.in_flight)} requests in flight at a switch, not {IN_FLIGHT}")
+    said = [trial.stopped] if trial.stopped else []
+    said += [f"{len(lost)} requests failed"] if lost else []
+    if least < IN_FLIGHT:
+        said.append(f"only {least} requests in flight at a switch, not {IN_FLIGHT}")
     if not red.failed:
         said.append("the control arm is not red: this judge sees nothing")
     return said
@@ -97,17 +118,17 @@ def main():
     parser.add_argument("--arm", choices=["quiet", "hogs", "reload"], default="quiet")
     options = parser.parse_args()
     demo.ensure()
-    verdict, seen, steps, switches = trial(options.arm, options.switches)
+    done = trial(options.arm, options.switches)
     red = control()
-    name = "judge" if options.arm == "quiet" else f"judge-{options.arm}"
+    name = "judge" if done.arm == "quiet" else f"judge-{done.arm}"
     build = demo.ROOT / "build"
-    (build / f"{name}.json").write_text(json.dumps(report(options.arm, verdict, steps, red), indent=1) + "\n")
-    title = f"{verdict.failed} failed of {verdict.requests} requests, {len(steps)} switches ({options.arm})"
-    (build / f"{name}.svg").write_text(draw(seen.answers, switches, title))
-    say(f"\n{options.arm}, {len(steps)} switches: {verdict}")
+    (build / f"{name}.json").write_text(json.dumps(report(done, red), indent=1) + "\n")
+    title = f"{done.verdict.failed} failed of {done.verdict.requests} requests, {len(done.steps)} switches ({done.arm})"
+    (build / f"{name}.svg").write_text(draw(done.answers, [step["began"] for step in done.steps], title))
+    say(f"\n{done.arm}, {len(done.steps)} switches: {done.verdict}")
     say(f"control (stop, then start): {red.failed} failed of {red.requests}, as it must")
     say(f"build/{name}.json, build/{name}.svg")
-    said = faults(options.arm, verdict, red)
+    said = faults(done, red)
     for line in said:
         say(f"not shown: {line}")
     return 1 if said else 0

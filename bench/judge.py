@@ -58,7 +58,12 @@ class Judge:
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.load"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "bench.load"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for who judges
         )
         self.process.stdin.write(json.dumps(self.orders) + "\n")
         self.process.stdin.flush()

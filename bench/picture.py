@@ -21,7 +21,7 @@ BLUE, LIGHT, ORANGE, RED, GREY = (
 
 
 def draw(answers, switches, title):
-    """Return the SVG of a history.
+    """Return the SVG of a history, with its switches at these epoch seconds.
 
     Each column is the span from the fastest to the slowest quick request that started in it, with its median.
     """
@@ -30,7 +30,7 @@ def draw(answers, switches, title):
     def x(at):
         return LEFT + (at - begin) / (end - begin or 1) * (WIDTH - LEFT - 20)
 
-    parts = [*scale(end - begin, x, begin), *(mark(x(switch.began)) for switch in switches)]
+    parts = [*scale(end - begin, x, begin), *(mark(x(at)) for at in switches)]
     for at, values in columns(answers, begin, end):
         parts.append(bar(x(at), y(min(values)), y(max(values)), LIGHT))
         parts.append(bar(x(at), y(median(values)) - 1, y(median(values)) + 1, BLUE))

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.command import faults, report
+from bench.command import Trial, faults, report
 from bench.demo import Play, RunError
 from bench.history import Answer, History, Note, line, read
 from bench.judge import Switch, switch_record
@@ -98,7 +98,7 @@ def test_the_hosts_record_says_when_it_switched():
 
 def test_a_picture_shows_each_switch_and_each_failure():
     seen = [told(99 + n / 10, 99.1 + n / 10, "a") for n in range(30)] + [told(101, 102, "", failure="no <answer>")]
-    drawn = ElementTree.fromstring(draw(seen, [SWITCH], "1 failed"))
+    drawn = ElementTree.fromstring(draw(seen, [100.0], "1 failed"))
     names = [element.tag.rpartition("}")[2] for element in drawn.iter()]
     assert names.count("circle") == 1
     assert [e for e in drawn.iter() if e.get("stroke") == "#e69f00"]
@@ -149,13 +149,19 @@ RED, GREEN = run_of(get="status 502"), run_of()
     ],
 )
 def test_a_run_that_is_no_proof_says_why(arm, verdict, control, words):
-    said = faults(arm, verdict, control)
+    said = faults(Trial(arm, verdict, [], [], ""), control)
     assert len(said) == len(words) and all(word in line for word, line in zip(words, said, strict=True))
+
+
+def test_a_run_that_was_stopped_is_no_proof():
+    assert faults(Trial("quiet", GREEN, [], [], "stopped after 1 of 2 switches"), RED) == [
+        "stopped after 1 of 2 switches"
+    ]
 
 
 def test_a_report_is_json_with_what_was_asked_for():
     verdict = judge(History([told(99, 101, "a"), told(101, 102, "", "http2", "stream reset")]), [SWITCH])
-    shown = json.loads(json.dumps(report("quiet", verdict, [{"step": "deploy"}], RED)))
+    shown = json.loads(json.dumps(report(Trial("quiet", verdict, [], [{"step": "deploy"}], ""), RED)))
     assert (shown["requests"], shown["failed"], shown["switches"], shown["failed_http2"]) == (2, 1, 1, 1)
     assert (shown["in_flight_least"], shown["control"]["failed"]) == (1, 1)
     assert shown["failures"][0]["failure"] == "stream reset"
