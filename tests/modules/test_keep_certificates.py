@@ -59,13 +59,14 @@ class Authority:
 
     def __init__(self):
         self.down, self.days, self.asked, self.names = None, 6, 0, None
+        self.late = 0  # seconds from now at which its certificates begin
 
     def obtain(self, app, names, asked, place, ca_file=None):
         self.asked += 1
         if self.down:
             raise acme.AcmeError(self.down)
-        key = keys()["p256"]
-        return leaf(key, *(self.names or names), days=(0, self.days)) + authority()[1], pem(key)
+        key, late = keys()["p256"], self.late / 86400
+        return leaf(key, *(self.names or names), days=(late, late + self.days)) + authority()[1], pem(key)
 
 
 @pytest.fixture
@@ -164,6 +165,11 @@ def test_a_certificate_of_the_ca_for_other_names_is_not_taken(keeper, ca):
     result = keeper().keep()
     assert result["serving"].startswith("selfsigned-")
     assert "does not cover shop.example.com" in result["error"]
+
+
+def test_a_ca_may_take_its_time_and_be_a_minute_ahead(keeper, ca):
+    ca.late = 60
+    assert keeper().keep()["serving"].startswith("acme-")
 
 
 def test_a_failure_is_remembered_until_the_next_try(keeper, ca):
