@@ -4,6 +4,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MOLECULE_COMMAND_BORDERS := false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+# What each test run has, and what only test-all has: the other scenarios.
+SCENARIOS := bare default
+THOROUGH := $(filter-out $(SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 .PHONY: help demo demo-down tools lint unit molecule test test-all judge user lock clean
 
 help: ## this list
@@ -17,7 +20,8 @@ demo-down: ## remove the demo and its data
 
 test: lint unit molecule ## every check; the servers are Debian 13
 
-test-all: test ## every check, and the servers once more on Debian 12
+test-all: test ## every check: what takes long as well, and the servers once more on Debian 12
+	$(MAKE) molecule SCENARIOS="$(THOROUGH)"
 	MOLECULE_SUITE=bookworm $(MAKE) molecule
 
 lint: tools ## ansible-lint, yamllint, ruff, hadolint, shellcheck
@@ -31,8 +35,8 @@ lint: tools ## ansible-lint, yamllint, ruff, hadolint, shellcheck
 unit: tools ## the tests that need no machine: rendered templates, role contracts, modules, the app
 	pytest
 
-molecule: tools ## the tests on a Debian server, made for each run
-	molecule test --all
+molecule: tools ## the tests on a Debian server, made for each run: SCENARIOS="bare default"
+	set -e; for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
 
 judge: tools ## deploys and rollbacks under load on the demo, and what was lost: SWITCHES=20 ARM=quiet|hogs|reload
 	@python -m bench.command --switches $(or $(SWITCHES),20) --arm $(or $(ARM),quiet)
