@@ -48,6 +48,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: str
+    protocol: str = ""
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +107,8 @@ def get(address):
         head, _, body = done.stdout.decode().partition("\r\n\r\n")
         lines = head.split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-        return Answer(int(lines[0].split()[1]), headers, body)
+        protocol, status = lines[0].split()[:2]
+        return Answer(int(status), headers, body, protocol)
 
     return ask
 

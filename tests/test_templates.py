@@ -6,9 +6,11 @@ import ast
 import base64
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -77,13 +79,15 @@ def parse(tmp_path):
 
 @pytest.fixture
 def settings(render):
-    """Run a rendered gunicorn.conf.py, but for the patching of this very process; return what it sets."""
+    """Run a rendered gunicorn.conf.py, but for what it does to this very process; return what it sets."""
 
     def run(**variables):
         tree = ast.parse(render("app", "gunicorn.conf.py.j2", **variables))
-        assert [ast.unparse(node) for node in tree.body[:2]] == ["from gevent import monkey", "monkey.patch_all()"]
+        first = [ast.unparse(node) for node in tree.body[:4]]
+        assert first[:2] == ["import runpy", "runpy.run_path('/release/output.py')['install']()"]
+        assert first[2:] == ["from gevent import monkey", "monkey.patch_all()"]
         names = {}
-        exec(compile(ast.Module(tree.body[2:], []), "gunicorn.conf.py", "exec"), names)
+        exec(compile(ast.Module(tree.body[4:], []), "gunicorn.conf.py", "exec"), names)
         return names
 
     return run
@@ -685,7 +689,17 @@ def test_workers_are_replaced_one_at_a_time(settings, tmp_path):
 def test_gunicorn_knows_every_setting(settings):
     known = {setting.name for setting in KNOWN_SETTINGS}
     names = {name for name in settings(app_preload=True) if name.islower() and not name.startswith("_")}
-    assert names - {"os"} <= known
+    assert names - {"os", "time"} <= known
+
+
+@pytest.mark.parametrize(("start", "timeout", "seconds"), [(60, 30, 60), (5, 30, 30)])
+def test_a_worker_has_the_time_of_a_start_to_load_the_app(settings, tmp_path, start, timeout, seconds):
+    """gunicorn kills a worker whose last sign of life is older than ``timeout``."""
+    with (tmp_path / "life").open("w") as life:
+        began = time.monotonic()
+        settings(app_start_timeout=start, app_timeout=timeout)["post_fork"](None, SimpleNamespace(tmp=life))
+        killed = os.fstat(life.fileno()).st_mtime + timeout
+        assert began + seconds <= killed <= time.monotonic() + seconds
 
 
 def test_group_www_data_may_use_the_socket_and_nobody_else(settings):
@@ -750,6 +764,12 @@ def test_daemon_json_is_json_with_limited_logs(render, debian):
     found = json.loads(render("docker", "daemon.json.j2", debian, docker_log_max_size="3m", docker_log_max_files=2))
     assert found["log-opts"] == {"max-size": "3m", "max-file": "2"}
     assert found["live-restore"] is True and found["icc"] is False and found["no-new-privileges"] is True
+
+
+@pytest.mark.parametrize("debian", DEBIANS)
+def test_what_builds_leave_behind_is_bounded(render, debian):
+    found = json.loads(render("docker", "daemon.json.j2", debian, docker_build_cache_size="3g"))
+    assert found["builder"] == {"gc": {"enabled": True, "defaultKeepStorage": "3g"}}
 
 
 def test_daemon_options_are_laid_over_the_role_s_own(render):

@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import unix_connect
 
+FILES = Path(__file__).parents[1] / "roles" / "app" / "files"
 APP = """
 import base64
 import hashlib
@@ -39,6 +41,7 @@ def gunicorn(render, tmp_path):
     """Start gunicorn with the role's settings; return it and its socket."""
     (tmp_path / "talking.py").write_text(APP)
     conf = render("app", "gunicorn.conf.py.j2", app_workers=1).replace("/release/run", str(tmp_path))
+    conf = conf.replace("/release/output.py", str(FILES / "output.py"))
     (tmp_path / "conf.py").write_text(conf)
     path = str(tmp_path / "gunicorn.sock")
     command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "talking:app"]

@@ -113,6 +113,12 @@ def test_container_is_locked_down(host):
     assert limits["NetworkMode"] == "app"
 
 
+def test_release_and_secrets_are_mounted_to_be_read_alone(host):
+    mounts = inspect(host)["Mounts"]
+    assert {mount["Destination"] for mount in mounts if mount["RW"]} == {"/data", "/release/run"}
+    assert {"/release", "/run/secrets", "/run/jwt"} < {mount["Destination"] for mount in mounts}
+
+
 def test_process_has_no_capability_and_can_get_none(host):
     pid = inspect(host)["State"]["Pid"]
     status = host.file(f"/proc/{pid}/status").content_string
@@ -162,5 +168,6 @@ def test_log_is_json_and_names_the_release(host, get, release):
 
 
 def test_session_uses_tls_1_3_and_http_2(get):
-    assert get(f"{URL}/", "--http2", "--tlsv1.3").status == 200
+    answer = get(f"{URL}/", "--http2", "--tlsv1.3")
+    assert (answer.status, answer.protocol) == (200, "HTTP/2")
     assert get(f"{URL}/", "--tls-max", "1.1").status == 0

@@ -34,6 +34,7 @@ def daemon_options(values):
 CHECKS = {
     "docker_log_max_size": pattern(SIZE, "docker_log_max_size: 10m"),
     "docker_log_max_files": number(1, 1000),
+    "docker_build_cache_size": pattern(SIZE, "docker_build_cache_size: 2g"),
     "docker_daemon_options": daemon_options,
 }
 # Shown where a variable has no default that could serve as an example.

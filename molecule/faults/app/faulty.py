@@ -1,0 +1,65 @@
+"""An app that fails when told to: by its environment as it starts, by a request while it serves."""
+
+import os
+import sys
+import time
+
+from flask import Flask
+
+if os.environ.get("AT_START") == "raise":
+    raise RuntimeError("told to fail")
+if os.environ.get("AT_START") == "exit":
+    os._exit(1)
+if "SOCKET_MODE" in os.environ:
+    os.chmod("/release/run/gunicorn.sock", int(os.environ["SOCKET_MODE"], 8))
+if os.path.exists(f"/data/breaks-{os.environ.get('NAME')}"):
+    raise RuntimeError("what it needs is gone")
+time.sleep(float(os.environ.get("START_SECONDS", "0")))
+
+app = Flask(__name__)
+
+
+@app.after_request
+def name_release(response):
+    response.headers["X-Release"] = os.environ["APP_RELEASE"]
+    return response
+
+
+@app.get("/")
+def index():
+    return {"hello": os.environ.get("NAME", ""), "worker": os.getpid(), "time": time.time()}
+
+
+@app.get("/health")
+def health():
+    told = os.environ.get("HEALTH", "200")
+    if told == "hang":
+        time.sleep(3600)
+    return "", int(told)
+
+
+@app.get("/slow/<int:seconds>")
+def slow(seconds):
+    time.sleep(seconds)
+    return "done"
+
+
+@app.get("/spin")
+def spin():
+    """Keep the worker's one thread for ever."""
+    while True:
+        pass
+
+
+@app.get("/eat")
+def eat():
+    held = []
+    while True:
+        held.append(b"x" * 1_000_000)
+
+
+@app.get("/log/<int:size>")
+def log(size):
+    sys.stderr.write("x" * size + "\n")
+    sys.stderr.flush()
+    return ""
