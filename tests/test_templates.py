@@ -172,6 +172,12 @@ def test_www_redirects_to_the_domain_in_one_step(site, parse, port):
     assert values(redirecting, "return") == [["301", "https://shop.example.com$request_uri"]]
 
 
+def test_the_apex_redirects_where_www_is_the_domain(site, parse):
+    asked = server(parse(site(app_domain="www.shop.example.com")), 443, "shop.example.com")
+    assert values(asked, "server_name") == [["shop.example.com"]]
+    assert values(asked, "return") == [["301", "https://www.shop.example.com$request_uri"]]
+
+
 def test_all_aliases_redirect(site, parse):
     directives = parse(site(app_aliases=["a.example.org", "b.example.org"]))
     for name in ("a.example.org", "b.example.org"):
