@@ -515,6 +515,36 @@ def test_a_switch_that_nobody_confirms_goes_back(app, engine):
     assert settled(app, engine, old) == [] and engine.running() == [f"shop-{old}"]
 
 
+def test_a_switch_waits_anew_for_whoever_is_still_there(app, engine, monkeypatch):
+    """Hosts do not begin at the same moment, and the slowest must not cost the first its release."""
+    deploy(app)
+    new = prepare(app, build="b2")
+    begun = begin(app, new, confirm=100)
+    for step in (switch.move, switch.look):
+        step(app, switch.pending(app))
+    deadline = switch.pending(app)["deadline"]
+    clock = [deadline - 1]
+
+    def pass_time(_seconds):
+        clock[0] += 10
+        if clock[0] > deadline + 50:
+            switch.decide(app, begun, True)
+
+    monkeypatch.setattr(switch, "now", lambda: clock[0])
+    assert switch.hear(app, begun)
+    monkeypatch.setattr(switch.time, "sleep", pass_time)
+    assert switch.carry_out(app)["result"] == "confirmed"
+
+
+def test_who_is_heard_too_late_finds_it_gone_back(app, engine):
+    deploy(app)
+    new = prepare(app, build="b2")
+    begun = begin(app, new, confirm=0)
+    switch.carry_out(app)
+    assert not switch.hear(app, begun)
+    assert not module.watched(app, new, begun, 0)["well"]
+
+
 def test_one_host_that_is_not_well_takes_the_release_back_here_too(app, engine):
     old, new = deploy(app), prepare(app, build="b2")
     begun = begin(app, new)

@@ -93,17 +93,37 @@ def look(app, known):
 
 def wait(app, known):
     """Wait for the word of whoever began: confirmed, or back, which also silence means."""
-    while now() < known["deadline"]:
-        said = files.read_json(app.decision)
-        if said and said["id"] == known["id"]:
-            if said["confirm"]:
+    deadline = known["deadline"]
+    while True:
+        said = files.read_json(app.decision) or {}
+        if said.get("id") == known["id"]:
+            if "confirm" not in said:
+                deadline = max(deadline, said["heard"] + known["confirm"])
+            elif said["confirm"]:
                 return _go_on(app, known, "confirming")
-            return _go_on(app, known, "reverting", reason=said["reason"], reject=said["reject"])
+            else:
+                return _go_on(app, known, "reverting", reason=said["reason"], reject=said["reject"])
+        if now() >= deadline:
+            break
         time.sleep(POLL)
     if known["from"] is None:  # there is nothing to go back to
         return _go_on(app, known, "confirming")
-    reason = f"nobody confirmed it within {known['confirm']} s after the watch"
+    reason = f"nobody confirmed it within {known['confirm']} s"
     return _go_on(app, known, "reverting", reason=reason, reject=False)
+
+
+def hear(app, switch):
+    """Let a switch wait anew, as whoever began it is there; return whether it does."""
+    if not _waits(app, switch):
+        return False
+    files.write_json(app.decision, {"id": switch, "heard": now()})
+    time.sleep(3 * POLL)  # should its time have been up just now, it has gone back by then
+    return _waits(app, switch)
+
+
+def _waits(app, switch):
+    known = pending(app) or {}
+    return known.get("id") == switch and known["phase"] == "waiting"
 
 
 def confirm(app, known):
