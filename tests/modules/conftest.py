@@ -32,6 +32,8 @@ case "$1 $2" in
 "network create") : > "$ENGINE/network" ;;
 "create --name") mkdir -p "$ENGINE/containers/$3"; echo no > "$ENGINE/containers/$3/restart" ;;
 "create --network") echo holder ;;
+"run --name")
+    case "$*" in *" false") exit 7 ;; *" shout "*) echo "HINT: no such column" ; exit 1 ;; *) echo migrated ;; esac ;;
 "start "*)
     [ -e "$ENGINE/containers/$2/broken" ] && { echo "cannot start $2" >&2; exit 1; }
     : > "$ENGINE/containers/$2/running" ;;

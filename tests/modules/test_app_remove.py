@@ -1,0 +1,70 @@
+"""An app goes whole; its data, and other apps, stay."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import app_site as site
+from ansible.modules import app_remove as module
+
+
+@pytest.fixture
+def app(host, engine):
+    """Return an app with a release, a container, a network, an image, data and keys."""
+    app = host()
+    for path in (app.path("aaa"), f"{app.root}/data", f"{app.etc}/jwt"):
+        os.makedirs(path)
+    Path(app.include).write_text("include x;\n")
+    Path(f"{app.root}/data/shop.sqlite3").write_text("orders")
+    Path(f"{app.root}/schema.json").write_text("{}")
+    os.symlink("releases/aaa", app.current)
+    (engine.place / "containers" / "shop-aaa").mkdir()
+    (engine.place / "network").touch()
+    (engine.place / "tags").write_text("sha256:one\nsha256:one\n")
+    return app
+
+
+def left(app):
+    return sorted(path.relative_to(app.root).as_posix() for path in Path(app.root).rglob("*"))
+
+
+def test_everything_goes_but_data_and_keys(app, engine):
+    actions = module.remove(app, data=False, dry=False)
+    assert left(app) == ["data", "data/shop.sqlite3"] and os.path.isdir(f"{app.etc}/jwt")
+    assert not os.path.exists(app.include)
+    assert engine.calls("docker rm -f shop-aaa") and engine.calls("docker rmi") == ["docker rmi -f sha256:one"]
+    assert engine.calls("systemctl reload nginx")
+    assert "removed container shop-aaa" in actions and "removed 1 images" in actions
+
+
+def test_data_goes_when_it_is_named(app):
+    module.remove(app, data=True, dry=False)
+    assert not os.path.exists(app.root) and not os.path.exists(app.etc)
+
+
+def test_a_second_time_there_is_nothing_to_do(app, engine):
+    module.remove(app, data=False, dry=False)
+    (engine.place / "tags").write_text("")
+    assert module.remove(app, data=False, dry=False) == []
+
+
+def test_a_dry_run_tells_and_removes_nothing(app, engine):
+    before = left(app)
+    told = module.remove(app, data=False, dry=True)
+    assert left(app) == before and os.path.exists(app.include)
+    assert not engine.calls("docker rm") and not engine.calls("systemctl reload")
+    (engine.place / "tags").write_text("sha256:one\n")
+    assert told == module.remove(app, data=False, dry=False)
+
+
+def test_visitors_are_sent_away_before_their_app_goes(app, engine, monkeypatch):
+    monkeypatch.setattr(site, "reload", lambda: os.stat(app.path("aaa")))
+    module.remove(app, data=False, dry=False)
+    assert not os.path.exists(app.path("aaa"))
+
+
+def test_a_network_of_somebody_else_stays(app, engine):
+    module.remove(app, data=False, dry=False)
+    assert not engine.calls("docker network rm")
