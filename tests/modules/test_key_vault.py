@@ -70,6 +70,7 @@ def test_a_rotation_of_two_hosts(fleet, clock):
     keys, _ = advance([old.text], looks, rotate=True, fresh=new.text)
     assert keys == [old.text, new.text]
     assert uses(fleet(keys)) == [{old.kid: "signs", new.kid: "is published"}] * 2
+    assert [(look["next"]["what"], look["next"]["key"]) for look in fleet(keys)] == [("sign", new.kid)] * 2
     clock.now += REAL.publish - 1
     assert advance(keys, fleet(keys), rotate=True) == (keys, False)
     clock.now += 1

@@ -116,8 +116,10 @@ class Keeper:
 
     def _successor(self):
         """Return the id of the key that signs next: the inventory's first, or the one that waits."""
-        if self.declared:
-            return next(iter(self.declared))
+        return next(iter(self.declared)) if self.declared else self._waiting()
+
+    def _waiting(self):
+        """Return the id of the key that has been published longest and did not sign yet."""
         waiting = [
             kid
             for kid, pem in self.ring.keys.items()
@@ -159,7 +161,9 @@ class Keeper:
     def next(self):
         """Return the next step as {what, key, at}, `at` in seconds since 1970; {} if none is to come."""
         successor = self._successor()
-        if self.ring.signer and successor and successor != self.ring.signer:
+        if successor == self.ring.signer:
+            successor = self._waiting()
+        if self.ring.signer and successor:
             at = self._signs_at(successor) if successor in self.ring.published else time.time()
             return {"what": "sign", "key": successor, "at": at}
         if self.ring.former:
