@@ -172,7 +172,7 @@ def main():
     if app_keys is None:  # a dry run on a bare host
         module.exit_json(changed=True, actions=["a signing key"], wants_key=False, next={}, message=[])
     try:
-        if not dry:
+        if not dry and not os.path.isdir(folder):
             files.ensure_directory(app.etc)
             files.ensure_directory(folder, 0o500, app.uid, app.gid)
         with alone(folder):
