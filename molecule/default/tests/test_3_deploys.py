@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -129,8 +130,23 @@ def test_repository_without_dockerfile_is_built_by_the_role(play, get, tiny):
     assert get(f"{URL}/.well-known/security.txt").body == "shown"
 
 
-def test_cors_is_answered_for_listed_origins_alone(play, get):
-    play("playbooks/app.yml", "-e", '{"app_cors_origins": ["https://good.test"]}')
+@pytest.fixture(scope="module")
+def open_site(play):
+    """A site with one origin that may call it, behind a proxy that is where these tests run."""
+    private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
+    settings = json.dumps({"app_cors_origins": ["https://good.test"], "app_trusted_proxies": private})
+    play("playbooks/app.yml", "-e", settings)
+
+
+@pytest.mark.usefixtures("open_site")
+def test_a_trusted_proxy_names_the_client_and_a_client_cannot(get, host):
+    get(f"{URL}/", "-A", "proxy-probe", "-H", "X-Forwarded-For: 198.51.100.1, 203.0.113.9")
+    line = json.loads(host.check_output("sleep 1.5; grep proxy-probe /var/log/nginx/access.log | tail -1"))
+    assert line["remote_addr"] == "203.0.113.9", "the one that the proxy added, not what the client wrote before it"
+
+
+@pytest.mark.usefixtures("open_site")
+def test_cors_is_answered_for_listed_origins_alone(get):
     for path, status in (("/", 200), ("/no-such-page", 404)):
         answer = get(f"{URL}{path}", "-H", "Origin: https://good.test")
         assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, "https://good.test")
