@@ -302,6 +302,19 @@ def test_a_release_that_does_not_answer_is_taken_away_and_the_old_one_serves_on(
     assert app.state(failed)["state"] == "failed"
 
 
+def test_one_good_answer_is_not_enough(app, engine, monkeypatch):
+    answers = iter([200])
+
+    def answer_once(*arguments):
+        for status in answers:
+            return status
+        raise PermissionError("Permission denied")
+
+    monkeypatch.setattr(site, "probe_socket", answer_once)
+    with pytest.raises(containers.NotReady, match="Permission denied"):
+        prepare(app, start_timeout=1)
+
+
 def test_a_container_that_ends_is_noticed_at_once(app, engine, monkeypatch):
     def end(*arguments):
         for name in engine.running():

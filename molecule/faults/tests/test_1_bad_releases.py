@@ -57,7 +57,7 @@ def test_build_that_fails_stops_before_any_change(deploy, snapshot, release, run
 
 
 def test_slow_start_is_waited_for(deploy, load, release):
-    """55 s are within the default of app_start_timeout, and more than a silent worker has."""
+    """55 s are within the default of app_start_timeout, and more than the timeout of a worker that serves."""
     with load() as traffic:
         deploy({"START_SECONDS": "55"})
     verdict = traffic.verdict()

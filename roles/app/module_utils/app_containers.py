@@ -103,20 +103,24 @@ def ensure_running(app, release, record):
 
 
 def wait_ready(app, release, domain, path, timeout):
-    """Wait until a release answers below 400 through its socket, asked as nginx's own user.
+    """Wait until a release answers below 400 through its socket, asked as nginx's own user, twice.
+
+    A connection from before the app was loaded says nothing of the next one: the app may have closed its socket.
 
     :param timeout: seconds.
     :raises NotReady: it ended, or did not answer so in time.
     """
     name, deadline, last = app.container(release), time.monotonic() + timeout, "no answer yet"
+    good = 0
     while True:
         try:
             status = site.probe_socket(app.path(release, "run", "gunicorn.sock"), path, domain, PROBE_TIMEOUT)
-            if status < 400:
+            good = good + 1 if status < 400 else 0
+            if good == 2:
                 return
             last = f"status {status}"
         except Exception as error:  # whatever an app may answer with
-            last = str(error)
+            good, last = 0, str(error)
         found = engine.inspect("container", name)
         if not found or not found["State"]["Running"]:
             reason = _how_it_ended(found)
