@@ -21,6 +21,8 @@ FILES = {
     "module.mjs": TEXT.encode(),
 }
 CACHE = {name: IMMUTABLE if "3f9a0c41" in name or "BxY12abc" in name else "no-cache" for name in FILES}
+# Encodings whose module knows no ranges, and answers with the whole.
+WHOLE = ("br", "gzip") if os.environ.get("MOLECULE_SUITE") == "bookworm" else ("br",)
 PACKED = [name for name in FILES if name.rpartition(".")[2] not in ("png", "json")]
 TYPES = {"css": "text/css", "js": "application/javascript", "mjs": "text/javascript", "svg": "image/svg+xml"}
 TYPES |= {"txt": "text/plain", "png": "image/png", "json": "application/json"}
@@ -63,7 +65,7 @@ def test_file_by_kind_encoding_and_status(get, place, encoding, name):
     assert known.headers["etag"] == whole.headers["etag"]
     assert get(url, *accept, "-H", 'If-None-Match: "other"', "-o", "/dev/null", "-D", "-").status == 200
 
-    if packed and encoding == "br":  # its module knows no ranges, and answers with the whole
+    if packed and encoding in WHOLE:
         assert get(url, *accept, "-r", "0-9", "-o", "/dev/null", "-D", "-").status == 200
         return
     part = get(url, *accept, "-r", "0-9", "-o", "/dev/null", "-D", "-")
