@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -674,6 +675,29 @@ def test_there_is_one_worker_a_processor_and_two_at_least_unless_told(settings, 
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(processors)))
     assert settings()["workers"] == workers
     assert settings(app_workers=1)["workers"] == 1
+
+
+class Connection:
+    """A socket that remembers when it was told to close."""
+
+    def __init__(self, name, closed):
+        self.name, self.closed = name, closed
+
+    def sendall(self, frame):
+        assert frame == bytes([0x88, 2]) + (1012).to_bytes(2)
+        self.closed.append(self.name)
+
+
+def test_a_websocket_that_comes_to_a_stopping_worker_is_closed_too(settings):
+    names, websockets, closed = settings(), {}, []
+    closing = gevent.spawn(names["_close_websockets"], SimpleNamespace(alive=False), websockets)
+    for word in ("open", "opened later"):
+        websockets[Connection(word, closed)] = time.monotonic()
+        with gevent.Timeout(20):
+            while websockets:
+                gevent.sleep(0.05)
+    closing.kill()
+    assert closed == ["open", "opened later"]
 
 
 def test_workers_are_replaced_one_at_a_time(settings, tmp_path):
