@@ -7,7 +7,7 @@ export MOLECULE_COMMAND_BORDERS := false
 # What each test run has, and what only test-all has: the other scenarios.
 SCENARIOS := bare default
 THOROUGH := $(filter-out $(SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-.PHONY: help demo demo-down tools lint unit molecule test test-all judge user lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all judge bench-jwt user lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ molecule: tools ## the tests on a Debian server, made for each run: SCENARIOS="b
 
 judge: tools ## deploys and rollbacks under load on the demo, and what was lost: SWITCHES=20 ARM=quiet|hogs|reload
 	@python -m bench.command --switches $(or $(SWITCHES),20) --arm $(or $(ARM),quiet)
+
+bench-jwt: tools ## what tokens and logins cost, in process and through nginx on the demo
+	@python -m bench.logins
 
 user: ## a user of the bundled app as a line for the vault: NAME=alice; asks for the password
 	@molecule/shared/user line "$(NAME)"
