@@ -578,7 +578,13 @@ def test_a_release_before_that_does_not_answer_any_more_is_not_gone_back_to(app,
     begin(app, new, confirm=0)
     switch.move(app, switch.pending(app))
     monkeypatch.setattr(switch, "STARTED_IN", 0)
-    monkeypatch.setattr(site, "probe_socket", lambda path, *more: 503 if old in path else 200)
+
+    def probe(path, *more):
+        if old in path:
+            raise OSError("connection refused")
+        return 200
+
+    monkeypatch.setattr(site, "probe_socket", probe)
     ended = switch.carry_out(app)
     assert (ended["result"], app.serving()) == ("kept", new)
     assert f"{old} did not answer any more" in ended["reason"]
@@ -590,6 +596,14 @@ def test_a_switch_whose_begin_was_not_heard_of_is_not_well(app, engine):
     assert module.watched(app, new, None, 0)["reason"] == "whether its switch began is not known"
     move(app, new)
     assert not module.watched(app, new, None, 0)["well"]
+
+
+def test_what_ails_both_releases_does_not_keep_the_new_one(app, engine, monkeypatch):
+    old, new = deploy(app), prepare(app, build="b2")
+    begin(app, new, confirm=0)
+    monkeypatch.setattr(site, "probe_socket", lambda *arguments: 503)
+    assert switch.carry_out(app)["result"] == "reverted"
+    assert app.serving() == old
 
 
 def test_a_unit_that_does_not_start_leaves_the_old_release(app, engine):

@@ -154,13 +154,20 @@ def revert(app, known):
 
 
 def _answers(app, release):
-    record = app.record(release)
+    """Tell whether a release answers at all: what ails the new one, a database perhaps, may ail it too."""
+    record, end = app.record(release), time.monotonic() + STARTED_IN
     try:
         containers.ensure_running(app, release, record)
-        containers.wait_ready(app, release, record["domain"], record["health_path"], STARTED_IN)
-    except (containers.NotReady, engine.EngineError):
+    except engine.EngineError:
         return False
-    return True
+    while True:
+        try:
+            site.probe_socket(app.path(release, "run", "gunicorn.sock"), record["health_path"], record["domain"])
+            return True
+        except Exception:  # whatever an app may answer with
+            if time.monotonic() >= end:
+                return False
+            time.sleep(POLL)
 
 
 def _end(app, known, result, reason=None):
