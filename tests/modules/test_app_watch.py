@@ -93,6 +93,16 @@ def test_one_failing_request_at_the_door_is_not_bad(app, monkeypatch):
     assert seen["well"] and seen["probes_failed"] == 2
 
 
+@pytest.mark.parametrize(("answers", "well"), [([502, 200], True), ([502, 502, 502], False)])
+def test_a_watch_does_not_end_with_a_failing_door(app, monkeypatch, answers, well):
+    """On a slow host there may be time for one request alone."""
+    told = iter(answers)
+    monkeypatch.setattr(watch, "PROBE_EVERY", 0)
+    monkeypatch.setattr(site, "probe_door", lambda *arguments: next(told))
+    seen = look(app, seconds=0.001)
+    assert (seen["well"], seen["probes"]) == (well, len(answers))
+
+
 def test_a_container_that_ended_is_bad(app, monkeypatch):
     monkeypatch.setattr(containers, "process", lambda app, release: 2**22 + 1)
     assert look(app)["reason"] == "its container ended"

@@ -101,6 +101,11 @@ class Probe:
         self.asked = self.failed = self.row = 0
         self.next, self.said = 0.0, ""
 
+    @property
+    def good(self):
+        """Tell whether the last answer was good; before the first it was not."""
+        return self.asked > 0 and self.row == 0
+
     def ask(self):
         if time.monotonic() < self.next:
             return
@@ -138,21 +143,22 @@ def watch(app, release, before, rules, moved):
 
 
 def _follow(log, old, new, probe, container, rules, moved):
-    """Look until the time is up; return why the release must not serve on, or None."""
+    """Look until the time is up and the door's last answer is good; return why the release must not serve on."""
     end = moved + rules["seconds"]
-    while True:
-        over = time.time() >= end
-        if over and rules["seconds"]:
+    while rules["seconds"]:
+        over = time.time() >= end and probe.good
+        if over:
             time.sleep(LOG_DELAY)  # for what nginx has not written yet
         entries = log.entries()
         old.add(entries)
         new.add(entries)
         if not over:
             probe.ask()
-        reason = _bad(container, old, new, probe, rules) if rules["seconds"] else None
+        reason = _bad(container, old, new, probe, rules)
         if reason or over:
             return reason
         time.sleep(0.1)
+    return None
 
 
 def _bad(container, old, new, probe, rules):
