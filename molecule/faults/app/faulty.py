@@ -27,6 +27,8 @@ def name_release(response):
 
 @app.get("/")
 def index():
+    if os.environ.get("DIES") == "serving":
+        os._exit(1)
     return {"hello": os.environ.get("NAME", ""), "worker": os.getpid(), "time": time.time()}
 
 
