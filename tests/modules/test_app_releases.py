@@ -598,6 +598,15 @@ def test_a_switch_whose_begin_was_not_heard_of_is_not_well(app, engine):
     assert not module.watched(app, new, None, 0)["well"]
 
 
+def test_nothing_is_left_of_a_word_that_came_too_late(app):
+    old, new = deploy(app), prepare(app, build="b2")
+    begun = begin(app, new, confirm=0)
+    switch.carry_out(app)
+    with pytest.raises(app_releases.ReleaseError, match="nobody confirmed it"):
+        module.serve(app, options(release=new, switch=begun, outcomes={"here": {"well": True}}), dry=False)
+    assert not os.path.exists(app.decision) and app.serving() == old
+
+
 def test_what_ails_both_releases_does_not_keep_the_new_one(app, engine, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
     begin(app, new, confirm=0)

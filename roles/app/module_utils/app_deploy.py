@@ -221,6 +221,7 @@ def conclude(app, release, begun, outcomes):
         rejected = any(told.get("reject") for told in outcomes.values())
         switch.decide(app, begun, not bad, why, rejected)
         unit.wait_for_end(app)
+        switch.forget_decision(app)  # a switch that had gone back by itself has not read it
     ended = switch.outcome(app, release, begun) if begun else None
     if bad or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
         why = why or (ended or {}).get("reason") or "the switch gave no sign"

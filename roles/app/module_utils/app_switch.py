@@ -36,7 +36,7 @@ def begin(app, release, leaving, rules, drain, confirm):
     known = {"id": secrets.token_hex(8), "from": old, "to": release, "leaving": leaving, "phase": "moving"}
     known |= {"rules": rules, "drain": drain, "confirm": confirm}
     known["reload"] = old is None or app.site(old) != app.site(release)
-    _forget_decision(app)
+    forget_decision(app)
     files.write_json(app.pending, known)
     return known["id"]
 
@@ -183,11 +183,12 @@ def _end(app, known, result, reason=None):
     }
     files.write_json(app.path(known["to"], "switch.json"), outcome)
     os.unlink(app.pending)
-    _forget_decision(app)
+    forget_decision(app)
     return outcome
 
 
-def _forget_decision(app):
+def forget_decision(app):
+    """Remove what was said of a switch that ended."""
     with suppress(FileNotFoundError):
         os.unlink(app.decision)
 
