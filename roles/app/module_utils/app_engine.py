@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 
 
 class EngineError(Exception):
@@ -72,16 +73,42 @@ def logs(name, lines=20):
 
 
 def in_flight(pid, socket):
-    """Count connections to a unix socket, waiting ones included, inside the network namespace of a process.
+    """Count the connections to a unix socket that the processes of a container hold.
 
-    Source: unix_seq_show in Linux's net/unix/af_unix.c; column St is 03 once accepted, 02 before.
+    A connection lies in the network namespace of who asked, which is nginx's, or on older kernels of who answers;
+    its path is what the container calls it, the same for every release: what tells them apart is who holds it.
+    Source: unix_stream_connect and unix_seq_show in Linux's net/unix/af_unix.c; column St is 03 once connected.
+
+    :param pid: process of the container, as the host sees it.
     """
+    held, connected = _sockets(pid), set()
+    for owner in ("self", pid):
+        try:
+            with open(f"/proc/{owner}/net/unix", encoding="utf-8") as file:
+                rows = [line.split() for line in file]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        connected |= {row[6] for row in rows if row[-1] == socket and row[5] in ("02", "03")}
+    return len(held & connected)
+
+
+def _sockets(pid):
+    """Return the inodes of all sockets that processes in a process's container have open (proc(5), fd)."""
+    found = set()
+    with suppress(OSError):
+        container = os.readlink(f"/proc/{pid}/ns/pid")
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError):  # it ended meanwhile
+                if os.readlink(f"/proc/{process}/ns/pid") == container:
+                    found |= {_link(f"/proc/{process}/fd/{number}") for number in os.listdir(f"/proc/{process}/fd")}
+    return {name[8:-1] for name in found if name.startswith("socket:[")}
+
+
+def _link(path):
     try:
-        with open(f"/proc/{pid}/net/unix", encoding="utf-8") as file:
-            rows = [line.split() for line in file]
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return sum(1 for row in rows if row[-1] == socket and row[5] in ("02", "03"))
+        return os.readlink(path)
+    except OSError:
+        return ""
 
 
 def remove_container(name):
