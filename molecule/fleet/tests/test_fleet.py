@@ -1,0 +1,226 @@
+"""Three hosts of one app: all switch or none, whatever happens to one of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.judge import Judge
+
+DEPLOY = "playbooks/app.yml"
+KINDS = {"page": 3, "new-page": 1, "http2-page": 2}
+NAMES = ("web1", "web2", "web3")
+
+
+class Host:
+    """One of the hosts, reached round the network: what is cut off can still be looked at."""
+
+    def __init__(self, name, container):
+        self.name, self.container = name, container
+
+    def sh(self, command, check=True):
+        done = subprocess.run(
+            ["docker", "exec", self.container, "bash", "-c", command], capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout.strip()
+
+    @property
+    def release(self):
+        return os.path.basename(self.sh("readlink /srv/app/current"))
+
+    @property
+    def address(self):
+        template = "{{.NetworkSettings.IPAddress}}"
+        command = ["docker", "container", "inspect", "--format", template, self.container]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def when(self, phase, command):
+        """Do something on the host as soon as a switch there is in a phase."""
+        waiting = (
+            f'until grep -q \'"phase": "{phase}"\' /srv/app/switch.json 2>/dev/null; do sleep 0.03; done; {command}'
+        )
+        return subprocess.Popen(["docker", "exec", self.container, "timeout", "600", "bash", "-c", waiting])
+
+
+CUT = "iptables -I INPUT -i eth0 -j DROP; iptables -I OUTPUT -o eth0 -j DROP"
+MEND = "iptables -D INPUT -i eth0 -j DROP; iptables -D OUTPUT -o eth0 -j DROP"
+
+
+@pytest.fixture(scope="session")
+def hosts():
+    rows = yaml.safe_load(Path(os.environ["MOLECULE_INSTANCE_CONFIG"]).read_text())
+    found = {row["instance"]: Host(row["instance"], row["container"]) for row in rows}
+    assert tuple(sorted(found)) == NAMES
+    return found
+
+
+@pytest.fixture
+def serving(hosts):
+    """Return the releases that serve on the hosts, by name of the host."""
+    return lambda: {name: host.release for name, host in hosts.items()}
+
+
+@pytest.fixture
+def one(serving):
+    """Return the release that all hosts serve; fail where they differ."""
+
+    def release():
+        ids = set(serving().values())
+        assert len(ids) == 1, serving()
+        return ids.pop()
+
+    return release
+
+
+@contextmanager
+def judged(hosts, *names):
+    """Let traffic run on some hosts; nothing of it may fail."""
+    loads = [Judge(hosts[name].address, "app.test", kinds=KINDS) for name in names]
+    for load in loads:
+        load.__enter__()
+    try:
+        yield
+    finally:
+        for load in loads:
+            load.__exit__(None, None, None)
+    for name, load in zip(names, loads, strict=True):
+        verdict = load.verdict()
+        assert verdict.failed == 0, f"{name}: {verdict}"
+
+
+def changed(number):
+    return ["-e", f'{{"app_env": {{"NUMBER": "{number}"}}}}']
+
+
+def settled(host):
+    """Return what is left of a switch or of a candidate on a host."""
+    left = host.sh("ls /srv/app/switch.json /srv/app/switch.decision 2>/dev/null; true").split()
+    names = host.sh("docker ps --format '{{.Names}}'").split()
+    return left + [name for name in names if name != f"app-{host.release}"]
+
+
+def test_all_hosts_serve_one_release_of_one_image(hosts, play, one):
+    release = one()
+    images = {host.sh(f"docker inspect -f '{{{{.Image}}}}' app-{release}") for host in hosts.values()}
+    assert len(images) == 1
+    built = {host.name: host.sh("docker images -q flask-deploy/python") for host in hosts.values()}
+    assert built["web1"] and not built["web2"] and not built["web3"], "the base image is needed where the app is built"
+    assert play("site.yml").changed == 0
+
+
+def test_a_deploy_switches_all_hosts_without_a_lost_request(hosts, play, one):
+    old = one()
+    with judged(hosts, *NAMES):
+        play(DEPLOY, *changed("lossless"))
+    assert one() != old
+    assert [settled(host) for host in hosts.values()] == [[], [], []]
+
+
+def test_a_host_that_refuses_to_start_it_stops_all(hosts, play, one):
+    old = one()
+    hosts["web2"].sh("touch /srv/app/data/refuse")
+    with judged(hosts, "web1", "web3"):
+        run = play(DEPLOY, *changed("refused"), succeed=False)
+    hosts["web2"].sh("rm /srv/app/data/refuse")
+    assert run.rc != 0
+    assert "this host refuses to start it" in run.output
+    assert one() == old
+
+
+def test_a_bad_watch_on_one_host_takes_all_back(hosts, play, one):
+    old = one()
+    breaking = hosts["web2"].when("watching", "touch /srv/app/data/broken")
+    with judged(hosts, "web1", "web3"):
+        run = play(DEPLOY, *changed("bad watch"), succeed=False)
+    breaking.wait(timeout=10)
+    hosts["web2"].sh("rm /srv/app/data/broken")
+    assert "web2: /healthz failed 3 times in a row through the public door: status 500" in run.output
+    assert one() == old
+    assert [settled(host) for host in hosts.values()] == [[], [], []]
+    assert "app_accept_rejected=true" in play(DEPLOY, *changed("bad watch"), succeed=False).output
+
+
+@pytest.mark.parametrize("phase", ["moving", "watching", "waiting"])
+def test_a_host_that_is_cut_off_goes_back_and_so_do_all(hosts, play, one, until, phase):
+    """Cut off in the switch, in the watch, and before it is confirmed; looked at when it is back."""
+    old = one()
+    cutting = hosts["web3"].when(phase, CUT)
+    try:
+        with judged(hosts, "web1", "web2"):
+            run = play(DEPLOY, *changed(f"cut off {phase}"), succeed=False)
+            cutting.wait(timeout=10)
+            until(lambda: {hosts[name].release for name in ("web1", "web2")} == {old}, 60)
+        until(lambda: hosts["web3"].release == old and not settled(hosts["web3"]), 90)
+    finally:
+        hosts["web3"].sh(MEND)
+    assert run.rc != 0
+    assert "web3" in run.output
+    assert one() == old
+    play(DEPLOY, *changed(f"cut off {phase}"))
+    assert one() != old
+    assert play(DEPLOY, *changed(f"cut off {phase}")).changed == 0
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", DEPLOY])
+def test_a_host_that_is_down_stops_the_deploy_before_it_begins(hosts, play, one, serving, playbook):
+    old = one()
+    hosts["web2"].sh(CUT)
+    try:
+        run = play(playbook, *changed("down"), succeed=False)
+        assert run.rc != 0
+        assert "web2" in run.output
+        assert "Switch to the release" not in run.output
+        assert one() == old
+    finally:
+        hosts["web2"].sh(MEND)
+
+
+def test_a_host_is_left_out_by_name(hosts, play, serving):
+    before = serving()
+    hosts["web3"].sh(CUT)
+    try:
+        play(DEPLOY, *changed("left out"), "--limit", "all:!web3")
+    finally:
+        hosts["web3"].sh(MEND)
+    after = serving()
+    assert after["web3"] == before["web3"]
+    assert after["web1"] == after["web2"] != before["web1"]
+    play(DEPLOY, *changed("left out"))
+    assert set(serving().values()) == {after["web1"]}
+
+
+def test_a_second_deploy_is_told_who_is_first(hosts, play, one):
+    """From the same machine: while the first lives; and at once when it is dead."""
+    inventory = os.environ["MOLECULE_INVENTORY_FILE"]
+    command = ["ansible-playbook", DEPLOY, "-i", inventory, *changed("first"), "-e", "app_watch_seconds=20"]
+    first = subprocess.Popen(command, cwd=os.environ["MOLECULE_PROJECT_DIRECTORY"], stdout=subprocess.DEVNULL)
+    waiting = hosts["web1"].when("watching", "true")
+    assert waiting.wait(timeout=300) == 0
+    second = play(DEPLOY, *changed("second"), succeed=False)
+    assert "app is locked" in second.output
+    assert f"(process {first.pid}) deploys it since" in second.output
+    first.kill()
+    first.wait()
+    third = play(DEPLOY, *changed("second"))
+    assert f"taking over from process {first.pid}" in third.output
+    one()
+    assert [settled(host) for host in hosts.values()] == [[], [], []]
+
+
+def test_rollback_goes_back_on_all(hosts, play, one):
+    new = one()
+    with judged(hosts, *NAMES):
+        play("playbooks/rollback.yml")
+    assert one() != new
+
+
+def test_status_shows_all_hosts(play, one):
+    output = play("playbooks/status.yml").output
+    rows = [line for line in output.splitlines() if one() in line]
+    assert len([row for row in rows if any(name in row for name in NAMES)]) >= len(NAMES)
