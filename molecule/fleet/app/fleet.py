@@ -25,4 +25,10 @@ def index():
 
 @app.get("/healthz")
 def healthz():
-    return ("broken", 500) if os.path.exists("/data/broken") else "well"
+    """Fail where the data directory names this very release's number."""
+    try:
+        with open("/data/broken", encoding="utf-8") as file:
+            broken = file.read().strip() == os.environ.get("NUMBER")
+    except FileNotFoundError:
+        broken = False
+    return ("broken", 500) if broken else "well"

@@ -135,7 +135,7 @@ def test_a_host_that_refuses_to_start_it_stops_all(hosts, play, one):
 
 def test_a_bad_watch_on_one_host_takes_all_back(hosts, play, one):
     old = one()
-    breaking = hosts["web2"].when("watching", "touch /srv/app/data/broken")
+    breaking = hosts["web2"].when("watching", "echo bad watch > /srv/app/data/broken; chmod a+r /srv/app/data/broken")
     with judged(hosts, "web1", "web3"):
         run = play(DEPLOY, *changed("bad watch"), succeed=False)
     breaking.wait(timeout=10)
