@@ -15,6 +15,7 @@ from bench.judge import Judge
 DEPLOY = "playbooks/app.yml"
 KINDS = {"page": 3, "new-page": 1, "http2-page": 2}
 NAMES = ("web1", "web2", "web3")
+RUN = os.getpid()
 
 
 class Host:
@@ -95,7 +96,8 @@ def judged(hosts, *names):
 
 
 def changed(number):
-    return ["-e", f'{{"app_env": {{"NUMBER": "{number}"}}}}']
+    """Return what makes a new release, in each run of the tests another one."""
+    return ["-e", f'{{"app_env": {{"NUMBER": "{number} {RUN}"}}}}']
 
 
 def settled(host):
@@ -135,7 +137,7 @@ def test_a_host_that_refuses_to_start_it_stops_all(hosts, play, one):
 
 def test_a_bad_watch_on_one_host_takes_all_back(hosts, play, one):
     old = one()
-    breaking = hosts["web2"].when("watching", "echo bad watch > /srv/app/data/broken; chmod a+r /srv/app/data/broken")
+    breaking = hosts["web2"].when("watching", f"echo bad watch {RUN} > /srv/app/data/broken")
     with judged(hosts, "web1", "web3"):
         run = play(DEPLOY, *changed("bad watch"), succeed=False)
     breaking.wait(timeout=10)
