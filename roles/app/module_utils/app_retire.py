@@ -14,7 +14,6 @@ NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
 DRAIN_FLOOR = 5  # seconds; longer than nginx keeps an idle connection to the old release
 CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
-CLOSING = "run/closing"  # tells the workers of a release to end what does not end by itself
 
 
 def retire(app, drain, stop_timeout):
