@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
-import time
-from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
@@ -155,44 +152,3 @@ def test_killed_on_the_host_at_any_step(deploy, arm, sh, address, heal, who):
             heal(arguments, what)
     verdict = load.verdict()
     assert verdict.failed == 0, verdict
-
-
-def kill_at(task, arguments):
-    """Run a deploy and kill it with all its workers as its task number ``task`` begins; return that task's name."""
-    command = ["ansible-playbook", DEPLOY, "-i", os.environ["MOLECULE_INVENTORY_FILE"], *arguments]
-    environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "PYTHONUNBUFFERED": "1"}
-    place = os.environ["MOLECULE_PROJECT_DIRECTORY"]
-    with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as run:
-        tasks = (line for line in run.stdout if line.startswith("TASK ["))
-        name = next((line for number, line in enumerate(tasks) if number == task), None)
-        if name:
-            time.sleep(0.3)  # into the task
-            workers = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=False)
-            for process in [run.pid, *map(int, workers.stdout.split())]:
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-    return name and name[6:].split("]")[0]
-
-
-def test_controller_killed_at_any_task(address, heal):
-    task = 0
-    with Judge(address(), "app.test", kinds=KINDS) as load:
-        while name := kill_at(task, changed(f"task {task}")):
-            heal(changed(f"task {task}"), f"controller killed in task {task}, {name}")
-            task += EVERY
-    assert task > 10
-    verdict = load.verdict()
-    assert verdict.failed == 0, verdict
-
-
-@pytest.mark.parametrize("phase", ["moving", "watching", "waiting"])
-def test_power_loss_in_a_switch(deploy, get, container, until, heal, phase):
-    arguments = [*changed(f"power {phase}"), "-e", "app_watch_seconds=3"]
-    under_way = f'docker exec {container} grep -q \'"phase": "{phase}"\' /srv/app/switch.json'
-    losing = f"until {under_way} 2>/dev/null; do sleep 0.02; done; docker kill {container}"
-    with subprocess.Popen(["timeout", "180", "bash", "-c", losing], stdout=subprocess.DEVNULL) as loss:
-        deploy(arguments)
-    assert loss.returncode == 0
-    subprocess.run(["docker", "start", container], check=True, capture_output=True)
-    until(lambda: get("https://app.test/").status == 200, 90)
-    heal(arguments, f"power lost in phase {phase}")
