@@ -607,6 +607,14 @@ def test_nothing_is_left_of_a_word_that_came_too_late(app):
     assert not os.path.exists(app.decision) and app.serving() == old
 
 
+def test_a_wrong_link_is_the_switch_s_to_put_right(app, engine):
+    release = deploy(app)
+    files.link(app.current, "releases/gone")
+    assert module.prepare(app, options(), dry=False)[1] == []
+    serve(app, release)
+    assert settled(app, engine, release) == []
+
+
 def test_what_ails_both_releases_does_not_keep_the_new_one(app, engine, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
     begin(app, new, confirm=0)

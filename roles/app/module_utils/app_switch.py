@@ -221,7 +221,7 @@ def settle(app, dry=False):
         if not dry:
             _settle_pending(app)
     serving = app.serving()
-    for release in app.known():
+    for release in app.known() if serving else []:  # where none serves, the switch to come puts them right
         leaving = release != serving
         if leaving != retire.draining(app, release):
             done.append(f"the drain marker of {release}")
