@@ -28,8 +28,8 @@ def switch_record(run, app="app", old=""):
     """
     current, markers = f"/srv/{app}/current", f"/srv/{app}/releases/*/run/draining"
     link, moved, left, state = run(
-        f"readlink {current}; stat -c %.6Y {current}; stat -c %.6Y {markers} | sort -n | tail -1; "
-        f"tr -d '\\n' <{current}/state.json"
+        f"readlink {current}; stat -c %.6Y {current}; {{ echo 0; stat -c %.6Y {markers}; }} 2>/dev/null | sort -n"
+        f" | tail -1; tr -d '\\n' <{current}/state.json"
     ).splitlines()
     record, began = json.loads(state), float(moved)
     return Switch(old or record.get("previous") or "", link.rpartition("/")[2], began, max(began, float(left)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from xml.etree import ElementTree
 
 import pytest
@@ -91,6 +93,18 @@ def test_the_hosts_record_says_when_it_switched():
         "a", "b", 100.25, 100.5
     )
     assert switch_record(lambda command: "releases/b\n100.25\n90\n{}", old="a") == Switch("a", "b", 100.25, 100.25)
+
+
+def test_the_first_release_of_a_host_has_a_record(tmp_path):
+    (tmp_path / "app/releases/a/run").mkdir(parents=True)
+    (tmp_path / "app/releases/a/state.json").write_text('{"state": "live"}')
+    (tmp_path / "app/current").symlink_to("releases/a")
+
+    def run(command):
+        return subprocess.check_output(command.replace("/srv/", f"{tmp_path}/"), shell=True, text=True)
+
+    moved = os.lstat(tmp_path / "app/current").st_mtime
+    assert switch_record(run) == Switch("", "a", pytest.approx(moved), pytest.approx(moved))
 
 
 # -- the command -----------------------------------------------------------------------------
