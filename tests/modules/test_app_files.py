@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
+from contextlib import suppress
 
 import pytest
 from ansible.module_utils import app_files as files
@@ -27,6 +30,22 @@ def test_a_crash_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
     monkeypatch.setattr(files.os, step, die)
     with pytest.raises(Killed):
         files.write(str(path), b"new", 0o644, *MINE)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_disk_that_takes_no_more_leaves_the_old_file(tmp_path):
+    """The kernel refuses the write half-way, as where the disk is full."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    if not (writer := os.fork()):
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        with suppress(OSError):
+            files.write(str(path), b"new" * 1000, 0o644, *MINE)
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(writer, 0)[1] == 0, "the write was not refused"
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 

@@ -66,6 +66,15 @@ def test_nginx_master_that_is_killed_is_started_again(host, get, until):
     assert host.service("nginx").is_running
 
 
+def test_nginx_that_is_upgraded_is_back_at_once(host, load, get, release):
+    """Debian's package restarts it: what was under way is cut, and connections are refused for a moment."""
+    with load() as traffic:
+        host.check_output("DEBIAN_FRONTEND=noninteractive apt-get -qq install --reinstall --yes nginx nginx-common")
+    verdict = traffic.verdict(switches=[])
+    assert get(URL).headers["x-release"] == release()
+    assert verdict.failed <= verdict.requests / 10, verdict
+
+
 def test_app_that_dies_is_started_again(host, get, pid, release, until):
     serving, process = release(), pid()
     host.check_output(f"kill -9 {process}")

@@ -60,6 +60,24 @@ def test_second_deploy_is_told_who_holds_the_lock(deploy, start, host, release, 
     assert '"NAME":"first"' in host.check_output("cat /srv/app/current/env.json").replace(" ", "")
 
 
+def test_deploy_whose_connection_is_cut_changes_nothing_that_serves(deploy, start, host, load, release, running, until):
+    """SSH dies while the candidate starts: the deploy fails, and the next one takes over what it left."""
+    old, slow = release(), {"NAME": "cut", "START_SECONDS": "20"}
+    with load() as traffic:
+        deploying = start(slow)
+        until(lambda: len(running()) == 2, 120)
+        host.run("pkill -9 -f '^sshd.*: deploy@'")
+        said = deploying.communicate(timeout=300)[0]
+    verdict = traffic.verdict(switches=[])
+    assert deploying.returncode != 0, said
+    assert "UNREACHABLE" in said
+    assert release() == old
+    assert verdict.failed == 0, verdict
+    deploy(slow)
+    assert running() == [f"app-{release()}"] != [f"app-{old}"]
+    assert deploy(slow).changed == 0
+
+
 def test_release_command_that_fails_stops_before_the_switch(deploy, load, release, running):
     old = release()
     command = ["-e", json.dumps({"app_release_command": "python3 -c 'raise SystemExit(\"no such table\")'"})]
