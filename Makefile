@@ -7,10 +7,10 @@ export MOLECULE_COMMAND_BORDERS := false
 # What each test run has, and what only test-all has: the other scenarios.
 SCENARIOS := bare default
 THOROUGH := $(filter-out $(SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-.PHONY: help demo demo-down tools lint unit molecule test test-all judge bench-jwt user lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all judge bench-jwt bench-deploy user lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## a Debian server in a container on this machine, and the app on it, in a few minutes
 	@molecule/shared/demo run
@@ -43,6 +43,9 @@ judge: tools ## deploys and rollbacks under load on the demo, and what was lost:
 
 bench-jwt: tools ## what tokens and logins cost, in process and through nginx on the demo
 	@python -m bench.logins
+
+bench-deploy: tools ## how long deploys and rollbacks take on the demo, by step, beside what no deploy can do without
+	@python -m bench.deploys
 
 user: ## a user of the bundled app as a line for the vault: NAME=alice; asks for the password
 	@molecule/shared/user line "$(NAME)"

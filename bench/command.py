@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 
 from bench import demo
@@ -20,21 +18,28 @@ from bench.verdict import Verdict
 DOMAIN, NAME = "judged.test", "judged"
 IN_FLIGHT = 20  # the least at a switch that makes it a trial
 SETTLE = 8  # seconds; longer than nginx keeps a connection to an old release
-HOG = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
+HOGS = """
+import os
+for _ in range(2 * os.cpu_count()):
+    if not os.fork():
+        parent = os.getppid()
+        while os.getppid() == parent:
+            pass
+        os._exit(0)
+os.read(0, 1)
+"""
 # nginx before 1.27.4 closes idle client connections at a reload, also those with a request or handshake on its way.
 RELOAD_LOSS = "no answer: ", "no connection: ", "handshake: "
 
 
 @contextmanager
-def hogs(count):
-    """Keep processors busy; the hogs end with this process, whatever becomes of it."""
-    running = [subprocess.Popen([sys.executable, "-c", HOG, str(os.getpid())]) for _ in range(count)]
+def hogs():
+    """Keep the host's processors busy, with twice as many loops; they end with the connection that began them."""
+    running = demo.begin(f"exec systemd-run --quiet --collect --pipe python3 -c '{HOGS}'")
     try:
         yield
     finally:
-        for hog in running:
-            hog.kill()
-            hog.wait()
+        running.communicate()
 
 
 def say(*words):
@@ -59,7 +64,7 @@ class Trial:
 def trial(arm, count):
     """Run an arm."""
     steps, switches, stopped = [], [], ""
-    with hogs(2 * os.cpu_count() if arm == "hogs" else 0), Judge(demo.address(), DOMAIN, kinds=APP) as load:
+    with hogs() if arm == "hogs" else nullcontext(), Judge(demo.address(), DOMAIN, kinds=APP) as load:
         try:
             for step, played, switch in Plan(arm == "reload").steps(count):
                 switches.append(switch)

@@ -48,11 +48,19 @@ def shell(command):
 
     :raises RunError: it ended with another code than 0.
     """
-    command = ["ssh", "-F", SSH, "demo", f"sudo sh -c {shlex.quote(command)}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(_over_ssh(command), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RunError(f"{command[-1]}: {done.stderr[-2000:]}")
+        raise RunError(f"{command}: {done.stderr[-2000:]}")
     return done.stdout
+
+
+def begin(command):
+    """Start a command as root on the host; it is told the end by that of its stdin."""
+    return subprocess.Popen(_over_ssh(command), stdin=subprocess.PIPE)
+
+
+def _over_ssh(command):
+    return ["ssh", "-F", SSH, "demo", f"sudo sh -c {shlex.quote(command)}"]
 
 
 def play(playbook, **values):

@@ -36,6 +36,7 @@ class Client:
             headers["Authorization"] = f"Bearer {token}"
         if self.connection is None:
             raw = socket.create_connection((self.address, self.port), timeout=30)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a body is sent after its headers
             self.connection = http.client.HTTPConnection(self.domain)
             self.connection.auto_open = 0
             self.connection.sock = self.context.wrap_socket(raw, server_hostname=self.domain)

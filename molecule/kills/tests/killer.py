@@ -1,12 +1,14 @@
 """End this process before its effect number N, if it is a step of a deploy: read by python3 on the test's host.
 
-/run/kill/plan holds "WHO N"; WHO is "module" (what Ansible runs) or "unit" (the switch). Each effect is noted in
+/run/kill/plan holds "WHO N HOW"; WHO is "module" (what Ansible runs) or "unit" (the switch); HOW is "killed", or
+"power": then it stands still, and /run/kill/reached tells the test to end the whole host. Each effect is noted in
 /run/kill/WHO, which also counts over the processes of one deploy. Source: PEP 578, audit hooks.
 """
 
 import os
 import signal
 import sys
+import time
 
 PLACE = "/run/kill"
 EFFECTS = {"os.rename", "os.remove", "os.symlink", "os.mkdir", "os.rmdir", "subprocess.Popen"}
@@ -37,8 +39,12 @@ def watch(event, arguments):
             number = len(log.readlines())
             log.write(told.replace("\n", " ") + "\n")
         with open(f"{PLACE}/plan", encoding="utf-8") as plan:
-            if plan.read().split() == [who, str(number)]:
-                os.kill(os.getpid(), signal.SIGKILL)
+            *planned, how = plan.read().split()
+        if planned == [who, str(number)]:
+            if how == "power":
+                open(f"{PLACE}/reached", "w").close()
+                time.sleep(600)
+            os.kill(os.getpid(), signal.SIGKILL)
     noting = False
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 from zlib import crc32
 
@@ -19,6 +21,9 @@ DEPLOY = "playbooks/app.yml"
 KINDS = {"new-page": 2, "http2-page": 2}  # a reload of nginx cuts kept HTTP/1.1 connections, deploy or not
 EVERY = int(os.environ.get("EVERY", "1"))
 KILLER = (Path(__file__).parent / "killer.py").read_text()
+ROOT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
+UNDER_WAY = 0.3  # seconds after its name is printed, a task does something on the host
+POWER = {"module": 6, "unit": 1}  # each how many-th step loses the power: of a module's, most only write a file aside
 
 # What a deploy is made of: each of these must be among the steps that are killed.
 STEPS = {
@@ -52,6 +57,16 @@ STEPS = {
         r"os.remove /srv/app/switch\.decision",
     ],
 }
+
+
+TASKS = [
+    "Lock the app",
+    "Build the app's image",
+    "Prepare the release",
+    "Switch to the release",
+    "Watch it serve",
+    "Confirm it on all hosts, or take it back on all",
+]
 
 
 def changed(name):
@@ -92,8 +107,8 @@ def killer(sh):
 def arm(sh):
     """Choose who is killed, and before which effect."""
 
-    def plan(who, number):
-        sh(f"rm -f /run/kill/*; echo '{who} {number}' > /run/kill/plan")
+    def plan(who, number, how="killed"):
+        sh(f"mkdir -p /run/kill; rm -f /run/kill/*; echo '{who} {number} {how}' > /run/kill/plan")
 
     yield plan
     sh("rm -rf /run/kill/*")
@@ -135,13 +150,24 @@ def heal(deploy, settled):
     return run
 
 
+@pytest.fixture
+def steps_of(deploy, arm, sh):
+    """Return the steps that a deploy takes on the host; fail where one that must be killed is not among them."""
+
+    def record(who):
+        arm("nobody", 0)
+        assert deploy(changed(f"record {who}")).rc == 0
+        steps = sh(f"cat /run/kill/{who}").splitlines()
+        missing = [step for step in STEPS[who] if not any(re.search(step, line) for line in steps)]
+        assert not missing, "\n".join([f"not among the steps that are killed: {missing}", *steps])
+        return steps
+
+    return record
+
+
 @pytest.mark.parametrize("who", ["module", "unit"])
-def test_killed_on_the_host_at_any_step(deploy, arm, sh, address, heal, who):
-    arm("nobody", 0)
-    assert deploy(changed(f"record {who}")).rc == 0
-    steps = sh(f"cat /run/kill/{who}").splitlines()
-    missing = [step for step in STEPS[who] if not any(re.search(step, line) for line in steps)]
-    assert not missing, "\n".join([f"not among the steps that are killed: {missing}", *steps])
+def test_killed_on_the_host_at_any_step(deploy, arm, sh, address, heal, steps_of, who):
+    steps = steps_of(who)
     with Judge(address(), "app.test", kinds=KINDS) as load:
         for number in range(0, len(steps), EVERY):
             what, arguments = f"{who} {number}, before {steps[number]}", changed(f"{who} {number}")
@@ -152,3 +178,68 @@ def test_killed_on_the_host_at_any_step(deploy, arm, sh, address, heal, who):
             heal(arguments, what)
     verdict = load.verdict()
     assert verdict.failed == 0, verdict
+
+
+@pytest.fixture
+def begin(address):
+    """Begin a deploy and do not wait for it."""
+
+    def run(arguments, output=subprocess.DEVNULL):
+        command = ["ansible-playbook", DEPLOY, "-i", os.environ["MOLECULE_INVENTORY_FILE"], *arguments]
+        return subprocess.Popen(
+            [*command, "-e", f"ansible_host={address()}"],
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    return run
+
+
+def end(deploying):
+    os.killpg(deploying.pid, signal.SIGKILL)
+    deploying.wait()
+
+
+def test_controller_is_killed_in_any_task(deploy, begin, address, heal):
+    told = deploy(changed("record controller"))
+    tasks = re.findall(r"^TASK \[(?:\w+ : )?(.*?)\] \*", told.output, re.MULTILINE)
+    assert set(TASKS) <= set(tasks), tasks
+    with Judge(address(), "app.test", kinds=KINDS) as load:
+        for number in range(0, len(tasks), EVERY):
+            what, arguments = f"controller in task {number}, {tasks[number]}", changed(f"controller {number}")
+            deploying, seen = begin(arguments, subprocess.PIPE), 0
+            with deploying.stdout as lines:
+                for line in lines:
+                    seen += line.startswith("TASK [")
+                    if seen > number:
+                        break
+                assert seen > number, f"{what}: there was no such task"
+                time.sleep(UNDER_WAY)
+                end(deploying)
+            heal(arguments, what)
+    verdict = load.verdict()
+    assert verdict.failed == 0, verdict
+
+
+@pytest.mark.parametrize("who", ["module", "unit"])
+def test_host_loses_its_power_at_any_step(begin, arm, sh, container, get, heal, until, steps_of, who):
+    """It comes back by itself with the old release or the new one, and the next run ends well."""
+    steps = steps_of(who)
+    for number in range(0, len(steps), EVERY * POWER[who]):
+        what, arguments = f"power of {who} {number}, before {steps[number]}", changed(f"power {who} {number}")
+        old = sh("basename $(readlink /srv/app/current)")
+        arm(who, number, "power")
+        deploying = begin(arguments)
+        until(lambda: sh("ls /run/kill").split().count("reached"), 120)
+        known = sh("ls /srv/app/releases").split()
+        subprocess.run(["docker", "kill", container], check=True, capture_output=True)
+        end(deploying)
+        subprocess.run(["docker", "start", container], check=True, capture_output=True)
+        answer = until(lambda: (found := get("https://app.test/")).status == 200 and found, 60)
+        assert answer.headers["x-release"] in {old, *known}, what
+        arm("nobody", 0)
+        heal(arguments, what)
