@@ -129,6 +129,13 @@ class Engine:
     def running(self):
         return sorted(path.parent.name for path in self.place.glob("containers/*/running"))
 
+    def reboot(self):
+        """Leave running what is to come back by itself."""
+        for container in self.place.glob("containers/*"):
+            (container / "running").unlink(missing_ok=True)
+            if self.restart(container.name) != "no":
+                (container / "running").touch()
+
     def public(self, name, text="hello", directory="/app/static"):
         """Put a public file into the image."""
         path = Path(f"{self.place}/image{directory}") / name

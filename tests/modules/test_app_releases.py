@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_deploy as module
-from ansible.module_utils import app_engine, app_releases
+from ansible.module_utils import app_engine, app_lease, app_releases
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
@@ -510,6 +510,49 @@ def test_whatever_kills_a_switch_it_goes_on(host, app, engine, monkeypatch, heir
             old = release
         step += 1
     assert step > 10
+
+
+@pytest.mark.parametrize(("said", "serves"), [(None, "old"), (False, "old"), (True, "new")], ids=str)
+def test_a_switch_that_a_power_loss_cuts_off_is_settled_at_the_next_boot(app, engine, monkeypatch, said, serves):
+    """Before its first effect, before its second, and so on: it goes back unless it was confirmed."""
+    old, step, killed = deploy(app), 0, True
+    while killed:
+        new = prepare(app, **changed(step))
+
+        def whole(new=new):
+            begun = begin(app, new, confirm=0)
+            if said is not None:
+                switch.decide(app, begun, said, "told to", False)
+            switch.carry_out(app)
+
+        killed = killed_before(step, monkeypatch, whole)
+        told = switch.pending(app) is not None and (said is None or os.path.exists(app.decision))
+        engine.reboot()
+        switch.settle_at_boot(app)
+        assert not os.path.exists(app.pending), f"cut off at step {step}"
+        if told:
+            assert app.serving() == {"old": old, "new": new}[serves], f"cut off at step {step}"
+        assert switch.settle(app) == [], f"cut off at step {step}"
+        assert settled(app, engine, app.serving()) == [], f"cut off at step {step}"
+        old = app.serving()
+        step += 1
+    assert step > 10
+
+
+def test_a_power_loss_in_the_first_deploy_leaves_its_release(app, engine):
+    release = prepare(app)
+    begin(app, release)
+    switch.settle_at_boot(app)
+    assert settled(app, engine, release) == []
+
+
+def test_a_run_that_is_quicker_than_the_boot_settles_by_itself(app):
+    old, new = deploy(app), prepare(app, build="b2")
+    begin(app, new)
+    lease = app_lease.Lease(app.name, {"id": "run", "user": "u", "host": "h", "process": 1})
+    lease.take()
+    switch.settle_at_boot(app)
+    assert app.serving() == old and os.path.exists(app.pending)
 
 
 def test_a_first_release_that_nobody_confirms_serves_on(app, engine):

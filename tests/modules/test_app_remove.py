@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import app_site as site
+from ansible.module_utils import app_unit as unit
 from ansible.modules import app_remove as module
 
 
@@ -20,6 +21,7 @@ def app(host, engine):
     Path(f"{app.root}/data/shop.sqlite3").write_text("orders")
     Path(f"{app.root}/schema.json").write_text("{}")
     os.symlink("releases/aaa", app.current)
+    unit.ensure_boot(app)
     (engine.place / "containers" / "shop-aaa").mkdir()
     (engine.place / "network").touch()
     (engine.place / "tags").write_text("sha256:one\nsha256:one\n")
@@ -33,7 +35,7 @@ def left(app):
 def test_everything_goes_but_data_and_keys(app, engine):
     actions = module.remove(app, data=False, dry=False)
     assert left(app) == ["data", "data/shop.sqlite3"] and os.path.isdir(f"{app.etc}/jwt")
-    assert not os.path.exists(app.include)
+    assert not any(os.path.lexists(path) for path in (app.include, app.boot_unit, app.boot_link))
     assert engine.calls("docker rm -f shop-aaa") and engine.calls("docker rmi") == ["docker rmi -f sha256:one"]
     assert engine.calls("systemctl reload nginx")
     assert "removed container shop-aaa" in actions and "removed 1 images" in actions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,16 @@ def test_the_unit_is_started_again_should_it_be_killed(host, engine):
     assert "--unit=flask-deploy-shop.service" in call and "--property=Restart=on-failure" in call
     assert call.endswith(f"python3 -I {app.program} shop 10001")
     assert Path(app.program).read_bytes() == unit.code()
+
+
+def test_what_a_power_loss_cuts_off_is_settled_at_the_next_boot(host, engine):
+    app = host()
+    Path(app.root).mkdir(parents=True)
+    unit.start(app)
+    assert os.path.realpath(app.boot_link) == app.boot_unit
+    text = Path(app.boot_unit).read_text()
+    assert f"ConditionPathExists={app.pending}\n" in text
+    assert f"ExecStart=/usr/bin/python3 -I {app.program} shop 10001 boot\n" in text
 
 
 def test_a_unit_that_systemd_refuses_says_why(host, engine):

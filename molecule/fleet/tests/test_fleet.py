@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -167,6 +168,28 @@ def test_a_host_that_is_cut_off_goes_back_and_so_do_all(hosts, play, one, until,
     play(DEPLOY, *changed(f"cut off {phase}"))
     assert one() != old
     assert play(DEPLOY, *changed(f"cut off {phase}")).changed == 0
+
+
+def test_a_host_that_loses_its_power_goes_back_as_it_starts_and_so_do_all(hosts, play, one, until):
+    old, web3 = one(), hosts["web3"]
+
+    def lose_power():
+        assert web3.when("watching", "true").wait(timeout=300) == 0
+        subprocess.run(["docker", "restart", "-t", "0", web3.container], check=True, capture_output=True)
+
+    losing = threading.Thread(target=lose_power)
+    losing.start()
+    with judged(hosts, "web1", "web2"):
+        run = play(DEPLOY, *changed("power"), succeed=False)
+        losing.join()
+        until(lambda: {hosts[name].release for name in ("web1", "web2")} == {old}, 60)
+    until(lambda: web3.release == old and not settled(web3), 90)
+    assert run.rc != 0
+    config = Path(os.environ["MOLECULE_INSTANCE_CONFIG"])  # its address is another now
+    rows = [{**row, "address": hosts[row["instance"]].address} for row in yaml.safe_load(config.read_text())]
+    config.write_text(yaml.safe_dump(rows))
+    play(DEPLOY, *changed("power"))
+    assert one() != old
 
 
 @pytest.mark.parametrize("playbook", ["site.yml", DEPLOY])

@@ -241,5 +241,6 @@ def test_host_loses_its_power_at_any_step(begin, arm, sh, container, get, heal, 
         subprocess.run(["docker", "start", container], check=True, capture_output=True)
         answer = until(lambda: (found := get("https://app.test/")).status == 200 and found, 60)
         assert answer.headers["x-release"] in {old, *known}, what
+        until(lambda: sh("ls /srv/app/switch.json 2>/dev/null; true") == "", 60)
         arm("nobody", 0)
         heal(arguments, what)

@@ -47,7 +47,7 @@ def goes(app, data):
     else:
         inside = sorted(os.listdir(app.root)) if os.path.isdir(app.root) else []
         paths = [f"{app.root}/{name}" for name in inside if name != DATA]
-    return [path for path in [app.include, *paths] if os.path.lexists(path)]
+    return [path for path in [app.include, app.boot_link, app.boot_unit, *paths] if os.path.lexists(path)]
 
 
 def _delete(path):

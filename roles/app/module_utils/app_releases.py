@@ -38,6 +38,8 @@ class App:
         self.pending = f"{self.root}/switch.json"
         self.decision = f"{self.root}/switch.decision"
         self.program = f"{self.root}/switch.pyz"
+        self.boot_unit = f"/etc/systemd/system/flask-deploy-settle@{name}.service"
+        self.boot_link = f"/etc/systemd/system/multi-user.target.wants/flask-deploy-settle@{name}.service"
         self.schema_file = f"{self.root}/schema.json"
         self.include = f"{site.CONF}/conf.d/{name}.conf"
 

@@ -18,7 +18,7 @@ from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_unit as unit
 from ansible.module_utils import app_watch as watch
-from ansible.module_utils.app_lease import now
+from ansible.module_utils.app_lease import Lease, LeaseError, now
 
 POLL = 0.1  # seconds
 STARTED_IN = 20  # seconds the release before has to answer again, when traffic goes back to it
@@ -242,9 +242,28 @@ def _settle_pending(app):
     known = pending(app)
     if known is None:
         return
+    old = known["from"]
+    _end_cut_off(app, back=app.serving() != known["to"] or bool(old and containers.running(app, old)))
+
+
+def settle_at_boot(app):
+    """End a switch that the end of the host cut off: unless it was confirmed, the release before serves again."""
+    lease = Lease(app.name, {"id": "boot", "user": "root", "host": os.uname().nodename, "process": os.getpid()})
+    try:
+        lease.take()
+    except LeaseError:
+        return  # a run was quicker, and settles it
+    with lease.held():
+        known, said = pending(app), files.read_json(app.decision) or {}
+        if known:
+            confirmed = said.get("id") == known["id"] and said.get("confirm", False)
+            _end_cut_off(app, back=known["from"] is not None and not confirmed)
+    lease.release()
+
+
+def _end_cut_off(app, back):
+    known = pending(app)
     if known["phase"] not in ("confirming", "reverting"):
-        old = known["from"]
-        back = app.serving() != known["to"] or bool(old and containers.running(app, old))
         if not back:
             move(app, known)
         _go_on(app, pending(app), "reverting" if back else "confirming", reason="it was cut off", reject=False)

@@ -1,9 +1,10 @@
-"""The systemd unit in which a switch runs: its code as one file beside the releases, and its life."""
+"""The systemd units of a switch: one that carries it out, one that settles it at a boot; their code is one file."""
 
 from __future__ import annotations
 
 import importlib
 import io
+import os
 import subprocess
 import time
 import zipfile
@@ -14,7 +15,23 @@ PARTS = "containers diagnosis engine files lease releases retire site static swi
 MAIN = """\
 import sys
 from ansible.module_utils import app_releases, app_switch
-app_switch.carry_out(app_releases.App(sys.argv[1], int(sys.argv[2])))
+app = app_releases.App(sys.argv[1], int(sys.argv[2]))
+app_switch.settle_at_boot(app) if sys.argv[3:] else app_switch.carry_out(app)
+"""
+BOOT = """\
+# Managed by Ansible: flask-deploy
+[Unit]
+Description=Settle a switch of {app.name} that the end of this host cut off
+ConditionPathExists={app.pending}
+Wants=docker.service nginx.service
+After=docker.service nginx.service
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 -I {app.program} {app.name} {app.uid} boot
+
+[Install]
+WantedBy=multi-user.target
 """
 
 
@@ -45,6 +62,7 @@ def start(app):
     :raises UnitError: systemd refuses.
     """
     files.ensure_file(app.program, code())
+    ensure_boot(app)
     done = subprocess.run(
         [
             *("systemd-run", "--quiet", "--collect", f"--unit={name(app)}"),
@@ -59,6 +77,13 @@ def start(app):
     )
     if done.returncode:
         raise UnitError(f"the switch does not start: {done.stderr.strip()}")
+
+
+def ensure_boot(app):
+    """Let systemd settle at the next boot what a power loss may cut off now (systemd.unit(5))."""
+    os.makedirs(os.path.dirname(app.boot_link), exist_ok=True)
+    files.ensure_file(app.boot_unit, BOOT.format(app=app).encode())
+    files.link(app.boot_link, app.boot_unit)
 
 
 def active(app):
