@@ -33,7 +33,8 @@ def pebble(host, until):
         host.run("systemctl stop pebble challtestsrv")
         if not up:
             return
-        environment = {"PEBBLE_WFE_NONCEREJECT": 0, "PEBBLE_VA_NOSLEEP": 1, **settings}
+        # Of its own accord pebble believes every other name that it has seen before without asking again.
+        environment = {"PEBBLE_WFE_NONCEREJECT": 0, "PEBBLE_VA_NOSLEEP": 1, "PEBBLE_AUTHZREUSE": 0, **settings}
         variables = " ".join(f"-E {name}={value}" for name, value in environment.items())
         host.check_output(
             "systemd-run -q --collect --unit=challtestsrv pebble-challtestsrv -http01 '' -https01 '' -tlsalpn01 '' "
