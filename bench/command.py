@@ -52,6 +52,7 @@ class Trial:
 
     :ivar steps: what each switch was: its step, its play's seconds, releases and times.
     :ivar stopped: why there were fewer switches than asked for, or "".
+    :ivar disk: megabytes of images, containers and releases on the host, before and after.
     """
 
     arm: str
@@ -59,11 +60,12 @@ class Trial:
     answers: list
     steps: list
     stopped: str
+    disk: tuple = (0, 0)
 
 
 def trial(arm, count):
     """Run an arm."""
-    steps, switches, stopped = [], [], ""
+    steps, switches, stopped, before = [], [], "", disk()
     with hogs() if arm == "hogs" else nullcontext(), Judge(demo.address(), DOMAIN, kinds=APP) as load:
         try:
             for step, played, switch in Plan(arm == "reload").steps(count):
@@ -76,7 +78,12 @@ def trial(arm, count):
     verdict = load.verdict(switches)
     for one, in_flight in zip(steps, verdict.in_flight, strict=True):
         one["in_flight"] = in_flight
-    return Trial(arm, verdict, load.seen().answers, steps, stopped)
+    return Trial(arm, verdict, load.seen().answers, steps, stopped, (before, disk()))
+
+
+def disk():
+    """Return the megabytes that grow where a deploy leaves something behind."""
+    return int(demo.shell(f"du -smc /var/lib/docker /srv/{NAME} | tail -1 | cut -f1"))
 
 
 def control():
@@ -97,6 +104,7 @@ def report(trial, red):
         **trial.verdict.as_json(),
         "failed_http2": over_http2,
         "in_flight_least": min(trial.verdict.in_flight, default=0),
+        "disk_mb": trial.disk,
         "steps": trial.steps,
         "stopped": trial.stopped,
         "control": {"requests": red.requests, "failed": red.failed},
@@ -131,6 +139,7 @@ def main():
     title = f"{done.verdict.failed} failed of {done.verdict.requests} requests, {len(done.steps)} switches ({done.arm})"
     (build / f"{name}.svg").write_text(draw(done.answers, [step["began"] for step in done.steps], title))
     say(f"\n{done.arm}, {len(done.steps)} switches: {done.verdict}")
+    say(f"disk of the host: {done.disk[0]} MB before, {done.disk[1]} MB after")
     say(f"control (stop, then start): {red.failed} failed of {red.requests}, as it must")
     say(f"build/{name}.json, build/{name}.svg")
     said = faults(done, red)
