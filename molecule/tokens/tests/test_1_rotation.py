@@ -75,11 +75,16 @@ def test_a_rotation_refuses_no_token(play, holders, signing, host, until):
     assert play("playbooks/app.yml").changed == 0
 
 
+def begin(*arguments, **options):
+    """Begin a rotation and do not wait for it."""
+    command = ["ansible-playbook", "playbooks/rotate_keys.yml", "-i", os.environ["MOLECULE_INVENTORY_FILE"]]
+    return subprocess.Popen([*command, *arguments], cwd=os.environ["MOLECULE_PROJECT_DIRECTORY"], **options)
+
+
 def test_a_rotation_that_was_cut_off_goes_on(play, signing, until):
     old = signing()
     assert play("playbooks/rotate_keys.yml").changed == 2
-    command = ["ansible-playbook", "playbooks/rotate_keys.yml", "-i", os.environ["MOLECULE_INVENTORY_FILE"]]
-    with subprocess.Popen([*command, "-e", "app_jwt_wait=true"], stdout=subprocess.PIPE, text=True) as cut:
+    with begin("-e", "app_jwt_wait=true", stdout=subprocess.PIPE, text=True) as cut:
         until(lambda: "Pausing for" in cut.stdout.readline(), 120)
         cut.kill()
     play("playbooks/rotate_keys.yml", "-e", "app_jwt_wait=true")
@@ -88,8 +93,7 @@ def test_a_rotation_that_was_cut_off_goes_on(play, signing, until):
 
 
 def test_two_rotations_at_once_are_one(play, host):
-    command = ["ansible-playbook", "playbooks/rotate_keys.yml", "-i", os.environ["MOLECULE_INVENTORY_FILE"]]
-    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    both = [begin(stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait(timeout=300) for run in both] == [0, 0]
     assert host.check_output(f"ls {KEYS}/*.pem | wc -l") == "2"
     play("playbooks/rotate_keys.yml", "-e", "app_jwt_wait=true")
