@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Config, Flask
 
+from . import tokens
 from .config import DEFAULTS
 from .errors import ConfigError
 from .keys import KeySet
@@ -33,6 +34,8 @@ class Bound:
         self.can_sign = signer is not None
         self.config.setdefault("JWT_ALGORITHM", signer.algorithm if signer else "HS256")
         self._settings: tuple[Any, ...] = settings_of(self.config)
+        self._rule_settings: tuple[Any, ...] = ()
+        self._rules: tokens.Rules
         self.sessions: Sessions | None = sessions_of(self.config, store)
 
     @property
@@ -53,3 +56,12 @@ class Bound:
     def keys(self) -> KeySet:
         """The keys that count now."""
         return self.source.current()
+
+    @property
+    def rules(self) -> tokens.Rules:
+        """What is demanded of tokens now; settings changed since the last look count."""
+        settings = tokens.settings_of(self.config)
+        if settings != self._rule_settings:
+            self._rules = tokens.rules_of(self.config)
+            self._rule_settings = settings
+        return self._rules

@@ -76,7 +76,9 @@ def accepts(keyed, signer):
 
     def check(token):
         try:
-            verify(token, app.extensions["flask_jwt_keys"].keys, app.config)
+            verify(
+                token, app.extensions["flask_jwt_keys"].keys, app.extensions["flask_jwt_keys"].rules
+            )
         except jwt.InvalidTokenError:
             return False
         return True

@@ -353,9 +353,9 @@ def test_other_spellings_of_a_good_token(keyed, signer, change):
     app = keyed(signer)
     keys = app.extensions["flask_jwt_keys"].keys
     token = signer.token()
-    assert tokens.verify(token, keys, app.config)["identity"] == 1
+    assert tokens.verify(token, keys, app.extensions["flask_jwt_keys"].rules)["identity"] == 1
     with pytest.raises(jwt.InvalidTokenError):
-        tokens.verify(change(token), keys, app.config)
+        tokens.verify(change(token), keys, app.extensions["flask_jwt_keys"].rules)
 
 
 def test_no_character_can_be_changed(keyed, signer):
@@ -366,7 +366,11 @@ def test_no_character_can_be_changed(keyed, signer):
     for position, character in enumerate(token):
         for other in {"A", "B", "_", "9", "."} - {character}:
             with pytest.raises(jwt.InvalidTokenError):
-                verify(token[:position] + other + token[position + 1 :], keys, app.config)
+                verify(
+                    token[:position] + other + token[position + 1 :],
+                    keys,
+                    app.extensions["flask_jwt_keys"].rules,
+                )
 
 
 @pytest.mark.parametrize("header", ["JWT {0},JWT {0}", "JWT {0}, JWT {0}", "JWT a,{0}", "{0}"])
@@ -399,7 +403,14 @@ def test_all_threads_verify_alike(keyed, signer):
 
     def work():
         for _ in range(50):
-            if verify(good, app.extensions["flask_jwt_keys"].keys, app.config)["identity"] != 1:
+            if (
+                verify(
+                    good,
+                    app.extensions["flask_jwt_keys"].keys,
+                    app.extensions["flask_jwt_keys"].rules,
+                )["identity"]
+                != 1
+            ):
                 wrong.append(1)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -418,7 +429,12 @@ def test_what_would_be_refused_is_not_signed(keyed, signer):
     good = {"exp": now + 60, "iat": now, "nbf": now}
     for claims in ({"sub": 1}, {"exp": now + 7200}, {"exp": "soon"}, {"jti": 1}):
         with pytest.raises(RuntimeError, match="would not be accepted"):
-            mint({**good, **claims}, None, app.extensions["flask_jwt_keys"].keys, app.config)
+            mint(
+                {**good, **claims},
+                None,
+                app.extensions["flask_jwt_keys"].keys,
+                app.extensions["flask_jwt_keys"].rules,
+            )
 
 
 def test_the_lifetime_cap_gives_way_to_the_apps_own_lifetime(keyed, call, signer):
@@ -432,3 +448,19 @@ def test_the_lifetime_cap_gives_way_to_the_apps_own_lifetime(keyed, call, signer
 def test_the_lifetime_cap_can_be_switched_off(keyed, call, signer):
     client = keyed(signer, JWT_MAX_LIFETIME=None).test_client()
     assert call.protected(client, signer.token(exp=int(time.time()) + 10**8)).status_code == 200
+
+
+def test_settings_that_change_later_count(keyed, signer):
+    from flask_jwt_keys.tokens import verify
+
+    app = keyed(signer)
+    bound, token = app.extensions["flask_jwt_keys"], signer.token()
+    assert verify(token, bound.keys, bound.rules)
+    app.config["JWT_REQUIRED_CLAIMS"] = ["exp"]
+    assert verify(token, bound.keys, bound.rules)
+    app.config["JWT_REQUIRED_CLAIMS"].append("shoe_size")
+    with pytest.raises(jwt.MissingRequiredClaimError, match="shoe_size"):
+        verify(token, bound.keys, bound.rules)
+    app.config["JWT_MAX_TOKEN_SIZE"] = 10
+    with pytest.raises(jwt.DecodeError, match="too long"):
+        verify(token, bound.keys, bound.rules)
