@@ -60,13 +60,15 @@ def test_second_deploy_is_told_who_holds_the_lock(deploy, start, host, release, 
     assert '"NAME":"first"' in host.check_output("cat /srv/app/current/env.json").replace(" ", "")
 
 
-def test_deploy_whose_connection_is_cut_changes_nothing_that_serves(deploy, start, host, load, release, running, until):
+def test_deploy_whose_connection_is_cut_changes_nothing_that_serves(
+    deploy, start, container, load, release, running, until
+):
     """SSH dies while the candidate starts: the deploy fails, and the next one takes over what it left."""
     old, slow = release(), {"NAME": "cut", "START_SECONDS": "20"}
     with load() as traffic:
         deploying = start(slow)
         until(lambda: len(running()) == 2, 120)
-        host.run("pkill -9 -f '^sshd.*: deploy@'")
+        subprocess.run(["docker", "exec", container, "pkill", "-9", "-f", "^sshd.*: deploy@"], check=True)
         said = deploying.communicate(timeout=300)[0]
     verdict = traffic.verdict(switches=[])
     assert deploying.returncode != 0, said
