@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +38,7 @@ class SQLiteStore:
     shared = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._idle: list[sqlite3.Connection] = []
-        self._process = os.getpid()
+        self._begin()
         self._writer = Background(1)
         self._path = Path(path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,12 +49,7 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Close the connections that nobody uses; the next use opens one."""
-        while self._idle:
-            self._idle.pop().close()
-
-    def __del__(self) -> None:
-        if self._process == os.getpid():
-            self.close()
+        _close(self._idle, self._process)
 
     def add(self, grant: Grant) -> None:
         """Keep the first grant of a session."""
@@ -117,11 +112,17 @@ class SQLiteStore:
                 )
                 connection.execute("DELETE FROM grants WHERE session = ?", session)
 
+    def _begin(self) -> None:
+        """Hold no connections yet; those of this process are closed when the store goes."""
+        self._idle: list[sqlite3.Connection] = []
+        self._process = os.getpid()
+        weakref.finalize(self, _close, self._idle, self._process)
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """An open connection that nobody else uses meanwhile."""
         if self._process != os.getpid():  # after a fork the parent's are not ours
-            self._idle, self._process = [], os.getpid()
+            self._begin()
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -146,6 +147,12 @@ class SQLiteStore:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
+
+
+def _close(connections: list[sqlite3.Connection], process: int) -> None:
+    """Close connections, unless they are of the process that this one was forked from."""
+    while connections and process == os.getpid():
+        connections.pop().close()
 
 
 def _insert(connection: sqlite3.Connection, grant: Grant) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import jwt
@@ -241,6 +243,19 @@ def test_what_is_long_over_is_deleted(store, tmp_path):
         ]
     connection.close()
     assert rows == [1, 0]
+
+
+def test_connections_are_closed_before_they_are_collected(tmp_path):
+    """With the store in a ring of an older generation, the collector meets its connection first."""
+    holder = {"store": SQLiteStore(tmp_path / "sessions.sqlite3")}
+    holder["ring"] = holder
+    gc.collect(0)
+    holder["store"].ended("j1")
+    del holder
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert not warned
 
 
 def test_only_one_of_many_threads_exchanges_a_grant(store):
