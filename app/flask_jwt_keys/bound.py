@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from flask import Config, Flask
 
-from . import tokens
+from . import sources, tokens
 from .config import DEFAULTS
 from .errors import ConfigError
 from .keys import KeySet
 from .sessions import Sessions, Store, sessions_of
-from .sources import KeySource, key_source, settings_of
+from .sources import KeySource, key_source
 
 NAME = "flask_jwt_keys"
+_settings = itemgetter(*sources.SETTINGS, *tokens.SETTINGS)
 
 
 class Bound:
@@ -33,9 +36,9 @@ class Bound:
         signer = self._source.current().signer if self._source else None
         self.can_sign = signer is not None
         self.config.setdefault("JWT_ALGORITHM", signer.algorithm if signer else "HS256")
+        self._key_settings: tuple[Any, ...] = sources.settings_of(self.config)
+        self._rules = tokens.rules_of(self.config)
         self._settings: tuple[Any, ...] = settings_of(self.config)
-        self._rule_settings: tuple[Any, ...] = ()
-        self._rules: tokens.Rules
         self.sessions: Sessions | None = sessions_of(self.config, store)
 
     @property
@@ -46,7 +49,7 @@ class Bound:
         """
         settings = settings_of(self.config)
         if settings != self._settings:
-            self._source = key_source(self.config, self.config["JWT_ALGORITHM"])
+            self._reread()
             self._settings = settings
         if self._source is None:
             raise ConfigError("no key: set JWT_KEY_DIR, JWT_SECRET_KEY or SECRET_KEY")
@@ -57,11 +60,21 @@ class Bound:
         """The keys that count now."""
         return self.source.current()
 
-    @property
-    def rules(self) -> tokens.Rules:
-        """What is demanded of tokens now; settings changed since the last look count."""
-        settings = tokens.settings_of(self.config)
-        if settings != self._rule_settings:
-            self._rules = tokens.rules_of(self.config)
-            self._rule_settings = settings
-        return self._rules
+    def current(self) -> tuple[KeySet, tokens.Rules]:
+        """The keys that count now, and what is demanded of tokens now.
+
+        :raises ConfigError: if there are no keys
+        """
+        return self.keys, self._rules
+
+    def _reread(self) -> None:
+        key_settings = sources.settings_of(self.config)
+        if key_settings != self._key_settings:
+            self._source = key_source(self.config, self.config["JWT_ALGORITHM"])
+            self._key_settings = key_settings
+        self._rules = tokens.rules_of(self.config)
+
+
+def settings_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The settings that decide about keys and rules; as long as they are equal, so are those."""
+    return (*_settings(config), *config["JWT_REQUIRED_CLAIMS"])

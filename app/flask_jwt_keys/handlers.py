@@ -110,12 +110,12 @@ def _default_jwt_encode_handler(identity: Any) -> str:
     if app.sessions:
         payload.setdefault("jti", secrets.token_urlsafe(16))
     headers = jwt.jwt_headers_callback(identity)
-    return tokens.mint(payload, headers, app.keys, app.rules)
+    return tokens.mint(payload, headers, *app.current())
 
 
 def _default_jwt_decode_handler(token: str) -> dict[str, Any]:
     app = bound()
-    payload = tokens.verify(token, app.keys, app.rules)
+    payload = tokens.verify(token, *app.current())
     if app.sessions and "jti" not in payload:
         raise MissingRequiredClaimError("jti")
     return payload

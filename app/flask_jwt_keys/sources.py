@@ -32,8 +32,9 @@ class FixedKeys:
         return self._keys
 
 
-settings_of = itemgetter("JWT_ALGORITHM", "JWT_SECRET_KEY", "JWT_PUBLIC_KEY", "JWT_KEY_DIR")
-"""The settings that decide about keys; as long as they are equal, so are the keys."""
+SETTINGS = ("JWT_ALGORITHM", "JWT_SECRET_KEY", "JWT_PUBLIC_KEY", "JWT_KEY_DIR")
+"""The settings that decide about keys."""
+settings_of = itemgetter(*SETTINGS)
 
 
 def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | None:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jwt
@@ -36,7 +35,7 @@ class Header(NamedTuple):
     typ: str | None
 
 
-_settings = itemgetter(
+SETTINGS = (
     "JWT_MAX_TOKEN_SIZE",
     "JWT_TYPE",
     "JWT_ISSUER",
@@ -45,11 +44,7 @@ _settings = itemgetter(
     "JWT_MAX_LIFETIME",
     "JWT_EXPIRATION_DELTA",
 )
-
-
-def settings_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The settings that decide about rules; as long as they are equal, so are the rules."""
-    return (*_settings(config), *config["JWT_REQUIRED_CLAIMS"])
+"""The settings that decide about rules, beside JWT_REQUIRED_CLAIMS."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,9 +76,7 @@ def accepts(keyed, signer):
 
     def check(token):
         try:
-            verify(
-                token, app.extensions["flask_jwt_keys"].keys, app.extensions["flask_jwt_keys"].rules
-            )
+            verify(token, *app.extensions["flask_jwt_keys"].current())
         except jwt.InvalidTokenError:
             return False
         return True

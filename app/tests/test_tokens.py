@@ -351,26 +351,22 @@ def test_other_spellings_of_a_good_token(keyed, signer, change):
     import flask_jwt_keys.tokens as tokens
 
     app = keyed(signer)
-    keys = app.extensions["flask_jwt_keys"].keys
+    current = app.extensions["flask_jwt_keys"].current()
     token = signer.token()
-    assert tokens.verify(token, keys, app.extensions["flask_jwt_keys"].rules)["identity"] == 1
+    assert tokens.verify(token, *current)["identity"] == 1
     with pytest.raises(jwt.InvalidTokenError):
-        tokens.verify(change(token), keys, app.extensions["flask_jwt_keys"].rules)
+        tokens.verify(change(token), *current)
 
 
 def test_no_character_can_be_changed(keyed, signer):
     from flask_jwt_keys.tokens import verify
 
     app = keyed(signer)
-    keys, token = app.extensions["flask_jwt_keys"].keys, signer.token()
+    current, token = app.extensions["flask_jwt_keys"].current(), signer.token()
     for position, character in enumerate(token):
         for other in {"A", "B", "_", "9", "."} - {character}:
             with pytest.raises(jwt.InvalidTokenError):
-                verify(
-                    token[:position] + other + token[position + 1 :],
-                    keys,
-                    app.extensions["flask_jwt_keys"].rules,
-                )
+                verify(token[:position] + other + token[position + 1 :], *current)
 
 
 @pytest.mark.parametrize("header", ["JWT {0},JWT {0}", "JWT {0}, JWT {0}", "JWT a,{0}", "{0}"])
@@ -403,14 +399,7 @@ def test_all_threads_verify_alike(keyed, signer):
 
     def work():
         for _ in range(50):
-            if (
-                verify(
-                    good,
-                    app.extensions["flask_jwt_keys"].keys,
-                    app.extensions["flask_jwt_keys"].rules,
-                )["identity"]
-                != 1
-            ):
+            if verify(good, *app.extensions["flask_jwt_keys"].current())["identity"] != 1:
                 wrong.append(1)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -429,12 +418,7 @@ def test_what_would_be_refused_is_not_signed(keyed, signer):
     good = {"exp": now + 60, "iat": now, "nbf": now}
     for claims in ({"sub": 1}, {"exp": now + 7200}, {"exp": "soon"}, {"jti": 1}):
         with pytest.raises(RuntimeError, match="would not be accepted"):
-            mint(
-                {**good, **claims},
-                None,
-                app.extensions["flask_jwt_keys"].keys,
-                app.extensions["flask_jwt_keys"].rules,
-            )
+            mint({**good, **claims}, None, *app.extensions["flask_jwt_keys"].current())
 
 
 def test_the_lifetime_cap_gives_way_to_the_apps_own_lifetime(keyed, call, signer):
@@ -455,12 +439,19 @@ def test_settings_that_change_later_count(keyed, signer):
 
     app = keyed(signer)
     bound, token = app.extensions["flask_jwt_keys"], signer.token()
-    assert verify(token, bound.keys, bound.rules)
+    assert verify(token, *bound.current())
     app.config["JWT_REQUIRED_CLAIMS"] = ["exp"]
-    assert verify(token, bound.keys, bound.rules)
+    assert verify(token, *bound.current())
     app.config["JWT_REQUIRED_CLAIMS"].append("shoe_size")
     with pytest.raises(jwt.MissingRequiredClaimError, match="shoe_size"):
-        verify(token, bound.keys, bound.rules)
+        verify(token, *bound.current())
     app.config["JWT_MAX_TOKEN_SIZE"] = 10
     with pytest.raises(jwt.DecodeError, match="too long"):
-        verify(token, bound.keys, bound.rules)
+        verify(token, *bound.current())
+
+
+def test_settings_that_are_no_keys_do_not_read_the_keys_again(keyed, signer):
+    app = keyed(signer)
+    source = app.extensions["flask_jwt_keys"].source
+    app.config["JWT_LEEWAY"] = 0
+    assert app.extensions["flask_jwt_keys"].source is source
