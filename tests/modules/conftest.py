@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_engine, app_files, app_lease, app_releases, app_site, app_watch
+from ansible.module_utils import app_engine, app_files, app_lease, app_releases, app_repository, app_site, app_watch
 
 ENGINE = r"""#!/bin/sh
 # docker, as releases use it: a container is a directory, the image's files lie in image/.
@@ -207,3 +207,34 @@ def git():
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture
+def checkout(tmp_path, git):
+    """Return a git checkout with tracked, untracked, ignored and deleted files."""
+    folder = tmp_path / "checkout"
+    (folder / "sub").mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    texts = {"app.py": "1", "sub/a.txt": "a", "gone.txt": "x", ".gitignore": "*.pyc\n.cache/\n", "ü b": "space"}
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    (folder / "kept.pyc").write_text("tracked, although ignored")
+    git(folder, "add", "-f", ".")
+    git(folder, "commit", "-qm", "one")
+    (folder / "gone.txt").unlink()
+    (folder / "new.txt").write_text("untracked")
+    (folder / "app.pyc").write_text("ignored")
+    return folder
+
+
+@pytest.fixture
+def repository(tmp_path, owners):
+    """Return a function that makes a host's copy of a repository."""
+    kind = app_repository.Repository
+
+    def make(address, key=None):
+        copy = kind("shop", str(address), key)
+        copy.path = str(tmp_path / "srv" / "source.git")
+        return copy
+
+    return make

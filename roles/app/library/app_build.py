@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
+from ansible.module_utils import app_repository as repositories
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -64,72 +65,7 @@ REBUILT_KEPT = 20  # sets of inputs
 
 
 class BuildError(Exception):
-    """The source cannot be had or does not build; the message says where."""
-
-
-class Repository:
-    """A bare copy of a git repository on this host, so a later fetch moves only what is new."""
-
-    def __init__(self, app, address, key):
-        self.path, self.address, self.key = f"/srv/{app}/source.git", address, key
-
-    def git(self, *arguments, **options):
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, env=self._environment(), timeout=600, check=False, **options
-        )
-        if done.returncode:
-            command = arguments[2] if arguments[0] == "-C" else arguments[0]
-            raise BuildError(f"git {command}: {done.stderr.decode(errors='replace').strip()[-1000:]}")
-        return done.stdout
-
-    def _environment(self):
-        known = "/etc/ssh/ssh_known_hosts -o StrictHostKeyChecking=accept-new"
-        command = f"ssh -o BatchMode=yes -o UserKnownHostsFile={known}"
-        if self.key:
-            command += f" -o IdentitiesOnly=yes -i {self.key}"
-        return {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": command}
-
-    def commit(self, ref):
-        """Return the commit that a branch, tag or (abbreviated) commit names now.
-
-        :raises BuildError: no such ref, or the repository does not answer.
-        """
-        if not os.path.isdir(self.path):
-            files.ensure_directory(os.path.dirname(self.path))
-            self.git("init", "-q", "--bare", self.path)
-        wanted = ["+refs/heads/*:refs/deploy/heads/*", "+refs/tags/*:refs/deploy/tags/*"]
-        if ref == "HEAD":  # which may name a branch that is not there
-            wanted.append("+HEAD:refs/deploy/HEAD")
-        self.git("-C", self.path, "fetch", "-q", "--prune", "--", self.address, *wanted)
-        for name in (
-            f"refs/deploy/{ref.removeprefix('refs/')}",
-            f"refs/deploy/heads/{ref}",
-            f"refs/deploy/tags/{ref}",
-            ref,
-        ):
-            try:
-                found = self.git(
-                    "-C", self.path, "rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}"
-                )
-            except BuildError:
-                continue
-            return found.decode().strip()
-        raise BuildError(f"app_ref: {self.address} has no branch, tag or commit {ref!r}")
-
-    def tree(self, commit, subdir):
-        try:
-            return self.git("-C", self.path, "rev-parse", "--verify", f"{commit}:{subdir}").decode().strip()
-        except BuildError:
-            raise BuildError(f"app_subdir: {self.address} has no directory {subdir!r} at {commit[:12]}") from None
-
-    def text(self, tree, name):
-        try:
-            return self.git("-C", self.path, "cat-file", "blob", f"{tree}:{name}").decode()
-        except BuildError:
-            return None
-
-    def archive(self, tree, path):
-        self.git("-C", self.path, "archive", "--format=tar", f"--output={path}", tree)
+    """The source does not unpack, or its base image cannot be had."""
 
 
 def find_source(options):
@@ -137,9 +73,9 @@ def find_source(options):
     if not options["repository"]:
         record = {"kind": "directory", "digest": options["source_digest"]}
         return record, options["dockerfile_content"], None
-    key = write_key(options["git_key"])
+    key = repositories.write_key(options["git_key"])
     try:
-        repository = Repository(options["app"], options["repository"], key)
+        repository = repositories.Repository(options["app"], options["repository"], key)
         commit = repository.commit(options["ref"])
     finally:
         if key:
@@ -153,15 +89,6 @@ def find_source(options):
         "digest": tree,
     }
     return record, repository.text(tree, options["dockerfile"]), lambda path: repository.archive(tree, path)
-
-
-def write_key(key):
-    if not key:
-        return None
-    handle, path = tempfile.mkstemp(dir="/run", prefix="flask-deploy-key-")
-    with os.fdopen(handle, "w") as file:
-        file.write(key.rstrip("\n") + "\n")
-    return path
 
 
 def base_id(options, dockerfile):
@@ -313,7 +240,7 @@ def main():
     try:
         with lease.held() if lease else nullcontext():
             answer = make(options, dry)
-    except (BuildError, engine.EngineError, leases.LeaseError) as error:
+    except (BuildError, repositories.RepositoryError, engine.EngineError, leases.LeaseError) as error:
         module.fail_json(msg=f"the image was not built: {error}")
     module.exit_json(**{"changed": False, **answer}, seconds=round(time.monotonic() - began, 2))
 
