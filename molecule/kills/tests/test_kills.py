@@ -1,6 +1,6 @@
 """Whatever kills a deploy, at any step: the site answers, the next run ends well, and the run after it changes nothing.
 
-EVERY=n looks at each n-th step only.
+EVERY=n looks at each n-th step only, FIRST=m begins at the m-th: together they share the sweep out among hosts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.judge import Judge
 
 DEPLOY = "playbooks/app.yml"
 KINDS = {"new-page": 2, "http2-page": 2}  # a reload of nginx cuts kept HTTP/1.1 connections, deploy or not
-EVERY = int(os.environ.get("EVERY", "1"))
+EVERY, FIRST = (int(os.environ.get(name, default)) for name, default in (("EVERY", "1"), ("FIRST", "0")))
 KILLER = (Path(__file__).parent / "killer.py").read_text()
 ROOT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 UNDER_WAY = 0.3  # seconds after its name is printed, a task does something on the host
@@ -73,6 +73,13 @@ def changed(name):
     """Return what makes a new release, in each run of the tests another one, and nginx reload for its site file."""
     number = f"{name} {os.getpid()}"
     return ["-e", f'{{"app_env": {{"NUMBER": "{number}"}}, "app_max_body": "{1 + crc32(number.encode()) % 900}m"}}']
+
+
+def chosen(steps, stride=1):
+    """Return the numbers of the steps to look at, one at least: a share that is empty would prove nothing."""
+    numbers = range(FIRST * stride, len(steps), EVERY * stride)
+    assert numbers, f"FIRST={FIRST} is beyond the last of {len(steps)} steps, {stride} apart"
+    return numbers
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +176,7 @@ def steps_of(deploy, arm, sh):
 def test_killed_on_the_host_at_any_step(deploy, arm, sh, address, heal, steps_of, who):
     steps = steps_of(who)
     with Judge(address(), "app.test", kinds=KINDS) as load:
-        for number in range(0, len(steps), EVERY):
+        for number in chosen(steps):
             what, arguments = f"{who} {number}, before {steps[number]}", changed(f"{who} {number}")
             arm(who, number)
             deploy(arguments)
@@ -209,7 +216,7 @@ def test_controller_is_killed_in_any_task(deploy, begin, address, heal):
     tasks = re.findall(r"^TASK \[(?:\w+ : )?(.*?)\] \*", told.output, re.MULTILINE)
     assert set(TASKS) <= set(tasks), tasks
     with Judge(address(), "app.test", kinds=KINDS) as load:
-        for number in range(0, len(tasks), EVERY):
+        for number in chosen(tasks):
             what, arguments = f"controller in task {number}, {tasks[number]}", changed(f"controller {number}")
             deploying, seen = begin(arguments, subprocess.PIPE), 0
             with deploying.stdout as lines:
@@ -229,7 +236,7 @@ def test_controller_is_killed_in_any_task(deploy, begin, address, heal):
 def test_host_loses_its_power_at_any_step(begin, arm, sh, container, get, heal, until, steps_of, who):
     """It comes back by itself with the old release or the new one, and the next run ends well."""
     steps = steps_of(who)
-    for number in range(0, len(steps), EVERY * POWER[who]):
+    for number in chosen(steps, POWER[who]):
         what, arguments = f"power of {who} {number}, before {steps[number]}", changed(f"power {who} {number}")
         old = sh("basename $(readlink /srv/app/current)")
         arm(who, number, "power")
