@@ -601,6 +601,24 @@ def test_who_is_heard_too_late_finds_it_gone_back(app, engine):
     assert not module.watched(app, new, begun, 0)["well"]
 
 
+def test_a_watch_that_ends_between_two_looks_at_it_is_well(app, monkeypatch):
+    deploy(app)
+    new = prepare(app, build="b2")
+    begun = begin(app, new, confirm=100)
+    switch.move(app, switch.pending(app))
+    pending = switch.pending
+
+    def look_on(app):
+        known = pending(app)
+        if known["phase"] == "watching":
+            switch.look(app, known)
+        return known
+
+    monkeypatch.setattr(switch, "pending", look_on)
+    told = module.watched(app, new, begun, 0)
+    assert told["well"] and told["seen"]["well"]
+
+
 def test_one_host_that_is_not_well_takes_the_release_back_here_too(app, engine):
     old, new = deploy(app), prepare(app, build="b2")
     begun = begin(app, new)

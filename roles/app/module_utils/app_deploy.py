@@ -200,8 +200,8 @@ def watched(app, release, begun, seconds):
         known = switch.pending(app) or {}
         if ended:
             return {"well": False, "reason": ended["reason"], "reject": False, "seen": ended["watch"]}
-        if switch.hear(app, begun):
-            return {"well": True, "reason": None, "reject": False, "seen": known["seen"]}
+        if waiting := switch.hear(app, begun):
+            return {"well": True, "reason": None, "reject": False, "seen": waiting["seen"]}
         if known.get("id") == begun and known["phase"] == "reverting":
             return {"well": False, **{name: known.get(name) for name in ("reason", "reject", "seen")}}
         time.sleep(switch.POLL)

@@ -113,17 +113,17 @@ def wait(app, known):
 
 
 def hear(app, switch):
-    """Let a switch wait anew, as whoever began it is there; return whether it does."""
-    if not _waits(app, switch):
-        return False
+    """Let a switch wait anew, as whoever began it is there; return what is known of it, or None if it does not."""
+    if not _waiting(app, switch):
+        return None
     files.write_json(app.decision, {"id": switch, "heard": now()})
     time.sleep(3 * POLL)  # should its time have been up just now, it has gone back by then
-    return _waits(app, switch)
+    return _waiting(app, switch)
 
 
-def _waits(app, switch):
+def _waiting(app, switch):
     known = pending(app) or {}
-    return known.get("id") == switch and known["phase"] == "waiting"
+    return known if known.get("id") == switch and known["phase"] == "waiting" else None
 
 
 def confirm(app, known):
