@@ -764,8 +764,31 @@ def test_an_image_that_a_kept_release_needs_is_kept(app, engine):
 def test_half_written_releases_are_cleared_away(app):
     deploy(app)
     os.mkdir(f"{app.releases}/.new-abc")
+    Path(app.releases, ".new-abc", "release.json").touch()
     retire.prune(app, 3)
-    assert os.listdir(app.releases) == app.known()
+    assert os.listdir(app.releases) == app.known() != []
+
+
+def test_a_removal_that_is_cut_off_is_ended_by_the_next(app, monkeypatch):
+    """Whichever file goes first, what is left of a release is none, and does not stay."""
+    releases = [deploy(app, build=f"b{number}") for number in range(3)]
+
+    def cut_off(path):
+        raise KeyboardInterrupt(path)
+
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(retire.shutil, "rmtree", cut_off)
+        retire.prune(app, 2)
+    assert app.known() == sorted(releases[1:])
+    retire.prune(app, 2)
+    assert sorted(os.listdir(app.releases)) == sorted(releases[1:])
+
+
+def test_what_is_no_release_of_ours_is_left_alone(app):
+    deploy(app)
+    os.mkdir(f"{app.releases}/kept by hand")
+    retire.prune(app, 3)
+    assert os.path.isdir(f"{app.releases}/kept by hand")
 
 
 # -- the engine ------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class App:
             names = os.listdir(self.releases)
         except FileNotFoundError:
             return []
-        return sorted(name for name in names if os.path.isfile(self.path(name, "release.json")))
+        return sorted(n for n in names if n[0] != "." and os.path.isfile(self.path(n, "release.json")))
 
     def record(self, release):
         return files.read_json(self.path(release, "release.json"), {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 
@@ -12,6 +13,7 @@ from ansible.module_utils import app_files as files
 
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
+REMAINS = re.compile(r"(\.new-)?[0-9a-f]+")
 DRAIN_FLOOR = 5  # seconds; longer than nginx keeps an idle connection to the old release
 CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
 
@@ -78,18 +80,23 @@ def surplus(app, keep):
 def prune(app, keep):
     """Remove surplus releases with their containers, and images that no release needs; return what went."""
     gone = surplus(app, keep)
-    for release in gone:
-        shutil.rmtree(app.path(release))
+    for release in gone:  # without its record it is no release: what is cut off here, the next run ends
+        os.unlink(app.path(release, "release.json"))
+        files.sync(app.path(release))
+    for name in remains(app):
+        shutil.rmtree(f"{app.releases}/{name}")
     kept = {app.container(release) for release in app.known()}
     for name in set(engine.containers(app.name)) - kept:
         engine.docker("rm", "-f", name)
         gone.append(name)
-    for name in os.listdir(app.releases):
-        if name.startswith(".new-"):
-            shutil.rmtree(f"{app.releases}/{name}")
     if gone:
         _prune_images(app)
     return gone
+
+
+def remains(app):
+    """Return the names of releases that are only half there: not written to their end, or not removed to it."""
+    return [name for name in set(os.listdir(app.releases)) - set(app.known()) if REMAINS.fullmatch(name)]
 
 
 def _prune_images(app):
