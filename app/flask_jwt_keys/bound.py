@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from copy import copy
 from operator import itemgetter
 from typing import Any
 
@@ -17,6 +17,7 @@ from .sources import KeySource, key_source
 
 NAME = "flask_jwt_keys"
 _settings = itemgetter(*sources.SETTINGS, *tokens.SETTINGS)
+"""What decides about keys and rules; as long as these are equal, so are those."""
 
 
 class Bound:
@@ -38,34 +39,32 @@ class Bound:
         self.config.setdefault("JWT_ALGORITHM", signer.algorithm if signer else "HS256")
         self._key_settings: tuple[Any, ...] = sources.settings_of(self.config)
         self._rules = tokens.rules_of(self.config)
-        self._settings: tuple[Any, ...] = settings_of(self.config)
+        self._settings: tuple[Any, ...] = _copied(_settings(self.config))
         self.sessions: Sessions | None = sessions_of(self.config, store)
 
-    @property
-    def source(self) -> KeySource:
-        """Where the keys come from; settings changed since the last look count.
+    def current(self) -> tuple[KeySet, tokens.Rules]:
+        """The keys that count now, and what is demanded of tokens now.
+
+        Settings changed since the last look count.
 
         :raises ConfigError: if there are no keys
         """
-        settings = settings_of(self.config)
-        if settings != self._settings:
+        if _settings(self.config) != self._settings:
             self._reread()
-            self._settings = settings
         if self._source is None:
             raise ConfigError("no key: set JWT_KEY_DIR, JWT_SECRET_KEY or SECRET_KEY")
+        return self._source.current(), self._rules
+
+    @property
+    def source(self) -> KeySource:
+        """Where the keys come from now."""
+        self.current()
         return self._source
 
     @property
     def keys(self) -> KeySet:
         """The keys that count now."""
-        return self.source.current()
-
-    def current(self) -> tuple[KeySet, tokens.Rules]:
-        """The keys that count now, and what is demanded of tokens now.
-
-        :raises ConfigError: if there are no keys
-        """
-        return self.keys, self._rules
+        return self.current()[0]
 
     def _reread(self) -> None:
         key_settings = sources.settings_of(self.config)
@@ -73,8 +72,9 @@ class Bound:
             self._source = key_source(self.config, self.config["JWT_ALGORITHM"])
             self._key_settings = key_settings
         self._rules = tokens.rules_of(self.config)
+        self._settings = _copied(_settings(self.config))
 
 
-def settings_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The settings that decide about keys and rules; as long as they are equal, so are those."""
-    return (*_settings(config), *config["JWT_REQUIRED_CLAIMS"])
+def _copied(settings: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The settings as they are now, whatever an app does to a list of its own later."""
+    return tuple(copy(value) if isinstance(value, list | set) else value for value in settings)

@@ -27,7 +27,7 @@ def extension() -> JWT:
 
 def bound() -> Bound:
     """Settings, keys and sessions of the current app."""
-    return current_app.extensions[NAME]
+    return current_app._get_current_object().extensions[NAME]
 
 
 def remember(identity: Any, claims: Any) -> None:
