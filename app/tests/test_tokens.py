@@ -369,6 +369,22 @@ def test_no_character_can_be_changed(keyed, signer):
                 verify(token[:position] + other + token[position + 1 :], *current)
 
 
+def test_a_header_is_decoded_once(keyed, signer, monkeypatch):
+    import flask_jwt_keys.tokens as tokens
+
+    decode, decoded = jwt.PyJWS._decode_base64url_segment, []
+    monkeypatch.setattr(
+        jwt.PyJWS,
+        "_decode_base64url_segment",
+        staticmethod(lambda segment, name: decoded.append(name) or decode(segment, name)),
+    )
+    app = keyed(signer)
+    current, token = app.extensions["flask_jwt_keys"].current(), signer.token()
+    for _ in range(3):
+        assert tokens.verify(token, *current)["identity"] == 1
+    assert decoded == ["payload", "crypto"] * 3
+
+
 @pytest.mark.parametrize("header", ["JWT {0},JWT {0}", "JWT {0}, JWT {0}", "JWT a,{0}", "{0}"])
 def test_two_tokens_in_one_header(client, signer, header):
     headers = {"Authorization": header.format(signer.token())}
