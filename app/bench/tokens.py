@@ -1,7 +1,7 @@
 """Signatures per second, side by side: ``python app/bench/tokens.py [--seconds 0.06]``.
 
-Rounds of all candidates alternate, and each one's best round counts, so that a busy machine
-disturbs all alike. Raw OpenSSL is the ``openssl speed`` of the machine.
+The table shows the best of thirty rounds, which is what the machine does undisturbed; the lines
+below it compare within each round, and show the medians. Raw OpenSSL is ``openssl speed``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import jwt
 from cryptography.hazmat.primitives import hashes
@@ -30,6 +31,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from flask_jwt_keys import JWT
 
 ROUNDS = 30
+OPENSSL_EVERY = 2  # rounds: it takes a second for each rate
+SIGN, VERIFY = 0, 1
+NAMES = RAW, CRYPTOGRAPHY, PYJWT, OURS, PEM = (
+    "raw OpenSSL (openssl speed)",
+    "cryptography",
+    "PyJWT, key object",
+    "flask_jwt_keys",
+    "Flask-JWT's way, PEM per call",
+)
 KEYS = {
     "RS256": lambda: rsa.generate_private_key(65537, 2048),
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -42,6 +52,7 @@ PARAMETERS = {
 }
 OPENSSL = {"RS256": ("rsa2048", "+F2"), "ES256": ("ecdsap256", "+F4"), "EdDSA": ("ed25519", "+F6")}
 Call = Callable[[], object]
+Round = dict[str, tuple[float, float]]
 
 
 def main() -> None:
@@ -50,28 +61,35 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.06, help="for each of thirty rounds")
     seconds = parser.parse_args().seconds
     for algorithm in KEYS:
-        rates = measure(algorithm, seconds)
-        raw = openssl(algorithm)
+        rounds = measure(algorithm, seconds)
         print(f"\n{algorithm:<34}{'sign/s':>10}{'of raw':>9}{'verify/s':>10}{'of PyJWT':>10}")
-        _row("raw OpenSSL (openssl speed)", *raw, raw[0], rates["PyJWT, key object"][1])
-        for name, (sign, verify) in rates.items():
-            _row(name, sign, verify, raw[0], rates["PyJWT, key object"][1])
-        ours, slow = rates["flask_jwt_keys"], rates["Flask-JWT's way, PEM per call"]
-        print(f"signing: {ours[0] / slow[0]:.0f} times Flask-JWT's way", end=" ")
-        print(f"(raw OpenSSL: {raw[0] / slow[0]:.0f});", end=" ")
-        print(f"verifying: {rates['PyJWT, key object'][1] / ours[1]:.2f} times PyJWT's time")
+        best = {n: tuple(max(r[n][kind] for r in rounds) for kind in (SIGN, VERIFY)) for n in NAMES}
+        for name, (sign, verify) in best.items():
+            of_raw, of_pyjwt = sign / best[RAW][SIGN], verify / best[PYJWT][VERIFY]
+            print(f"{name:<34}{sign:>10,.0f}{of_raw:>9.0%}{verify:>10,.0f}{of_pyjwt:>9.2f}x")
+        print(f"signing: {ratio(rounds, SIGN, OURS, PEM):.0f} times Flask-JWT's way", end=" ")
+        print(f"(raw OpenSSL: {ratio(rounds, SIGN, RAW, PEM):.0f});", end=" ")
+        print(f"verifying: {ratio(rounds, VERIFY, PYJWT, OURS):.2f} times PyJWT's time")
 
 
-def measure(algorithm: str, seconds: float) -> dict[str, tuple[float, float]]:
-    """Signatures and verifications per second of each candidate."""
+def measure(algorithm: str, seconds: float) -> list[Round]:
+    """Signatures and verifications per second of each candidate, in each round."""
+    rounds = []
     with tempfile.TemporaryDirectory() as directory:
         calls = candidates(algorithm, Path(directory))
-        best = dict.fromkeys(calls, (0.0, 0.0))
-        for _ in range(ROUNDS):
-            for name, pair in calls.items():
-                rates = (rate(call, seconds) for call in pair)
-                best[name] = tuple(map(max, best[name], rates))
-    return best
+        for number in range(ROUNDS):
+            if number % OPENSSL_EVERY == 0:
+                raw = openssl(algorithm)
+            rates = {
+                name: tuple(rate(call, seconds) for call in pair) for name, pair in calls.items()
+            }
+            rounds.append({RAW: raw, **rates})
+    return rounds
+
+
+def ratio(rounds: list[Round], kind: int, one: str, other: str) -> float:
+    """How many times one candidate's rate is another's: the median of the rounds' ratios."""
+    return median(r[one][kind] / r[other][kind] for r in rounds)
 
 
 def candidates(algorithm: str, directory: Path) -> dict[str, tuple[Call, Call]]:
@@ -94,19 +112,19 @@ def candidates(algorithm: str, directory: Path) -> dict[str, tuple[Call, Call]]:
     if algorithm == "ES256":
         signature = private.sign(data, *parameters)
     return {
-        "cryptography": (
+        CRYPTOGRAPHY: (
             lambda: private.sign(data, *parameters),
             lambda: public.verify(signature, data, *parameters),
         ),
-        "PyJWT, key object": (
+        PYJWT: (
             lambda: jwt.encode(claims, private, algorithm, header),
             lambda: jwt.decode(token, public, [algorithm]),
         ),
-        "flask_jwt_keys": (
+        OURS: (
             lambda: extension.jwt_encode_callback({"id": 1}),
             lambda: extension.jwt_decode_callback(token),
         ),
-        "Flask-JWT's way, PEM per call": (
+        PEM: (
             lambda: jwt.encode(claims, pem, algorithm),
             lambda: jwt.decode(token, public_pem, [algorithm]),
         ),
@@ -136,14 +154,10 @@ def openssl(algorithm: str) -> tuple[float, float]:
     """Signatures and verifications per second of the openssl command."""
     name, mark = OPENSSL[algorithm]
     command = ["openssl", "speed", "-mr", "-seconds", "1", name]
-    runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in "123"]
-    lines = [line for run in runs for line in run.stdout.splitlines() if line.startswith(mark)]
-    rates = [[float(part) for part in line.split(":")[-2:]] for line in lines]
-    return max(sign for sign, _ in rates), max(verify for _, verify in rates)
-
-
-def _row(name: str, sign: float, verify: float, raw: float, pyjwt: float) -> None:
-    print(f"{name:<34}{sign:>10,.0f}{sign / raw:>9.0%}{verify:>10,.0f}{verify / pyjwt:>9.2f}x")
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    line = next(line for line in lines if line.startswith(mark))
+    sign, verify = (float(part) for part in line.split(":")[-2:])
+    return sign, verify
 
 
 if __name__ == "__main__":
