@@ -179,8 +179,10 @@ def test_killed_on_the_host_at_any_step(deploy, arm, sh, address, heal, steps_of
         for number in chosen(steps):
             what, arguments = f"{who} {number}, before {steps[number]}", changed(f"{who} {number}")
             arm(who, number)
-            deploy(arguments)
+            killed = deploy(arguments)
             assert len(sh(f"cat /run/kill/{who}").splitlines()) > number, f"{what}: nothing was killed"
+            if who == "unit":
+                assert killed.rc == 0, f"{what}: the switch did not go on where it was:\n{killed.output}"
             arm("nobody", 0)
             heal(arguments, what)
     verdict = load.verdict()
