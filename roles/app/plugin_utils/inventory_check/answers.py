@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from .exact import unquoted
 from .rules import each, pattern
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
@@ -58,6 +59,6 @@ def headers(values):
         if name.lower() in MADE:
             return f"{name} is made by nginx; remove it"
         wrong = pattern(HEADER_VALUE, "Cross-Origin-Opener-Policy: same-origin")(str(value))
-        if wrong:
-            return f"{name}: {wrong}"
-    return None
+        if wrong or isinstance(value, list | dict | None):
+            return f"{name}: {wrong or 'is not text; remove it, or write text'}"
+    return unquoted(values)

@@ -7,7 +7,7 @@ import re
 import shlex
 
 from .answers import HEADER_VALUE, URL_PATH, expression, headers, network, origins
-from .environment import environment, secret_files, secrets
+from .environment import build_arguments, environment, secret_files, secrets
 from .rules import APP, NAME, PATH, SIZE, each, existing_file, number, pattern
 from .signing import check_signing
 from .source import git_key, git_ref, source
@@ -53,7 +53,7 @@ CHECKS = {
     "app_dockerfile": pattern(PATH, "app_dockerfile: Dockerfile"),
     "app_base_image": pattern(re.compile(r"[a-z0-9][\w./:@-]*"), "app_base_image: python:3.13-slim-trixie"),
     "app_base_image_archive": existing_file,
-    "app_build_args": environment,
+    "app_build_args": build_arguments,
     "app_build_ca_file": existing_file,
     "app_static": static,
     "app_env": environment,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from .exact import unquoted
+
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 PLACEHOLDERS = re.compile(
@@ -18,11 +20,17 @@ def environment(values):
             return f"{name!r} is not text, as YAML reads words such as NO; put it in quotes, example: 'NO'"
         if not VARIABLE.fullmatch(name):
             return f"{name!r} is not a name of an environment variable; example: DATABASE_URL"
-        if isinstance(value, str) and "\0" in value:
-            return f"{name}: an environment variable cannot hold a NUL; remove it"
         if value is None:
             return f'{name} has no value; write "" if it is meant to be empty'
-    return None
+    return unquoted(values)
+
+
+def build_arguments(values):
+    wrong = environment(values)
+    for name, value in {} if wrong else values.items():
+        if not isinstance(value, str):
+            return f'{name} is a list or map, and a build argument is text; example: {name}: "a,b"'
+    return wrong
 
 
 def secrets(values):
@@ -41,4 +49,6 @@ def secret_files(values):
             return f"{name!r} is not a plain file name; example: users.json"
         if value in (None, ""):
             return f"{name} is empty; remove it, or give it a content"
-    return None
+        if isinstance(value, list | dict):
+            return f"{name} is a list or map, and a file is text; write it as JSON, with the filter to_json"
+    return unquoted(values)

@@ -6,12 +6,11 @@ import difflib
 import functools
 import json
 import os
-import re
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from . import app, docker, nginx
+from . import app, docker, exact, nginx
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 PREFIXES = ("docker_", "nginx_", "app_")
@@ -35,19 +34,29 @@ def check_types(specs, values):
     for name, value in values.items():
         spec = {key: specs[name][key] for key in ("type", "elements", "choices") if key in specs[name]}
         result = ArgumentSpecValidator({name: spec}).validate({name: value})
-        odd_number = spec["type"] == "int" and isinstance(value, str) and not re.fullmatch("-?[0-9]+", value)
         if value is None:
-            mistakes.append(f"{name}: has no value; write one, or remove the line")
-        elif not result.error_messages and not odd_number:
-            typed[name] = result.validated_parameters[name]
+            said = "has no value; write one, or remove the line"
+        elif not result.error_messages:
+            said = check_reading(name, specs[name], value, result.validated_parameters[name])
         elif specs[name].get("no_log"):
-            mistakes.append(f"{name}: is not a {spec['type']}")
+            said = f"is not a {spec['type']}"
+        elif "choices" in spec:
+            said = f"{value!r} is not one of {', '.join(spec['choices'])}"
         else:
-            mistakes.append(
-                f"{name}: {value!r} is not "
-                + (f"one of {', '.join(spec['choices'])}" if "choices" in spec else f"a {spec['type']}")
-            )
+            said = f"{value!r} is not a {spec['type']}"
+        if said:
+            mistakes.append(f"{name}: {said}")
+        else:
+            typed[name] = result.validated_parameters[name]
     return typed, mistakes
+
+
+def check_reading(name, spec, value, typed):
+    """Say why a value is not what it reads as; where it could not work in quotes either, its own check says so."""
+    said = exact.judge(name, spec, value)
+    if said or (name in CHECKS and CHECKS[name](typed)):
+        return said
+    return exact.quotes(spec, value)
 
 
 def check_names(specs, names):
