@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import warnings
 
 from .exact import unquoted
 from .rules import each, pattern
@@ -30,12 +31,20 @@ def origins(values):
 
 
 def network(value):
-    """Judge an address or network (RFC 4632, RFC 4291); one with host bits set is a slip."""
+    """Judge an address or network (RFC 4632, RFC 4291); one with host bits set is a slip.
+
+    Python reads more than nginx does (netmasks, zones): only its own way to write what it read is taken.
+    """
+    example = "example: app_trusted_proxies: [192.0.2.0/24]"
     try:
         found = ipaddress.ip_network(value)
     except ValueError as error:
-        return f"{error}; example: app_trusted_proxies: [192.0.2.0/24]"
-    return f"{value} trusts everybody; example: app_trusted_proxies: [192.0.2.0/24]" if not found.prefixlen else None
+        return f"{error}; {example}"
+    if getattr(found.network_address, "scope_id", None):
+        return f"{value!r} has a zone, and a proxy's address has none; {example}"
+    if value not in (str(found), str(found.network_address)):
+        return f"write {found} instead of {value!r}"
+    return f"{value} trusts everybody; {example}" if not found.prefixlen else None
 
 
 def expression(value):
@@ -44,9 +53,14 @@ def expression(value):
     if not value or re.search(r'["\x00-\x20\x7f]', value) or value.endswith("\\"):
         return f"{value!r} cannot stand in nginx's configuration; {example}"
     try:
-        re.compile(value)
-    except re.error as error:
+        with warnings.catch_warnings(action="ignore"):
+            found = re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
         return f"{value!r} is not a regular expression: {error}; {example}"
+    if found.groupindex:
+        return f"{value!r} names a group, which would set a variable of nginx; write (?:…)"
+    if re.match(r"\(\?[aiLmsux]+\)", value):
+        return f"{value!r} would change the expressions beside it too; write (?i:…)"
     return None
 
 

@@ -24,7 +24,7 @@ userland-proxy userns-remap
 
 
 def daemon_options(values):
-    for key in values:
+    for key in map(str, values):
         if key not in DAEMON_KEYS:
             near = difflib.get_close_matches(key, DAEMON_KEYS, 1)
             return f"dockerd knows no key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")

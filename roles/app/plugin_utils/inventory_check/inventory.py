@@ -33,7 +33,11 @@ def check_types(specs, values):
     typed, mistakes = {}, []
     for name, value in values.items():
         spec = {key: specs[name][key] for key in ("type", "elements", "choices") if key in specs[name]}
-        result = ArgumentSpecValidator({name: spec}).validate({name: value})
+        try:
+            result = ArgumentSpecValidator({name: spec}).validate({name: value})
+        except OverflowError:  # .inf as a whole number
+            mistakes.append(f"{name}: {value} is not a {spec['type']}")
+            continue
         if value is None:
             said = "has no value; write one, or remove the line"
         elif not result.error_messages:

@@ -14,7 +14,7 @@ def source(value):
         return address(value)
     if value.startswith("-") or "::" in value or any(c.isspace() for c in value):
         return f"{value!r} is neither a directory nor a repository; example: https://git.example.com/shop.git"
-    if os.path.isdir(os.path.expanduser(value)) or re.match(r"[\w.-]+@?[\w.-]*:", value):
+    if os.path.isdir(os.path.expanduser(value)) or re.match(r"[\w.-]+(@[\w.-]*)?:", value):
         return None
     return f'{value} is not a directory on the controller; example: "{{{{ inventory_dir }}}}/../../../shop"'
 
