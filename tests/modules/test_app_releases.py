@@ -48,6 +48,8 @@ def options(**more):
         "reject": False,
         "accept_rejected": False,
         "accept_schema_ahead": False,
+        "command": "",
+        "schema_command": "",
         "release_key": None,
         "commanded": None,
         "command_timeout": 5,

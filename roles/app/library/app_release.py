@@ -39,7 +39,7 @@ options:
   release_key: {type: str, description: Key of secret digests that the app's hosts share, in base64.}
   reject: {type: bool, default: false, description: Mark the release that stops serving as one not to deploy again.}
   accept_rejected: {type: bool, default: false, description: Let a release serve that was rolled back from.}
-  accept_schema_ahead: {type: bool, default: false, description: Go back behind a release command.}
+  accept_schema_ahead: {type: bool, default: false, description: Go back to code that ran with another schema.}
   uid: {type: int, required: true, description: User id the app runs as.}
   domain: {type: str, description: Public name, asked for by the gates.}
   health_path: {type: str, description: Path that answers below 400 when the app is ready.}
@@ -58,6 +58,7 @@ options:
   secrets: {type: dict, description: Secret environment, kept outside releases.}
   secret_files: {type: dict, description: Secret files, kept outside releases.}
   command: {type: str, description: Release command, with C(commanded).}
+  schema_command: {type: str, description: Command that tells the database's schema; derived where it is known.}
   command_timeout: {type: int, default: 600, description: Seconds the release command may take.}
   commanded: {type: dict, description: Outcome of the release command on the host that ran it.}
   watch: {type: dict, description: "seconds, percent and samples of the watch, with C(switched)."}
@@ -84,7 +85,8 @@ previous: {type: str, returned: always, description: Id of the release that serv
 actions: {type: list, returned: always, description: What was, or would be, done.}
 seconds: {type: float, returned: always, description: How long that took.}
 switch: {type: str, returned: switched, description: Id of the switch, or null where nothing moves.}
-command: {type: dict, returned: commanded, description: Outcome of the release command.}
+command: {type: dict, returned: commanded, description: "Outcome of the release command, schema before and after."}
+said: {type: list, returned: restored, description: What is to be known of that release.}
 well: {type: bool, returned: watched, description: Whether the release may serve on here.}
 reason: {type: str, returned: watched, description: Why it may not.}
 reject: {type: bool, returned: watched, description: Whether the release itself is at fault.}
@@ -93,7 +95,8 @@ record: {type: dict, returned: serving, description: The deploy in one record, a
 summary: {type: list, returned: serving, description: That record in lines for people.}
 """
 
-TEXTS = ("release", "domain", "health_path", "image", "build", "by", "wsgi", "static", "command", "switch")
+TEXTS = ("release", "domain", "health_path", "image", "build", "by", "wsgi", "static")
+COMMANDS = ("command", "schema_command", "switch")
 NUMBERS = {"start_timeout": 60, "drain_timeout": 30, "keep": 5, "command_timeout": 600, "confirm": 30}
 FLAGS = ("reject", "accept_rejected", "accept_schema_ahead")
 MAPS = ("owner", "source", "container", "files", "environment", "commanded", "watch")
@@ -114,7 +117,7 @@ def arguments():
         "app": {"type": "str", "required": True},
         "state": {"type": "str", "required": True, "choices": STATES},
         "uid": {"type": "int", "required": True},
-        **{name: {"type": "str"} for name in TEXTS},
+        **{name: {"type": "str"} for name in (*TEXTS, *COMMANDS)},
         **{name: {"type": "int", "default": default} for name, default in NUMBERS.items()},
         **{name: {"type": "bool", "default": False} for name in FLAGS},
         **{name: {"type": "dict"} for name in MAPS},
@@ -132,11 +135,11 @@ def step(app, options, dry):
         release, actions, diff = (deploy.write if state == "written" else deploy.prepare)(app, options, dry)
         return {"release": release, "actions": actions, "diff": diff}
     if state == "commanded":
-        done = None if dry else deploy.command(app, options)
-        return {"release": release, "actions": [f"ran {done['command']}"] if done else [], "command": done or {}}
+        done, ran = ({}, False) if dry else deploy.command(app, options)
+        return {"release": release, "actions": [f"ran {done['command']}"] if ran else [], "command": done}
     if state == "restored":
-        release, actions = deploy.restore(app, options, dry)
-        return {"release": release, "actions": actions}
+        release, actions, said = deploy.restore(app, options, dry)
+        return {"release": release, "actions": actions, "said": said}
     if state == "switched":
         begun, actions = deploy.begin_switch(app, options, dry)
         return {"release": release, "actions": actions, "switch": begun}
@@ -155,7 +158,7 @@ def main():
         required_if=[
             ("state", "written", WHOLE),
             ("state", "prepared", WHOLE),
-            ("state", "commanded", ("release", "command")),
+            ("state", "commanded", ("release",)),
             ("state", "switched", ("release", "watch")),
             ("state", "watched", ("release",)),
             ("state", "serving", ("release",)),

@@ -164,3 +164,25 @@ def run_command(app, release, record, command, timeout):
         code, said = None, error.stdout or b""
     engine.remove_container(name)
     return {"command": command, "code": code, "said": said.decode(errors="replace").splitlines()[-20:]}
+
+
+def run_aside(app, release, record, purpose, command, timeout):
+    """Run a command once in a container of its own, as the release command runs.
+
+    :param purpose: a word for the container's name.
+    :return: {"code": exit code or None after the timeout, "out", "err": what it said, as text}.
+    """
+    name = f"{app.container(release)}-{purpose}"
+    engine.remove_container(name)
+    ensure_network(app)
+    arguments = ["run", "--name", name, "--label", f"flask-deploy.app={app.name}", *places(app, release, record)]
+    words = ["--entrypoint", "python3", record["image"], "/release/exec.py", *shlex.split(command)]
+    try:
+        done = subprocess.run(
+            ["docker", *arguments, *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+        code, out, err = done.returncode, done.stdout, done.stderr
+    except subprocess.TimeoutExpired as error:
+        code, out, err = None, error.stdout or b"", error.stderr or b""
+    engine.remove_container(name)
+    return {"code": code, "out": out.decode(errors="replace"), "err": err.decode(errors="replace")}

@@ -8,6 +8,7 @@ from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_schema as schema
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_switch as switch
 from ansible.module_utils import app_unit as unit
@@ -71,7 +72,7 @@ def prepare(app, options, dry):
     """Write the release where that is due, start it and hold it at the gates."""
     release, actions, diff = write(app, options, dry)
     if options["commanded"] and not dry:
-        record_command(app, release, options["commanded"])
+        schema.record_outcome(app, release, options["commanded"])
     include = app.ensure_include(dry)
     if include:
         actions.append(app.include)
@@ -115,34 +116,25 @@ def start(app, release, options, reload):
 
 
 def command(app, options):
-    """Run the release command, once for a release, on the new code; return its outcome.
+    """Run the release command, once for a release, on the new code; return (its outcome, whether it ran).
 
     :raises ReleaseError: it failed; the release is not started.
     """
     release = options["release"]
-    if app.schema().get("release") == release and app.schema()["code"] == 0:
-        return None
-    done = containers.run_command(app, release, app.record(release), options["command"], options["command_timeout"])
-    done |= {"release": release, "at": time.time()}
-    record_command(app, release, done)
-    if done["code"] != 0:
-        how = f"ended with code {done['code']}" if done["code"] is not None else "did not end in time"
-        said = "".join(f"\n    {line}" for line in done["said"]) or " nothing"
-        reason = f"app_release_command: {done['command']!r} {how}; the old release serves on. It said:{said}"
-        app.set_state(release, "failed", reason=reason)
+    outcome, ran = schema.bring(app, options)
+    reason = schema.failure(outcome)
+    if reason:
+        state = app.state(release)
+        app.set_state(release, state["state"] if "switched" in state else "failed", reason=reason)
         raise ReleaseError(reason)
-    return done
-
-
-def record_command(app, release, outcome):
-    """Remember on this host that a release command ran, wherever it ran: the database is one for all."""
-    if app.schema() != outcome:
-        files.write_json(app.schema_file, outcome)
-        files.write_json(app.path(release, "command.json"), outcome)
+    return outcome, ran
 
 
 def restore(app, options, dry):
-    """Get a release that served before ready to serve again: its own image, files and gates."""
+    """Get a release that served before ready to serve again: its own image, files and gates.
+
+    :return: (its id, what was done, lines to be said of it).
+    """
     actions = switch.settle(app, dry)
     possible = retire.targets(app)
     wanted = options["release"] or next(iter(retire.targets(app, cause=False)), None)
@@ -150,25 +142,23 @@ def restore(app, options, dry):
         listed = "".join(f"\n    {app.describe(release)}" for release in possible) or " none"
         raise ReleaseError(f"cannot roll back to {wanted or 'a release before'}; possible are:{listed}")
     refuse_rejected(app, wanted, options)
-    refuse_schema_ahead(app, wanted, options)
+    said = refuse_schema_ahead(app, wanted, options, dry)
     record = app.record(wanted)
     if dry:
-        return wanted, [*actions, f"container {app.container(wanted)}"]
+        return wanted, [*actions, f"container {app.container(wanted)}"], said
     gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
     staged = (app.site(wanted) or b"").decode()
-    return wanted, actions + start(app, wanted, {**gates, "files": {"site.conf": staged}}, False)
+    return wanted, actions + start(app, wanted, {**gates, "files": {"site.conf": staged}}, False), said
 
 
-def refuse_schema_ahead(app, release, options):
-    """Code from before a release command may not know the database as that command left it."""
-    schema = app.schema()
-    ahead = schema.get("release") not in (None, release) and schema["at"] > app.record(release)["created"]
-    if ahead and not options["accept_schema_ahead"]:
-        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(schema["at"]))
+def refuse_schema_ahead(app, release, options, dry):
+    """Code that never ran with the database as it is may not know it; return lines to be said where it may go on."""
+    why, said = schema.judge(app, release, schema.now(app, options, dry))
+    if why and not options["accept_schema_ahead"]:
         raise ReleaseError(
-            f"the database is ahead of release {release}: {schema['command']!r} ran for {schema['release']} at {at}. "
-            "Where the older code can work with it: -e app_accept_schema_ahead=true"
+            f"the database is ahead of release {release}: {why}. Where that code can work with it: {schema.ACCEPT}"
         )
+    return [f"release {release}: {each}" for each in (why, said) if each]
 
 
 def begin_switch(app, options, dry):
@@ -249,6 +239,9 @@ def serve(app, options, dry):
         "at": time.time(),
         "seconds": {name: float(spent) for name, spent in options["steps"].items()},
     }
+    told = app.schema() if app.schema().get("release") == release else {}
+    record["schema"] = schema.line(told)
+    record["back"] = schema.way_back(app, next(iter(retire.targets(app, cause=False)), None)) if begun else None
     record["seconds"]["retire"] = sum(each["seconds"] for each in retired)
     if begun:
         files.write_json(app.path(release, "deploy.json"), record)
@@ -272,8 +265,9 @@ def summarise(record):
     cut = sum(each["cut"] for each in record["retired"])
     if cut:
         lines.append(f"{cut} requests lasted longer than the drain and were cut: raise app_drain_timeout for them")
+    lines += [record["schema"]] if record["schema"] else []
     if previous:
-        lines.append("roll back: ansible-playbook playbooks/rollback.yml -i inventories/...")
+        lines.append(record["back"])
     return lines
 
 

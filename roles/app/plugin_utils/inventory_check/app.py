@@ -82,6 +82,7 @@ CHECKS = {
     "app_confirm_timeout": number(5, 3600),
     "app_lock_wait": number(0, 86_400),
     "app_release_command": command,
+    "app_schema_command": command,
     "app_release_command_timeout": number(1, 86_400),
     "app_keep_releases": number(2, 1000),
     "app_remove": pattern(re.compile(f"({APP.pattern})|"), "-e app_remove=shop"),
