@@ -9,7 +9,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_engine, app_files, app_lease, app_releases, app_repository, app_site, app_watch
+from ansible.module_utils import (
+    app_engine,
+    app_files,
+    app_lease,
+    app_log,
+    app_releases,
+    app_repository,
+    app_site,
+    app_watch,
+)
 
 ENGINE = r"""#!/bin/sh
 # docker, as releases use it: a container is a directory, the image's files lie in image/.
@@ -197,7 +206,7 @@ def host(tmp_path, monkeypatch, engine, owners):
     monkeypatch.setattr(app_site, "tempfile", SimpleNamespace(mkdtemp=lambda **place: _stage(tmp_path)))
     monkeypatch.setattr(app_site, "probe_socket", lambda *arguments: 200)
     monkeypatch.setattr(app_site, "probe_door", lambda *arguments: 200)
-    monkeypatch.setattr(app_watch, "LOG", str(tmp_path / "access.log"))
+    monkeypatch.setattr(app_log, "LOG", str(tmp_path / "access.log"))
     monkeypatch.setattr(app_watch, "LOG_DELAY", 0)
     monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
     assert app_engine.installed()

@@ -13,6 +13,7 @@ from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_deploy as module
 from ansible.module_utils import app_engine, app_lease, app_releases
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_log as log
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_switch as switch
@@ -562,6 +563,23 @@ def test_a_first_release_that_nobody_confirms_serves_on(app, engine):
     begin(app, release, confirm=0)
     assert switch.carry_out(app)["result"] == "confirmed"
     assert settled(app, engine, release) == []
+
+
+def test_a_switch_is_watched_from_where_it_began(app, monkeypatch):
+    """The log's end is taken before the link moves; killed between, it is still that one. Time is the boot clock's."""
+    deploy(app)
+    new, seen = prepare(app, environment={"A": "y"}), {"well": True, "reason": None}
+    Path(log.LOG).write_text("before\n")
+    since = log.position(log.LOG)
+    begin(app, new)
+    Path(log.LOG).write_text("before\nafter\n")
+    began = app_lease.now()
+    switch.move(app, switch.pending(app))
+    asked = []
+    monkeypatch.setattr(switch.watch, "watch", lambda *given: asked.extend(given) or seen)
+    switch.look(app, switch.pending(app))
+    assert asked[1] == new and asked[-1] == since
+    assert began <= asked[-3] <= app_lease.now() and asked[-2] == os.lstat(app.current).st_mtime
 
 
 def test_a_switch_that_nobody_confirms_goes_back(app, engine):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import json
 import os
+import random
+import threading
 import time
-from contextlib import closing
 
 import pytest
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_lease as leases
+from ansible.module_utils import app_log as log
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_watch as watch
 
-RULES = {"seconds": 0.4, "percent": 5, "samples": 20}
+RULES = {"seconds": 0.4, "percent": 5, "samples": 20, "slow": 0, "slower": 0}
 OLD, NEW = "0" * 12, "1" * 12
+HOUR = 3600
 
 
 @pytest.fixture
@@ -27,118 +33,240 @@ def app(host, monkeypatch):
     return app
 
 
-def write(release, status=200, times=1, upstream=None, seconds=0.01):
+def line(release, status=200, at=0.0, seconds=0.01, upstream=None, **more):
+    """Return a line as nginx writes it of a request that ended ``at`` seconds from now."""
     upstream = str(status) if upstream is None else upstream
-    entry = {"release": release, "status": status, "seconds": seconds, "upstream_status": upstream}
-    with open(watch.LOG, "a", encoding="utf-8") as log:
-        log.write((json.dumps(entry) + "\n") * times)
+    entry = {"at": time.time() + at, "release": release, "status": status, "seconds": seconds, "named": "answer"}
+    return json.dumps({**entry, "upstream_seconds": str(seconds), "upstream_status": upstream, **more}) + "\n"
 
 
-def look(app, **rules):
-    return watch.watch(app, NEW, OLD, {**RULES, **rules}, time.time())
+def write(release, status=200, times=1, **more):
+    with open(log.LOG, "a", encoding="utf-8") as file:
+        file.write(line(release, status, **more) * times)
 
 
-def test_good_traffic_is_well_and_counted(app):
+@pytest.fixture
+def look(app):
+    """Return a function that watches a switch of this very moment, to which something may happen meanwhile."""
+
+    def watched(*meanwhile, before=OLD, since=None, **rules):
+        moved = leases.now(), time.time(), since or log.position(log.LOG)
+        writing = threading.Thread(target=_one_by_one, args=(meanwhile,))
+        writing.start()
+        seen = watch.watch(app, NEW, before, {**RULES, **rules}, *moved)
+        writing.join()
+        return seen
+
+    return watched
+
+
+def _one_by_one(steps):
+    time.sleep(0.1)
+    for step in steps:
+        step()
+
+
+def wrote(*rows, **more):
+    """Return what writes rows of (release, status, times) to the log."""
+    return lambda: [write(*row, **more) for row in rows]
+
+
+@pytest.fixture
+def often(monkeypatch):
+    monkeypatch.setattr(watch, "PROBE_EVERY", 0)
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """nginx keeps no connection to the release before."""
+    monkeypatch.setattr(watch, "KEPT", 0)
+
+
+def test_good_traffic_is_well_and_counted(look):
     write(OLD, times=50, seconds=0.2)
-    write(NEW, times=30, seconds=0.1)
-    seen = look(app)
+    seen = look(wrote((NEW, 200, 30), seconds=0.1))
     assert (seen["well"], seen["reason"]) == (True, None)
     assert seen["watched"] == {"requests": 30, "failed": 0, "p50": 0.1, "p99": 0.1}
     assert seen["before"] == {"requests": 50, "failed": 0, "p50": 0.2, "p99": 0.2}
     assert seen["probes"] >= 1 and seen["probes_failed"] == 0
 
 
-def test_a_share_of_failures_is_bad(app):
-    write(NEW, times=30)
-    write(NEW, 500, times=10)
-    seen = look(app)
+def test_a_share_of_failures_is_bad(look):
+    seen = look(wrote((NEW, 200, 30), (NEW, 500, 10)))
     assert not seen["well"]
     assert seen["reason"] == "10 of 40 requests failed (25 %), 0 % with the release before"
 
 
 @pytest.mark.parametrize(
-    ("rows", "rules"),
+    ("before", "rows", "rules"),
     [
-        ([(NEW, 500, 19)], {}),
-        ([(NEW, 500, 1), (NEW, 200, 30)], {}),
-        ([(NEW, 404, 40)], {}),
-        ([(OLD, 500, 40), (NEW, 200, 40)], {}),
-        ([(OLD, 500, 50), (OLD, 200, 50), (NEW, 500, 20), (NEW, 200, 20)], {}),
-        ([(NEW, 500, 20), (NEW, 200, 20)], {"percent": 60}),
+        ([], [(NEW, 500, 19)], {}),
+        ([], [(NEW, 500, 1), (NEW, 200, 30)], {}),
+        ([], [(NEW, 404, 40)], {}),
+        ([], [(NEW, 499, 40)], {}),
+        ([], [(OLD, 500, 40), (NEW, 200, 40)], {}),
+        ([(OLD, 500, 50), (OLD, 200, 50)], [(NEW, 500, 20), (NEW, 200, 20)], {}),
+        ([], [(NEW, 500, 20), (NEW, 200, 20)], {"percent": 60}),
     ],
-    ids=["too few", "below the share", "clients' faults", "the other release's", "no worse than before", "by setting"],
+    ids=[
+        *("too few", "below the share", "clients' faults", "clients that left", "the other release's"),
+        *("no worse than before", "by setting"),
+    ],
 )
-def test_what_is_not_the_release_s_fault_is_well(app, rows, rules):
-    for release, status, times in rows:
-        write(release, status, times)
-    assert look(app, **rules)["well"]
+def test_what_is_not_the_release_s_fault_is_well(look, before, rows, rules):
+    wrote(*before)()
+    assert look(wrote(*rows), **rules)["well"]
 
 
-def test_what_nginx_answers_by_itself_is_not_the_release_s_fault(app):
-    write(NEW, 503, times=40, upstream="")
-    assert look(app)["well"]
+def test_what_nginx_answers_by_itself_tells_nothing(look):
+    seen = look(wrote((NEW, 503, 40), (NEW, 200, 400), upstream=""), wrote((NEW, 500, 20)))
+    assert seen["watched"]["requests"] == seen["watched"]["failed"] == 20
+    assert look(wrote((NEW, 503, 40), upstream=""))["well"]
 
 
-def test_a_failing_door_is_bad(app, monkeypatch):
-    monkeypatch.setattr(watch, "PROBE_EVERY", 0)
+def test_noise_is_no_alarm_however_often_it_is_looked_at():
+    """1 % of requests fail, before and after: what 20 of them show by chance is not held against a release."""
+    dice, alarms = random.Random(11), 0
+    for _switch in range(2000):
+        failed = 0
+        for asked in range(1, 301):
+            failed += dice.random() < 0.01
+            if asked >= 20 and watch.beyond(failed, asked, 5 + 1):
+                alarms += 1
+                break
+    assert alarms <= 2
+
+
+# -- whose request it was, and when ------------------------------------------------------------
+
+
+def test_what_the_release_did_another_time_is_not_counted(look):
+    """It went back, its database was mended, and it comes again."""
+    write(NEW, 500, times=30, at=-HOUR)
+    write(NEW, 500, times=30, at=-70)
+    assert look(wrote((NEW, 200, 40)))["watched"] == {"requests": 40, "failed": 0, "p50": 0.01, "p99": 0.01}
+
+
+def test_good_times_long_ago_do_not_hide_failures(look):
+    write(NEW, 200, times=5000, at=-HOUR)
+    assert look(wrote((NEW, 500, 100)))["reason"].startswith("100 of 100 requests failed")
+
+
+def test_the_release_before_is_known_by_its_last_minute(look):
+    write(OLD, 500, times=50, at=-HOUR)
+    write(OLD, 200, times=50, at=-30)
+    write(OLD, 500, times=50, at=HOUR)  # the clock was set since
+    seen = look(wrote((NEW, 500, 20), (NEW, 200, 20)))
+    assert seen["before"]["requests"] == 50 and not seen["well"]
+
+
+@pytest.mark.parametrize("named", [{"named": "end"}, {"named": None}], ids=["by its end", "by an older nginx.conf"])
+def test_what_began_before_the_switch_is_the_release_s_before(look, named):
+    """An older log names the release that serves as a request ends."""
+    seen = look(wrote((NEW, 502, 40), seconds=1.5, **named))
+    assert seen["well"] and seen["before"]["failed"] == 40 and seen["watched"]["requests"] == 0
+
+
+@pytest.mark.parametrize("step", [-HOUR, HOUR])
+def test_a_clock_that_is_set_changes_no_verdict(look, monkeypatch, later, step):
+    """nginx's times and this host's jump together, back or forth, in the midst of a watch."""
+    write(OLD, times=40, at=-1)
+    real = time.time
+    bad = look(
+        wrote((NEW, 200, 10), named="end"),
+        lambda: monkeypatch.setattr(time, "time", lambda: real() + step),
+        wrote((NEW, 500, 10), named="end"),
+        seconds=5,
+    )
+    assert bad["reason"] == "10 of 20 requests failed (50 %), 0 % with the release before"
+    assert bad["seconds"] < 5
+    monkeypatch.setattr(time, "time", real)
+    began = leases.now()
+    well = look(wrote((NEW, 200, 20)), lambda: monkeypatch.setattr(time, "time", lambda: real() + step), seconds=1)
+    assert well["well"] and 1 <= leases.now() - began < 4 and 1 <= well["seconds"] < 4
+
+
+def test_lines_without_times_and_in_any_order_are_judged_by_their_place(look):
+    """The log's own position tells before from after."""
+    with open(log.LOG, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"release": NEW, "status": 500}) + "\n")
+        file.write((json.dumps({"release": OLD, "status": 500}) + "\n") * 40)
+
+    def later():
+        with open(log.LOG, "a", encoding="utf-8") as file:
+            file.write((json.dumps({"release": NEW, "status": 200}) + "\n") * 40)
+            file.write(line(NEW, 500, at=-HOUR) + line(NEW, 200, at=HOUR) + '{"release": []}\n{"status": "x"}\n')
+
+    seen = look(later)
+    assert seen["well"] and seen["watched"]["requests"] >= 40 and seen["before"]["requests"] == 0
+
+
+def test_a_boot_ends_a_watch(app, monkeypatch):
+    """The boot clock begins anew: such a switch is not this boot's to judge."""
+    seen = watch.watch(app, NEW, OLD, {**RULES, "seconds": 3600}, leases.now() + 1e6, time.time(), None)
+    assert seen["well"] and seen["seconds"] == 0
+
+
+def test_nginx_s_log_is_waited_for_at_the_end(look, monkeypatch):
+    """nginx writes each second: what failed in the last one counts."""
+    delay = importlib.reload(importlib.import_module("ansible.module_utils.app_watch")).LOG_DELAY
+    assert delay > 1
+    monkeypatch.setattr(watch, "LOG_DELAY", 1.0)
+    late = lambda: (time.sleep(1), write(NEW, 500, times=40))  # noqa: E731
+    assert look(late, seconds=0.5)["reason"] == "40 of 40 requests failed (100 %), 0 % with the release before"
+
+
+# -- what the door says --------------------------------------------------------------------------
+
+
+def test_a_failing_door_is_bad(look, monkeypatch, often, later):
     monkeypatch.setattr(site, "probe_door", lambda *arguments: 502)
-    assert look(app, seconds=5)["reason"] == "/ failed 3 times in a row through the public door: status 502"
+    assert look(seconds=5)["reason"] == "/ failed 3 of 3 times through the public door: status 502"
 
 
-def test_one_failing_request_at_the_door_is_not_bad(app, monkeypatch):
+def test_a_door_that_fails_every_second_time_is_bad(look, monkeypatch, often, later):
+    answers = itertools.cycle([200, 502])
+    monkeypatch.setattr(site, "probe_door", lambda *arguments: next(answers))
+    assert look(seconds=5)["reason"] == "/ failed 3 of 6 times through the public door: status 502"
+
+
+@pytest.mark.parametrize(("own", "well"), [(200, True), (503, False)])
+def test_a_door_that_may_have_met_the_release_before_asks_the_new_one_itself(look, monkeypatch, often, own, well):
+    monkeypatch.setattr(site, "probe_door", lambda *arguments: 503)
+    monkeypatch.setattr(site, "probe_socket", lambda *arguments: own)
+    assert look()["well"] is well
+
+
+def test_one_failing_request_at_the_door_is_not_bad(look, monkeypatch, often, later):
     answers = iter([502, 502])
-    monkeypatch.setattr(watch, "PROBE_EVERY", 0)
     monkeypatch.setattr(site, "probe_door", lambda *arguments: next(answers, 200))
-    seen = look(app)
+    seen = look()
     assert seen["well"] and seen["probes_failed"] == 2
 
 
-@pytest.mark.parametrize(("answers", "well"), [([502, 200], True), ([502, 502, 502], False)])
-def test_a_watch_does_not_end_with_a_failing_door(app, monkeypatch, answers, well):
+@pytest.mark.parametrize(("answers", "well"), [([502, 200, 200, 200], True), ([502, 502, 502], False), ([200], True)])
+def test_a_watch_does_not_end_with_a_failing_door(look, monkeypatch, often, later, answers, well):
     """On a slow host there may be time for one request alone."""
     told = iter(answers)
-    monkeypatch.setattr(watch, "PROBE_EVERY", 0)
     monkeypatch.setattr(site, "probe_door", lambda *arguments: next(told))
-    seen = look(app, seconds=0.001)
+    seen = look(seconds=0.001)
     assert (seen["well"], seen["probes"]) == (well, len(answers))
 
 
-def test_a_container_that_ended_is_bad(app, monkeypatch):
+def test_a_container_that_ended_is_bad(look, monkeypatch):
     monkeypatch.setattr(containers, "process", lambda app, release: 2**22 + 1)
-    assert look(app)["reason"] == "its container ended"
+    assert look()["reason"] == "its container ended"
 
 
-def test_an_engine_that_does_not_tell_is_not_bad(app, monkeypatch):
+def test_an_engine_that_does_not_tell_is_not_bad(look, monkeypatch):
     monkeypatch.setattr(containers, "process", lambda app, release: None)
-    assert look(app)["well"]
+    assert look()["well"]
 
 
-def test_the_log_is_followed_over_its_rotation(app):
-    write(NEW, times=2)
-    with closing(watch.Log(watch.LOG).open(0)) as log:
-        assert log.entries() == []
-        write(NEW, times=3)
-        os.rename(watch.LOG, watch.LOG + ".1")
-        write(NEW, times=4)
-        assert len(log.entries()) == 7
-        write(NEW)
-        assert len(log.entries()) == 1
+def test_a_site_without_a_log_is_judged_by_its_door(look):
+    assert look()["watched"]["requests"] == 0
 
 
-def test_half_a_line_waits_for_its_rest(app):
-    write(OLD)
-    with closing(watch.Log(watch.LOG).open(0)) as log, open(watch.LOG, "a", encoding="utf-8") as file:
-        for part, seen in (('{"release": "x", ', 0), ('"status": 200}\nnot json\n', 1)):
-            file.write(part)
-            file.flush()
-            assert len(log.entries()) == seen
-
-
-def test_a_site_without_a_log_is_judged_by_its_door(app):
-    assert look(app)["watched"]["requests"] == 0
-
-
-def test_no_seconds_is_no_watch(app, monkeypatch):
+def test_no_seconds_is_no_watch(look, monkeypatch):
     monkeypatch.setattr(site, "probe_door", lambda *arguments: 502)
-    write(NEW, 500, times=40)
-    assert look(app, seconds=0)["well"]
+    assert look(wrote((NEW, 500, 40)), seconds=0)["well"]

@@ -5,17 +5,23 @@ from __future__ import annotations
 import fcntl
 import glob
 import http.client
+import json
 import os
 import pwd
+import select
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 
 CONF = "/etc/nginx"
 LOCK = "/run/lock/flask-deploy.lock"
+LARGEST = 1 << 18  # bytes of an answer that are read
+MARGIN = 0.5  # seconds that a child has to say why there is no answer
 
 
 class SiteError(Exception):
@@ -97,11 +103,13 @@ class _LocalDoor(http.client.HTTPSConnection):
         self.sock = self._context.wrap_socket(plain, server_hostname=self.host)
 
 
-def _get(connection, path, host):
+def _get(connection, path, host, body=False):
+    """Return the status, and the body where that is wanted."""
     headers = {"Host": host, "User-Agent": "flask-deploy", "X-Forwarded-Proto": "https", "Connection": "close"}
     try:
         connection.request("GET", path, headers=headers)
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.read(LARGEST) if body else b""
     finally:
         connection.close()
 
@@ -111,6 +119,22 @@ def probe_socket(path, url, host, timeout=5):
 
     :raises OSError, http.client.HTTPException: no answer, with the reason.
     """
+    return int(_as_nginx(lambda: str(_get(_UnixConnection(path, timeout), url, host)[0]).encode(), timeout))
+
+
+def ask_socket(path, url, host, timeout=5):
+    """Ask an app through its unix socket, as nginx's own user; return the JSON that it answers.
+
+    :raises OSError, ValueError: no such answer, with the reason.
+    """
+    return json.loads(_as_nginx(lambda: _get(_UnixConnection(path, timeout), url, host, body=True)[1], timeout))
+
+
+def _as_nginx(question, timeout):
+    """Return the bytes that a question brings within so many seconds in all, asked by a child as nginx's own user.
+
+    :raises OSError: the question's own error, or no whole answer in time: an app may send a byte now and then.
+    """
     user = pwd.getpwnam("www-data")
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -119,18 +143,33 @@ def probe_socket(path, url, host, timeout=5):
             os.setgroups([])
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
-            answer = str(_get(_UnixConnection(path, timeout), url, host))
+            answer = b"+" + question()
         except BaseException as error:  # the child must end here, whatever happens
-            answer = f"{type(error).__name__}: {error}"
-        os.write(write_end, answer.encode())
+            answer = f"-{type(error).__name__}: {error}".encode()
+        with suppress(OSError), os.fdopen(write_end, "wb") as pipe:
+            pipe.write(answer)
         os._exit(0)
     os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        answer = pipe.read().decode(errors="replace")
-    os.waitpid(child, 0)
-    if not answer.isdigit():
-        raise OSError(answer)
-    return int(answer)
+    try:
+        answer = _read(read_end, time.monotonic() + timeout + MARGIN)
+    finally:
+        os.close(read_end)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    if answer[:1] != b"+":
+        raise OSError(answer[1:].decode(errors="replace") if answer else f"no whole answer in {timeout} s")
+    return answer[1:]
+
+
+def _read(pipe, end):
+    """Return what a child writes until it is done; nothing where it is not by then."""
+    answer = b""
+    while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
+        piece = os.read(pipe, LARGEST)
+        if not piece:
+            return answer
+        answer += piece
+    return b""
 
 
 def probe_door(domain, url, timeout=5):
@@ -143,4 +182,4 @@ def probe_door(domain, url, timeout=5):
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return _get(_LocalDoor(domain, 443, timeout=timeout, context=context), url, domain)
+    return _get(_LocalDoor(domain, 443, timeout=timeout, context=context), url, domain)[0]

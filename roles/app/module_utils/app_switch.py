@@ -14,6 +14,7 @@ from contextlib import suppress
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_log as log
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_unit as unit
@@ -34,7 +35,7 @@ def begin(app, release, leaving, rules, drain, confirm):
     """
     old = app.serving()
     known = {"id": secrets.token_hex(8), "from": old, "to": release, "leaving": leaving, "phase": "moving"}
-    known |= {"rules": rules, "drain": drain, "confirm": confirm}
+    known |= {"rules": rules, "drain": drain, "confirm": confirm, "log": log.position(log.LOG)}
     known["reload"] = old is None or app.site(old) != app.site(release)
     forget_decision(app)
     files.write_json(app.pending, known)
@@ -72,7 +73,7 @@ def move(app, known):
                 files.link(app.current, f"releases/{new}")
             if known["reload"]:
                 site.reload()
-            moved = os.lstat(app.current).st_mtime
+            moved, moved_at = os.lstat(app.current).st_mtime, now()
             if old and old != new:
                 app.mark_draining(old, True)
                 app.set_restart(old, "no")
@@ -80,12 +81,14 @@ def move(app, known):
             app.set_state(new, "live", previous=old, switched=moved)
     except site.SiteError as error:
         return _go_on(app, known, "reverting", reason=str(error), reject=False)
-    return _go_on(app, known, "watching", moved=moved)
+    return _go_on(app, known, "watching", moved=moved, moved_at=moved_at)
 
 
 def look(app, known):
     """Watch the new release serve."""
-    seen = watch.watch(app, known["to"], known["from"], known["rules"], known["moved"])
+    since = known.get("log") or log.position(log.LOG)
+    moved_at = known.get("moved_at", now())  # a switch that an earlier commit began tells neither
+    seen = watch.watch(app, known["to"], known["from"], known["rules"], moved_at, known["moved"], since)
     if seen["well"]:
         return _go_on(app, known, "waiting", seen=seen, deadline=now() + known["confirm"])
     return _go_on(app, known, "reverting", seen=seen, reason=seen["reason"], reject=True)

@@ -1,175 +1,246 @@
-"""A look at real traffic after a switch: nginx's log, and a request through the public door."""
+"""A look at real traffic after a switch: nginx's log, the release's own word, and a request through the public door.
+
+What was asked of the release before is never held against the new one. Times are those of the boot clock: nobody
+sets it.
+"""
 
 from __future__ import annotations
 
-import json
+import math
 import os
+import threading
 import time
+from collections import deque
 from contextlib import closing
 
 from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_files as files
+from ansible.module_utils import app_log as log
 from ansible.module_utils import app_site as site
+from ansible.module_utils.app_lease import now
+from ansible.module_utils.app_tally import Tally
 
-LOG = "/var/log/nginx/access.log"
-BEFORE = 4 << 20  # bytes of log looked at for the release before
-PROBE_EVERY = 0.5  # seconds
-PROBES = 3  # failures in a row that count
+BEFORE = 60  # seconds before a switch whose requests tell how the release before did
+SET = 2  # seconds by which the wall clock may be off between two that read it
+KEPT = 5  # seconds in which nginx may ask the release before by a connection that it kept, see the site's upstream
+FLUSHED = 3  # seconds within which nginx has written what ended
 LOG_DELAY = 1.5  # seconds; nginx's log is flushed each second
+PROBE_EVERY = 0.5  # seconds
+PROBES = 3  # failures that count, among the last twice as many answers
+PULSE_EVERY = 1  # seconds
+PULSE_TIMEOUT = 3  # seconds
+PULSE = "/.flask-deploy/waiting"  # see gunicorn.conf.py
+DEVIATIONS = 3  # how far beyond what is allowed a share must be, in standard deviations of chance
+SLOWER_BY = 0.5  # seconds that a median must have grown by, whatever the factor
 
 
-class Log:
-    """nginx's JSON access log from a point in time on, over its rotation."""
+class Asked:
+    """Answers to a question that is asked now and then."""
 
-    def __init__(self, path):
-        self.path = path
-        self.file = None
-        self.rest = b""
-
-    def open(self, back):
-        """Begin ``back`` bytes before the end."""
-        try:
-            self.file = open(self.path, "rb")  # noqa: SIM115 - stays open while it is followed
-        except FileNotFoundError:
-            return self
-        self.file.seek(max(0, os.fstat(self.file.fileno()).st_size - back))
-        if back and self.file.tell():
-            self.file.readline()
-        return self
-
-    def close(self):
-        if self.file:
-            self.file.close()
-
-    def entries(self):
-        """Return what was written since the last look."""
-        if self.file is None:
-            self.open(0)
-            return []
-        text = self.rest + self.file.read()
-        if self._rotated():
-            self.file.close()
-            self.file = open(self.path, "rb")  # noqa: SIM115
-            text += self.file.read()
-        *lines, self.rest = text.split(b"\n")
-        return [entry for entry in map(_parse, lines) if entry]
-
-    def _rotated(self):
-        try:
-            return os.stat(self.path).st_ino != os.fstat(self.file.fileno()).st_ino
-        except FileNotFoundError:
-            return False
-
-
-def _parse(line):
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and "status" in entry and "release" in entry else None
-
-
-class Tally:
-    """Requests of one release: how many, how many failed in the app, how long they took."""
-
-    def __init__(self, release):
-        self.release, self.seconds, self.failed = release, [], 0
-
-    def add(self, entries):
-        for entry in entries:
-            if entry["release"] == self.release:
-                self.seconds.append(float(entry.get("seconds") or 0))
-                # What nginx answers by itself (maintenance, limits) tells nothing of the release.
-                self.failed += entry["status"] >= 500 and bool(entry.get("upstream_status", "app"))
-
-    @property
-    def share(self):
-        """Percent of requests that failed."""
-        return 100 * self.failed / len(self.seconds) if self.seconds else 0.0
-
-    def summary(self):
-        """Return requests, failed, and the 50th and 99th percentile of seconds."""
-        ranked = sorted(self.seconds)
-        at = lambda share: round(ranked[int(share * (len(ranked) - 1))], 4) if ranked else None  # noqa: E731
-        return {"requests": len(ranked), "failed": self.failed, "p50": at(0.5), "p99": at(0.99)}
-
-
-class Probe:
-    """A request through the public door, now and then."""
-
-    def __init__(self, domain, path):
-        self.domain, self.path = domain, path
-        self.asked = self.failed = self.row = 0
+    def __init__(self, every):
+        self.every = every
+        self.asked = self.failed = 0
+        self.last = deque(maxlen=2 * PROBES)
         self.next, self.said = 0.0, ""
 
     @property
+    def due(self):
+        return now() >= self.next
+
+    @property
     def good(self):
-        """Tell whether the last answer was good; before the first it was not."""
-        return self.asked > 0 and self.row == 0
+        """Tell whether the last answers were good; before the first none was."""
+        return self.asked > 0 and (all(self.last) or (len(self.last) > PROBES and all(list(self.last)[-PROBES:])))
+
+    @property
+    def bad(self):
+        return list(self.last).count(False) >= PROBES
+
+    def told(self, good, said):
+        self.asked += 1
+        self.failed += not good
+        self.last.append(good)
+        self.said = said
+        self.next = now() + self.every
+
+
+class Door(Asked):
+    """A request through the public door, beside whatever else is looked at."""
+
+    def __init__(self, app, release, moved):
+        super().__init__(PROBE_EVERY)
+        record = app.record(release)
+        self.domain, self.path = record["domain"], record["health_path"]
+        self.socket, self.moved, self.asking = app.path(release, "run", "gunicorn.sock"), moved, None
 
     def ask(self):
-        if time.monotonic() < self.next:
-            return
-        self.asked += 1
+        """Begin to ask where that is due."""
+        if self.due and not self.waits:
+            self.asking = threading.Thread(target=self._ask, daemon=True)
+            self.asking.start()
+
+    @property
+    def waits(self):
+        return self.asking is not None and self.asking.is_alive()
+
+    def _ask(self):
+        began = now()
+        good, said = _try(lambda: site.probe_door(self.domain, self.path))
+        if not good and began < self.moved + KEPT:
+            # It may have met the release before, on a connection that nginx kept.
+            good, said = _try(lambda: site.probe_socket(self.socket, self.path, self.domain))
+        self.told(good, said)
+
+
+def _try(ask):
+    try:
+        status = ask()
+        return status < 400, f"status {status}"
+    except Exception as error:  # whatever a door may answer with
+        return False, str(error)
+
+
+class Pulse(Asked):
+    """What a release itself tells of requests that it has not begun to answer; one of an older role tells nothing."""
+
+    def __init__(self, app, release, moved):
+        super().__init__(PULSE_EVERY)
+        self.socket, self.domain = app.path(release, "run", "gunicorn.sock"), app.record(release)["domain"]
+        self.knows = PULSE.encode() in (files.read(app.path(release, "gunicorn.conf.py")) or b"")
+        self.moved, self.first, self.lost, self.ages, self.at = moved, None, 0, [], 0.0
+
+    def ask(self):
+        if not self.knows or not self.due:
+            return None
         try:
-            status = site.probe_door(self.domain, self.path)
-            good, self.said = status < 400, f"status {status}"
-        except Exception as error:  # whatever a door may answer with
-            good, self.said = False, str(error)
-        self.row = 0 if good else self.row + 1
-        self.failed += not good
-        self.next = time.monotonic() + PROBE_EVERY
+            told = site.ask_socket(self.socket, PULSE, self.domain, PULSE_TIMEOUT)
+            self.ages, lost, self.at = sorted(map(float, told["waiting"])), int(told["lost"]), now()
+        except Exception as error:  # whatever an app may answer with
+            return self.told(False, str(error))
+        self.first = lost if self.first is None else self.first
+        self.lost = lost - self.first
+        return self.told(True, "")
+
+    def longer(self, limit):
+        """Return how many requests that began after the switch wait for longer than so many seconds."""
+        since = self.at - self.moved
+        return sum(limit < age <= since for age in self.ages) if limit else 0
 
 
-def watch(app, release, before, rules, moved):
-    """Look at a release that took over at ``moved`` until its time is up or it proves bad.
+class Look:
+    """All that is seen of a switch, and what it amounts to."""
 
-    :param rules: {"seconds": how long, "percent": 5xx share beyond that of the release before,
-        "samples": requests it takes to judge by share}.
+    def __init__(self, app, release, before, rules, moved):
+        self.rules, self.moved = rules, moved
+        self.slow = min(rules.get("slow", 0), rules["seconds"] / 2)  # what begins in the other half is not known
+        self.old, self.new = Tally(before, self.slow), Tally(release)
+        self.door, self.pulse = Door(app, release, moved), Pulse(app, release, moved)
+        self.container = containers.process(app, release)
+        self.read = moved - BEFORE
+
+    def baseline(self, written, wall):
+        """Count what the release before did shortly before the link moved."""
+        for entry in written.before(self.old.release):
+            if entry.at is not None and wall - BEFORE <= entry.at <= wall + SET:
+                self.old.add(entry)
+
+    def follow(self, written):
+        """Count what ended since the last look."""
+        last, self.read = self.read, now()
+        offset = time.time() - self.read
+        for entry in written.entries({self.old.release, self.new.release}):
+            began = self._ended(entry, last, offset) - entry.seconds
+            if entry.release == self.old.release or (entry.named == "end" and began < self.moved):
+                self.old.add(entry)
+            elif began >= self.moved - SET:
+                certain = entry.named == "answer" or entry.refused or began >= self.moved + KEPT
+                self.new.add(entry, doubtful=not certain)
+
+    def _ended(self, entry, last, offset):
+        """Return when a request ended; what is far from the time of reading tells that the wall clock was set."""
+        told = self.read if entry.at is None else entry.at - offset
+        return told if last - FLUSHED <= told <= self.read else self.read
+
+    def bad(self, over):
+        """Return why the release must not serve on, or None."""
+        return self._failing() or self._unheard() or (over and self._slower()) or None
+
+    def _failing(self):
+        waiting = self.pulse.longer(self.slow)
+        asked = self.new.requests + waiting
+        failed = self.new.failed + min(self.new.doubtful, self.pulse.lost) + waiting
+        enough = asked >= self.rules["samples"] or 4 * waiting >= max(12, self.rules["samples"])
+        if not enough or not beyond(failed, asked, self.rules["percent"] + self.old.share):
+            return None
+        did = f"failed or wait for more than {self.slow:g} s" if waiting else "failed"
+        return (
+            f"{failed} of {asked} requests {did} ({100 * failed / asked:.0f} %), "
+            f"{self.old.share:.0f} % with the release before"
+        )
+
+    def _unheard(self):
+        for asked, what in (self.door, f"{self.door.path} failed"), (self.pulse, "it did not answer"):
+            if asked.bad:
+                where = "through the public door" if asked is self.door else "through its socket"
+                times = list(asked.last).count(False)
+                return f"{what} {times} of {len(asked.last)} times {where}: {asked.said}"
+        if self.container and not os.path.exists(f"/proc/{self.container}"):
+            return "its container ended"
+        return None
+
+    def _slower(self):
+        factor, old, new = self.rules.get("slower", 0), self.old.firsts, self.new.firsts
+        if not factor or min(old.count, new.count) < self.rules["samples"]:
+            return None
+        before, after = old.at(0.5), new.at(0.5)
+        if after <= factor * before or after - before < SLOWER_BY:
+            return None
+        return f"half of its answers took longer than {after:.2f} s, {before:.3f} s with the release before"
+
+
+def beyond(failed, asked, percent):
+    """Tell whether more failed than is allowed, and more than chance makes of what is allowed."""
+    share = min(percent / 100, 1.0)
+    return failed > asked * share + DEVIATIONS * math.sqrt(asked * share * (1 - share))
+
+
+def watch(app, release, before, rules, moved, wall, since):
+    """Look at a release that took over until its time is up or it proves bad.
+
+    :param rules: {"seconds": how long, "percent": share of failures beyond that of the release before, "samples":
+        requests it takes to judge by, "slow": seconds after which a request hangs, "slower": factor of the median}.
+    :param moved: when the link moved, by the boot clock; `wall`: the same by the wall clock.
+    :param since: nginx's log, as app_log.position told before that.
     :return: {"well": bool, "reason": str or None, "watched": {...}, "before": {...}, "probes", "probes_failed"}.
     """
-    record = app.record(release)
-    old, new, probe = Tally(before), Tally(release), Probe(record["domain"], record["health_path"])
-    with closing(Log(LOG).open(BEFORE)) as log:
-        reason = _follow(log, old, new, probe, containers.process(app, release), rules, moved)
+    look = Look(app, release, before, rules, moved)
+    with closing(log.Log(log.LOG, since)) as written:
+        look.baseline(written, wall)
+        reason = _watch(look, written) if rules["seconds"] else None
     return {
         "well": reason is None,
         "reason": reason,
-        "seconds": round(time.time() - moved, 1),
-        "watched": new.summary(),
-        "before": old.summary(),
-        "probes": probe.asked,
-        "probes_failed": probe.failed,
+        "seconds": round(max(0.0, now() - moved), 1),
+        "watched": look.new.summary(),
+        "before": look.old.summary(),
+        "probes": look.door.asked,
+        "probes_failed": look.door.failed,
     }
 
 
-def _follow(log, old, new, probe, container, rules, moved):
-    """Look until the time is up and the door's last answer is good; return why the release must not serve on."""
-    end = moved + rules["seconds"]
-    while rules["seconds"]:
-        over = time.time() >= end and probe.good
+def _watch(look, written):
+    """Look until the time is up and the door's last answers are good; return why the release must not serve on."""
+    while True:
+        # A clock before the move's is that of another boot.
+        passed = now() - look.moved
+        over = not 0 <= passed < look.rules["seconds"] and look.door.good and not look.door.waits
         if over:
             time.sleep(LOG_DELAY)  # for what nginx has not written yet
-        entries = log.entries()
-        old.add(entries)
-        new.add(entries)
+        look.pulse.ask()
+        look.follow(written)
         if not over:
-            probe.ask()
-        reason = _bad(container, old, new, probe, rules)
+            look.door.ask()
+        reason = look.bad(over)
         if reason or over:
             return reason
         time.sleep(0.1)
-    return None
-
-
-def _bad(container, old, new, probe, rules):
-    """Return why a release must not serve on, or None."""
-    if len(new.seconds) >= rules["samples"] and new.share > rules["percent"] + old.share:
-        return (
-            f"{new.failed} of {len(new.seconds)} requests failed ({new.share:.0f} %), "
-            f"{old.share:.0f} % with the release before"
-        )
-    if probe.row >= PROBES:
-        return f"{probe.path} failed {probe.row} times in a row through the public door: {probe.said}"
-    if container and not os.path.exists(f"/proc/{container}"):
-        return "its container ended"
-    return None
