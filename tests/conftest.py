@@ -22,7 +22,8 @@ init_plugin_loader()
 
 # The role's Python is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(APP / "module_utils"))
-ansible.modules.__path__.append(str(APP / "library"))
+for role in ("app", "nginx"):
+    ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
 ansible.plugins.action.__path__.append(str(APP / "action_plugins"))
 sys.path.append(str(APP / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))

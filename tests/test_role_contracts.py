@@ -141,6 +141,32 @@ def test_internals_are_marked_as_such(name):
     assert [variable for variable in [*constants, *registers] if not variable.startswith(f"__{name}_")] == []
 
 
+def tasks():
+    """Return (file, task) of every task of this project, those inside blocks too."""
+
+    def inner(entries):
+        for entry in entries:
+            yield entry
+            for part in ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks"):
+                yield from inner(entry.get(part) or [])
+
+    for pattern in ("*/tasks/*.yml", "*/handlers/*.yml", "../playbooks/*.yml"):
+        for path in sorted(ROLES.glob(pattern)):
+            yield from ((path.name, task) for task in inner(yaml.safe_load(path.read_text()) or []))
+
+
+def test_every_file_that_a_task_writes_has_a_mode_of_its_own():
+    """Else the umask of whoever deploys decides who may read it."""
+    unsaid = []
+    for file, task in tasks():
+        for module in ("copy", "template", "file"):
+            options = task.get(f"ansible.builtin.{module}", {"state": "absent"})
+            wanted = {"mode", "directory_mode"} if str(options.get("src", "")).endswith("/") else {"mode"}
+            if options.get("state") != "absent" and not wanted <= options.keys():
+                unsaid.append(f"{file}: {task['name']}")
+    assert unsaid == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_secrets_are_not_logged(name):
     secret = re.compile(r"_(secrets?|password|token|git_key|jwt_key|secret_files)$")

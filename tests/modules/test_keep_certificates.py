@@ -344,6 +344,26 @@ def test_a_name_that_leads_elsewhere_is_named_with_its_address(webroot, name, ad
     assert "localhost resolves" not in str(failure.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (403, f"its user cannot read the token; type there: sudo -u www-data ls {acme.WEBROOT}{acme.CHALLENGES}"),
+        (404, "another site of this host answers for that name; type there: sudo nginx -T | grep server_name"),
+    ],
+)
+def test_a_refusal_of_this_host_itself_is_not_blamed_on_the_name(monkeypatch, status, said):
+    monkeypatch.setattr(acme, "fetch", lambda address, name, path: f"status {status}")
+    (line,) = acme.astray("127.0.0.9", "token")
+    assert line == f"127.0.0.9: this host's own nginx answers with status {status}; {said}"
+
+
+def test_a_refusal_of_another_host_is_not_taken_for_this_one_s(monkeypatch):
+    answers = {"127.0.0.1": "token", "127.0.0.9": "status 403"}
+    monkeypatch.setattr(acme, "fetch", lambda address, name, path: answers[address])
+    (line,) = acme.astray("127.0.0.9", "token")
+    assert line == "127.0.0.9 resolves to 127.0.0.9, whose port 80 does not answer with this host's token: status 403"
+
+
 def test_a_ca_that_is_down_is_named():
     with pytest.raises(acme.AcmeError, match=r"the CA at https://127.0.0.1:9/dir does not answer: .*refused"):
         acme.check_directory({**ASKED, "directory": "https://127.0.0.1:9/dir"}, None)

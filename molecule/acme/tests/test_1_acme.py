@@ -189,6 +189,22 @@ def test_an_account_that_was_deactivated_is_replaced(host, keep, served):
     assert served() != before
 
 
+def test_a_strict_umask_hides_no_answer_from_nginx(host, keep):
+    host.check_output("mv /var/lib/flask-deploy/acme /root/acme-before")
+    done = host.run(f"sh -c 'umask 077; {KEEPER} keep --renew app'")
+    assert done.rc == 0, done.stdout
+    assert json.loads(done.stdout)["changed"] is True
+
+
+def test_a_refusal_of_its_own_nginx_is_not_blamed_on_the_names(host, keep, served):
+    before = served()
+    host.check_output("chmod 700 /var/lib")
+    rc, said = keep("keep --renew")
+    host.check_output("chmod 755 /var/lib")
+    assert rc == 75 and "this host's own nginx answers with status 403" in said["error"], said
+    assert served() == before
+
+
 def test_a_name_that_leads_elsewhere_is_named_before_the_ca_is_asked(host, keep, resolve, served):
     before = served()
     closed = "INPUT -d 127.0.0.66 -p tcp --dport 80 -j REJECT --reject-with tcp-reset"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def second(tmp_path_factory, host):
     def play(playbook, *arguments):
         command = ["ansible-playbook", playbook, "-i", first, "-e", f"@{place}/values.json", *arguments]
         root = os.environ["MOLECULE_PROJECT_DIRECTORY"]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=900)
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=900, umask=0o077)
         return done.returncode, done.stdout + done.stderr
 
     yield play
@@ -57,6 +58,14 @@ def says(address):
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
     return ask
+
+
+def test_an_app_serves_where_the_umask_is_077(says, get, host):
+    assert host.check_output("umask") in ("0077", "077")
+    assert says("app.test") == "200"
+    page = get("https://app.test/").body
+    (style,) = re.findall(r'href="(/static/[^"]+[.]css)', page)[:1]
+    assert get(f"https://app.test{style}").status == 200
 
 
 def test_first_deploy_deploy_and_rollback_of_one_lose_nothing_of_the_other(second, address, says, release):

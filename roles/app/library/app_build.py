@@ -116,7 +116,8 @@ def unpack(archive, folder):
     By tar itself, which lets nothing leave the folder: the Python of Debian 12 has no such filter.
     """
     command = ["tar", "--extract", "--touch", "--no-same-owner", f"--directory={folder}", f"--file={archive}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # The directories between the files are its own, and the app's user must read them in the image.
+    done = subprocess.run(command, capture_output=True, text=True, check=False, umask=0o022)
     if done.returncode:
         raise BuildError(f"the source does not unpack: {done.stderr.strip()}")
 
@@ -126,6 +127,7 @@ def build(options, tag, dockerfile, archive, labels):
     try:
         context = f"{folder}/context"
         os.mkdir(context)
+        os.chmod(context, 0o755)
         unpack(archive, context)
         with open(f"{folder}/Dockerfile", "w", encoding="utf-8") as file:
             file.write(dockerfile)

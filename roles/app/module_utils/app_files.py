@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -114,11 +115,20 @@ def differs(path, content, mode, uid, gid):
     return not stat.S_ISREG(info.st_mode) or read(path) != content
 
 
+def _make_directory(path):
+    """Make a directory, and those above it that are missing, open to all whatever the umask is (mkdir(2))."""
+    if not os.path.isdir(path):
+        _make_directory(os.path.dirname(path))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)
+        os.chmod(path, 0o755)
+
+
 def ensure_directory(path, mode=0o755, uid=0, gid=0, dry=False):
     """Make a directory with a mode and owner; return whether that is, or would be, a change."""
     if not os.path.isdir(path):
         if not dry:
-            os.makedirs(path)
+            _make_directory(path)
             os.chown(path, uid, gid)
             os.chmod(path, mode)
         return True

@@ -81,7 +81,7 @@ def start(app):
 
 def ensure_boot(app):
     """Let systemd settle at the next boot what a power loss may cut off now (systemd.unit(5))."""
-    os.makedirs(os.path.dirname(app.boot_link), exist_ok=True)
+    files.ensure_directory(os.path.dirname(app.boot_link))
     files.ensure_file(app.boot_unit, BOOT.format(app=app).encode())
     files.link(app.boot_link, app.boot_unit)
 

@@ -40,11 +40,19 @@ PLACE = "/usr/local/lib/flask-deploy"
 UNITS = "/etc/systemd/system"
 
 
+def make_directory(path):
+    """Make a directory, and those above it that are missing, open to all whatever the umask is (mkdir(2))."""
+    if not os.path.isdir(path):
+        make_directory(os.path.dirname(path))
+        os.mkdir(path)
+        os.chmod(path, 0o755)
+
+
 def write(module, folder, files):
     """Write files that differ; return whether one did."""
     changed = False
     if not module.check_mode:
-        os.makedirs(folder, mode=0o755, exist_ok=True)
+        make_directory(folder)
     for name, text in files.items():
         path = os.path.join(folder, name)
         if os.path.exists(path) and Path(path).read_text(encoding="utf-8") == text:

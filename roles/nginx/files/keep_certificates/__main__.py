@@ -35,7 +35,7 @@ def received(app, arguments):
     """Return (settings, pair) from standard input; its ``ca`` and ``provided`` are texts in PEM."""
     sent = json.load(sys.stdin)
     if not arguments.foretell:
-        os.makedirs(os.path.dirname(path(app)), mode=0o755, exist_ok=True)
+        store.directory(os.path.dirname(path(app)))
     if sent["ca"] and not arguments.foretell:
         store.write(path(app, "ca.pem"), sent["ca"].encode(), 0o644)
     given = [part.encode() for part in sent.pop("provided") or []]

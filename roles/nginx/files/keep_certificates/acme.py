@@ -66,14 +66,20 @@ def check_directory(asked, ca_file):
         raise AcmeError(f"nginx_acme_eab_key_id: {asked['directory']} wants an external account")
 
 
+def open_webroot():
+    """Return the directory of the answers; nginx's user can read it, also where an earlier run had closed it."""
+    place = f"{WEBROOT}{CHALLENGES}"
+    store.directory(place, ours=os.path.dirname(WEBROOT))
+    return place
+
+
 def check_names(names):
     """Find out whether each name leads to this host: port 80 of each of its addresses answers with a token of ours.
 
     :raises AcmeError: naming each name, its addresses and this host's.
     """
     token = secrets.token_urlsafe(24)
-    path = f"{WEBROOT}{CHALLENGES}/{token}"
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    path = f"{open_webroot()}/{token}"
     store.write(path, token.encode(), 0o644)
     try:
         said = [line for name in names for line in astray(name, token)]
@@ -92,9 +98,20 @@ def astray(name, token):
     lines = []
     for address in sorted({entry[4][0] for entry in found}):
         said = fetch(address, name, f"{CHALLENGES}/{token}")
-        if said not in (token, None):
+        if said in (token, None):
+            continue
+        if said.startswith("status ") and fetch("127.0.0.1", name, f"{CHALLENGES}/{token}") == said:
+            lines.append(f"{name}: this host's own nginx answers with {said}; {own_fault(said)}")
+        else:
             lines.append(f"{name} resolves to {address}, whose port 80 does not answer with this host's token: {said}")
     return lines
+
+
+def own_fault(said):
+    """Return what to do where the name leads here, and nginx does not hand the token out."""
+    if said == "status 403":
+        return f"its user cannot read the token; type there: sudo -u www-data ls {WEBROOT}{CHALLENGES}"
+    return "another site of this host answers for that name; type there: sudo nginx -T | grep server_name"
 
 
 def fetch(address, name, path):
@@ -173,6 +190,7 @@ def obtain(app, names, asked, place, ca_file=None):
     :raises AcmeError: there is none, and why.
     """
     check_directory(asked, ca_file)
+    open_webroot()
     if asked["preflight"]:
         check_names(names)
     text = options(app, names, asked, place)

@@ -150,7 +150,8 @@ class Keeper:
             "tried": self.moment.isoformat() if tried else before.get("tried"),
             "error": error if tried or not needed else before.get("error"),
         }
-        os.makedirs(os.path.dirname(self.status_file), exist_ok=True)
+        place = os.path.dirname(self.status_file)
+        store.directory(place, ours=os.path.dirname(place))
         store.write(self.status_file, json.dumps(status, indent=2).encode() + b"\n", 0o644)
 
     def status(self):

@@ -28,6 +28,20 @@ def locked(path):
         yield
 
 
+def directory(path, ours=None):
+    """Make a directory, and those above it that are missing, open to all whatever the umask is (mkdir(2)).
+
+    :param ours: a directory above it: it and those between are opened too, should an earlier run have closed them.
+    """
+    missing = not os.path.isdir(path)
+    if missing or ours:
+        if path != ours:
+            directory(os.path.dirname(path), ours)
+        if missing:
+            os.makedirs(path, exist_ok=True)
+        os.chmod(path, 0o755)
+
+
 def write(path, content, mode):
     """Write a whole file in one step."""
     part = f"{path}.part"
@@ -83,7 +97,8 @@ class Store:
         name = self.name(kind, chain, key)
         part, path = f"{self.place}/new-{name}", f"{self.place}/{name}"
         shutil.rmtree(part, ignore_errors=True)
-        os.mkdir(part, 0o700)
+        os.mkdir(part)
+        os.chmod(part, 0o700)
         write(f"{part}/fullchain.pem", chain, 0o644)
         write(f"{part}/privkey.pem", key, 0o400)
         write(f"{part}/asked.json", json.dumps(asked).encode(), 0o600)
@@ -114,7 +129,7 @@ class Store:
         return True
 
     def _point(self, name):
-        os.makedirs(self.place, 0o755, exist_ok=True)
+        directory(self.place)
         part = f"{self.link}.part"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part)
