@@ -110,6 +110,13 @@ def test_the_log_s_fields_are_those_that_are_logged():
     assert re.findall(r"`(\w+)`", listed) == logged
 
 
+def test_the_room_of_nginx_s_logs_is_as_said():
+    rules = text("roles/nginx/files/rotate_logs.conf")
+    size, kept = (int(re.search(rf"^    {word} (\d+)M?$", rules, re.MULTILINE)[1]) for word in ("size", "rotate"))
+    told = " ".join(text("docs/operations.md").split())
+    assert f"larger than {size} MB, and keeps {kept}: a log takes at most {size * (kept + 1)} MB" in told
+
+
 @pytest.mark.parametrize(("page", "block"), blocks("yaml"), ids=lambda value: str(value).partition("\n")[0])
 def test_an_example_sets_variables_of_the_right_type(page, block):
     values = yaml.load(block, UnsafeLoader)

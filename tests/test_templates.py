@@ -616,6 +616,78 @@ def test_the_log_is_json_and_holds_no_query(http):
     assert used == name
 
 
+LINE = 2000  # bytes that a request may add to the log
+BOUNDED = {  # what nginx makes itself, at its longest
+    "time_iso8601": "2026-11-27T04:00:00+00:00",
+    "msec": "1795752000.000",
+    "remote_addr": "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
+    "server_protocol": "HTTP/999.999",
+    "status": "999",
+    "body_bytes_sent": "9" * 20,
+    "request_time": "9" * 12,
+    "upstream_status": "502, 502 : 502, 502",
+    "upstream_response_time": "99999.999, 99999.999 : 99999.999",
+    "request_id": "f" * 32,
+    "ssl_protocol": "TLSv1.3",
+    "ssl_cipher": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ssl_curve": "X25519MLKEM768",
+    "ssl_session_reused": "r",
+    "release": "f" * 12,
+    "served_app": "a" * 31,
+}
+
+
+@pytest.fixture
+def logged(http):
+    """Return the line that nginx would log of a request, by its variables; they are of one byte a character."""
+
+    def mapped(directives, name, variables):
+        if name in BOUNDED:
+            return BOUNDED[name]
+        for entry in [d for d in directives if d["directive"] == "map" and d["args"][1] == f"${name}"]:
+            for rule in entry["block"]:
+                found = re.search(rule["directive"].removeprefix("~").replace("?<", "?P<"), variables[entry["args"][0]])
+                if rule["directive"].startswith("~") and found:
+                    return found[rule["args"][0].removeprefix("$")]
+            return ""
+        return variables[f"${name}"]
+
+    def escape(text):  # ngx_escape_json
+        short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+        return "".join(short.get(c) or (f"\\u00{ord(c):02X}" if c < " " else c) for c in text)
+
+    def line(debian=13, **variables):
+        directives = http(debian)
+        ((_name, _escape, *parts),) = values(directives, "log_format")
+        given = {f"${name}": value for name, value in variables.items()}
+        return re.sub(r"\$(\w+)", lambda found: escape(mapped(directives, found[1], given)), "".join(parts))
+
+    return line
+
+
+@pytest.mark.parametrize("letter", ['"', "\\", "\x01", "a", "\xff", "\n"], ids=ascii)
+@pytest.mark.parametrize("field", ["host", "request_method", "uri", "http_user_agent", "all"])
+def test_no_request_adds_more_to_the_log_than_a_short_line(logged, letter, field):
+    usual = {"host": "shop.example.com", "request_method": "GET", "uri": "/", "http_user_agent": "curl/8"}
+    names = usual if field == "all" else [field]
+    line = logged(**usual | dict.fromkeys(names, letter * 8000))
+    assert len(line) < LINE
+    assert json.loads(line)
+
+
+def test_what_requests_usually_say_is_logged_whole(logged):
+    said = {
+        "host": ".".join(["a" * 60] * 4),
+        "request_method": "PROPPATCH",
+        "uri": "/static/" + "deep/" * 40 + "page.css",
+        "http_user_agent": 'Mozilla/5.0 (iPhone; CPU "iPhone" OS 18_3 like Mac OS X) AppleWebKit/605.1.15 '
+        + "(x) " * 25,
+    }
+    line = json.loads(logged(**said))
+    assert [line[name] for name in ("host", "method", "path", "agent")] == list(said.values())
+    assert json.loads(logged(**said | {"uri": "/a\nb", "http_user_agent": ""}))["path"] == "/a\nb"
+
+
 @pytest.mark.parametrize(
     ("root", "release"),
     [

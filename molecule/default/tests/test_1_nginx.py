@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import ssl
 
+import h2.connection
+import h2.events
 import pytest
 
-URL = "https://app.test"
+DOMAIN = "app.test"
+URL = f"https://{DOMAIN}"
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,59 @@ def test_logs_are_turned_and_nothing_is_lost(host, get):
     assert host.file("/var/log/nginx/access.log").mode & 0o007 == 0
     assert host.check_output("systemctl is-enabled logrotate.timer") == "enabled"
     assert re.search(r"^\s*rotate 14$", host.file("/etc/logrotate.d/nginx").content_string, re.MULTILINE)
+
+
+def test_logs_are_turned_when_they_are_large_and_their_room_is_bounded(host, get):
+    turn = "systemctl start flask-deploy-nginx-logs.service"
+    get(f"{URL}/", "-A", "before-a-large-one")
+    host.check_output(f"sleep 1.5; {turn}")
+    assert "before-a-large-one" in host.check_output("cat /var/log/nginx/access.log"), "a small one stays"
+    for _ in range(17):
+        host.check_output(f"truncate -s +65M /var/log/nginx/error.log; {turn}")
+    assert len(host.check_output("ls /var/log/nginx/error.log*").split()) == 15
+    assert host.check_output("find /var/log/nginx -size +65M") == "", "and none is larger than one turn"
+    host.check_output(f"truncate -s +65M /var/log/nginx/access.log; {turn}; sleep 0.5")
+    get(f"{URL}/", "-A", "after-a-large-one")
+    assert "after-a-large-one" in host.check_output("sleep 1.5; cat /var/log/nginx/access.log")
+    assert "before-a-large-one" in host.check_output("tr -d '\\0' < /var/log/nginx/access.log.1")
+    host.check_output("rm /var/log/nginx/error.log.*")
+    assert host.file("/var/log/nginx/access.log").mode & 0o777 == 0o640
+    timer = host.service("flask-deploy-nginx-logs.timer")
+    assert timer.is_enabled and timer.is_running
+
+
+def test_little_traffic_cannot_log_much(host, address):
+    """A long field that is sent once and repeated by its number (HPACK, RFC 7541), of what JSON makes twice as long."""
+    size = "sleep 1.5; cat /var/log/nginx/access.log /var/log/nginx/error.log | wc -c"
+    before = int(host.check_output(size))
+    sent = flood(address(), 800, ("user-agent", '"' * 3900))
+    logged = int(host.check_output(size)) - before
+    assert sent < 64 << 10
+    assert 0 < logged < 800 * 1500, f"{sent} bytes logged {logged}"
+
+
+def flood(address, count, *headers):
+    """Ask that often for a page over one connection with these headers; return the bytes that were sent."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    asked = [(":method", "HEAD"), (":scheme", "https"), (":authority", DOMAIN), (":path", "/page.css"), *headers]
+    with (
+        socket.create_connection((address, 443), 30) as plain,
+        context.wrap_socket(plain, server_hostname=DOMAIN) as door,
+    ):
+        connection, sent = h2.connection.H2Connection(), 0
+        connection.initiate_connection()
+        for _ in range(count):
+            connection.send_headers(connection.get_next_available_stream_id(), asked, end_stream=True)
+            ended = False
+            while not ended:
+                data = connection.data_to_send()
+                door.sendall(data)
+                sent += len(data)
+                events = connection.receive_data(door.recv(65536))
+                ended = any(isinstance(event, h2.events.StreamEnded) for event in events)
+    return sent
 
 
 def test_maintenance_shows_a_message_and_goes_without_a_reload(play, get, host):
