@@ -67,7 +67,7 @@ class ActionModule(ActionBase):
             names = ", ".join(lost)
             said = f"{names}: lost before the deploy began; all hosts switch or none. Without them: --limit 'all:!"
             return {**result, "failed": True, "msg": f"{said}{':!'.join(lost)}'"}
-        arguments = {"app": self._task.args["app"], "owner": owner()}
+        arguments = {"app": self._task.args["app"], "site": self._task.args.get("site", ""), "owner": owner()}
         left = int(self._task.args.get("wait", 0))
         while True:
             answer = self._execute_module("app_lock", {**arguments, "wait": min(left, WAIT)}, task_vars=task_vars)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ansible.module_utils import app_certificate as certificate
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils.basic import AnsibleModule
 
@@ -15,6 +16,12 @@ description:
 options:
   app: {type: str, required: true, description: Name of the app.}
   owner: {type: dict, required: true, description: "id, user, host, process and namespace of the run."}
+  site:
+    type: str
+    default: ""
+    description: >-
+      The site file that is to be served. Where this host has no certificate for its names nothing is locked, so that
+      a deploy ends before its build; in check mode that is left to who prepares the release.
   wait: {type: int, default: 0, description: Seconds to wait while somebody else has the lock.}
   dead: {type: str, default: "", description: Id of an owner that is known to be gone.}
 author: [flask-deploy contributors]
@@ -39,6 +46,7 @@ def main():
         argument_spec={
             "app": {"type": "str", "required": True},
             "owner": {"type": "dict", "required": True},
+            "site": {"type": "str", "default": ""},
             "wait": {"type": "int", "default": 0},
             "dead": {"type": "str", "default": ""},
         },
@@ -47,6 +55,11 @@ def main():
     options = module.params
     lease = leases.Lease(options["app"], options["owner"])
     if not module.check_mode:
+        why, remark = certificate.judge(options["site"])
+        if why:
+            module.fail_json(msg=f"nothing was changed; to be mended:\n  {why}")
+        if remark:
+            module.warn(remark)
         try:
             lease.take(options["wait"], options["dead"])
         except leases.LeaseError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from ansible.module_utils import app_certificate as certificate
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
@@ -100,6 +101,8 @@ def start(app, release, options, reload):
     """Start a release and hold it at the gates; a release that never served goes away if it fails."""
     actions = []
     try:
+        if release != app.serving():
+            certificate.demand(options["files"]["site.conf"])
         if containers.ensure_running(app, release, app.record(release)):
             actions.append(f"container {app.container(release)}")
         containers.wait_ready(app, release, options["domain"], options["health_path"], options["start_timeout"])

@@ -22,6 +22,9 @@ CONF = "/etc/nginx"
 LOCK = "/run/lock/flask-deploy.lock"
 LARGEST = 1 << 18  # bytes of an answer that are read
 MARGIN = 0.5  # seconds that a child has to say why there is no answer
+MAKES_CERTIFICATES = (
+    "role nginx makes certificates, playbooks/app.yml alone does not: ansible-playbook site.yml -i inventories/..."
+)
 
 
 class SiteError(Exception):
@@ -39,7 +42,9 @@ def lock():
 def run(*command):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
-        raise SiteError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+        said = (done.stderr or done.stdout).strip()
+        advice = f"\n  what to do: {MAKES_CERTIFICATES}" if "cannot load certificate" in said else ""
+        raise SiteError(f"{' '.join(command)}: {said}{advice}")
 
 
 def test():
