@@ -7,7 +7,7 @@ export MOLECULE_COMMAND_BORDERS := false
 # What each test run has, and what only test-all has: the other scenarios.
 SCENARIOS := bare default
 THOROUGH := $(filter-out $(SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-.PHONY: help demo demo-down tools lint unit molecule test test-all judge bench-jwt bench-deploy user lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench-jwt bench-deploy user lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ unit: tools ## the tests that need no machine: rendered templates, role contract
 
 molecule: tools ## the tests on a Debian server, made for each run: SCENARIOS="bare default"
 	set -e; for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
+
+mutants: tools ## what the tests do not notice of thousands of small changes; some two hours, so by night: FILES="app_switch.py"
+	@python tests/mutants.py $(FILES)
 
 judge: tools ## deploys and rollbacks under load on the demo, and what was lost: SWITCHES=20 ARM=quiet|hogs|reload
 	@python -m bench.command --switches $(or $(SWITCHES),20) --arm $(or $(ARM),quiet)

@@ -484,6 +484,7 @@ def changed(number):
     return {"files": {"site.conf": f"{SITE}# {number}\n", "gunicorn.conf.py": "", "exec.py": ""}, "build": f"b{number}"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("well", [True, False], ids=["confirmed", "taken back"])
 @pytest.mark.parametrize("heir", ["the unit started again", "the next run"])
 def test_whatever_kills_a_switch_it_goes_on(host, app, engine, monkeypatch, heir, well):
@@ -515,6 +516,7 @@ def test_whatever_kills_a_switch_it_goes_on(host, app, engine, monkeypatch, heir
     assert step > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("said", "serves"), [(None, "old"), (False, "old"), (True, "new")], ids=str)
 def test_a_switch_that_a_power_loss_cuts_off_is_settled_at_the_next_boot(app, engine, monkeypatch, said, serves):
     """Before its first effect, before its second, and so on: it goes back unless it was confirmed."""

@@ -1,0 +1,205 @@
+"""Change the code in thousands of small ways, and name each change that no test notices (mutation testing, by mutmut).
+
+usage: python tests/mutants.py [FILE.py …]
+
+Without a file, all of SETS. What it does is left in .cache/mutants. It fails where the tests of a set notice less than
+LEAST of its changes, or where tests/mutants.yml accepts a change that is not there or that a test notices.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import libcst as cst
+import yaml
+from mutmut import configuration
+from mutmut.mutation import mutators
+from mutmut.ui import terminal
+from mutmut.utils import format_utils
+
+ROOT = Path(__file__).parents[1]
+PLACE = ROOT / ".cache" / "mutants"
+ACCEPTED = ROOT / "tests" / "mutants.yml"
+LEAST = 85  # percent
+JOBS = 2 * (os.cpu_count() or 1)  # half of their time, tests wait
+SETS = {
+    "releases": (
+        [
+            "roles/app/module_utils/*.py",
+            "roles/app/library/app_release.py",
+            "roles/app/library/app_lock.py",
+        ],
+        ["tests/modules"],
+    ),
+    "tokens": (["app/flask_jwt_keys/*.py"], ["app/tests"]),
+}
+# Python of a role has another name than its path; mutmut takes the path for the name.
+PACKAGES = {"roles.app.module_utils.": "ansible.module_utils.", "roles.app.library.": "ansible.modules.", "app.": ""}
+# Tests of code that is carried elsewhere, where mutmut is not.
+BLIND = ["tests/modules/test_app_unit.py::test_the_program_finds_all_its_parts_by_itself"]
+UNNOTICED = {0, 5, 33, None}  # pytest's exit codes, and mutmut's for what no test calls
+TIMED_OUT = {24, -24, 36, 152, 255}
+
+
+def take_names_from_packages():
+    """Let mutmut know modules by the names that they are imported by."""
+    by_path = format_utils.get_mutant_name
+
+    def by_package(path, function):
+        name = by_path(path, function)
+        for begin, package in PACKAGES.items():
+            if name.startswith(begin):
+                return package + name.removeprefix(begin)
+        return name
+
+    format_utils.get_mutant_name = by_package
+
+
+def choose_changes():
+    """Leave out a command or a lock, which mutmut does not; change a text once, and no sentence for people."""
+
+    def without_command(node):
+        return [cst.Name("None")] if isinstance(node.value, cst.Call) else []
+
+    def without_context(node):
+        if any(item.asname for item in node.items):
+            return []
+        return [cst.If(test=cst.Name("True"), body=node.body, leading_lines=node.leading_lines)]
+
+    def without_sentences(node):
+        changed = list(all_changes(node))
+        return [] if " " in getattr(node, "value", " ") else changed[:1]
+
+    operators = mutators.mutation_operators
+    place = operators.index((cst.BaseString, mutators.operator_string))
+    all_changes = mutators.operator_string
+    operators[place] = (cst.BaseString, without_sentences)
+    operators.append((cst.Expr, lambda node: [node.with_changes(value=value) for value in without_command(node)]))
+    operators.append((cst.With, without_context))
+
+
+def copy_tree():
+    """Work on a copy: neither a change nor its leavings reach the checkout."""
+    shutil.rmtree(PLACE, ignore_errors=True)
+    PLACE.mkdir(parents=True)
+    listed = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, capture_output=True, check=True, text=True).stdout.split("\0")
+    for name in filter(os.path.exists, filter(None, names)):
+        (PLACE / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(name, PLACE / name, follow_symlinks=False)
+
+
+def settings(names):
+    """Return mutmut's settings for the files asked for, and which set each file is of."""
+    files = {}
+    for name, (patterns, _) in SETS.items():
+        for path in sorted(found for pattern in patterns for found in Path().glob(pattern)):
+            if not names or path.name in names:
+                files[str(path)] = name
+    unknown = set(names) - {Path(path).name for path in files}
+    if unknown or not files:
+        sys.exit(f"not among the files of SETS in {Path(__file__).name}: {' '.join(sorted(unknown))}")
+    known = configuration.config()
+    known.source_paths = sorted({Path(path).parent for path in files})
+    known.only_mutate = sorted(files)
+    known.also_copy = sorted(path for path in Path().iterdir() if path.name != "mutants")
+    known.pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", "not slow", *(f"--deselect={test}" for test in BLIND)]
+    known.pytest_add_cli_args_test_selection = sorted({test for name in files.values() for test in SETS[name][1]})
+    known.timeout_constant, known.timeout_multiplier = 5.0, 4.0
+    known.use_git_change_detection = False
+    return files
+
+
+def difference(name, path):
+    """Return what a change takes away and puts there, each in one line."""
+    from mutmut.mutation.diff_apply import get_diff_for_mutant  # knows names as they are when it is imported
+
+    lines = get_diff_for_mutant(name, path=path).splitlines()[2:]
+    return tuple(" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
+
+
+def results(files):
+    """Return every change: file, function, what was there, what is there now, and what became of it."""
+    from mutmut.mutation.data import SourceFileMutationData
+
+    found = []
+    for path in files:
+        data = SourceFileMutationData(path=path)
+        data.load()
+        for name, code in data.exit_code_by_key.items():
+            function = name.partition("__mutmut_")[0].rpartition(".")[2].removeprefix("x_").removeprefix("xǁ")
+            ended = "survived" if code in UNNOTICED else "timeout" if code in TIMED_OUT else "killed"
+            found.append((path, function.replace("ǁ", "."), *difference(name, path), ended))
+    return found
+
+
+def accepted(files):
+    """Return the changes that make no difference, each by (file, function, before, after)."""
+    known = yaml.safe_load(ACCEPTED.read_text()) or []
+    paths = {Path(path).name: path for path in files}
+    return {
+        (paths[each["file"]], each["function"], each["before"], each["after"]): each["why"]
+        for each in known
+        if each["file"] in paths
+    }
+
+
+def report(files, found, known):
+    """Print what became of the changes; return what is wrong with that."""
+    wrong, left = [], defaultdict(list)
+    ended = {(*change,): how for *change, how in found}
+    for change in known:
+        if ended.get(change) != "survived":
+            state = "is noticed by a test" if change in ended else "is not made any more"
+            wrong.append(f"{ACCEPTED.name} accepts what {state}: {change[0]} {change[1]}: {change[2]} -> {change[3]}")
+    counts = defaultdict(Counter)
+    for *change, how in found:
+        how = "accepted" if how == "survived" and (*change,) in known else how
+        if how == "survived":
+            left[change[0]].append(change[1:])
+        for each in (change[0], files[change[0]]):
+            counts[each][how] += 1
+    print(f"\n{'killed':>8}{'timeout':>9}{'survived':>10}{'accepted':>10}{'noticed':>9}")
+    for each in [*files, *SETS]:
+        seen = counts[each]
+        share = 100 * (seen["killed"] + seen["timeout"]) / max(1, seen.total() - seen["accepted"])
+        if seen:
+            numbers = f"{seen['killed']:8}{seen['timeout']:9}{seen['survived']:10}{seen['accepted']:10}{share:8.1f}%"
+            print(f"{numbers}  {each}")
+        if seen and each in SETS and share < LEAST:
+            wrong.append(f"the tests of {each} notice {share:.1f} % of the changes, which is less than {LEAST} %")
+    for path, changes in left.items():
+        print(f"\n{path}: no test notices")
+        for function, before, after in changes:
+            print(f"  {function}\n    - {before}\n    + {after}")
+    return wrong
+
+
+def main():
+    os.chdir(ROOT)
+    began = time.monotonic()
+    copy_tree()
+    os.chdir(PLACE)
+    files = settings(sys.argv[1:])
+    take_names_from_packages()
+    choose_changes()
+    if not sys.stdout.isatty():
+        terminal.print_status = lambda *_, **__: None
+    from mutmut.__main__ import _run  # knows names and changes as they are when it is imported
+
+    _run((), JOBS)
+    wrong = report(files, results(files), accepted(files))
+    print(f"\n{round((time.monotonic() - began) / 60)} min")
+    for line in wrong:
+        print(line)
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
