@@ -41,7 +41,7 @@ def commanded(app, words="flask db upgrade", tells="", **more):
 def go_back(app, **more):
     """Let the release before serve again; return (its id, what was said)."""
     told = {"release": None, "command": "flask db upgrade", **more}
-    release, _, said = module.restore(app, options(**told), dry=False)
+    release, _, _, said = module.restore(app, options(**told), dry=False)
     serve(app, release, reject=True)
     return release, said
 
@@ -275,7 +275,7 @@ def test_what_an_earlier_version_recorded_is_read(app, engine):
 def test_going_back_before_any_command_needs_none(app):
     first = deploy(app)
     deploy(app, build="b2")
-    assert module.restore(app, options(release=None), dry=False)[::2] == (first, [])
+    assert module.restore(app, options(release=None), dry=False)[::3] == (first, [])
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,8 @@ def test_a_release_holds_all_it_needs_to_run_again(app, engine):
 def test_the_same_input_is_the_same_release_and_no_change(app, engine):
     release = deploy(app)
     engine.forget()
-    again, actions, diff = module.prepare(app, options(), dry=False)
-    assert (again, actions, diff) == (release, [], [])
+    again, actions, planned = module.prepare(app, options(), dry=False)
+    assert (again, actions, planned) == (release, [], {"lines": [], "diff": []})
     assert module.begin_switch(app, options(release=release), dry=True) == (None, [])
     assert not [call for call in engine.calls() if call.split()[1] in ("create", "start", "stop", "rm", "update")]
     assert not engine.calls("systemctl")
@@ -201,10 +201,11 @@ def test_a_secret_s_digest_key_stays_on_the_host_and_private(app):
 
 def test_a_dry_run_on_a_bare_host_predicts_and_changes_nothing(app, tmp_path, engine):
     before = snapshot(tmp_path)
-    _release, actions, diff = module.prepare(app, options(), dry=True)
+    _release, actions, planned = module.prepare(app, options(), dry=True)
     assert any(action.startswith("release ") for action in actions) and app.root in actions
-    assert [shown["before_header"] for shown in diff] == ["site.conf"]
-    assert "env.json" not in str(diff) and MARK not in str([actions, diff])
+    names = ["app_env (names alone)", "app_secrets (names alone)", "app_secret_files (names alone)", "site.conf"]
+    assert [shown["before_header"] for shown in planned["diff"]] == names
+    assert MARK not in str([actions, planned])
     assert module.begin_switch(app, options(release="0" * 12), dry=True)[1] == [f"current -> {'0' * 12}"]
     assert [row for row in snapshot(tmp_path) if "/engine/" not in row[0]] == [
         row for row in before if "/engine/" not in row[0]
@@ -218,12 +219,13 @@ def test_a_dry_run_predicts_the_release_that_comes(app):
     assert predicted == prepare(app, build="b2")
 
 
-def test_the_diff_is_against_the_serving_release_and_shows_no_environment(app):
+def test_the_diff_is_against_the_serving_release_and_shows_of_the_environment_names_alone(app):
     deploy(app)
     changed = {"site.conf": "server { }\n", "gunicorn.conf.py": "", "exec.py": ""}
-    diff = module.prepare(app, options(files=changed, environment={"A": MARK}), dry=True)[2]
+    diff = module.prepare(app, options(files=changed, environment={"A": MARK}), dry=True)[2]["diff"]
     assert [(shown["before_header"], shown["before"], shown["after"]) for shown in diff] == [
-        ("site.conf", SITE, "server { }\n")
+        ("app_env (names alone)", "A\n", "A (changed)\n"),
+        ("site.conf", SITE, "server { }\n"),
     ]
     assert MARK not in str(diff)
 

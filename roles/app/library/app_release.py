@@ -86,6 +86,7 @@ actions: {type: list, returned: always, description: What was, or would be, done
 seconds: {type: float, returned: always, description: How long that took.}
 switch: {type: str, returned: switched, description: Id of the switch, or null where nothing moves.}
 command: {type: dict, returned: commanded, description: "Outcome of the release command, schema before and after."}
+plan: {type: list, returned: prepared and restored, description: What changes against the release that serves.}
 said: {type: list, returned: restored, description: What is to be known of that release.}
 well: {type: bool, returned: watched, description: Whether the release may serve on here.}
 reason: {type: str, returned: watched, description: Why it may not.}
@@ -132,14 +133,17 @@ def step(app, options, dry):
     """Do what a state asks for; return what the module answers with."""
     state, release = options["state"], options["release"]
     if state in ("written", "prepared"):
-        release, actions, diff = (deploy.write if state == "written" else deploy.prepare)(app, options, dry)
-        return {"release": release, "actions": actions, "diff": diff}
+        release, actions, planned = (deploy.write if state == "written" else deploy.prepare)(app, options, dry)
+        twice = state == "written" and dry  # who prepares it tells the same
+        shown = {"diff": [] if twice else planned["diff"], "plan": planned["lines"]}
+        return {"release": release, "actions": actions, **shown}
     if state == "commanded":
         done, ran = ({}, False) if dry else deploy.command(app, options)
         return {"release": release, "actions": [f"ran {done['command']}"] if ran else [], "command": done}
     if state == "restored":
-        release, actions, said = deploy.restore(app, options, dry)
-        return {"release": release, "actions": actions, "said": said}
+        release, actions, planned, said = deploy.restore(app, options, dry)
+        told = {"diff": planned["diff"], "plan": planned["lines"], "said": said}
+        return {"release": release, "actions": actions, **told}
     if state == "switched":
         begun, actions = deploy.begin_switch(app, options, dry)
         return {"release": release, "actions": actions, "switch": begun}

@@ -8,6 +8,7 @@ from ansible.module_utils import app_certificate as certificate
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_plan as plans
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_schema as schema
 from ansible.module_utils import app_site as site
@@ -34,31 +35,21 @@ def release_id(app, options, environment, secret, dry):
 
 
 def write(app, options, dry):
-    """Write the release's directory beside the others; return (id, what was done, Ansible's diff)."""
+    """Write the release's directory beside the others; return (id, what was done, plan).
+
+    A plan is what changes against the release that serves: {"lines", "diff"}.
+    """
     environment, secret = text(options["environment"]), text(options["secrets"])
+    secret_files = text(options["secret_files"])
     actions = app.ensure_places(dry)
     actions += app.ensure_digest_key(options["release_key"], dry)
     actions += switch.settle(app, dry)
     release = release_id(app, options, environment, secret, dry)
     refuse_rejected(app, release, options)
-    actions += app.ensure_secrets(secret, text(options["secret_files"]), dry)
-    serving = app.serving()
+    record = describe(app, release, options)
+    planned = foretell(app, plans.of_options(release, record, options["files"], environment), (secret, secret_files))
+    actions += app.ensure_secrets(secret, secret_files, dry)
     rows = app.release_files(options["files"], environment)
-    record = {
-        "id": release,
-        "app": app.name,
-        "domain": options["domain"],
-        "health_path": options["health_path"],
-        "start_timeout": options["start_timeout"],
-        "build": options["build"],
-        "image": options["image"],
-        "source": options["source"],
-        "by": options["by"],
-        "created": time.time(),
-        "wsgi": options["wsgi"],
-        "static": {"path": options["static"]},
-        "container": options["container"],
-    }
     if release not in app.known():
         actions.append(f"release {release}")
         repaired = []
@@ -66,12 +57,29 @@ def write(app, options, dry):
             app.write_release(release, rows, record)
     else:
         repaired = app.repair_release(release, rows, record, dry)
-    return release, actions + repaired, difference(app, serving, rows)
+        planned["lines"] += [f"repairs: {path}" for path in repaired]
+    return release, actions + repaired, planned
+
+
+def describe(app, release, options):
+    """Return the record of a release that is to be written."""
+    names = ("domain", "health_path", "start_timeout", "build", "image", "source", "by", "wsgi", "container")
+    made = {"id": release, "app": app.name, "created": time.time(), "static": {"path": options["static"]}}
+    return made | {name: options[name] for name in names}
+
+
+def foretell(app, made, secret=None):
+    """Return the plan of letting a release serve."""
+    hidden = []
+    if secret:
+        hidden = list(zip(("app_secrets", "app_secret_files"), plans.secrets(app), secret, strict=True))
+    lines, diff = plans.compare(app, plans.of_release(app, app.serving()), made, hidden)
+    return {"lines": lines, "diff": diff}
 
 
 def prepare(app, options, dry):
-    """Write the release where that is due, start it and hold it at the gates."""
-    release, actions, diff = write(app, options, dry)
+    """Write the release where that is due, start it and hold it at the gates; return (id, what was done, plan)."""
+    release, actions, planned = write(app, options, dry)
     if options["commanded"] and not dry:
         schema.record_outcome(app, release, options["commanded"])
     include = app.ensure_include(dry)
@@ -82,7 +90,10 @@ def prepare(app, options, dry):
         actions += start(app, release, options, reload)
     elif engine.installed() and release in app.known() and not containers.running(app, release):
         actions.append(f"container {app.container(release)}")
-    return release, actions, diff
+        planned["lines"].append(f"starts: {app.container(release)}")
+    if release != app.serving() and options["command"]:
+        planned["lines"].append(f"app_release_command: {options['command']!r} runs, unless it did for this release")
+    return release, actions, planned
 
 
 def refuse_rejected(app, release, options):
@@ -136,7 +147,7 @@ def command(app, options):
 def restore(app, options, dry):
     """Get a release that served before ready to serve again: its own image, files and gates.
 
-    :return: (its id, what was done, lines to be said of it).
+    :return: (its id, what was done, plan, lines to be said of it).
     """
     actions = switch.settle(app, dry)
     possible = retire.targets(app)
@@ -146,12 +157,12 @@ def restore(app, options, dry):
         raise ReleaseError(f"cannot roll back to {wanted or 'a release before'}; possible are:{listed}")
     refuse_rejected(app, wanted, options)
     said = refuse_schema_ahead(app, wanted, options, dry)
-    record = app.record(wanted)
+    record, planned = app.record(wanted), foretell(app, plans.of_release(app, wanted))
     if dry:
-        return wanted, [*actions, f"container {app.container(wanted)}"], said
+        return wanted, [*actions, f"container {app.container(wanted)}"], planned, said
     gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
     staged = (app.site(wanted) or b"").decode()
-    return wanted, actions + start(app, wanted, {**gates, "files": {"site.conf": staged}}, False), said
+    return wanted, actions + start(app, wanted, {**gates, "files": {"site.conf": staged}}, False), planned, said
 
 
 def refuse_schema_ahead(app, release, options, dry):
@@ -281,13 +292,3 @@ def _spent(record):
 
 def _milliseconds(tally):
     return "-" if tally["p99"] is None else f"{tally['p99'] * 1000:.0f} ms"
-
-
-def difference(app, serving, rows):
-    """Return Ansible's diff of a release's readable files against the serving release's."""
-    shown = []
-    for name, content, mode, *_owner in rows:
-        before = (files.read(app.path(serving, name), b"") if serving else b"").decode()
-        if mode & 0o044 and before != content.decode():
-            shown.append({"before_header": name, "after_header": name, "before": before, "after": content.decode()})
-    return shown

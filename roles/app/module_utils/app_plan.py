@@ -1,0 +1,160 @@
+"""What a release would change against the one that serves: lines for people, and Ansible's diff.
+
+Of environment and secrets the names alone are told: a value of app_env may be a secret by mistake.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import subprocess
+
+from ansible.module_utils import app_certificate as certificate
+from ansible.module_utils import app_files as files
+
+READABLE = (".conf", ".py")
+NOT_BUILT = "not built yet"
+SETTINGS = {
+    "domain": "app_domain",
+    "health_path": "app_health_path",
+    "start_timeout": "app_start_timeout",
+    "wsgi": "app_wsgi",
+    "static": "app_static",
+    "memory": "app_memory",
+    "cpus": "app_cpus",
+    "pids": "app_pids",
+    "stop_timeout": "seconds to stop in",
+}
+
+
+def of_release(app, release):
+    """Return what a release on this host is made of; of none, nothing."""
+    record = app.record(release) if release else {}
+    names = [name for name in os.listdir(app.path(release)) if name.endswith(READABLE)] if release else []
+    texts = {name: (files.read(app.path(release, name)) or b"").decode(errors="replace") for name in names}
+    environment = files.read_json(app.path(release, "env.json"), {}) if release else {}
+    return {"id": release, "record": record, "texts": texts, "environment": environment}
+
+
+def of_options(release, record, contents, environment):
+    """Return what a release that is not here yet will be made of."""
+    texts = {name: text for name, text in contents.items() if name.endswith(READABLE)}
+    return {"id": release, "record": record, "texts": texts, "environment": environment}
+
+
+def secrets(app):
+    """Return the app's secrets on this host: (environment, files)."""
+    folder = f"{app.etc}/secrets"
+    names = [name for name in os.listdir(folder) if name != "env.json"] if os.path.isdir(folder) else []
+    contents = {name: (files.read(f"{folder}/{name}") or b"").decode(errors="replace") for name in names}
+    return files.read_json(f"{folder}/env.json", {}), contents
+
+
+def named(before, after):
+    """Return what differs between two environments by name: (new, gone, changed)."""
+    both = set(before) & set(after)
+    return (
+        sorted(set(after) - set(before)),
+        sorted(set(before) - set(after)),
+        sorted(name for name in both if before[name] != after[name]),
+    )
+
+
+def compare(app, before, after, hidden=()):
+    """Return (lines, Ansible's diff) of what differs; nothing where nothing does.
+
+    :param hidden: [(variable, before, after)] of secrets.
+    """
+    told = [("app_env", before["environment"], after["environment"]), *hidden]
+    diff = [_shown_names(variable, *pair) for variable, *pair in told if any(named(*pair))]
+    for name in sorted(set(before["texts"]) | set(after["texts"])):
+        texts = [made["texts"].get(name, "") for made in (before, after)]
+        if texts[0] != texts[1]:
+            diff.append({"before_header": name, "after_header": name, "before": texts[0], "after": texts[1]})
+    if before["id"] == after["id"]:  # what differs is damage, and repaired
+        return [], diff
+    lines = _release(before, after) + _source(app, before["record"], after["record"])
+    lines += [line for variable, *pair in told for line in _names(variable, *pair)]
+    return lines + _settings(before["record"], after["record"]) + _texts(before["texts"], after["texts"]), diff
+
+
+def _release(before, after):
+    image = after["record"]["image"]
+    name = after["id"] if image != NOT_BUILT else "a new one"
+    lines = [f"release: {before['id'] or 'none'} -> {name}"]
+    if image == NOT_BUILT:
+        lines.append("image: is to be built")
+    elif image != before["record"].get("image"):
+        lines.append("image: another one, built already")
+    why, said = certificate.judge(after["texts"].get("site.conf", ""))
+    lines += [each for each in (why, said) if each]
+    return lines + ([f"stops: {before['id']}, once its requests have ended"] if before["id"] else [])
+
+
+def _source(app, before, after):
+    old, new = before.get("source") or {}, after.get("source") or {}
+    if not new or old.get("digest") == new.get("digest"):
+        return []
+    ends = [source.get("commit", "")[:12] for source in (old, new)]
+    if old.get("repository") == new.get("repository") and all(ends):
+        return [f"source: {ends[0]}..{ends[1]}{_count(app, old['commit'], new['commit'])}"]
+    return [f"source: {_origin(old)} -> {_origin(new)}"]
+
+
+def _origin(source):
+    """Return where code came from, shortly."""
+    if not source:
+        return "none"
+    what = source.get("repository") or "a directory"
+    return f"{what} {source.get('commit', source.get('digest', ''))[:12]}".strip()
+
+
+def _count(app, old, new):
+    """Return how many commits lie between two, where this host has the repository that knows both."""
+    command = ["git", "-C", f"{app.root}/source.git", "rev-list", "--count"]
+    try:
+        done = [
+            subprocess.run([*command, f"{begin}..{end}"], capture_output=True, text=True, timeout=30, check=False)
+            for begin, end in ((old, new), (new, old))
+        ]
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    if any(each.returncode for each in done):
+        return ""
+    more, less = (int(each.stdout) for each in done)
+    words = [f"{more} {'commit' if more == 1 else 'commits'}"] if more else []
+    return f" ({', '.join([*words, *([f'{less} taken back'] if less else [])])})"
+
+
+def _names(variable, before, after):
+    new, gone, changed = named(before, after)
+    marked = [f"+{name}" for name in new] + [f"-{name}" for name in gone] + [f"~{name}" for name in changed]
+    return [f"{variable}: {' '.join(marked)}"] if marked else []
+
+
+def _shown_names(variable, before, after):
+    changed = set(named(before, after)[2])
+    header = f"{variable} (names alone)"
+    was = "".join(f"{name}\n" for name in sorted(before))
+    shall = "".join(f"{name}{' (changed)' if name in changed else ''}\n" for name in sorted(after))
+    return {"before_header": header, "after_header": header, "before": was, "after": shall}
+
+
+def _settings(before, after):
+    """Return the settings of a release that differ; a release that is the first one has none before."""
+    if not before:
+        return []
+    flat = [{**record, **record.get("container", {}), "static": record["static"]["path"]} for record in (before, after)]
+    known = set(SETTINGS) | set(before.get("container", {})) | set(after.get("container", {}))
+    pairs = [(SETTINGS.get(name, name), *(each.get(name) for each in flat)) for name in sorted(known)]
+    return [f"{name}: {old} -> {new}" for name, old, new in pairs if old != new]
+
+
+def _texts(before, after):
+    lines = []
+    for name in sorted(set(before) | set(after)) if before else []:
+        pair = [texts.get(name, "").splitlines() for texts in (before, after)]
+        delta = [line[0] for line in difflib.ndiff(*pair) if line[0] in "+-"]
+        if delta:
+            lines.append(f"{name}: {delta.count('+')} lines more, {delta.count('-')} less; see them: --check --diff")
+    return lines
