@@ -26,7 +26,7 @@ def switch_record(run, app="app", old=""):
     :param run: takes a shell command and returns what it prints as root, such as testinfra's ``host.check_output``.
     :param old: the release before, where the host's record does not say it.
     """
-    current, markers = f"/srv/{app}/current", f"/srv/{app}/releases/*/run/draining"
+    current, markers = f"/srv/{app}/current", f"/srv/{app}/releases/*/draining /srv/{app}/releases/*/run/draining"
     link, moved, left, state = run(
         f"readlink {current}; stat -c %.6Y {current}; {{ echo 0; stat -c %.6Y {markers}; }} 2>/dev/null | sort -n"
         f" | tail -1; tr -d '\\n' <{current}/state.json"

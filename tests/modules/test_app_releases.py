@@ -105,7 +105,7 @@ def no_waiting(monkeypatch):
 
 
 def draining(app, release):
-    return os.path.exists(app.path(release, "run", "draining"))
+    return os.path.exists(app.path(release, "draining"))
 
 
 def snapshot(root):
@@ -119,6 +119,7 @@ def test_a_release_holds_all_it_needs_to_run_again(app, engine):
     engine.public("hello.txt")
     release = prepare(app)
     assert sorted(os.listdir(app.path(release))) == [
+        "draining",
         "env.json",
         "exec.py",
         "gunicorn.conf.py",
@@ -720,7 +721,7 @@ def test_a_unit_that_does_not_start_leaves_the_old_release(app, engine):
 def test_a_dry_run_shows_what_a_killed_run_left_and_leaves_it(app, engine):
     release = deploy(app)
     Path(app.pending).write_text("{")
-    Path(app.path(release, "run", "draining")).touch()
+    Path(app.path(release, "draining")).touch()
     assert switch.settle(app, dry=True) == ["an interrupted switch", f"the drain marker of {release}"]
     assert os.path.exists(app.pending) and draining(app, release)
     switch.settle(app)
@@ -801,7 +802,7 @@ def test_a_removal_that_is_cut_off_is_ended_by_the_next(app, monkeypatch):
         raise KeyboardInterrupt(path)
 
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
-        killed.setattr(retire.shutil, "rmtree", cut_off)
+        killed.setattr(files, "remove_tree", cut_off)
         retire.prune(app, 2)
     assert app.known() == sorted(releases[1:])
     retire.prune(app, 2)

@@ -26,8 +26,8 @@ def test_edited_template_is_served_and_the_old_release_is_kept(play, get, releas
     assert "- edited</title>" in get(f"{URL}/", "-H", "Accept: text/html").body
     assert release() != old
     assert host.file(f"/srv/app/releases/{old}/release.json").exists
-    assert host.file(f"/srv/app/releases/{old}/run/draining").exists
-    assert not host.file(f"/srv/app/releases/{release()}/run/draining").exists
+    assert host.file(f"/srv/app/releases/{old}/draining").exists
+    assert not host.file(f"/srv/app/releases/{release()}/draining").exists
     assert host.check_output("docker ps --format '{{.Names}}'") == f"app-{release()}"
 
 

@@ -42,13 +42,13 @@ STEPS = {
     ],
     "unit": [
         r"docker update --restart unless-stopped app-\w+",
-        r"os.remove /srv/app/releases/\w+/run/draining",
+        r"os.remove /srv/app/releases/\w+/draining",
         r"os.symlink releases/\w+",
         r"os.rename /srv/app/current\.new /srv/app/current",
         r"os.rename /srv/app/previous\.new /srv/app/previous",
         r"nginx -t",
         r"systemctl reload nginx",
-        r"os.rename \S+ /srv/app/releases/\w+/run/draining",
+        r"os.rename \S+ /srv/app/releases/\w+/draining",
         r"docker update --restart no app-\w+",
         r"os.rename \S+ /srv/app/releases/\w+/state\.json",
         r"os.rename \S+ /srv/app/switch\.json",
@@ -137,7 +137,7 @@ def settled(sh):
         assert sh("docker ps --format '{{.Names}}'") == f"app-{serving}"
         policies = sh("docker ps -aq | xargs docker inspect -f '{{.HostConfig.RestartPolicy.Name}} {{.Name}}'")
         assert re.findall(r"unless-stopped (.*)", policies) == [f"/app-{serving}"]
-        marked = sh("cd /srv/app/releases; ls */run/draining 2>/dev/null | cut -d/ -f1; true").split()
+        marked = sh("cd /srv/app/releases; ls -d */draining 2>/dev/null | cut -d/ -f1; true").split()
         assert sorted([*marked, serving]) == sorted(sh("ls /srv/app/releases").split())
 
     return check

@@ -110,6 +110,7 @@ ERRORS = (
     engine.EngineError,
     unit.UnitError,
     leases.LeaseError,
+    OSError,
 )
 
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 
 from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils import app_site as site
@@ -52,9 +52,9 @@ def goes(app, data):
 
 def _delete(path):
     if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
+        files.remove_tree(path)
     else:
-        os.unlink(path)
+        files.remove(path)
 
 
 def remove(app, data, dry):

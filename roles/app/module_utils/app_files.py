@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import stat
+import subprocess
 import tempfile
 
 
@@ -92,6 +93,23 @@ def link(path, target):
         os.unlink(temporary)
     os.symlink(target, temporary)
     os.rename(temporary, path)
+    sync(os.path.dirname(path))
+
+
+def remove(path):
+    """Remove a file or link for good: a power loss does not bring it back."""
+    os.unlink(path)
+    sync(os.path.dirname(path))
+
+
+def remove_tree(path):
+    """Remove a directory with all that is in it, however deep an app nested it: shutil's way is recursive or slow.
+
+    :raises OSError: something of it stays.
+    """
+    done = subprocess.run(["rm", "-rf", "--", path], capture_output=True, text=True, check=False, timeout=600)
+    if done.returncode:
+        raise OSError(done.stderr.strip()[-500:])
     sync(os.path.dirname(path))
 
 

@@ -11,8 +11,11 @@ import time
 
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_run as run
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_static as static
+
+MARKER = "draining"  # gunicorn.conf.py looks for it
 
 
 class ReleaseError(Exception):
@@ -88,13 +91,28 @@ class App:
             return True
         return False
 
+    def marker(self, release):
+        """Return the drain marker of a release, relative to its directory: out of the app's reach.
+
+        Releases that earlier versions made look for it in run/, where the app may write.
+        """
+        return self.record(release).get("marker", "run/draining")
+
+    def draining(self, release):
+        return run.marked(self.path(release), self.marker(release))
+
     def mark_draining(self, release, draining):
-        """Tell the workers of a release, by a file, whether to close each connection after its answer."""
-        marker = self.path(release, "run", "draining")
-        if draining and not os.path.exists(marker):
-            files.write(marker, b"")
-        elif not draining and os.path.exists(marker):
-            os.unlink(marker)
+        """Tell the workers of a release, by a file, whether to close each connection after its answer.
+
+        :return: whether that is a change.
+        """
+        path = self.path(release, self.marker(release))
+        if draining == self.draining(release):
+            return False
+        if self.marker(release) != MARKER:
+            return run.mark(*os.path.split(path), draining)
+        files.write(path, b"") if draining else files.remove(path)
+        return True
 
     def describe(self, release):
         """Return a release in one line: id, state, when it began to serve, who deployed it, and from what."""
@@ -169,15 +187,16 @@ class App:
     def write_release(self, release, rows, record):
         """Make a release directory under another name and rename it: it is there whole or not at all."""
         stage = f"{self.releases}/.new-{release}"
-        shutil.rmtree(stage, ignore_errors=True)
+        files.remove_tree(stage)
         files.ensure_directory(stage)
         for name, content, mode, uid, gid in rows:
             files.write(f"{stage}/{name}", content, mode, uid, gid)
         files.ensure_directory(f"{stage}/run", 0o2750, self.uid, self.gid)
-        files.write(f"{stage}/run/draining", b"")
+        record["marker"] = MARKER
+        files.write(f"{stage}/{MARKER}", b"")
         record["static"]["digest"] = self.extract_static(record, f"{stage}/static")
         files.write_json(f"{stage}/release.json", record)
-        shutil.rmtree(self.path(release), ignore_errors=True)
+        files.remove_tree(self.path(release))
         os.rename(stage, self.path(release))
         files.sync(self.releases)
         self.set_state(release, "prepared")

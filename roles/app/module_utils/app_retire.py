@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 
 from ansible.module_utils import app_containers as containers
@@ -84,7 +83,7 @@ def prune(app, keep):
         os.unlink(app.path(release, "release.json"))
         files.sync(app.path(release))
     for name in remains(app):
-        shutil.rmtree(f"{app.releases}/{name}")
+        files.remove_tree(f"{app.releases}/{name}")
     kept = {app.container(release) for release in app.known()}
     for name in set(engine.containers(app.name)) - kept:
         engine.docker("rm", "-f", name)
@@ -130,7 +129,3 @@ def abandon(app, dry=False):
             if not dry:
                 engine.docker("rm", "-f", app.container(release))
     return left
-
-
-def draining(app, release):
-    return files.read(app.path(release, "run", "draining")) is not None

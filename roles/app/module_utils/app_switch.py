@@ -226,10 +226,8 @@ def settle(app, dry=False):
     serving = app.serving()
     for release in app.known() if serving else []:  # where none serves, the switch to come puts them right
         leaving = release != serving
-        if leaving != retire.draining(app, release):
+        if leaving != app.draining(release) and (dry or app.mark_draining(release, leaving)):
             done.append(f"the drain marker of {release}")
-            if not dry:
-                app.mark_draining(release, leaving)
         if not dry and app.set_restart(release, "no" if leaving else "unless-stopped"):
             done.append(f"the restart policy of {release}")
     return done + [f"abandoned {name}" for name in retire.abandon(app, dry)]

@@ -11,7 +11,7 @@ import zipfile
 
 from ansible.module_utils import app_files as files
 
-PARTS = "containers diagnosis engine files lease log releases retire site static switch tally unit watch"
+PARTS = "containers diagnosis engine files lease log releases retire run site static switch tally unit watch"
 MAIN = """\
 import sys
 from ansible.module_utils import app_releases, app_switch

@@ -1,0 +1,130 @@
+"""Whatever an app puts where it may write: root neither opens nor follows it, and each verb ends, soon and well."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import app_engine
+from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_run as run
+from ansible.modules import app_remove, app_status
+
+from tests.modules.test_app_releases import deploy, prepare, restore, serve
+
+NAMES = ["draining", "gunicorn.sock", "turn", "anything"]
+SOON = 60  # seconds for all that a test does, on a machine that does much else
+DEEP = 1100  # directories in each other; more than Python's stack is deep
+
+
+def a_deep_directory(path):
+    path.mkdir()
+    handle = os.open(path, os.O_RDONLY)
+    for _level in range(DEEP):
+        os.mkdir("d", dir_fd=handle)
+        below = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(handle)
+
+
+def a_huge_file(path):
+    path.touch()
+    os.truncate(path, 1 << 43)
+
+
+def a_link_to_a_huge_file(path):
+    a_huge_file(path.with_name(f"huge {path.name}"))
+    path.symlink_to(f"huge {path.name}")
+
+
+PLANTED = {
+    "a directory": lambda path: (path.mkdir(), (path / "x").touch()),
+    "a deep directory": a_deep_directory,
+    "a FIFO": os.mkfifo,
+    "a huge file": a_huge_file,
+    "a link to a huge file": a_link_to_a_huge_file,
+    "a link to nothing": lambda path: path.symlink_to("nothing"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "a link to another's file": lambda path: path.symlink_to(path.parents[5] / "another"),
+}
+if os.getuid() == 0:
+    PLANTED["a device"] = lambda path: os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """End a test that hangs."""
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+
+    def late(*_):
+        raise TimeoutError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(SOON)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def app(host, tmp_path):
+    (tmp_path / "another").write_text("mine")
+    return host()
+
+
+def as_it_was(app, release):
+    """Make a release look as earlier versions made it."""
+    record = {name: value for name, value in app.record(release).items() if name not in ("marker", "socket")}
+    Path(app.path(release, "release.json")).write_text(json.dumps(record))
+    if app.draining(release) or os.path.exists(app.path(release, "draining")):
+        os.unlink(app.path(release, "draining"))
+        run.mark(app.path(release, "run"), "draining", True)
+
+
+def plant(app, release, what):
+    for name in NAMES:
+        path = Path(app.path(release, "run"), name)
+        if os.path.lexists(path):
+            path.unlink()
+        PLANTED[what](path)
+
+
+@pytest.mark.parametrize("what", PLANTED)
+@pytest.mark.parametrize("earlier", [False, True], ids=["made now", "made by an earlier version"])
+def test_whatever_lies_in_an_app_s_run_directory_each_verb_ends_well(app, engine, tmp_path, what, earlier):
+    old = deploy(app)
+    if earlier:
+        as_it_was(app, old)
+    plant(app, old, what)
+    new = deploy(app, build="b2")
+    assert app.serving() == new and engine.running() == [f"shop-{new}"]
+    plant(app, new, what)
+    assert restore(app) == old
+    serve(app, old, reject=True)
+    assert app.serving() == old
+    last = prepare(app, build="b3")
+    plant(app, last, what)
+    serve(app, last)
+    assert app_status.describe(app, "here")["release"] == last
+    assert set(retire.prune(app, 1)) >= {old, new}
+    assert app.known() == os.listdir(app.releases) == [last]
+    app_remove.remove(app, True, False)
+    assert not os.path.exists(app.root)
+    assert (tmp_path / "another").read_text() == "mine"
+
+
+def test_a_release_of_an_earlier_version_is_told_by_the_file_that_it_looks_for(app):
+    old = deploy(app)
+    as_it_was(app, old)
+    new = deploy(app, build="b2")
+    assert os.path.exists(app.path(old, "run", "draining"))
+    restore(app)
+    serve(app, old)
+    assert not os.path.exists(app.path(old, "run", "draining"))
+    assert os.path.exists(app.path(new, "draining"))
