@@ -64,7 +64,7 @@ case "$1 $2" in
 "cp holder:"*)
     place=$ENGINE/image${2#holder:}
     [ -e "$place" ] || { echo "Error: Could not find the file" >&2; exit 1; }
-    cp -a "$place" "$3" ;;
+    tar -C "${place%/*}" -c "${place##*/}" ;;
 "ps -a")
     for place in "$ENGINE"/containers/*; do
         [ -d "$place" ] || continue

@@ -372,10 +372,61 @@ def test_a_static_directory_that_is_itself_a_link_does_not_publish_the_host_s(ap
         prepare(app)
 
 
+def test_links_that_lead_out_together_stop_the_release(app, engine):
+    engine.public("css/site.css")
+    (engine.place / "image/app/static/a").symlink_to("b/../etc")
+    (engine.place / "image/app/static/b").symlink_to("css/..")
+    (engine.place / "image/app/static/css/c").symlink_to("../b/../..")
+    with pytest.raises(app_releases.ReleaseError, match="is a link that leaves"):
+        prepare(app)
+
+
 def test_what_is_no_file_stops_the_release(app, engine):
     os.mkfifo(engine.public("pipe").with_name("fifo"))
     with pytest.raises(app_releases.ReleaseError, match="fifo is neither a file nor a directory"):
         prepare(app)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to make a device takes root")
+def test_a_device_of_an_image_is_never_made_on_the_host(app, engine):
+    os.mknod(engine.public("x").with_name("disk"), 0o060666, os.makedev(7, 0))
+    with pytest.raises(app_releases.ReleaseError, match="disk is neither a file nor a directory"):
+        prepare(app)
+    assert not [path for path in Path(app.root).rglob("*") if path.is_block_device()]
+
+
+def test_a_name_that_is_no_text_is_served_as_it_is(app, engine):
+    folder = engine.public("x").parent
+    with open(os.fsencode(folder) + b"/caf\xe9.txt", "wb") as file:
+        file.write(b"hello")
+    release = deploy(app)
+    assert b"caf\xe9.txt" in os.listdir(os.fsencode(app.path(release, "static")))
+    assert module.prepare(app, options(), dry=False)[1] == []
+
+
+def test_a_link_with_a_name_that_is_no_text_is_told(app, engine):
+    os.symlink(b"/etc/\xff", os.fsencode(engine.public("x").parent) + b"/\xfe")
+    with pytest.raises(app_releases.ReleaseError, match=r"static file \\xfe is a link that leaves.*\\xff"):
+        prepare(app)
+
+
+def test_public_files_that_are_a_file_stop_the_release(app, engine):
+    engine.public("static", directory="/app")
+    with pytest.raises(app_releases.ReleaseError, match="app_static: static is a file in the image"):
+        prepare(app)
+
+
+def test_files_larger_than_the_disk_stop_the_release_before_they_fill_it(app, engine, monkeypatch):
+    engine.public("film.mp4", "x" * 1000)
+    monkeypatch.setattr(app_releases.static, "RESERVE", 1 << 60)
+    with pytest.raises(app_releases.ReleaseError, match="do not fit: 0 MB are left"):
+        prepare(app)
+
+
+def test_files_that_are_one_in_the_image_are_each_there(app, engine):
+    os.link(engine.public("a.css"), engine.place / "image/app/static/b.css")
+    static = Path(app.path(prepare(app), "static"))
+    assert (static / "a.css").read_text() == (static / "b.css").read_text() == "hello"
 
 
 def test_an_image_without_public_files_is_a_release_without(app):

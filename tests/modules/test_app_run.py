@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from ansible.module_utils import app_engine
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_run as run
+from ansible.module_utils.app_diagnosis import diagnose
 from ansible.modules import app_remove, app_status
 
 from tests.modules.test_app_releases import deploy, prepare, restore, serve
@@ -128,3 +130,22 @@ def test_a_release_of_an_earlier_version_is_told_by_the_file_that_it_looks_for(a
     serve(app, old)
     assert not os.path.exists(app.path(old, "run", "draining"))
     assert os.path.exists(app.path(new, "draining"))
+
+
+def test_a_line_that_does_not_end_is_kept_in_part(engine):
+    """Docker keeps an app's output as it comes: one line of it may fill the memory."""
+    (engine.place / "bin" / "docker").write_text("#!/bin/sh\nyes x | head -c 64000000 | tr -d '\\n'; echo; echo last\n")
+    said = app_engine.logs("shop-1", 20)
+    assert said[-1] == "last" and sum(map(len, said)) <= app_engine.LOG_BYTES
+    shown = diagnose("1", "it ended", [*said, "\x1b[2Jgone"], "/")
+    assert len(shown) < 20 * run.SAID and "\x1b" not in shown
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"a b", b"x\n\ny", b"x\n{path}"])
+def test_an_app_s_odd_sockets_do_not_end_a_drain(tmp_path, monkeypatch, name):
+    monkeypatch.undo()
+    path = os.fsencode(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as odd:
+        odd.bind(os.fsencode(tmp_path) + b"/" + name.replace(b"{path}", b"s"))
+        odd.listen()
+        assert app_engine.in_flight(os.getpid(), path.decode()) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,6 +51,50 @@ def test_an_app_s_answer_is_its_status(app_socket, same_user, status):
 def test_an_app_that_does_not_answer_is_an_error_with_its_reason(tmp_path, same_user):
     with pytest.raises(OSError, match="FileNotFoundError"):
         site.probe_socket(str(tmp_path / "none.sock"), "/", "shop.example.com")
+
+
+DRIP = """
+import os, socket, sys, time
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+print("ready", flush=True)
+while True:
+    connection = server.accept()[0]
+    try:
+        for byte in eval(sys.argv[2]):
+            connection.sendall(bytes([byte]))
+            time.sleep(float(sys.argv[3]))
+    except OSError:
+        pass
+"""
+ENDLESS = {
+    "a byte now and then": ("b'HTTP/1.1 200 OK' + 999 * b'x'", 0.3),
+    "interim answers": ("99999 * b'HTTP/1.1 100 Continue\\r\\n\\r\\n'", 0),
+}
+
+
+@pytest.mark.parametrize("answer", ENDLESS)
+def test_an_answer_that_does_not_end_is_given_up(tmp_path, same_user, answer):
+    path = str(tmp_path / "gunicorn.sock")
+    said, pause = ENDLESS[answer]
+    with subprocess.Popen([sys.executable, "-c", DRIP, path, said, str(pause)], stdout=subprocess.PIPE) as server:
+        server.stdout.readline()
+        began = time.monotonic()
+        with pytest.raises(OSError, match="timed out"):
+            site.probe_socket(path, "/", "shop.example.com", timeout=1)
+        assert time.monotonic() - began < 4
+        server.kill()
+
+
+def test_what_an_app_says_is_shown_cut_and_harmless(tmp_path, same_user):
+    path, said = str(tmp_path / "gunicorn.sock"), "b'\\x1b]0;owned\\x07' + 60000 * b'x' + b'\\n'"
+    with subprocess.Popen([sys.executable, "-c", DRIP, path, said, "0"], stdout=subprocess.PIPE) as server:
+        server.stdout.readline()
+        with pytest.raises(OSError) as error:
+            site.probe_socket(path, "/", "shop.example.com", timeout=20)
+        server.kill()
+    assert len(str(error.value)) <= 600 and str(error.value).isprintable()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="to become nginx's user takes root")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ansible.module_utils.app_run import plain
+
 # Python's last line of a traceback, and gunicorn's words for an app that it cannot load.
 CAUSE = re.compile(r"^\S*(Error|Exception)\b|Failed to |\] (ERROR|CRITICAL)\b|No module named")
 
@@ -36,6 +38,7 @@ def diagnose(release, reason, said, path):
 
     :param said: the last lines its container wrote.
     """
+    said = [plain(line) for line in said]
     causes = [line for line in said if CAUSE.search(line) and "HaltServer" not in line]
     parts = {"what it says of the cause": list(dict.fromkeys(causes))[-5:], "its last lines": said[-20:]}
     lines = [f"release {release} is not ready: {reason}"]

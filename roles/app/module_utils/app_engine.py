@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
-from contextlib import suppress
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+
+LOG_BYTES = 256 << 10  # of what a container wrote last
 
 
 class EngineError(Exception):
@@ -58,18 +63,50 @@ def containers(app):
 
 
 def logs(name, lines=20):
-    """Return the last lines that a container wrote."""
+    """Return the last lines that a container wrote; of one that never ends, its last part."""
+    command = ["docker", "logs", "--tail", str(lines), name]
     try:
-        done = subprocess.run(
-            ["docker", "logs", "--tail", str(lines), name],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=30,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            timer = threading.Timer(30, process.kill)
+            timer.start()
+            said = b""
+            while part := process.stdout.read1(1 << 16):
+                said = (said + part)[-LOG_BYTES:]
+            timer.cancel()
+            timer.join()
+    except OSError:
         return []
-    return done.stdout.decode(errors="replace").splitlines()
+    return said.decode(errors="replace").splitlines()[-lines:]
+
+
+@contextmanager
+def copied(source, timeout=600):
+    """Give what lies in a container as a tar stream; None where there is no such path.
+
+    :param source: CONTAINER:PATH.
+    :raises EngineError: it ended with another code than 0, or took longer than ``timeout`` seconds.
+    """
+    with tempfile.TemporaryFile() as errors:
+        command = ["docker", "cp", source, "-"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
+            timer = threading.Timer(timeout, process.kill)
+            timer.start()
+            try:
+                yield process.stdout if process.stdout.peek(1) else None
+                while process.stdout.read(1 << 20):  # the padding at its end
+                    pass
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                timer.cancel()
+                timer.join()
+        errors.seek(0)
+        said = errors.read(3000).decode(errors="replace").strip()
+    if process.returncode < 0:
+        raise EngineError(f"docker cp took longer than {timeout} s")
+    if process.returncode and not re.search("could not find|no such", said, re.IGNORECASE):
+        raise EngineError(f"docker cp {source}: {said}")
 
 
 def in_flight(pid, socket):
@@ -84,11 +121,15 @@ def in_flight(pid, socket):
     held, connected = _sockets(pid), set()
     for owner in ("self", pid):
         try:
-            with open(f"/proc/{owner}/net/unix", encoding="utf-8") as file:
-                rows = [line.split() for line in file]
+            with open(f"/proc/{owner}/net/unix", "rb") as file:  # an app names its sockets as it likes
+                rows = [line.split() for line in file.read().split(b"\n")]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        connected |= {row[6] for row in rows if row[-1] == socket and row[5] in ("02", "03")}
+        connected |= {
+            row[6].decode(errors="replace")
+            for row in rows
+            if len(row) == 8 and row[7] == os.fsencode(socket) and row[5] in (b"02", b"03")
+        }
     return len(held & connected)
 
 

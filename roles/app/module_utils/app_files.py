@@ -38,7 +38,8 @@ def tree_digest(root):
             path = os.path.join(folder, name)
             info = os.lstat(path)
             relative = os.path.relpath(path, root)
-            seen.update(canonical([relative, info.st_mode, info.st_uid, info.st_gid]))
+            name = os.fsencode(relative).decode(errors="backslashreplace")  # it may be any bytes
+            seen.update(canonical([name, info.st_mode, info.st_uid, info.st_gid]))
             if stat.S_ISREG(info.st_mode):
                 with open(path, "rb") as file:
                     seen.update(hashlib.file_digest(file, "sha256").digest())

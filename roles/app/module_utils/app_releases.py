@@ -7,6 +7,7 @@ import os
 import pwd
 import secrets
 import shutil
+import tarfile
 import time
 
 from ansible.module_utils import app_engine as engine
@@ -245,47 +246,13 @@ class App:
     def _unpack_static(self, image, path, stage):
         workdir = engine.inspect("image", image)["Config"].get("WorkingDir") or "/"
         source = os.path.normpath(os.path.join(workdir, path))
-        holder = engine.docker("create", "--network", "none", image, "true").strip()
-        archive = f"{stage}.tar"
+        label = f"flask-deploy.app={self.name}"  # or an image's own label counts it among another app's
+        holder = engine.docker("create", "--network", "none", "--label", label, image, "true").strip()
         try:
-            engine.docker("cp", f"{holder}:{source}", archive + ".d")
-        except engine.EngineError as error:
-            if "could not find" in str(error).lower() or "no such" in str(error).lower():
-                return  # an app without public files
-            raise
-        else:
-            if os.path.islink(archive + ".d"):  # it would be followed on the host, not in the image
-                os.unlink(archive + ".d")
-                raise ReleaseError(f"app_static: {path} is a link in the image; name the directory it points at")
-            _copy_public(archive + ".d", stage)
+            with engine.copied(f"{holder}:{source}") as archive:
+                if archive:  # else it is an app without public files
+                    static.unpack(archive, stage, path)
+        except (static.StaticError, tarfile.TarError, OSError) as error:
+            raise ReleaseError(str(error)) from error
         finally:
-            shutil.rmtree(archive + ".d", ignore_errors=True)
             engine.docker("rm", "-f", holder)
-
-
-def _copy_public(source, target):
-    """Copy a tree with normal modes, without dotfiles; refuse links that leave it and special files."""
-    root = os.path.realpath(source)
-    for folder, folders, names in os.walk(source):
-        folders[:] = [name for name in folders if not name.startswith(".") or name == ".well-known"]
-        for name in [*folders, *names]:
-            if name.startswith(".") and name != ".well-known":
-                continue
-            path = os.path.join(folder, name)
-            relative = os.path.relpath(path, source)
-            _copy_entry(path, os.path.join(target, relative), relative, root)
-
-
-def _copy_entry(path, target, relative, root):
-    if os.path.islink(path):
-        if not (os.path.realpath(path) + "/").startswith(root + "/"):
-            raise ReleaseError(f"static file {relative} is a link that leaves its directory: {os.readlink(path)}")
-        os.symlink(os.readlink(path), target)
-    elif os.path.isdir(path):
-        os.mkdir(target)
-        os.chmod(target, 0o755)
-    elif os.path.isfile(path):
-        shutil.copyfile(path, target)
-        os.chmod(target, 0o644)
-    else:
-        raise ReleaseError(f"static file {relative} is neither a file nor a directory")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 
+SAID = 500  # characters that are shown of a line
+
 
 class Untrusted(Exception):
     """Something lies where it must not; the message is for the person who deploys."""
@@ -41,3 +43,8 @@ def mark(folder, name, wanted):
     except OSError:
         return False
     return True
+
+
+def plain(line):
+    """Return a line that an app said as it may be shown: cut, and without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "?" for char in line[:SAID].expandtabs(4))

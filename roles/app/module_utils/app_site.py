@@ -18,7 +18,10 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 
+from ansible.module_utils.app_run import plain
+
 CONF = "/etc/nginx"
+NGINX = "www-data"  # the user that nginx's workers run as
 LOCK = "/run/lock/flask-deploy.lock"
 LARGEST = 1 << 18  # bytes of an answer that are read
 MARGIN = 0.5  # seconds that a child has to say why there is no answer
@@ -124,7 +127,7 @@ def probe_socket(path, url, host, timeout=5):
 
     :raises OSError, http.client.HTTPException: no answer, with the reason.
     """
-    return int(_as_nginx(lambda: str(_get(_UnixConnection(path, timeout), url, host)[0]).encode(), timeout))
+    return int(_apart(lambda: str(_get(_UnixConnection(path, timeout), url, host)[0]).encode(), timeout, NGINX))
 
 
 def ask_socket(path, url, host, timeout=5):
@@ -132,25 +135,26 @@ def ask_socket(path, url, host, timeout=5):
 
     :raises OSError, ValueError: no such answer, with the reason.
     """
-    return json.loads(_as_nginx(lambda: _get(_UnixConnection(path, timeout), url, host, body=True)[1], timeout))
+    return json.loads(_apart(lambda: _get(_UnixConnection(path, timeout), url, host, body=True)[1], timeout, NGINX))
 
 
-def _as_nginx(question, timeout):
-    """Return the bytes that a question brings within so many seconds in all, asked by a child as nginx's own user.
+def _apart(question, timeout, user=None):
+    """Return the bytes that a question brings within so many seconds in all, asked by a child, as another user.
 
     :raises OSError: the question's own error, or no whole answer in time: an app may send a byte now and then.
     """
-    user = pwd.getpwnam("www-data")
+    other = pwd.getpwnam(user) if user else None
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.setgroups([])
-            os.setgid(user.pw_gid)
-            os.setuid(user.pw_uid)
+            if other:
+                os.setgroups([])
+                os.setgid(other.pw_gid)
+                os.setuid(other.pw_uid)
             answer = b"+" + question()
         except BaseException as error:  # the child must end here, whatever happens
-            answer = f"-{type(error).__name__}: {error}".encode()
+            answer = f"-{plain(f'{type(error).__name__}: {error}')}".encode()
         with suppress(OSError), os.fdopen(write_end, "wb") as pipe:
             pipe.write(answer)
         os._exit(0)
@@ -162,7 +166,7 @@ def _as_nginx(question, timeout):
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     if answer[:1] != b"+":
-        raise OSError(answer[1:].decode(errors="replace") if answer else f"no whole answer in {timeout} s")
+        raise OSError(answer[1:].decode(errors="replace") if answer else f"timed out: no whole answer in {timeout} s")
     return answer[1:]
 
 
@@ -187,4 +191,5 @@ def probe_door(domain, url, timeout=5):
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return _get(_LocalDoor(domain, 443, timeout=timeout, context=context), url, domain)[0]
+    connection = _LocalDoor(domain, 443, timeout=timeout, context=context)
+    return int(_apart(lambda: str(_get(connection, url, domain)[0]).encode(), timeout))

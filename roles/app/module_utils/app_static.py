@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 
 # Suffixes of what compression makes smaller; images, films and fonts for the web are compressed already.
 TEXTS = frozenset(
@@ -15,8 +16,89 @@ TEXTS = frozenset(
 )
 LEAST = 256  # bytes; below, an answer fits one packet either way
 GAIN = 0.9  # of the size; what is not smaller than that is not worth another file
+RESERVE = 256 << 20  # bytes of disk that public files leave to others
+MOST = 64 << 20  # bytes; more is not taken into memory
 SLOW = 1 << 20  # bytes; beyond, Brotli's best takes seconds
 DATES = (946684800, 631152000)  # seconds: 20 years from 2000-01-01
+
+
+class StaticError(Exception):
+    """Public files that cannot be served; the message is for the person who deploys."""
+
+
+def unpack(archive, target, path):
+    """Write the public files of a tar stream (docker cp) to a directory.
+
+    Files and directories are made here, with normal modes and owners: of what else an image may hold (links out of
+    the directory, devices, FIFOs) nothing reaches the host. Dotfiles stay behind, but for .well-known (RFC 8615).
+
+    :param archive: open binary file; its first entry is the directory itself.
+    :param path: app_static, for messages.
+    :raises StaticError: a link leaves the tree, or something is neither file, directory nor link.
+    """
+    links = []
+    with tarfile.open(fileobj=archive, mode="r|") as entries:
+        for number, entry in enumerate(entries):
+            if number == 0:
+                _refuse_root(entry, path)
+                continue
+            relative = os.path.normpath(entry.name).partition("/")[2]
+            parts = relative.split("/")
+            if any(part == ".." or (part.startswith(".") and part != ".well-known") for part in parts):
+                continue
+            place = os.path.join(target, relative)
+            if entry.isdir():
+                os.mkdir(place)
+                os.chmod(place, 0o755)
+            elif entry.isreg():
+                _refuse_size(entry.size, target)
+                _write(entries.extractfile(entry), place)
+            elif entry.issym():
+                links.append((relative, entry.linkname))
+            elif entry.islnk():
+                _copy_first(target, relative, entry.linkname)
+            else:
+                raise StaticError(f"static file {shown(relative)} is neither a file nor a directory")
+            entries.members.clear()  # or it keeps one for each file
+    for relative, points_at in links:
+        os.symlink(points_at, os.path.join(target, relative))
+    for relative, points_at in links:  # when all are there: one may lead out by way of another
+        if not (os.path.realpath(os.path.join(target, relative)) + "/").startswith(os.path.realpath(target) + "/"):
+            raise StaticError(f"static file {shown(relative)} is a link that leaves its directory: {shown(points_at)}")
+
+
+def shown(name):
+    """Return a name of a file as a text that can be shown: it may be any bytes."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def _refuse_root(entry, path):
+    if entry.issym():
+        raise StaticError(f"app_static: {path} is a link in the image; name the directory it points at")
+    if not entry.isdir():
+        raise StaticError(f"app_static: {path} is a file in the image; name the directory that holds it")
+
+
+def _refuse_size(size, target):
+    disk = os.statvfs(target)
+    free = disk.f_bavail * disk.f_frsize - RESERVE
+    if size > free:
+        raise StaticError(f"static files of {size >> 20} MB and more do not fit: {max(free, 0) >> 20} MB are left")
+
+
+def _write(source, place):
+    with open(place, "xb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+    os.chmod(place, 0o644)
+
+
+def _copy_first(target, relative, other):
+    """Write a file that is another name of one before it (a hard link in the image)."""
+    first = os.path.join(target, os.path.normpath(other).partition("/")[2])
+    if not os.path.isfile(first) or os.path.islink(first):
+        raise StaticError(f"static file {shown(relative)} is a hard link to a file that is not public")
+    with open(first, "rb") as source:
+        _write(source, os.path.join(target, relative))
 
 
 def finish(root, serving=""):
@@ -32,17 +114,19 @@ def finish(root, serving=""):
             path = os.path.join(folder, name)
             if os.path.islink(path):
                 continue
-            with open(path, "rb") as file:
-                content = file.read()
-            date(path, content)
-            if name.rpartition(".")[2].lower() in TEXTS and len(content) >= LEAST:
+            date(path)
+            if name.rpartition(".")[2].lower() in TEXTS and LEAST <= os.path.getsize(path) <= MOST:
+                with open(path, "rb") as file:
+                    content = file.read()
                 _add_compressed(path, content, os.path.join(serving, os.path.relpath(path, root)))
 
 
-def date(path, content):
+def date(path):
     """Set a file's time of change to a number that its content decides."""
     begin, span = DATES
-    when = begin + int.from_bytes(hashlib.sha256(content).digest()[:8], "big") % span
+    with open(path, "rb") as file:
+        seen = hashlib.file_digest(file, "sha256").digest()
+    when = begin + int.from_bytes(seen[:8], "big") % span
     os.utime(path, (when, when))
 
 
