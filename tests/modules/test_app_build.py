@@ -55,6 +55,36 @@ def test_repositories_within_are_listed_file_by_file(checkout, git):
     assert action.digest(str(checkout))
 
 
+def test_a_checkout_tells_its_commit_and_whether_it_differs(checkout, tmp_path, git):
+    head = git(checkout, "rev-parse", "HEAD")
+    assert action.commit(str(checkout)) == (head, True)
+    (checkout / ".gitignore").write_text("*.pyc\n.cache/\n/left/\n")
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-qm", "two")
+    head = git(checkout, "rev-parse", "HEAD")
+    assert action.commit(str(checkout)) == action.commit(str(checkout / "sub")) == (head, False)
+    (checkout / "new.txt").write_text("edited")
+    assert action.commit(str(checkout)) == (head, True)
+    assert action.commit(str(checkout / "sub")) == (head, False), "what else differs is not sent"
+    (checkout / "left").mkdir()
+    (checkout / "left" / "x.py").touch()
+    assert action.commit(str(checkout / "left")) == ("", False)
+    (tmp_path / "plain").mkdir()
+    git(tmp_path / "plain", "init", "-q")
+    assert action.commit(str(tmp_path / "plain")) == ("", False)
+
+
+def test_the_commit_of_a_sent_source_is_recorded(options):
+    source = {**options, "source_commit": "1a2b", "source_changes": True}
+    assert module.find_source(source)[0] == {
+        "kind": "directory",
+        "digest": options["source_digest"],
+        "commit": "1a2b",
+        "changes": True,
+    }
+    assert module.labels(source, module.find_source(source)[0])["org.opencontainers.image.revision"] != "1a2b"
+
+
 @pytest.mark.parametrize("place", ["missing", "file"])
 def test_what_is_no_directory_is_named(tmp_path, place):
     (tmp_path / "file").touch()
@@ -154,6 +184,8 @@ def options(checkout, tmp_path):
         "app": "shop",
         "repository": None,
         "source_digest": action.digest(str(checkout)),
+        "source_commit": "",
+        "source_changes": False,
         "source_archive": str(archive),
         "dockerfile_content": "",
         "fallback_dockerfile": FALLBACK,

@@ -90,6 +90,16 @@ def digest(folder):
     return seen.hexdigest()
 
 
+def commit(folder):
+    """Return (the commit that a directory is a checkout of, "" where it is none; whether what is sent differs)."""
+    named = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD", check=False)
+    held = _git(folder, "ls-tree", "--name-only", "HEAD", ".", check=False)
+    if named.returncode or not held.stdout:  # a directory that its repository ignores is in no commit
+        return "", False
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", ".", check=False)
+    return named.stdout.decode().strip(), bool(changes.returncode or changes.stdout.strip())
+
+
 class ActionModule(ActionBase):
     """Run the module, and again with the files it asks for."""
 
@@ -106,6 +116,7 @@ class ActionModule(ActionBase):
         else:
             folder = os.path.join(os.path.expanduser(source), arguments.get("subdir", ""))
             arguments["source_digest"] = digest(folder)
+            arguments["source_commit"], arguments["source_changes"] = commit(folder)
             arguments["dockerfile_content"] = self._read(os.path.join(folder, arguments["dockerfile"]), "")
         return self._until_content(arguments, folder, base_archive, task_vars)
 

@@ -29,6 +29,8 @@ options:
   git_key: {type: str, description: Private SSH key that may read the repository.}
   subdir: {type: str, default: "", description: Directory of the repository that holds the app.}
   source_digest: {type: str, description: Digest of a sent source.}
+  source_commit: {type: str, default: "", description: Commit that a sent source is a checkout of.}
+  source_changes: {type: bool, default: false, description: Whether it differs from that commit.}
   source_archive: {type: path, description: The sent source, a tar file on this host.}
   dockerfile: {type: str, default: Dockerfile, description: Build file in the source.}
   dockerfile_content: {type: str, description: Its text, with a sent source.}
@@ -72,6 +74,8 @@ def find_source(options):
     """Return (record, dockerfile text or None, function that writes the source as a tar file)."""
     if not options["repository"]:
         record = {"kind": "directory", "digest": options["source_digest"]}
+        if options["source_commit"]:
+            record |= {"commit": options["source_commit"], "changes": options["source_changes"]}
         return record, options["dockerfile_content"], None
     key = repositories.write_key(options["git_key"])
     try:
@@ -201,9 +205,10 @@ def dry_base_id(options, dockerfile):
 
 def labels(options, source):
     """Return image labels (OCI image spec, annotations)."""
+    commit = source.get("commit", source["digest"])
     return {
         "flask-deploy.app": options["app"],
-        "org.opencontainers.image.revision": source.get("commit", source["digest"]),
+        "org.opencontainers.image.revision": source["digest"] if source.get("changes") else commit,
         "org.opencontainers.image.source": source.get("repository", ""),
     }
 
@@ -217,6 +222,8 @@ def main():
             "git_key": {"type": "str", "no_log": True},
             "subdir": {"type": "str", "default": ""},
             "source_digest": {"type": "str"},
+            "source_commit": {"type": "str", "default": ""},
+            "source_changes": {"type": "bool", "default": False},
             "source_archive": {"type": "path"},
             "dockerfile": {"type": "str", "default": "Dockerfile"},
             "dockerfile_content": {"type": "str"},
