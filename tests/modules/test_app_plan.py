@@ -90,6 +90,12 @@ def test_the_commits_between_are_counted_where_the_repository_is(app, checkout, 
     assert f"source: {last[:12]}..{first[:12]} (2 taken back)" in back
 
 
+def test_a_directory_that_is_a_checkout_has_its_range_too(app):
+    deploy(app, source={"kind": "directory", "digest": "1", "commit": "1" * 40, "changes": False})
+    new = {"kind": "directory", "digest": "2", "commit": "1" * 40, "changes": True}
+    assert f"source: {'1' * 12}..{'1' * 12}+changes" in plan(app, source=new, build="b2")["lines"]
+
+
 def test_another_kind_of_source_is_named(app):
     deploy(app)
     lines = plan(app, source={**GIT, "commit": "ab" * 20, "digest": "t"}, build="b2")["lines"]

@@ -113,7 +113,7 @@ def test_whatever_lies_in_an_app_s_run_directory_each_verb_ends_well(app, engine
     last = prepare(app, build="b3")
     plant(app, last, what)
     serve(app, last)
-    assert app_status.describe(app, "here")["release"] == last
+    assert app_status.describe(app)["release"] == last
     assert set(retire.prune(app, 1)) >= {old, new}
     assert app.known() == os.listdir(app.releases) == [last]
     app_remove.remove(app, True, False)

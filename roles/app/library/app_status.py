@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import ssl
-import subprocess
 import time
 
+from ansible.module_utils import app_certificate as certificate
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_releases as releases
@@ -20,7 +20,6 @@ short_description: Tell how an app is on this host
 description: Reads records and asks the app through its socket; changes nothing.
 options:
   app: {type: str, required: true, description: Name of the app.}
-  host: {type: str, required: true, description: Name of the host in the table.}
 author: [flask-deploy contributors]
 """
 
@@ -28,7 +27,6 @@ EXAMPLES = r"""
 - name: Look at the app
   app_status:
     app: shop
-    host: "{{ inventory_hostname }}"
 """
 
 RETURN = r"""
@@ -40,13 +38,17 @@ image: {type: str, returned: always, description: Its image id.}
 interrupted: {type: bool, returned: always, description: Whether a switch was cut off; the next deploy finishes it.}
 certificate_days: {type: int, returned: always, description: Whole days until the certificate expires, or null.}
 disk_free_mb: {type: int, returned: always, description: Free space below /srv in MiB.}
+age: {type: str, returned: always, description: The same as a span in its largest unit.}
+maintenance: {type: bool, returned: always, description: Whether visitors see the maintenance page.}
 history: {type: list, returned: always, description: One line for each release, the newest first.}
-heading: {type: str, returned: always, description: The heading of a table of hosts.}
-line: {type: str, returned: always, description: This host's row in it.}
+remarks: {type: list, returned: always, description: What somebody should know or do.}
 """
 
-# Within the 80 columns at which Ansible folds.
-COLUMNS = "{:<16} {:<12} {:<6} {:<7} {:<12} {:<5} {}"
+REASON = 200  # characters
+PLAYBOOK = "ansible-playbook playbooks/{} -i inventories/..."
+SHOW = f"{PLAYBOOK.format('maintenance.yml')} -e app_maintenance=off"
+CLOSED = f"visitors see the maintenance page; to show the app again: {SHOW}"
+CUT_OFF = f"a switch is under way or was cut off; a deploy settles it: {PLAYBOOK.format('app.yml')}"
 
 
 def health(app, release):
@@ -54,16 +56,13 @@ def health(app, release):
     try:
         status = site.probe_socket(app.path(release, "run", "gunicorn.sock"), record["health_path"], record["domain"])
     except Exception as error:  # whatever an app may answer with
-        return False, str(error)
+        return False, " ".join(str(error).split())[:REASON]
     return status < 400, str(status)
 
 
 def certificate_days(app):
-    command = ["openssl", "x509", "-noout", "-enddate", "-in", f"{app.etc}/tls/current/fullchain.pem"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return None
-    return int((ssl.cert_time_to_seconds(done.stdout.strip().partition("=")[2]) - time.time()) // 86400)
+    known = certificate.look(f"{app.etc}/tls/current/fullchain.pem")
+    return int((known[2] - time.time()) // 86400) if known else None
 
 
 def age(seconds):
@@ -74,46 +73,46 @@ def age(seconds):
     return f"{int(seconds)} s"
 
 
-def describe(app, host):
+def describe(app):
     release = app.serving()
-    state = app.state(release) if release else {}
+    state, record = (app.state(release), app.record(release)) if release else ({}, {})
     healthy, said = health(app, release) if release else (False, "no release")
-    days = certificate_days(app)
-    free = shutil.disk_usage("/srv").free >> 20
     known = sorted(app.known(), key=lambda each: app.state(each).get("switched", 0), reverse=True)
-    image = app.record(release).get("image", "") if release else ""
     since = state.get("switched", 0)
-    return {
+    told = {
         "release": release,
         "healthy": healthy,
         "health": said,
         "since": since,
-        "image": image,
+        "age": age(time.time() - since) if since else "-",
+        "image": record.get("image", ""),
         "interrupted": files.read(app.pending) is not None,
-        "certificate_days": days,
-        "disk_free_mb": free,
+        "maintenance": os.path.exists(f"{app.root}/maintenance/html"),
+        "certificate_days": certificate_days(app),
+        "disk_free_mb": shutil.disk_usage("/srv").free >> 20,
         "history": [app.describe(each) for each in known],
-        "heading": COLUMNS.format("host", "release", "age", "health", "image", "cert", "disk"),
-        "line": COLUMNS.format(
-            host,
-            release or "none",
-            age(time.time() - since) if since else "-",
-            f"ok {said}" if healthy else said,
-            image.removeprefix("sha256:")[:12] or "-",
-            "none" if days is None else f"{days} d",
-            f"{free >> 10} GB",
-        ),
     }
+    return {**told, "remarks": remarks(app, told, record.get("health_path"))}
+
+
+def remarks(app, told, path):
+    """Return what somebody should know or do."""
+    said = []
+    if told["release"] and not told["healthy"]:
+        said.append(f"{path} answers {told['health']}; why: docker logs --tail 50 {app.container(told['release'])}")
+    said += [CLOSED] if told["maintenance"] else []
+    said += [CUT_OFF] if told["interrupted"] else []
+    if told["release"]:
+        served = (app.site(told["release"]) or b"").decode(errors="replace")
+        said += [each for each in certificate.judge(served) if each]
+    return said
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={"app": {"type": "str", "required": True}, "host": {"type": "str", "required": True}},
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec={"app": {"type": "str", "required": True}}, supports_check_mode=True)
     if not engine.installed():
         module.fail_json(msg="no Docker engine here; deploy first: ansible-playbook site.yml")
-    module.exit_json(changed=False, **describe(releases.App(module.params["app"]), module.params["host"]))
+    module.exit_json(changed=False, **describe(releases.App(module.params["app"])))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def judge(site):
     if not found:
         return None, None
     names = sorted({name for line in NAMES.findall(site) for name in line.split()})
-    known = _look(found[1])
+    known = look(found[1])
     if known is None:
         return f"certificate: there is none on this host for {', '.join(names)}; {MAKES_CERTIFICATES}", None
     covered, first, last = known
@@ -50,7 +50,7 @@ def demand(site):
         raise CertificateError(why)
 
 
-def _look(path):
+def look(path):
     """Return (names, begin, end in seconds since 1970) of a certificate; None where there is none to read."""
     command = ["openssl", "x509", "-in", path, "-noout", "-dates", "-ext", "subjectAltName"]
     try:

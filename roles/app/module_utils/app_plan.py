@@ -97,7 +97,9 @@ def _source(app, before, after):
         return []
     ends = [source.get("commit", "")[:12] for source in (old, new)]
     if old.get("repository") == new.get("repository") and all(ends):
-        return [f"source: {ends[0]}..{ends[1]}{_count(app, old['commit'], new['commit'])}"]
+        changes = ["+changes" if source.get("changes") else "" for source in (old, new)]
+        count = _count(app, old["commit"], new["commit"])
+        return [f"source: {ends[0]}{changes[0]}..{ends[1]}{changes[1]}{count}"]
     return [f"source: {_origin(old)} -> {_origin(new)}"]
 
 
@@ -123,7 +125,8 @@ def _count(app, old, new):
         return ""
     more, less = (int(each.stdout) for each in done)
     words = [f"{more} {'commit' if more == 1 else 'commits'}"] if more else []
-    return f" ({', '.join([*words, *([f'{less} taken back'] if less else [])])})"
+    words += [f"{less} taken back"] if less else []
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _names(variable, before, after):

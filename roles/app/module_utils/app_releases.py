@@ -23,6 +23,15 @@ class ReleaseError(Exception):
     """A release cannot be made or cannot serve; the message is for the person who deploys."""
 
 
+def origin(source):
+    """Return in a few words what a release's code came from."""
+    commit = source.get("commit", "")[:7]
+    if source.get("kind") == "git":
+        return f"{source['ref'][:16]} {commit}"
+    changes = "+changes" if source.get("changes") else ""
+    return f"directory {commit}{changes}".strip()
+
+
 class App:
     """One app's places on this host.
 
@@ -116,12 +125,13 @@ class App:
         return True
 
     def describe(self, release):
-        """Return a release in one line: id, state, when it began to serve, who deployed it, and from what."""
+        """Return a release in one line: id, state, when it began to serve (UTC), who deployed it, and from what."""
         record, state = self.record(release), self.state(release)
-        source = record["source"]
-        origin = f"{source['ref']} {source['commit'][:12]}" if source.get("kind") == "git" else "a directory"
-        began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(state["switched"])) if "switched" in state else "never"
-        return f"{release}  {state.get('state', 'unknown'):<8}  serving since {began}  by {record['by']} from {origin}"
+        began = (
+            time.strftime("%Y-%m-%d %H:%M", time.gmtime(state["switched"])) if "switched" in state else "never served"
+        )
+        who, what = str(record.get("by") or "unknown")[:10], origin(record.get("source") or {})
+        return f"{release} {state.get('state', 'unknown'):<8} {began:<16} {who:<10} {what}"
 
     def schema(self):
         """Return what is known of the last release command that ran: {"release", "command", "at", "code", "said"}."""
