@@ -6,6 +6,7 @@ import ast
 import base64
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import crossplane
 import gevent
 import pytest
 import yaml
-from ansible.module_utils import app_containers, app_retire
+from ansible.module_utils import app_containers, app_retire, app_watch
 from gunicorn.config import KNOWN_SETTINGS
 from inventory_check.inventory import CHECKS
 from keep_certificates.store import Store
@@ -46,6 +47,7 @@ BUILT_IN = {
     "http_cookie",
     "http_origin",
     "http_upgrade",
+    "realpath_root",
     "remote_addr",
     "request_id",
     "request_method",
@@ -54,6 +56,8 @@ BUILT_IN = {
     "upstream_addr",
     "uri",
 }
+# What a site tells nginx's log of a request. `set` makes those that an older nginx.conf lacks.
+LOGGED = {"served_app", "release", "release_known"}
 ORIGIN = "https://front.example.com"
 
 
@@ -493,7 +497,8 @@ def test_a_site_stands_alone(site, parse, origins):
     directives = parse(text)
     own = {d["args"][-1].removeprefix("$") for d in directives if d["directive"] == "map"}
     own |= {name.removeprefix("$") for name in re.findall(r"^\s*set (\S+)", text, re.MULTILINE)}
-    assert all(name.startswith("app_") for name in own)
+    own |= set(re.findall(r"\?<(\w+)>", text))
+    assert {name for name in own if not name.startswith("app_")} == LOGGED
     assert {name for name in variables_in(text) - own if not name.startswith("upstream_http_")} <= BUILT_IN
     everywhere = set(re.findall(r"^\s*(\w+)", text, re.MULTILINE))
     shared = {"include", "access_log", "log_format", "proxy_cache", "ssl_session_cache"}
@@ -503,7 +508,7 @@ def test_a_site_stands_alone(site, parse, origins):
 
 
 def test_a_site_does_not_name_its_release(site):
-    assert "releases/" not in site() and not re.search(r"\b[0-9a-f]{12}\b", site())
+    assert not re.search(r"releases/\w", site()) and not re.search(r"\b[0-9a-f]{12}\b", site())
 
 
 def test_two_apps_share_a_host(site, parse):
@@ -632,7 +637,11 @@ BOUNDED = {  # what nginx makes itself, at its longest
     "ssl_cipher": "ECDHE-ECDSA-CHACHA20-POLY1305",
     "ssl_curve": "X25519MLKEM768",
     "ssl_session_reused": "r",
-    "release": "f" * 12,
+    "upstream_connect_time": "99999.999, 99999.999 : 99999.999",
+    "upstream_header_time": "99999.999, 99999.999 : 99999.999",
+    "asked_release": "f" * 12,
+    "named": "answer",
+    "websocket": "websocket",
     "served_app": "a" * 31,
 }
 
@@ -688,6 +697,37 @@ def test_what_requests_usually_say_is_logged_whole(logged):
     assert json.loads(logged(**said | {"uri": "/a\nb", "http_user_agent": ""}))["path"] == "/a\nb"
 
 
+def test_the_log_names_the_release_that_was_asked(http, site, parse):
+    """As its answer says; else the one that the link named as the request began, for a map is looked up once."""
+    serving = server(parse(site(app_name="shop-blog")), 443, "shop.example.com")
+    told = dict(values(serving, "set")[:3])
+    assert told == {"$served_app": "shop-blog", "$release": "$shop_blog_release", "$release_known": "start"}
+    first = [directive["directive"] for directive in serving if directive["directive"] in ("set", "if", "return")]
+    assert first[:3] == ["set"] * 3, "before anything may answer"
+    known = {d["args"][1]: d for d in http() if d["directive"] == "map"}
+    assert {f"${name}" for name in LOGGED} <= known.keys(), "for sites of older releases"
+    for name, fallback in (("$asked_release", "$release"), ("$named", "$release_known")):
+        assert known[name]["args"][0] == "$upstream_http_flask_deploy_release"
+        assert known[name]["block"][0] == {**known[name]["block"][0], "directive": "default", "args": [fallback]}
+    ((_name, _escape, *parts),) = values(http(), "log_format")
+    line = json.loads(re.sub(r":(\$\w+)", r':"\1"', "".join(parts)))
+    assert (line["release"], line["named"], line["app"]) == ("$asked_release", "$named", "$served_app")
+    assert (line["first"], line["connect"]) == ("$upstream_header_time", "$upstream_connect_time")
+    assert ["Flask-Deploy-Release"] in values(proxied(parse(site())), "proxy_hide_header"), "not for clients"
+
+
+def test_what_a_release_tells_its_host_is_told_to_nobody_else(site, parse, settings):
+    place = blocks(server(parse(site()), 443, "shop.example.com"), "location", "^~", "/.flask-deploy/")[0]
+    assert values(place, "return") == [["404"]]
+    assert settings()["WAITING"] == app_watch.PULSE == "/.flask-deploy/waiting"
+
+
+def test_a_watch_knows_how_long_nginx_keeps_connections(site, parse):
+    (upstream,) = blocks(parse(site()), "upstream", "app")
+    assert int(values(upstream, "keepalive_timeout")[0][0].rstrip("s")) < app_watch.KEPT
+
+
+@pytest.mark.parametrize("kind", ["nginx.conf", "site"])
 @pytest.mark.parametrize(
     ("root", "release"),
     [
@@ -696,11 +736,12 @@ def test_what_requests_usually_say_is_logged_whole(logged):
         ("/usr/share/nginx/html", ""),
     ],
 )
-def test_the_log_names_the_release_that_the_link_resolves_to(http, root, release):
-    (entries,) = blocks(http(), "map", "$realpath_root", "$release")
+def test_the_log_names_the_release_that_the_link_resolves_to(http, site, parse, kind, root, release):
+    directives, name = (http(), "$release") if kind == "nginx.conf" else (parse(site()), "$app_release")
+    (entries,) = blocks(directives, "map", "$realpath_root", name)
     (expression,) = [entry["directive"] for entry in entries if entry["directive"].startswith("~")]
     found = re.search(expression.removeprefix("~").replace("?<", "?P<"), root)
-    assert (found["id"] if found else "") == release
+    assert (found[1] if found else "") == release
 
 
 @pytest.mark.parametrize("debian", DEBIANS)
@@ -789,7 +830,7 @@ def test_workers_are_replaced_one_at_a_time(settings, tmp_path):
 def test_gunicorn_knows_every_setting(settings):
     known = {setting.name for setting in KNOWN_SETTINGS}
     names = {name for name in settings(app_preload=True) if name.islower() and not name.startswith("_")}
-    assert names - {"os", "time"} <= known
+    assert names - {"json", "mmap", "os", "time"} <= known
 
 
 def test_group_www_data_may_use_the_socket_and_nobody_else(settings):
@@ -801,27 +842,137 @@ def test_group_www_data_may_use_the_socket_and_nobody_else(settings):
     [(False, [("Content-Length", "2")], False), (True, [("content-length", "2")], True), (False, [], True)],
     ids=["serving", "draining", "a stream"],
 )
-def test_no_connection_stays_open_to_a_release_that_no_longer_serves(settings, tmp_path, draining, headers, closes):
+def test_no_connection_stays_open_to_a_release_that_no_longer_serves(
+    settings, tmp_path, monkeypatch, draining, headers, closes
+):
+    monkeypatch.setenv("APP_RELEASE", "3f9a0c41d2b7")
     names, closed = settings(app_proxy_fix=False), []
     names |= {"DRAINING": str(tmp_path / "draining"), "RUN": tmp_path}
 
     def app(environ, start):
         if draining:  # since the request came
             Path(names["DRAINING"]).touch()
-        start("200 OK", headers)
+        start("200 OK", [*headers, ("flask-deploy-release", "what the app says itself")])
         return [b"ok"]
 
     class Response:
         def start_response(self, *arguments):
-            assert arguments == ("200 OK", headers, None)
+            assert arguments == ("200 OK", [*headers, ("Flask-Deploy-Release", "3f9a0c41d2b7")], None)
 
         def force_close(self):
             closed.append(True)
 
     worker = SimpleNamespace(wsgi=app, alive=False)
     names["post_worker_init"](worker)
-    assert worker.wsgi({"gunicorn.socket": None}, Response().start_response) == [b"ok"]
+    assert worker.wsgi({"gunicorn.socket": None, "PATH_INFO": "/"}, Response().start_response) == [b"ok"]
     assert bool(closed) is closes
+
+
+def test_a_worker_rests_before_it_goes(settings, tmp_path):
+    """Its successor has as long to load the app: without that, two that are due leave nobody to answer."""
+    names = settings(app_proxy_fix=False)
+    assert names["RESTED"] >= 3
+    names |= {"RUN": tmp_path, "RESTED": 1.5}
+    worker = SimpleNamespace(wsgi=None, nr=9, max_requests=9, alive=True)
+    names["post_worker_init"](worker)
+    began = time.monotonic()
+    with gevent.Timeout(20):
+        while worker.alive:
+            gevent.sleep(0.05)
+    worker.turn.close()
+    assert time.monotonic() - began > 1.4
+
+
+class Gunicorn:
+    """A master with workers that share what waits: each a row, as if it were a process."""
+
+    def __init__(self, names, app):
+        self.names, self.app, self.WORKERS = names, app, {}
+
+    def spawn(self):
+        worker = SimpleNamespace(wsgi=self.app, alive=False)
+        self.names["pre_fork"](self, worker)
+        self.WORKERS[len(self.WORKERS)] = worker
+        worker.wsgi = self.names["_mind_waiting"](worker.wsgi, worker.row)
+        return worker
+
+    def end(self, worker):
+        self.WORKERS = {pid: one for pid, one in self.WORKERS.items() if one is not worker}
+        self.names["child_exit"](self, worker)
+
+
+def ask(worker, path="/", **environ):
+    told = []
+    body = worker.wsgi({"PATH_INFO": path, **environ}, lambda *arguments: told.append(arguments))
+    return told, b"".join(body)
+
+
+def test_any_worker_tells_what_waits_in_all(settings):
+    """Begun and without an answer: no websocket, and nothing whose answer has begun."""
+    seen = {}
+
+    def app(environ, start):
+        if environ["PATH_INFO"] == "/stream":
+            start("200 OK", [])
+        seen[environ["PATH_INFO"]] = json.loads(ask(gunicorn.spawn(), "/.flask-deploy/waiting")[1])
+        if environ["PATH_INFO"] == "/raises":
+            raise RuntimeError
+        if environ["PATH_INFO"] == "/asks":
+            ask(one, "/within")
+        return []
+
+    gunicorn = Gunicorn(settings(), app)
+    one = gunicorn.spawn()
+    for path, environ in {"/asks": {}, "/stream": {}, "/socket": {"HTTP_UPGRADE": "WebSocket"}}.items():
+        ask(one, path, **environ)
+    with pytest.raises(RuntimeError):
+        ask(one, "/raises")
+    counts = {path: len(told["waiting"]) for path, told in seen.items()}
+    assert counts == {"/asks": 1, "/within": 2, "/stream": 0, "/socket": 0, "/raises": 1}
+    ((status, headers),), body = ask(gunicorn.spawn(), "/.flask-deploy/waiting")
+    assert json.loads(body) == {"waiting": [], "lost": 1}
+    assert status == "200 OK" and ("Content-Length", str(len(body))) in headers
+    assert len({worker.row for worker in gunicorn.WORKERS.values()}) == len(gunicorn.WORKERS)
+
+
+def test_what_an_ended_worker_held_is_lost(settings):
+    told = []
+
+    def app(environ, start):
+        told.append(json.loads(ask(other, "/.flask-deploy/waiting")[1]))
+        gunicorn.end(one)
+        told.append(json.loads(ask(other, "/.flask-deploy/waiting")[1]))
+        return []
+
+    gunicorn = Gunicorn(settings(), app)
+    one, other = gunicorn.spawn(), gunicorn.spawn()
+    ask(one)
+    assert [(len(each["waiting"]), each["lost"]) for each in told] == [(1, 0), (0, 1)]
+
+
+def test_what_waits_is_seen_by_other_processes(settings):
+    names = settings()
+    if (child := os.fork()) == 0:
+        names["_held"][1] = 1.0
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert len(json.loads(names["_tell_waiting"](lambda *arguments: None)[0])["waiting"]) == 1
+
+
+def test_what_waits_is_not_told_to_clients_of_nginx(settings, site, parse):
+    """nginx names the client on each request that it passes on; the app answers those."""
+    gunicorn = Gunicorn(settings(), lambda environ, start: [b"the app"])
+    assert ask(gunicorn.spawn(), "/.flask-deploy/waiting", HTTP_X_REAL_IP="192.0.2.7")[1] == b"the app"
+    assert ["X-Real-IP", "$remote_addr"] in values(proxied(parse(site())), "proxy_set_header")
+
+
+def test_more_workers_and_requests_than_have_room_are_served_uncounted(settings):
+    names = settings()
+    names |= {"WORKERS": 2}
+    gunicorn = Gunicorn(names, lambda environ, start: [b"the app"])
+    assert [gunicorn.spawn().row for _ in range(3)] == [0, 1, None]
+    for worker in gunicorn.WORKERS.values():
+        assert [ask(worker)[1] for _ in range(3)] == [b"the app"] * 3
 
 
 @pytest.mark.parametrize("preload", [True, False])
@@ -841,7 +992,7 @@ def test_the_app_gets_address_scheme_and_host_from_nginx_unless_told(settings):
         "HTTP_X_FORWARDED_PROTO": "https",
         "HTTP_X_FORWARDED_HOST": "a:8443",
     }
-    here = {"REMOTE_ADDR": "", "wsgi.url_scheme": "http", "HTTP_HOST": "b", "gunicorn.socket": None}
+    here = {"REMOTE_ADDR": "", "wsgi.url_scheme": "http", "HTTP_HOST": "b", "gunicorn.socket": None, "PATH_INFO": "/"}
     worker.wsgi({**here, **headers}, None)
     assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"], seen["HTTP_HOST"]) == ("192.0.2.7", "https", "a:8443")
 
