@@ -440,6 +440,15 @@ def test_browsers_are_held_to_https_where_the_certificate_is_real(site, parse, g
     assert (["Strict-Transport-Security"] in hidden) == bool(said), "the app's own does not come twice"
 
 
+def test_errors_bear_every_header_that_other_answers_bear(site, parse):
+    """nginx adds a header to errors only where it is told so; Last-Modified says nothing of an error."""
+    more = {"app_cors_origins": [ORIGIN], "nginx_certificate": "provided", "app_headers": {"X-Mine": "yes"}}
+    directives = parse(site(**more))
+    headers = values(server(directives, 443, "shop.example.com"), "add_header")
+    assert {"Content-Security-Policy", "X-Mine", "X-Request-ID"} <= {header[0] for header in headers}
+    assert [header[0] for header in headers if header[-1] != "always"] == ["Last-Modified"]
+
+
 def test_cors_is_off_unless_asked_for(site):
     assert "Access-Control" not in site() and "Origin" not in site() and "cors" not in site()
 

@@ -170,6 +170,16 @@ def test_ten_megabytes_are_413(client):
     assert response.status_code == 413
 
 
+@pytest.mark.parametrize("path", ["/auth", "/auth/refresh", "/auth/logout"])
+@pytest.mark.parametrize(("size", "refused"), [(16 * 1024, False), (16 * 1024 + 1, True)])
+def test_credentials_of_more_than_16_kib_are_413(client, path, size, refused):
+    """Far below what the app takes elsewhere: a login needs no more."""
+    begin, end = b'{"username": "', b'"}'
+    data = begin + b"x" * (size - len(begin + end)) + end
+    response = client.post(path, data=data, content_type="application/json")
+    assert (response.status_code == 413) is refused
+
+
 def test_a_changed_password_ends_tokens_and_sessions(client, place):
     tokens = login(client).json
     users = place / "secrets" / "users.json"

@@ -245,6 +245,26 @@ def test_what_is_long_over_is_deleted(store, tmp_path):
     assert rows == [1, 0]
 
 
+def test_a_session_that_was_written_survives_a_power_loss(tmp_path, monkeypatch):
+    """Each connection flushes at each commit, whatever this build of SQLite does by itself."""
+
+    class Careless(sqlite3.Connection):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.execute("PRAGMA synchronous = OFF")
+
+    class Keeping(SQLiteStore):
+        def levels(self):
+            with self._connection() as connection:
+                return connection.execute("PRAGMA synchronous").fetchone()[0]
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **options: connect(*a, factory=Careless, **options)
+    )
+    assert Keeping(tmp_path / "sessions.sqlite3").levels() == 2, "FULL"
+
+
 def test_connections_are_closed_before_they_are_collected(tmp_path):
     """With the store in a ring of an older generation, the collector meets its connection first."""
     holder = {"store": SQLiteStore(tmp_path / "sessions.sqlite3")}
