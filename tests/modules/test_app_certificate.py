@@ -15,6 +15,7 @@ from ansible.modules import app_lock
 from keep_certificates import pair
 
 from .test_app_releases import deploy, options, prepare
+from .test_app_releases import serve as let_serve
 
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -99,6 +100,15 @@ def test_no_rollback_goes_to_names_that_have_no_certificate_any_more(app, serve)
     with pytest.raises(site.SiteError, match=r"does not cover old\.example\.com"):
         module.restore(app, options(release=None), dry=False)
     assert app.serving() == new
+
+
+def test_no_rollback_is_printed_that_would_be_refused(app, serve):
+    files = {**options()["files"], "site.conf": serve(["old.example.com"], ["old.example.com"])}
+    deploy(app, files=files)
+    serve(["old.example.com"], ["new.example.com"])
+    new = prepare(app, build="b2")
+    (line,) = [line for line in module.summarise(let_serve(app, new)) if "back" in line]
+    assert "no way back" in line and "does not cover old.example.com" in line
 
 
 def test_a_release_that_serves_is_repaired_though_its_certificate_is_gone(app, engine, serve):

@@ -16,6 +16,7 @@ from ansible.module_utils import app_switch as switch
 from ansible.module_utils import app_unit as unit
 from ansible.module_utils.app_releases import ReleaseError
 
+ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
 OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
 
 
@@ -255,11 +256,26 @@ def serve(app, options, dry):
     }
     told = app.schema() if app.schema().get("release") == release else {}
     record["schema"] = schema.line(told)
-    record["back"] = schema.way_back(app, next(iter(retire.targets(app, cause=False)), None)) if begun else None
+    record["back"] = way_back(app) if begun else None
     record["seconds"]["retire"] = sum(each["seconds"] for each in retired)
     if begun:
         files.write_json(app.path(release, "deploy.json"), record)
     return actions, record, summarise(record)
+
+
+def way_back(app):
+    """Return the line that tells how to roll back from the release that serves, or what stands in the way."""
+    release = next(iter(retire.targets(app, cause=False)), None)
+    if release is None:
+        return "no release to roll back to is left on this host"
+    refused, _ = certificate.judge((app.site(release) or b"").decode())
+    if refused:
+        return f"no way back to release {release} for now; {refused}"
+    why, said = schema.judge(app, release, schema.recorded(app, "nothing asked now"))
+    if why:
+        may = f"Where that code can work with it: {ROLLBACK} {schema.ACCEPT}"
+        return f"to roll back to {release} takes a word: {why}. {may}"
+    return f"roll back: {ROLLBACK}" + (f" ({said})" if said == schema.NOT_LOOKED_AT else "")
 
 
 def summarise(record):

@@ -20,7 +20,6 @@ from ansible.module_utils import app_files as files
 ASK_TIMEOUT = 30  # seconds
 LONGEST_STATE = 500  # characters; of a longer one the beginning and a digest are kept
 CHANGES_KEPT = 50
-ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
 ACCEPT = "-e app_accept_schema_ahead=true"
 
 SHELLS = {"sh", "bash", "dash"}
@@ -263,13 +262,3 @@ def _cause(changes, told):
 def _ran(change):
     failed = "" if change["code"] == 0 else " and FAILED"
     return f"; {change['command']!r} of release {change['release']} ran at {moment(change['at'])}{failed}"
-
-
-def way_back(app, release):
-    """Return the line that tells how to roll back to a release, or what stands in the way."""
-    if release is None:
-        return "no release to roll back to is left here"
-    why, said = judge(app, release, recorded(app, "nothing asked now"))
-    if why:
-        return f"to roll back to {release} takes a word: {why}. Where that code can work with it: {ROLLBACK} {ACCEPT}"
-    return f"roll back: {ROLLBACK}" + (f" ({said})" if said == NOT_LOOKED_AT else "")
