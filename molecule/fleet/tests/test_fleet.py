@@ -216,6 +216,8 @@ def test_a_host_is_left_out_by_name(hosts, play, serving):
     after = serving()
     assert after["web3"] == before["web3"]
     assert after["web1"] == after["web2"] != before["web1"]
+    said = " ".join(play("playbooks/status.yml").output.split())
+    assert f"uneven: {after['web1']} on web1 web2, {after['web3']} on web3." in said
     play(DEPLOY, *changed("left out"))
     assert set(serving().values()) == {after["web1"]}
 
