@@ -141,6 +141,29 @@ def test_going_back_to_code_of_another_schema_needs_a_word(app, engine):
     assert went == first and "the database is at 2b" in said[0]
 
 
+def test_a_deploy_of_what_served_before_needs_the_word_too(app, engine):
+    """An older commit, deployed anew, is the same release: nothing else tells it from a rollback."""
+    engine.schema("1a")
+    first, _ = commanded(app, "python migrate.py", tells="sql db current")
+    engine.schema(after="2b")
+    second, _ = commanded(app, "python migrate.py", tells="sql db current", build="b2")
+    for _ in range(2):
+        with pytest.raises(app_releases.ReleaseError, match=r"ahead of release .*ran with schema 1a.* at 2b"):
+            command(app, first, "python migrate.py", tells="sql db current")
+    assert app.serving() == second
+    told = {"command": "python migrate.py", "schema_command": "sql db current", "accept_schema_ahead": True}
+    assert module.command(app, options(release=first, **told))
+
+
+def test_a_deploy_of_what_served_before_goes_on_where_its_command_brings_its_schema(app, engine):
+    engine.schema("1a")
+    first, _ = commanded(app)
+    engine.schema(after="2b")
+    commanded(app, build="b2")
+    engine.schema("0z", after="1a")  # an older backup came back
+    assert command(app, first)["after"] == "1a"
+
+
 def test_the_release_that_went_back_with_a_word_is_known_to_run_with_that_schema(app, engine):
     engine.schema("1a")
     first, _ = commanded(app)

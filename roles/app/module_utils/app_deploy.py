@@ -135,14 +135,27 @@ def command(app, options):
 
     :raises ReleaseError: it failed; the release is not started.
     """
-    release = options["release"]
+    release, then = options["release"], schema.ran_with(app, options["release"])
     outcome, ran = schema.bring(app, options)
     reason = schema.failure(outcome)
+    if not reason and release != app.serving() and "switched" in app.state(release):
+        refuse_old_code(app, release, then, outcome, options)
     if reason:
         state = app.state(release)
         app.set_state(release, state["state"] if "switched" in state else "failed", reason=reason)
         raise ReleaseError(reason)
     return outcome, ran
+
+
+def refuse_old_code(app, release, then, outcome, options):
+    """A deploy of what served before is a way back too: its code must know the schema that its command left."""
+    if not then or outcome.get("after") in (None, then["state"]) or options["accept_schema_ahead"]:
+        return
+    schema.served_with(app, release, then["state"], then["schema_command"])
+    seen = {"state": outcome["after"], "how": "now", "schema_command": outcome["schema_command"]}
+    why, _ = schema.judge(app, release, seen)
+    if why:
+        raise ReleaseError(ahead(release, why))
 
 
 def restore(app, options, dry):
@@ -170,10 +183,13 @@ def refuse_schema_ahead(app, release, options, dry):
     """Code that never ran with the database as it is may not know it; return lines to be said where it may go on."""
     why, said = schema.judge(app, release, schema.now(app, options, dry))
     if why and not options["accept_schema_ahead"]:
-        raise ReleaseError(
-            f"the database is ahead of release {release}: {why}. Where that code can work with it: {schema.ACCEPT}"
-        )
+        raise ReleaseError(ahead(release, why))
     return [f"release {release}: {each}" for each in (why, said) if each]
+
+
+def ahead(release, why):
+    may = f"If that code can work with the database as it is, add: {schema.ACCEPT}"
+    return f"the database is ahead of release {release}: {why}. {may}"
 
 
 def begin_switch(app, options, dry):
@@ -270,11 +286,11 @@ def way_back(app):
         return "no release to roll back to is left on this host"
     refused, _ = certificate.judge((app.site(release) or b"").decode())
     if refused:
-        return f"no way back to release {release} for now; {refused}"
+        return f"a rollback to {release} is refused: {refused}"
     why, said = schema.judge(app, release, schema.recorded(app, "nothing asked now"))
     if why:
-        may = f"Where that code can work with it: {ROLLBACK} {schema.ACCEPT}"
-        return f"to roll back to {release} takes a word: {why}. {may}"
+        may = f"If that code can work with the database as it is: {ROLLBACK} {schema.ACCEPT}"
+        return f"a rollback to {release} is refused without a word: {why}. {may}"
     return f"roll back: {ROLLBACK}" + (f" ({said})" if said == schema.NOT_LOOKED_AT else "")
 
 

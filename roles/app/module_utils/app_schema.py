@@ -158,6 +158,11 @@ def served_with(app, release, told, tells):
         files.write_json(path, {"state": told, "schema_command": tells, "at": time.time()})
 
 
+def ran_with(app, release):
+    """Return {"state", "schema_command", "at"} of what a release's code served with; {} where nobody recorded it."""
+    return files.read_json(app.path(release, "schema.json"), {})
+
+
 def failure(outcome):
     """Return what to say of a release command that failed; None where it did not."""
     if outcome.get("code", 0) == 0:
@@ -215,7 +220,7 @@ def judge(app, release, seen):
 
     :param seen: the schema, see ``now``.
     """
-    told, then = seen["state"], files.read_json(app.path(release, "schema.json"), {})
+    told, then = seen["state"], ran_with(app, release)
     if told is None or not then:
         return _judge_unknown(app, release, seen)
     if told == then["state"]:
