@@ -18,6 +18,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(int(self.path.strip("/")) if self.headers["Host"] == "shop.example.com" else 421)
         self.end_headers()
+        self.wfile.write(b'{"waiting": [], "lost": 0}')
     def address_string(self): return ""
     def log_message(self, *arguments): pass
 server = socketserver.UnixStreamServer(sys.argv[1], Handler)
@@ -43,9 +44,63 @@ def same_user(monkeypatch):
     monkeypatch.setattr(site.os, "setgroups", lambda groups: None)
 
 
+MASTER = """
+import os, signal, subprocess, sys, time
+WORKER = ["sh", "-c", "sleep 60; :", "nginx: worker process"]
+QUIT = ["sh", "-c", "sleep 60; :", "nginx: worker process is shutting down"]
+children = [subprocess.Popen(WORKER, start_new_session=True)]
+def reload(*_signal):
+    time.sleep(0.3)
+    children.append(subprocess.Popen(WORKER, start_new_session=True))
+    time.sleep(0.5)
+    os.killpg(children[0].pid, signal.SIGKILL)
+    children[0].wait()
+    children.append(subprocess.Popen(QUIT, start_new_session=True))
+def end(*_signal):
+    for child in children:
+        try: os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError: pass
+    os._exit(0)
+signal.signal(signal.SIGHUP, reload)
+signal.signal(signal.SIGTERM, end)
+time.sleep(0.3)
+print("ready", flush=True)
+while True: signal.pause()
+"""
+
+
+def test_a_reload_lasts_until_the_old_workers_accept_no_more(host, engine, tmp_path, monkeypatch):
+    """systemctl returns before: what is asked then may meet a worker to which the app's name is unknown."""
+    with subprocess.Popen([sys.executable, "-c", MASTER], stdout=subprocess.PIPE) as master:
+        master.stdout.readline()
+        try:
+            (tmp_path / "nginx.pid").write_text(f"{master.pid}\n")
+            monkeypatch.setattr(site, "PID", str(tmp_path / "nginx.pid"))
+            (engine.place / "bin/systemctl").write_text(f"#!/bin/sh\nkill -HUP {master.pid}\n")
+            host()
+            before, began = site._workers(), time.monotonic()
+            site.reload()
+            assert len(before) == 1 and site._workers() and not site._workers() & before
+            assert 0.7 < time.monotonic() - began < site.RELOADED
+        finally:
+            master.terminate()
+
+
+def test_an_nginx_that_is_not_found_is_not_waited_for(host, monkeypatch):
+    host()
+    monkeypatch.setattr(site, "PID", "/nonexistent")
+    began = time.monotonic()
+    site.reload()
+    assert time.monotonic() - began < 5
+
+
 @pytest.mark.parametrize("status", [200, 302, 404, 503])
 def test_an_app_s_answer_is_its_status(app_socket, same_user, status):
     assert site.probe_socket(app_socket, f"/{status}", "shop.example.com") == status
+
+
+def test_an_app_is_asked_for_what_it_tells(app_socket, same_user):
+    assert site.ask_socket(app_socket, "/200", "shop.example.com") == {"waiting": [], "lost": 0}
 
 
 def test_an_app_that_does_not_answer_is_an_error_with_its_reason(tmp_path, same_user):
@@ -74,15 +129,16 @@ ENDLESS = {
 }
 
 
+@pytest.mark.parametrize("ask", [site.probe_socket, site.ask_socket])
 @pytest.mark.parametrize("answer", ENDLESS)
-def test_an_answer_that_does_not_end_is_given_up(tmp_path, same_user, answer):
+def test_an_answer_that_does_not_end_is_given_up(tmp_path, same_user, answer, ask):
     path = str(tmp_path / "gunicorn.sock")
     said, pause = ENDLESS[answer]
     with subprocess.Popen([sys.executable, "-c", DRIP, path, said, str(pause)], stdout=subprocess.PIPE) as server:
         server.stdout.readline()
         began = time.monotonic()
         with pytest.raises(OSError, match="timed out"):
-            site.probe_socket(path, "/", "shop.example.com", timeout=1)
+            ask(path, "/", "shop.example.com", timeout=1)
         assert time.monotonic() - began < 4
         server.kill()
 

@@ -23,6 +23,8 @@ from ansible.module_utils.app_run import plain
 CONF = "/etc/nginx"
 NGINX = "www-data"  # the user that nginx's workers run as
 LOCK = "/run/lock/flask-deploy.lock"
+PID = "/run/nginx.pid"
+RELOADED = 10  # seconds in which nginx has taken a configuration that it was told to take
 LARGEST = 1 << 18  # bytes of an answer that are read
 MARGIN = 0.5  # seconds that a child has to say why there is no answer
 MAKES_CERTIFICATES = (
@@ -86,10 +88,30 @@ def test_staged(app, site):
 def reload():
     """Let nginx take its configuration; requests in flight finish on the old workers.
 
+    It returns when those accept no more: until then a new name is none, and who asks for it is refused.
+
     :raises SiteError: the configuration is bad, or nginx is not running.
     """
     test()
+    before, end = _workers(), time.monotonic() + RELOADED
     run("systemctl", "reload", "nginx.service")
+    while before & _workers() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def _workers():
+    """Return nginx's processes that accept connections; none where that cannot be told."""
+    found = set()
+    with suppress(OSError, ValueError):
+        with open(PID, encoding="ascii") as file:
+            master = int(file.read())
+        with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as file:
+            children = file.read().split()
+        for child in children:
+            with suppress(OSError), open(f"/proc/{child}/cmdline", "rb") as file:
+                if b"worker process" in (title := file.read()) and b"shutting down" not in title:
+                    found.add(child)
+    return found
 
 
 class _UnixConnection(http.client.HTTPConnection):
