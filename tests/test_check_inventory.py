@@ -143,6 +143,8 @@ WRONG = [
     ("app_pids: 1", "app_pids", "between"),
     ("app_keepalive: 4", "app_keepalive", "between"),
     ("app_keep_releases: 1", "app_keep_releases", "between"),
+    ("app_watch_slow: -1", "app_watch_slow", "between"),
+    ("app_watch_slower: 1001", "app_watch_slower", "between"),
     ("app_timeout: 0", "app_timeout", "between"),
     ("app_preload: maybe", "app_preload", "'maybe' is not"),
     ("app_log_level: loud", "app_log_level", "one of debug, info"),
@@ -370,6 +372,7 @@ CERTIFICATES = [
     ("cert.pem", "readable.pem", "nginx_certificate_key_file", "others may read it; type: chmod 600"),
 ]
 VALID = [
+    "app_watch_slow: 0\napp_watch_slower: 0",
     "",
     "app_trusted_proxies: [192.0.2.7, 2001:db8::/32]",
     "app_login_paths: []",

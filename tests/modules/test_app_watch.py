@@ -216,6 +216,135 @@ def test_nginx_s_log_is_waited_for_at_the_end(look, monkeypatch):
     assert look(late, seconds=0.5)["reason"] == "40 of 40 requests failed (100 %), 0 % with the release before"
 
 
+# -- what never ends, and what ends later than before -----------------------------------------------
+
+
+@pytest.fixture
+def tells(app, monkeypatch):
+    """Return a function that lets the release tell what waits and was lost, or fail to."""
+    with open(app.path(NEW, "gunicorn.conf.py"), "w", encoding="utf-8") as file:
+        file.write(f'WAITING = "{watch.PULSE}"\n')
+    monkeypatch.setattr(watch, "PULSE_EVERY", 0)
+
+    def telling(*answers):
+        given = itertools.chain(answers, itertools.repeat(answers[-1]))
+
+        def ask(*arguments):
+            answer = next(given)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(site, "ask_socket", ask)
+
+    return telling
+
+
+def wait_for(number, seconds=0.3, lost=0):
+    return {"waiting": [seconds] * number, "lost": lost}
+
+
+SLOW = {"slow": 0.2, "seconds": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("answered", "waiting", "said"),
+    [
+        (20, 20, "20 of 40 requests failed or wait for more than 0.2 s (50 %), 0 % with the release before"),
+        (6, 6, "6 of 12 requests failed or wait for more than 0.2 s (50 %), 0 % with the release before"),
+        (0, 5, "5 of 5 requests failed or wait for more than 0.2 s (100 %), 0 % with the release before"),
+    ],
+    ids=["many clients", "few that wait for ever", "all"],
+)
+def test_requests_that_hang_are_failures(look, tells, answered, waiting, said):
+    write(OLD, times=40, at=-1)
+    tells(wait_for(0), wait_for(waiting, 0.1), wait_for(waiting))
+    seen = look(wrote((NEW, 200, answered)), **SLOW)
+    assert seen["reason"] == said
+
+
+def test_clients_that_give_up_do_not_hide_a_release_that_hangs(look, tells):
+    """They leave after 2 s, and the release waits on."""
+    tells(wait_for(0), wait_for(20))
+    seen = look(wrote((NEW, 200, 20)), wrote((NEW, 499, 20), first="-", named="start"), **SLOW)
+    assert seen["reason"].startswith("20 of 40 requests failed or wait")
+
+
+@pytest.mark.parametrize(
+    ("answers", "rules", "before"),
+    [
+        ([wait_for(20, 0.1)], {}, 0.01),
+        ([wait_for(1)], {}, 0.01),
+        ([wait_for(4)], {}, 0.01),
+        ([wait_for(20)], {"slow": 0}, 0.01),
+        ([wait_for(20)], {}, 0.3),
+        ([wait_for(20, 3600)], {}, 0.01),
+    ],
+    ids=["not for long", "one", "as chance has it", "by setting", "as before", "since before the switch"],
+)
+def test_what_waits_is_not_always_a_fault(look, tells, answers, rules, before):
+    write(OLD, times=40, at=-1, first=str(before), seconds=before)
+    tells(*answers)
+    assert look(wrote((NEW, 200, 40)), **{**SLOW, **rules})["well"]
+
+
+def test_a_release_that_does_not_say_what_waits_is_judged_without(look, monkeypatch):
+    """One that an earlier commit made: it is not even asked."""
+    monkeypatch.setattr(site, "ask_socket", pytest.fail)
+    assert look(wrote((NEW, 200, 40)), **SLOW)["well"]
+
+
+def test_a_release_that_stopped_to_tell_is_bad(look, tells):
+    """All its workers are stuck: not even its own layer answers."""
+    tells(wait_for(0), OSError("no whole answer in 3 s"))
+    reason = look(**SLOW)["reason"]
+    assert reason == "it did not answer 3 of 4 times through its socket: no whole answer in 3 s"
+
+
+@pytest.mark.parametrize("nonsense", [{}, {"waiting": "x", "lost": 0}, [], {"waiting": [None], "lost": 0}])
+def test_nonsense_from_an_app_is_no_answer(look, tells, nonsense):
+    tells(nonsense)
+    assert look(**SLOW)["reason"].startswith("it did not answer 3 of 3 times through its socket")
+
+
+def test_a_kept_connection_to_a_release_that_hangs_is_not_the_new_one_s_fault(look, tells):
+    """A rollback out of it: nginx asks it a few times more, and what it logs of them has no answer to go by."""
+    tells(wait_for(0))
+    assert look(wrote((NEW, 504, 30), (NEW, 502, 30), named="start", connect="0.000", first="-"))["well"]
+
+
+@pytest.mark.parametrize("more", [{"connect": "-"}, {}], ids=["refused", "lost"])
+def test_what_the_new_one_lost_itself_is_its_fault_at_once(look, tells, more):
+    """No connection came about, or its own workers say that they held them."""
+    tells(wait_for(0, lost=7), wait_for(0, lost=37 if not more else 7))
+    seen = look(wrote((NEW, 502, 30), named="start", first="-", **{"connect": "0.000", **more}))
+    assert seen["reason"] == "30 of 30 requests failed (100 %), 0 % with the release before"
+
+
+def test_what_nginx_may_no_longer_have_kept_is_the_new_one_s(look, monkeypatch):
+    monkeypatch.setattr(watch, "KEPT", 0.05)
+    assert not look(wrote((NEW, 502, 30), named="start", connect="0.000", first="-"))["well"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rules", "well"),
+    [
+        (0.05, 0.7, {}, False),
+        (0.05, 0.45, {}, True),
+        (0.5, 4.0, {}, True),
+        (0.05, 0.7, {"slower": 0}, True),
+        (0.05, 0.7, {"samples": 41}, True),
+    ],
+    ids=["much slower", "by less than half a second", "by less than the factor", "by setting", "too few"],
+)
+def test_answers_that_take_much_longer_are_bad(look, before, after, rules, well):
+    write(OLD, times=40, at=-1, first=str(before))
+    seen = look(wrote((NEW, 200, 40), first=str(after)), **{"slower": 10, **rules})
+    assert seen["well"] is well
+    if not well:
+        assert seen["reason"] == "half of its answers took longer than 0.70 s, 0.050 s with the release before"
+
+
 # -- what the door says --------------------------------------------------------------------------
 
 

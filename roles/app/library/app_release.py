@@ -61,7 +61,7 @@ options:
   schema_command: {type: str, description: Command that tells the database's schema; derived where it is known.}
   command_timeout: {type: int, default: 600, description: Seconds the release command may take.}
   commanded: {type: dict, description: Outcome of the release command on the host that ran it.}
-  watch: {type: dict, description: "seconds, percent and samples of the watch, with C(switched)."}
+  watch: {type: dict, description: "seconds, percent, samples, slow and slower of the watch, with C(switched)."}
   confirm: {type: int, default: 30, description: Seconds after the watch within which a switch must be confirmed.}
   switch: {type: str, description: Id of the switch, with C(watched) and C(serving).}
   outcomes: {type: dict, default: {}, description: Host name to what C(watched) told there.}
@@ -76,7 +76,7 @@ EXAMPLES = r"""
     state: switched
     release: 3f9a0c41d2b7
     uid: 10001
-    watch: {seconds: 10, percent: 5, samples: 20}
+    watch: {seconds: 10, percent: 5, samples: 20, slow: 5, slower: 10}
 """
 
 RETURN = r"""

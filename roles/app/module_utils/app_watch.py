@@ -166,9 +166,8 @@ class Look:
         return self._failing() or self._unheard() or (over and self._slower()) or None
 
     def _failing(self):
-        waiting = self.pulse.longer(self.slow)
-        asked = self.new.requests + waiting
-        failed = self.new.failed + min(self.new.doubtful, self.pulse.lost) + waiting
+        waiting, lost = self.pulse.longer(self.slow), min(self.new.doubtful, self.pulse.lost)
+        asked, failed = self.new.requests + lost + waiting, self.new.failed + lost + waiting
         enough = asked >= self.rules["samples"] or 4 * waiting >= max(12, self.rules["samples"])
         if not enough or not beyond(failed, asked, self.rules["percent"] + self.old.share):
             return None

@@ -79,6 +79,8 @@ CHECKS = {
     "app_watch_seconds": number(0, 3600),
     "app_watch_errors": number(0, 100),
     "app_watch_samples": number(1, 1_000_000),
+    "app_watch_slow": number(0, 3600),
+    "app_watch_slower": number(0, 1000),
     "app_confirm_timeout": number(5, 3600),
     "app_lock_wait": number(0, 86_400),
     "app_release_command": command,
