@@ -64,6 +64,8 @@ NUMBERS = ["007", "-0", "1_0", "١٢", "1e3", "+5", " 5", "5 ", "5\n", "0x1f", "
 NUMBERS += [float("nan"), float("inf"), 10**30, -1, "", "x", [5], {"a": 5}]
 WORDS = ["t", "y", "Yes", "ON", "0", 1, 0, 1.0, "2", "true;", "true\n", " true", "\uff59es", [True]]
 
+KINDS = {"str": bool, "list": len, "dict": len}
+
 
 def sample(name):
     """Return a value that is valid, to be bent."""

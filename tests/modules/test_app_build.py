@@ -6,6 +6,7 @@ import os
 import subprocess
 import tarfile
 import time
+from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleActionFail
@@ -156,6 +157,146 @@ def test_what_is_packed_is_normal_and_whole(checkout, tmp_path):
     assert (modes["run.sh"], modes["app.py"]) == (0o755, 0o644)
     assert {row[2:5] for row in rows[0]} == {(0, 0, "")}
     assert "link" in modes and "app.pyc" not in modes
+
+
+@pytest.fixture
+def submodule(checkout, git):
+    """Return a clone in which a submodule is not checked out."""
+    (checkout.parent / "theme").mkdir()
+    git(checkout.parent / "theme", "init", "-q")
+    (checkout.parent / "theme" / "theme.css").write_text("body{}")
+    git(checkout.parent / "theme", "add", ".")
+    git(checkout.parent / "theme", "commit", "-qm", "one")
+    git(checkout, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../theme", "static/theme")
+    git(checkout, "commit", "-qm", "theme")
+    git(checkout.parent, "clone", "-q", checkout, "clone")
+    return checkout.parent / "clone"
+
+
+def test_a_submodule_that_is_not_checked_out_is_named(submodule, git):
+    for folder in (submodule, submodule / "static", submodule / "static" / "theme"):
+        with pytest.raises(AnsibleActionFail, match=r"submodule theme in .*/static is not checked out; type: git -C"):
+            action.digest(str(folder))
+    git(submodule, "-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init")
+    assert "static/theme/theme.css" in action.list_files(str(submodule))
+
+
+def run(source, **arguments):
+    """Return what the plugin would send of a directory, or fail as it does."""
+    plugin = object.__new__(action.ActionModule)
+    plugin._task = SimpleNamespace(args={"source": str(source), "dockerfile": "Dockerfile", **arguments})
+    plugin._until_content = lambda sent, *rest: sent
+    return plugin.run(task_vars={})
+
+
+@pytest.fixture
+def secret(tmp_path, monkeypatch):
+    """Keep what an action plugin does first, and a file that nobody means to send."""
+    monkeypatch.setattr(action.ActionBase, "run", lambda *ignored: None)
+    (tmp_path / "id_ed25519").write_text("PRIVATE KEY")
+    return tmp_path / "id_ed25519"
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "sub/link"])
+@pytest.mark.parametrize("way", ["absolute", "relative", "through a link", "by another link", "dangling"])
+def test_a_link_that_leaves_the_source_is_refused(checkout, secret, name, way):
+    path = checkout / name
+    targets = {
+        "absolute": secret,
+        "relative": os.path.relpath(secret, path.parent),
+        "through a link": "here/../id_ed25519",
+        "by another link": "other",
+        "dangling": "/no/such/file",
+    }
+    (path.parent / "here").symlink_to("." if name == "Dockerfile" else "..")
+    (path.parent / "other").symlink_to(secret)
+    path.symlink_to(targets[way])
+    with pytest.raises(AnsibleActionFail, match=r"leaves the source, to .*; put the file there") as error:
+        run(checkout)
+    assert "PRIVATE" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["../id_ed25519", "sub/../../id_ed25519", "folder"])
+def test_a_build_file_elsewhere_is_refused(checkout, secret, name):
+    (checkout / "folder").mkdir()
+    with pytest.raises(AnsibleActionFail, match="app_dockerfile: "):
+        run(checkout, dockerfile=name)
+    with pytest.raises(AnsibleActionFail, match="app_dockerfile: "):
+        run(checkout, dockerfile=str(secret))
+
+
+def test_links_within_the_source_stay_links(checkout, secret):
+    (checkout / "Dockerfile.prod").write_text("FROM scratch\n")
+    (checkout / "Dockerfile").symlink_to("Dockerfile.prod")
+    (checkout / "sub" / "up").symlink_to("../app.py")
+    assert run(checkout)["dockerfile_content"] == "FROM scratch\n"
+    assert run(checkout, subdir="sub")["dockerfile_content"] == ""
+
+
+@pytest.mark.parametrize("subdir", ["out", "no", "app.py", "sub/../.."])
+def test_a_subdirectory_elsewhere_is_refused(checkout, secret, subdir):
+    (checkout / "out").symlink_to(checkout.parent)
+    with pytest.raises(AnsibleActionFail, match="is not a directory on the controller"):
+        run(checkout, subdir=subdir)
+
+
+def test_a_fifo_is_named_and_not_waited_for(checkout, secret):
+    (checkout / "app.py").unlink()
+    os.mkfifo(checkout / "app.py")
+    with pytest.raises(AnsibleActionFail, match=r"app.py is neither a file nor a link"):
+        run(checkout)
+    (checkout / "app.py").unlink()
+    os.mkfifo(checkout / "Dockerfile")
+    with pytest.raises(AnsibleActionFail, match=r"app_dockerfile: Dockerfile is not a file"):
+        run(checkout)
+
+
+def test_a_name_that_docker_cannot_take_is_shown_in_one_line(checkout, secret):
+    with open(os.fsencode(checkout) + b"/caf\xe9\n.txt", "w"):
+        pass
+    with pytest.raises(AnsibleActionFail, match=r"'caf\\udce9\\n.txt' is not UTF-8, .*; rename it"):
+        run(checkout)
+
+
+def test_a_build_file_that_is_no_text_is_named(checkout, secret):
+    (checkout / "Dockerfile").write_bytes(b"FROM \xff")
+    with pytest.raises(AnsibleActionFail, match=r"app_dockerfile: Dockerfile is not text"):
+        run(checkout)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
+
+
+def test_pointers_of_git_lfs_are_not_published(checkout, secret):
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        (checkout / name).write_text(POINTER)
+    with pytest.raises(AnsibleActionFail, match=r"4 files are pointers .*\(a.png, b.png, c.png …\); .*lfs pull"):
+        run(checkout)
+
+
+@pytest.mark.parametrize("text", ["short", "much longer than before"])
+def test_a_file_that_changes_while_it_is_packed_is_seen(checkout, secret, tmp_path, monkeypatch, text):
+    real = action.app_source.os.fstat
+
+    def changed(handle):
+        info = real(handle)
+        if os.readlink(f"/proc/self/fd/{handle}").endswith("app.py"):
+            (checkout / "app.py").write_text(text)
+        return info
+
+    (checkout / "app.py").write_text("the middle one")
+    monkeypatch.setattr(action.app_source.os, "fstat", changed)
+    with pytest.raises(AnsibleActionFail, match=r"app.py changed while it was read; deploy once more"):
+        action.pack(str(checkout), str(tmp_path / "x.tar.gz"))
+
+
+def test_what_is_packed_is_what_was_judged(checkout, secret, tmp_path, monkeypatch):
+    plugin = object.__new__(action.ActionModule)
+    plugin._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
+    plugin._execute_module = lambda *arguments, **options: {"wants": ["source"]}
+    plugin._send = lambda path, name: pytest.fail("it was sent")
+    with pytest.raises(AnsibleActionFail, match="changed meanwhile; deploy once more"):
+        plugin._until_content({"source_digest": "before"}, (str(checkout), str(checkout)), "", {})
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import subprocess
-import tarfile
+import sys
 import tempfile
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
+# What reads a source on a host reads it here.
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "module_utils"))
+
+import app_source
 
 # What git tells its hooks, one of which may have begun the deploy: it means another repository.
 HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
@@ -42,10 +46,18 @@ def list_files(folder):
     for name in (os.fsdecode(name) for name in listed.stdout.split(b"\0") if name):
         path = os.path.join(folder, name)
         if os.path.isdir(path) and not os.path.islink(path):  # a submodule, or another checkout in this one
+            if not os.path.lexists(os.path.join(path, ".git")):
+                raise _not_checked_out(path)
             names |= {os.path.join(name, inner) for inner in list_files(path)}
         elif os.path.lexists(path):
             names.add(name)
     return sorted(names)
+
+
+def _not_checked_out(path):
+    folder, name = os.path.split(os.path.normpath(path))
+    command = f"git -C {folder} submodule update --init --recursive"
+    return AnsibleActionFail(f"app_source: the submodule {name} in {folder} is not checked out; type: {command}")
 
 
 def _git(folder, *arguments, check=True):
@@ -59,35 +71,25 @@ def _git(folder, *arguments, check=True):
     return done
 
 
-def pack(folder, path):
-    """Write a directory's files as a tar that depends on names, contents and executable bits alone."""
-    with gzip.open(path, "wb", compresslevel=1) as zipped, tarfile.open(fileobj=zipped, mode="w") as packed:
-        for name in list_files(folder):
-            packed.add(os.path.join(folder, name), name, recursive=False, filter=normalise)
+def digest(folder, top=None):
+    """Return the SHA-256 of what a directory holds for git."""
+    return said(app_source.read, folder, list_files(folder), top=top)
 
 
-def normalise(entry):
-    """Drop what differs between two checkouts of the same content."""
-    entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
-    entry.uid = entry.gid = entry.mtime = 0
-    entry.uname = entry.gname = ""
-    return entry
+def pack(folder, path, top=None):
+    """Write a directory's files as a tar that depends on what its digest does; return that digest."""
+    with gzip.open(path, "wb", compresslevel=1) as zipped:
+        return said(app_source.pack, folder, list_files(folder), zipped, top=top, mode="w")
 
 
-def digest(folder):
-    """Return the SHA-256 of names, kinds, executable bits and contents of a directory's files."""
-    seen = hashlib.sha256()
-    for name in list_files(folder):
-        path = os.path.join(folder, name)
-        if os.path.islink(path):
-            kind, content = "link", os.fsencode(os.readlink(path))
-        else:
-            with open(path, "rb") as file:
-                content = file.read()
-            kind = "program" if os.stat(path).st_mode & 0o100 else "file"
-        seen.update(f"{kind} {len(content)} {name}\0".encode(errors="surrogateescape"))
-        seen.update(content)
-    return seen.hexdigest()
+def said(function, *arguments, **options):
+    """Call what says what is wrong with a source."""
+    try:
+        return function(*arguments, **options)
+    except app_source.SourceError as error:
+        raise AnsibleActionFail(f"app_source: {error}") from None
+    except OSError as error:
+        raise AnsibleActionFail(f"app_source: {error.filename or ''}: {error.strerror}") from None
 
 
 def commit(folder):
@@ -114,13 +116,17 @@ class ActionModule(ActionBase):
         if is_repository(source):
             arguments["repository"] = source
         else:
-            folder = os.path.join(os.path.expanduser(source), arguments.get("subdir", ""))
-            arguments["source_digest"] = digest(folder)
+            top = os.path.expanduser(source)
+            folder = app_source.below(top, arguments.get("subdir", ""))
+            if not folder:
+                wanted = os.path.join(source, arguments.get("subdir", ""))
+                raise AnsibleActionFail(f"app_source: {wanted} is not a directory on the controller")
+            arguments["source_digest"] = digest(folder, top)
             arguments["source_commit"], arguments["source_changes"] = commit(folder)
-            arguments["dockerfile_content"] = self._read(os.path.join(folder, arguments["dockerfile"]), "")
-        return self._until_content(arguments, folder, base_archive, task_vars)
+            arguments["dockerfile_content"] = said(app_source.text, folder, arguments["dockerfile"], top) or ""
+        return self._until_content(arguments, folder and (folder, top), base_archive, task_vars)
 
-    def _until_content(self, arguments, folder, base_archive, task_vars):
+    def _until_content(self, arguments, place, base_archive, task_vars):
         try:
             while True:
                 result = self._execute_module("app_build", module_args=arguments, task_vars=task_vars)
@@ -130,7 +136,8 @@ class ActionModule(ActionBase):
                     arguments["base_archive"] = self._send(base_archive, "base.tar")
                 if "source" in result["wants"]:
                     with tempfile.NamedTemporaryFile(suffix=".tar.gz") as packed:
-                        pack(folder, packed.name)
+                        if pack(place[0], packed.name, place[1]) != arguments["source_digest"]:
+                            raise AnsibleActionFail("app_source: its files changed meanwhile; deploy once more")
                         arguments["source_archive"] = self._send(packed.name, "source.tar.gz")
         finally:
             if self._connection._shell.tmpdir:
@@ -143,11 +150,10 @@ class ActionModule(ActionBase):
         self._transfer_file(os.path.expanduser(path), remote)
         return remote
 
-    def _read(self, path, missing=None):
+    def _read(self, path):
         try:
             with open(os.path.expanduser(path), encoding="utf-8") as file:
                 return file.read()
-        except FileNotFoundError:
-            if missing is None:
-                raise AnsibleActionFail(f"there is no file {path} on the controller") from None
-            return missing
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not text in UTF-8"
+            raise AnsibleActionFail(f"app_build_ca_file: {path} cannot be read on the controller: {why}") from None

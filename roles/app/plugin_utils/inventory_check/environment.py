@@ -49,6 +49,4 @@ def secret_files(values):
             return f"{name!r} is not a plain file name; example: users.json"
         if value in (None, ""):
             return f"{name} is empty; remove it, or give it a content"
-        if isinstance(value, list | dict):
-            return f"{name} is a list or map, and a file is text; write it as JSON, with the filter to_json"
     return unquoted(values)

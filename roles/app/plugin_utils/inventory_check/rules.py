@@ -27,8 +27,10 @@ def each(check):
 
 
 def existing_file(value):
-    found = not value or os.path.isfile(os.path.expanduser(value))
-    return None if found else f"there is no file {value} on the controller"
+    path = os.path.expanduser(value)
+    if value and not os.path.isfile(path):
+        return f"there is no file {value} on the controller"
+    return None if not value or os.access(path, os.R_OK) else f"{value} on the controller may not be read"
 
 
 def absolute_file(value):
