@@ -77,13 +77,14 @@ def test_a_checkout_tells_its_commit_and_whether_it_differs(checkout, tmp_path, 
 
 def test_the_commit_of_a_sent_source_is_recorded(options):
     source = {**options, "source_commit": "1a2b", "source_changes": True}
-    assert module.find_source(source)[0] == {
-        "kind": "directory",
-        "digest": options["source_digest"],
-        "commit": "1a2b",
-        "changes": True,
-    }
-    assert module.labels(source, module.find_source(source)[0])["org.opencontainers.image.revision"] != "1a2b"
+    with module.find_source(source, False) as (record, _dockerfile, _write):
+        assert record == {
+            "kind": "directory",
+            "digest": options["source_digest"],
+            "commit": "1a2b",
+            "changes": True,
+        }
+    assert module.labels(source, record)["org.opencontainers.image.revision"] != "1a2b"
 
 
 @pytest.mark.parametrize("place", ["missing", "file"])

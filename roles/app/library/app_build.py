@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_repository as repositories
+from ansible.module_utils import app_source as sources
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -70,29 +71,25 @@ class BuildError(Exception):
     """The source does not unpack, or its base image cannot be had."""
 
 
-def find_source(options):
-    """Return (record, dockerfile text or None, function that writes the source as a tar file)."""
+ERRORS = (BuildError, repositories.RepositoryError, sources.SourceError, engine.EngineError, leases.LeaseError)
+
+
+@contextmanager
+def find_source(options, dry):
+    """Give (record, dockerfile text or None, function that writes the source as a tar file)."""
     if not options["repository"]:
         record = {"kind": "directory", "digest": options["source_digest"]}
         if options["source_commit"]:
             record |= {"commit": options["source_commit"], "changes": options["source_changes"]}
-        return record, options["dockerfile_content"], None
-    key = repositories.write_key(options["git_key"])
-    try:
+        yield record, options["dockerfile_content"], None
+        return
+    with repositories.lent(options["git_key"]) as key:
         repository = repositories.Repository(options["app"], options["repository"], key)
         commit = repository.commit(options["ref"])
-    finally:
-        if key:
-            os.unlink(key)
-    tree = repository.tree(commit, options["subdir"])
-    record = {
-        "kind": "git",
-        "repository": options["repository"],
-        "ref": options["ref"],
-        "commit": commit,
-        "digest": tree,
-    }
-    return record, repository.text(tree, options["dockerfile"]), lambda path: repository.archive(tree, path)
+        record = {"kind": "git", "repository": options["repository"], "ref": options["ref"], "commit": commit}
+        with repositories.Checkout(repository, commit, options["subdir"], options["dockerfile"], dry) as checkout:
+            digest, dockerfile = checkout.look()
+            yield {**record, "digest": digest}, dockerfile, checkout.pack
 
 
 def base_id(options, dockerfile):
@@ -156,7 +153,11 @@ def build(options, tag, dockerfile, archive, labels):
 
 def make(options, dry):
     """Return what the module answers with."""
-    source, dockerfile, write_archive = find_source(options)
+    with find_source(options, dry) as (source, dockerfile, write_archive):
+        return make_of(source, dockerfile, write_archive, options, dry)
+
+
+def make_of(source, dockerfile, write_archive, options, dry):
     dockerfile = dockerfile or options["fallback_dockerfile"]
     base = base_id(options, dockerfile) if not dry else dry_base_id(options, dockerfile)
     if base is None:
@@ -249,7 +250,13 @@ def main():
     try:
         with lease.held() if lease else nullcontext():
             answer = make(options, dry)
-    except (BuildError, repositories.RepositoryError, engine.EngineError, leases.LeaseError) as error:
+    except (
+        BuildError,
+        repositories.RepositoryError,
+        sources.SourceError,
+        engine.EngineError,
+        leases.LeaseError,
+    ) as error:
         module.fail_json(msg=f"the image was not built: {error}")
     module.exit_json(**{"changed": False, **answer}, seconds=round(time.monotonic() - began, 2))
 

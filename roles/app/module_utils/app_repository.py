@@ -1,12 +1,31 @@
-"""The code of an app in a git repository: found by branch, tag or commit, handed on as a tar file."""
+"""The code of an app in a git repository: found by branch, tag or commit, checked out whole, packed as a tar."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import re
+import shutil
 import subprocess
 import tempfile
 
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_source as sources
+
+# The host's own settings must not decide what a commit holds; how its addresses are reached they may.
+ALONE = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
+MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_CONFIG_COUNT")
+# As `git lfs install` would set them.
+LFS = (
+    "filter.lfs.process=git-lfs filter-process",
+    "filter.lfs.smudge=git-lfs smudge -- %f",
+    "filter.lfs.required=true",
+)
+# What a submodule's address may be: it is the repository's word, and root follows it.
+REMOTE = re.compile(r"((https?|ssh|git)://(?!-)|(?!-)[\w.-]+(@(?!-)[\w.-]+)?:(?!:|-|//))[^\x00-\x20\x7f]+", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+TIMEOUT = 600  # seconds
 
 
 class RepositoryError(Exception):
@@ -14,18 +33,27 @@ class RepositoryError(Exception):
 
 
 class Repository:
-    """A bare copy of a git repository on this host, so a later fetch moves only what is new."""
+    """A bare copy of a git repository on this host, so a later fetch moves only what is new.
+
+    :param key: path of a private key that may read it and its submodules.
+    """
 
     def __init__(self, app, address, key):
         self.path, self.address, self.key = f"/srv/{app}/source.git", address, key
 
     def git(self, *arguments, **options):
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, env=self._environment(), timeout=600, check=False, **options
-        )
+        """Return what git says, in this copy."""
+        command = ["git", "-c", "core.hooksPath=/dev/null", "--git-dir", self.path, *arguments]
+        environment = {**self._environment(), **options.pop("environment", {})}
+        name = next(word for word in arguments if word[0] != "-" and "=" not in word and "/" not in word)
+        try:
+            done = subprocess.run(
+                command, capture_output=True, env=environment, timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL
+            )
+        except subprocess.TimeoutExpired:
+            raise RepositoryError(f"git {name}: no end within {TIMEOUT} s") from None
         if done.returncode:
-            command = arguments[2] if arguments[0] == "-C" else arguments[0]
-            raise RepositoryError(f"git {command}: {done.stderr.decode(errors='replace').strip()[-1000:]}")
+            raise RepositoryError(f"git {name}: {done.stderr.decode(errors='replace').strip()[-1000:]}")
         return done.stdout
 
     def _environment(self):
@@ -33,55 +61,196 @@ class Repository:
         command = f"ssh -o BatchMode=yes -o UserKnownHostsFile={known}"
         if self.key:
             command += f" -o IdentitiesOnly=yes -i {self.key}"
-        return {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": command}
+        return {
+            **{name: value for name, value in os.environ.items() if name not in MISLEADING},
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_SSH_COMMAND": command,
+            "GIT_ALLOW_PROTOCOL": "https:http:ssh:git" + (":file" if self.address.startswith("file:") else ""),
+        }
+
+    def _fetch(self, *wanted):
+        if not os.path.isdir(self.path):
+            files.ensure_directory(os.path.dirname(self.path))
+            self.git("init", "-q", "--bare", "--template=")
+        self.git("fetch", "-q", "--prune", "--no-recurse-submodules", "--", self.address, *wanted)
 
     def commit(self, ref):
         """Return the commit that a branch, tag or (abbreviated) commit names now.
 
         :raises RepositoryError: no such ref, or the repository does not answer.
         """
-        if not os.path.isdir(self.path):
-            files.ensure_directory(os.path.dirname(self.path))
-            self.git("init", "-q", "--bare", self.path)
         wanted = ["+refs/heads/*:refs/deploy/heads/*", "+refs/tags/*:refs/deploy/tags/*"]
         if ref == "HEAD":  # which may name a branch that is not there
             wanted.append("+HEAD:refs/deploy/HEAD")
-        self.git("-C", self.path, "fetch", "-q", "--prune", "--", self.address, *wanted)
+        self._fetch(*wanted)
         for name in (
             f"refs/deploy/{ref.removeprefix('refs/')}",
             f"refs/deploy/heads/{ref}",
             f"refs/deploy/tags/{ref}",
             ref,
         ):
-            try:
-                found = self.git(
-                    "-C", self.path, "rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}"
-                )
-            except RepositoryError:
-                continue
-            return found.decode().strip()
+            with contextlib.suppress(RepositoryError):
+                found = self.git("rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}")
+                return found.decode().strip()
+        if COMMIT.fullmatch(ref):  # one that no branch holds
+            with contextlib.suppress(RepositoryError):
+                self._fetch(ref)
+                return ref
         raise RepositoryError(f"app_ref: {self.address} has no branch, tag or commit {ref!r}")
 
-    def tree(self, commit, subdir):
+    def bring(self, commit):
+        """Have a commit here; ask for it only where it is not."""
+        with contextlib.suppress(RepositoryError):
+            if os.path.isdir(self.path):
+                return self.git("cat-file", "-e", f"{commit}^{{commit}}")
+        self._fetch("+refs/heads/*:refs/deploy/heads/*", "+refs/tags/*:refs/deploy/tags/*")
         try:
-            return self.git("-C", self.path, "rev-parse", "--verify", f"{commit}:{subdir}").decode().strip()
+            return self.git("cat-file", "-e", f"{commit}^{{commit}}")
         except RepositoryError:
-            raise RepositoryError(f"app_subdir: {self.address} has no directory {subdir!r} at {commit[:12]}") from None
+            return self._fetch(commit)
 
-    def text(self, tree, name):
+    def check_out(self, commit, folder, subdir=""):
+        """Write a commit's files as a checkout has them, and the submodules that a part of it needs."""
+        os.makedirs(folder, exist_ok=True)
+        settings = [f"remote.origin.url={self.address}", "core.autocrlf=false", f"core.attributesFile={os.devnull}"]
+        settings += LFS if shutil.which("git-lfs") else []
+        with tempfile.TemporaryDirectory() as place:
+            try:
+                self.git(
+                    *(word for setting in settings for word in ("-c", setting)),
+                    *(f"--work-tree={folder}", "read-tree", "--reset", "-u", commit),
+                    environment={**ALONE, "GIT_INDEX_FILE": f"{place}/index"},
+                )
+            except RepositoryError as error:
+                raise self._explained(str(error)) from None
+        for path, wanted in self._submodules(commit):
+            inner = os.path.relpath(subdir or ".", path)
+            if f"{path}/".startswith(f"{subdir}/" if subdir else "") or not inner.startswith(".."):
+                self._check_out_submodule(commit, path, wanted, folder, "" if inner.startswith("..") else inner)
+
+    def _explained(self, said):
+        """Return an error in one line, where git-lfs says several."""
+        missing = re.search(r"^Error downloading object: (.*?) \([0-9a-f]+\): (.*)", said, re.MULTILINE)
+        if not missing:
+            return RepositoryError(said)
+        name, why = missing[1], nameless(missing[2].rpartition("]")[2].strip() or missing[2])
+        return RepositoryError(
+            f"app_source: git-lfs keeps {sources.shown(name)}, which cannot be had from {nameless(self.address)}: {why}"
+        )
+
+    def _submodules(self, commit):
+        """Return (path, commit) of each submodule that a commit records."""
+        rows = self.git("ls-tree", "-r", "-z", "--full-tree", commit).decode(errors="surrogateescape").split("\0")
+        return [(row.partition("\t")[2], row.split()[2]) for row in rows if row.startswith("160000 ")]
+
+    def _check_out_submodule(self, commit, path, wanted, folder, subdir):
+        what = f"app_source: the submodule {sources.shown(path)} of {nameless(self.address)}"
+        address = self._address_of(commit, path)
+        if not address:
+            raise RepositoryError(f"{what} has no address in .gitmodules; write one there, or remove it")
+        resolved = resolve(self.address, address)
+        local = resolved.startswith("file://") and self.address.startswith("file://")
+        if not local and not REMOTE.fullmatch(resolved):
+            raise RepositoryError(f"{what} has an address that a host must not follow: {address!r}; write one of https")
+        module = Repository("", resolved, self.key)
+        name = hashlib.sha256(resolved.encode(errors="surrogateescape")).hexdigest()[:16]
+        parts = os.path.dirname(self.path)
+        module.path = f"{parts}/{name}.git" if parts.endswith("/submodules") else f"{parts}/submodules/{name}.git"
         try:
-            return self.git("-C", self.path, "cat-file", "blob", f"{tree}:{name}").decode()
-        except RepositoryError:
-            return None
+            module.bring(wanted)
+        except RepositoryError as error:
+            said = nameless(str(error).splitlines()[-1])
+            raise RepositoryError(f"{what} cannot be had at {wanted[:12]} from {nameless(resolved)}: {said}") from None
+        module.check_out(wanted, f"{folder}/{path}", "" if subdir == "." else subdir)
 
-    def archive(self, tree, path):
-        self.git("-C", self.path, "archive", "--format=tar", f"--output={path}", tree)
-
-
-def write_key(key):
-    if not key:
+    def _address_of(self, commit, path):
+        with contextlib.suppress(RepositoryError):
+            text = self.git("config", "--blob", f"{commit}:.gitmodules", "-z", "--list").decode(
+                errors="surrogateescape"
+            )
+            rows = dict(row.split("\n", 1) for row in text.split("\0") if "\n" in row)
+            for key, value in rows.items():
+                if key.startswith("submodule.") and key.endswith(".path") and os.path.normpath(value) == path:
+                    return rows.get(key.removesuffix("path") + "url")
         return None
-    handle, path = tempfile.mkstemp(dir="/run", prefix="flask-deploy-key-")
-    with os.fdopen(handle, "w") as file:
-        file.write(key.rstrip("\n") + "\n")
-    return path
+
+
+def resolve(base, address):
+    """Return a submodule's address, which may be relative to that of the repository around it (git-submodule(1))."""
+    base, separator = base.rstrip("/"), "/"
+    if not address.startswith(("./", "../")):
+        return address
+    while address.startswith(("./", "../")):
+        first, _, address = address.partition("/")
+        if first == "..":
+            separator = "/" if "/" in base else ":"
+            base = base.rpartition(separator)[0]
+    return f"{base}{separator}{address}".rstrip("/")
+
+
+def nameless(address):
+    """Return an address, or a text with one, without the password or token that may be in it."""
+    return re.sub(r"//[^/@\s]*@", "//", address)
+
+
+class Checkout:
+    """A part of a commit as a source: its digest and build file, known without a checkout where one was made before."""
+
+    KEPT = 50  # commits
+
+    def __init__(self, repository, commit, subdir, dockerfile, dry=False):
+        self.repository, self.commit, self.subdir, self.dockerfile = repository, commit, subdir, dockerfile
+        self.place, self.dry = None, dry
+        self.known = f"{os.path.dirname(repository.path)}/sources.json"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.place:
+            shutil.rmtree(self.place, ignore_errors=True)
+
+    def folder(self):
+        """Return (the part's directory, the whole), checked out."""
+        if not self.place:
+            self.place = tempfile.mkdtemp(prefix="flask-deploy-source-", dir="/var/tmp")
+            self.repository.check_out(self.commit, f"{self.place}/tree", self.subdir)
+        found = sources.below(f"{self.place}/tree", self.subdir)
+        if not found:
+            address = nameless(self.repository.address)
+            raise RepositoryError(f"app_subdir: {address} has no directory {self.subdir!r} at {self.commit[:12]}")
+        return found, f"{self.place}/tree"
+
+    def look(self):
+        """Return (digest, text of the build file or None)."""
+        key, known = f"{self.commit} {self.subdir} {self.dockerfile}", files.read_json(self.known, {})
+        if key not in known:
+            folder, top = self.folder()
+            known[key] = [
+                sources.read(folder, sources.walk(folder), top=top),
+                sources.text(folder, self.dockerfile, top),
+            ]
+            if not self.dry:
+                files.write_json(self.known, known if len(known) <= self.KEPT else {key: known[key]}, 0o600)
+        return known[key]
+
+    def pack(self, path):
+        """Write it as a tar."""
+        folder, top = self.folder()
+        with open(path, "wb") as file:
+            sources.pack(folder, sources.walk(folder), file, top, mode="w")
+
+
+@contextlib.contextmanager
+def lent(key):
+    """Give the path of a private key that is in memory alone: nothing is left of it, however this process ends."""
+    if not key:
+        yield None
+        return
+    handle = os.memfd_create("flask-deploy-key")
+    try:
+        os.fchmod(handle, 0o600)
+        os.write(handle, key.rstrip("\n").encode() + b"\n")
+        yield f"/proc/{os.getpid()}/fd/{handle}"
+    finally:
+        os.close(handle)
