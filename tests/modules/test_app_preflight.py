@@ -23,7 +23,7 @@ def root(tmp_path, monkeypatch):
         return lambda path, *more: function(f"{tmp_path}{path}", *more)
 
     wrapped = {"glob": SimpleNamespace(glob=below(glob.glob))}
-    wrapped["files"] = SimpleNamespace(read=below(files.read), read_json=below(files.read_json))
+    wrapped["files"] = SimpleNamespace(read=below(files.read), read_json=below(files.read_json), PART=files.PART)
     paths = SimpleNamespace(**{n: below(getattr(os.path, n)) for n in ("lexists", "isdir", "exists")})
     paths.basename, paths.dirname = os.path.basename, os.path.dirname
     wrapped["os"] = SimpleNamespace(path=paths, listdir=below(os.listdir), statvfs=lambda path: monkeypatch.space)
@@ -61,6 +61,12 @@ def test_a_name_that_means_something_else_is_refused(root):
 
 def test_our_own_directory_is_not_foreign(other):
     other("shop", "shop.example.com", "shop:app")
+    assert preflight.foreign_directory("shop") == []
+
+
+def test_what_a_killed_write_left_does_not_stand_in_the_way(root):
+    (root / "etc/shop").mkdir(parents=True)
+    (root / "etc/shop/.new-abc").touch()
     assert preflight.foreign_directory("shop") == []
 
 

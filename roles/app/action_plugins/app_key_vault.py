@@ -100,11 +100,25 @@ class ActionModule(ActionBase):
         text = HEAD + yaml.dump({VARIABLE: [_Literal(key) for key in keys]}, Dumper=_Dumper)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(path))
-        with os.fdopen(handle, "wb") as file:
-            file.write(self._loader._vault.encrypt(text, secret=secret, vault_id=vault_id))
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(self._loader._vault.encrypt(text, secret=secret, vault_id=vault_id))
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _sync(os.path.dirname(path))
+
+
+def _sync(folder):
+    """Make a folder's renames survive a power loss."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class _Literal(str):

@@ -62,7 +62,7 @@ def remove(app, data, dry):
     actions = [f"removed {path}" for path in goes(app, data)]
     if os.path.lexists(app.include) and not dry:
         with site.lock():
-            os.unlink(app.include)
+            files.remove(app.include)
             site.reload()
     actions += remove_from_engine(app, dry) if engine.installed() else []
     if not dry:

@@ -68,6 +68,8 @@ class KeyDirectory:
 
     def tidy(self, expected=()):
         """Put modes, names and unknown keys right; a key that nobody wrote down may have signed until now."""
+        if not self.dry:
+            files.sweep(self.path)  # what a killed write left holds a key
         if files.ensure_directory(self.path, 0o500, *self.owner, dry=self.dry):
             self.actions.append(f"directory {self.path}")
         for kid in self.keys.keys() - self.published.keys() - self.former.keys() - self.gone.keys():
@@ -130,8 +132,7 @@ class KeyDirectory:
         for part in (self.keys, self.published, self.former):
             part.pop(kid, None)
         if not self.dry:
-            os.unlink(f"{self.path}/{name}")
-            files.sync(self.path)
+            files.remove(f"{self.path}/{name}")
         self.actions.append(f"{name} is {self.gone[kid][1]}")
 
     def _write(self, pem):

@@ -6,7 +6,6 @@ import base64
 import os
 import pwd
 import secrets
-import shutil
 import tarfile
 import time
 
@@ -167,6 +166,9 @@ class App:
             (f"{self.etc}/secrets", 0o500, self.uid, self.gid),
             (f"{self.etc}/jwt", 0o500, self.uid, self.gid),
         ]
+        if not dry:
+            for folder in (self.root, self.etc, f"{self.root}/maintenance"):
+                files.sweep(folder)
         return [path for path, *rest in wanted if files.ensure_directory(path, *rest, dry=dry)]
 
     def ensure_secrets(self, environment, contents, dry=False):
@@ -182,7 +184,7 @@ class App:
         stray = set(os.listdir(folder)) - set(wanted) if os.path.isdir(folder) else set()
         for name in stray:
             if not dry:
-                os.unlink(f"{folder}/{name}")
+                files.remove(f"{folder}/{name}")
         return [f"{folder}/{name}" for name in [*changed, *sorted(stray)]]
 
     def ensure_include(self, dry=False):
@@ -243,14 +245,20 @@ class App:
         :raises ReleaseError: a link leaves the tree, or a file is neither file, directory nor link.
         """
         stage = f"{target}.new"
-        shutil.rmtree(stage, ignore_errors=True)
+        files.remove_tree(stage)
         os.mkdir(stage, 0o755)
         os.chmod(stage, 0o755)
         if record["static"]["path"]:
             self._unpack_static(record["image"], record["static"]["path"], stage)
             static.finish(stage, f"{self.current}/static")
-        shutil.rmtree(target, ignore_errors=True)
+        files.flush(stage)
+        old = f"{target}.old"
+        files.remove_tree(old)
+        if os.path.isdir(target):  # nginx serves it: it is away for no longer than two renames take
+            os.rename(target, old)
         os.rename(stage, target)
+        files.sync(os.path.dirname(target))
+        files.remove_tree(old)
         return files.tree_digest(target)
 
     def _unpack_static(self, image, path, stage):

@@ -80,8 +80,7 @@ def prune(app, keep):
     """Remove surplus releases with their containers, and images that no release needs; return what went."""
     gone = surplus(app, keep)
     for release in gone:  # without its record it is no release: what is cut off here, the next run ends
-        os.unlink(app.path(release, "release.json"))
-        files.sync(app.path(release))
+        files.remove(app.path(release, "release.json"))
     for name in remains(app):
         files.remove_tree(f"{app.releases}/{name}")
     kept = {app.container(release) for release in app.known()}

@@ -144,7 +144,7 @@ def revert(app, known):
             app.mark_draining(old, False)
             files.link(app.current, f"releases/{old}")
         elif os.path.lexists(app.current):
-            os.unlink(app.current)
+            files.remove(app.current)
         if known["reload"]:
             site.reload()
         app.mark_draining(new, True)
@@ -185,7 +185,7 @@ def _end(app, known, result, reason=None):
         "watch": known.get("seen"),
     }
     files.write_json(app.path(known["to"], "switch.json"), outcome)
-    os.unlink(app.pending)
+    files.remove(app.pending)
     forget_decision(app)
     return outcome
 
@@ -193,7 +193,7 @@ def _end(app, known, result, reason=None):
 def forget_decision(app):
     """Remove what was said of a switch that ended."""
     with suppress(FileNotFoundError):
-        os.unlink(app.decision)
+        files.remove(app.decision)
 
 
 def give_up(app, reason):
@@ -236,7 +236,7 @@ def settle(app, dry=False):
 def _settle_pending(app):
     known = pending(app)
     if known is None:
-        os.unlink(app.pending)
+        files.remove(app.pending)
         return
     decide(app, known["id"], False, "a later deploy took over")
     unit.wait_for_end(app)

@@ -61,6 +61,8 @@ def write(module, folder, files):
         if not module.check_mode:
             with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
                 file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
             module.atomic_move(file.name, path)
             module.set_mode_if_different(path, "0644", changed)
     return changed

@@ -40,6 +40,7 @@ def directory(path, ours=None):
         if missing:
             os.makedirs(path, exist_ok=True)
         os.chmod(path, 0o755)
+        sync(os.path.dirname(path))
 
 
 def write(path, content, mode):
@@ -51,6 +52,16 @@ def write(path, content, mode):
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
+    sync(os.path.dirname(path))
+
+
+def sync(folder):
+    """Make what was made, renamed or removed in a directory survive a power loss."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read(path):
@@ -104,6 +115,7 @@ class Store:
         write(f"{part}/asked.json", json.dumps(asked).encode(), 0o600)
         shutil.rmtree(path, ignore_errors=True)
         os.rename(part, path)
+        sync(self.place)
         return name
 
     def use(self, name):
@@ -135,6 +147,7 @@ class Store:
             os.unlink(part)
         os.symlink(name, part)
         os.replace(part, self.link)
+        sync(self.place)
 
     def _forget(self, kind):
         for name in self.kind(kind)[KEPT:]:
