@@ -21,8 +21,9 @@ APP = ROOT / "roles" / "app"
 init_plugin_loader()
 
 # The role's Python is found under the names that Ansible gives it.
-ansible.module_utils.__path__.append(str(APP / "module_utils"))
-for role in ("app", "nginx"):
+for role in ("host", "app"):
+    ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
+for role in ("host", "nginx", "app"):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
 ansible.plugins.action.__path__.append(str(APP / "action_plugins"))
 sys.path.append(str(APP / "plugin_utils"))
@@ -49,9 +50,10 @@ def load(text):
 def constants():
     """Return the defaults and internals of all roles."""
     known = {}
-    for role in ("docker", "nginx", "app"):
+    for role in ("host", "docker", "nginx", "app"):
         for part in ("defaults", "vars"):
-            known |= load((ROOT / "roles" / role / part / "main.yml").read_text())
+            path = ROOT / "roles" / role / part / "main.yml"
+            known |= load(path.read_text()) if path.exists() else {}
     return known
 
 

@@ -64,7 +64,7 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_variable_named_exists(page):
-    named = set(re.findall(r"(?<![\w.-])(?:app|nginx|docker)_[a-z0-9_]+\b(?!\.)", text(page)))
+    named = set(re.findall(r"(?<![\w.-])(?:app|nginx|docker|host)_[a-z0-9_]+\b(?!\.)", text(page)))
     assert named - app_check.load_specs().keys() - modules() == set()
 
 

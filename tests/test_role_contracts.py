@@ -12,10 +12,11 @@ import yaml
 from inventory_check.inventory import CHECKS
 
 ROLES = Path(__file__).parents[1] / "roles"
-NAMES = ("docker", "nginx", "app")
+NAMES = ("host", "docker", "nginx", "app")
 TABLE = "| Variable | Default | Meaning |"
 REQUIRED = "**required**"
 README_LINES = 60  # apart from the table
+APT = "ansible.builtin.apt"
 UNBOUND = {"app_jwt_keys": "judged together with app_jwt_algorithm"}
 
 
@@ -135,7 +136,8 @@ def test_every_check_is_of_a_variable():
 @pytest.mark.parametrize("name", NAMES)
 def test_internals_are_marked_as_such(name):
     role = ROLES / name
-    constants = yaml.safe_load((role / "vars" / "main.yml").read_text())
+    path = role / "vars" / "main.yml"
+    constants = yaml.safe_load(path.read_text()) if path.exists() else {}
     text = "".join(path.read_text() for path in sorted((role / "tasks").glob("*.yml")))
     registers = re.findall(r"^\s*(?:register|loop_var): (\w+)", text, re.MULTILINE)
     assert [variable for variable in [*constants, *registers] if not variable.startswith(f"__{name}_")] == []
@@ -165,6 +167,12 @@ def test_every_file_that_a_task_writes_has_a_mode_of_its_own():
             if options.get("state") != "absent" and not wanted <= options.keys():
                 unsaid.append(f"{file}: {task['name']}")
     assert unsaid == []
+
+
+def test_apt_never_removes():
+    free = [file for file, task in tasks() if not task.get(APT, {"fail_on_autoremove": True}).get("fail_on_autoremove")]
+    assert free == []
+    assert len([task for _file, task in tasks() if APT in task]) == 4
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -176,6 +176,15 @@ def test_a_new_site_is_tested_among_the_others_and_nothing_in_place_changes(host
     assert not (tmp_path / "stage").exists()
 
 
+def test_what_sites_of_others_include_by_a_relative_path_is_found(host, engine):
+    """nginx looks for it where its main file is (ngx_conf_full_name)."""
+    host()
+    (Path(site.CONF) / "snippets").mkdir()
+    (Path(site.CONF) / "snippets/php.conf").write_text("# php\n")
+    site.test_staged("shop", b"")
+    assert (engine.place / "staged/snippets/php.conf").read_text() == "# php\n"
+
+
 def test_a_refused_site_is_an_error_in_nginx_s_words(host, engine, tmp_path):
     host()
     (engine.place / "nginx-refuses").touch()

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 # Refuses a configuration that, with all it includes, holds the word BAD or two lines "zone x".
 NGINX = """#!/bin/sh
 while [ "$1" != -c ]; do shift; done
-all=$(cat "$2"; sed -n 's/^ *include \\(.*\\);/cat \\1 2>\\/dev\\/null/p' "$2" | sh)
+all=$(cat "$2"; sed -n 's/^ *include "*\\([^";]*\\)"*;.*/cat \\1 2>\\/dev\\/null/p' "$2" | sh)
 case "$all" in *BAD*) echo "emerg: BAD in $2" >&2; exit 1 ;; esac
 [ "$(echo "$all" | grep -c 'zone x')" -lt 2 ] || { echo "emerg: zone twice" >&2; exit 1; }
 """
@@ -84,3 +84,17 @@ def test_a_broken_main_file_is_not_a_site_s_fault(guard, conf, capsys):
     (conf / "nginx.conf").write_text("BAD\n")
     assert guard.main(str(conf)) == 1
     assert sites(conf) == ["a.conf"] and "own configuration" in capsys.readouterr().err
+
+
+def test_a_broken_site_of_others_is_left_out_too_and_comes_back(guard, conf):
+    main = (conf / "nginx.conf").read_text()
+    (conf / "nginx.conf").write_text(f'{main}include "{conf}/sites-enabled/blo[g]"; # theirs\nend\n')
+    (conf / "sites-enabled").mkdir()
+    for path, text in (("conf.d/shop.conf", "good\n"), ("sites-enabled/blog", "BAD\n"), ("sites-enabled/off", "BAD\n")):
+        (conf / path).write_text(text)
+    assert guard.main(str(conf)) == 0
+    assert sites(conf) == ["shop.conf"]
+    assert sorted(path.name for path in (conf / "sites-enabled").iterdir()) == ["blog.left-out", "off"]
+    (conf / "sites-enabled/blog.left-out").write_text("good\n")
+    assert guard.main(str(conf)) == 0
+    assert sorted(path.name for path in (conf / "sites-enabled").iterdir()) == ["blog", "off"]

@@ -68,6 +68,8 @@ def test_staged(app, site):
     stage = tempfile.mkdtemp(prefix="flask-deploy-site-", dir="/run")
     try:
         os.mkdir(f"{stage}/conf.d")
+        for name in set(os.listdir(CONF)) - {"conf.d", "nginx.conf"}:
+            os.symlink(f"{CONF}/{name}", f"{stage}/{name}")  # a site of others may include it by a relative path
         for path in glob.glob(f"{CONF}/conf.d/*.conf"):
             if os.path.basename(path) != f"{app}.conf":
                 shutil.copy(path, f"{stage}/conf.d/")

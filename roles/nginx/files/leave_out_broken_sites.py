@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,20 +24,34 @@ def fault(main):
     return (done.stderr.strip() or "it is refused") if done.returncode else ""
 
 
+def main_text(conf):
+    with open(f"{conf}/nginx.conf", encoding="utf-8") as file:
+        return file.read()
+
+
+def includes(conf):
+    """Return the pattern of nginx's includes of sites: those of apps, and of others where they were taken over."""
+    return re.compile(rf'include "?({re.escape(conf)}/(?:conf\.d|sites-enabled)/[^";]+)"?;')
+
+
+def present(conf):
+    """Return the files of all sites."""
+    return sorted(path for found in includes(conf).findall(main_text(conf)) for path in glob.glob(found))
+
+
 def fault_with(sites, conf):
     """Return what nginx says against its main file with these sites alone."""
-    with open(f"{conf}/nginx.conf", encoding="utf-8") as file:
-        text = file.read()
-    includes = "".join(f"include {site};\n" for site in sites)
+    first, *rest = includes(conf).split(main_text(conf))[::2]
+    text = first + "".join(f'include "{site}";\n' for site in sites) + "".join(rest)
     with tempfile.NamedTemporaryFile("w", dir=conf, encoding="utf-8") as staged:
-        staged.write(text.replace(f"include {conf}/conf.d/*.conf;", includes))
+        staged.write(text)
         staged.flush()
         return fault(staged.name)
 
 
 def bring_back(conf):
     """Give sites that were left out another chance, but for those that a deploy wrote anew."""
-    for aside in glob.glob(f"{conf}/conf.d/*.conf{ASIDE}"):
+    for aside in glob.glob(f"{conf}/conf.d/*.conf{ASIDE}") + glob.glob(f"{conf}/sites-enabled/*{ASIDE}"):
         site = aside.removesuffix(ASIDE)
         if os.path.exists(site):
             os.unlink(aside)
@@ -47,7 +62,7 @@ def bring_back(conf):
 def leave_out(conf):
     """Leave out each site with which nginx would not start; return {file: nginx's words}."""
     good, broken = [], {}
-    for site in sorted(glob.glob(f"{conf}/conf.d/*.conf")):
+    for site in present(conf):
         said = fault_with([*good, site], conf)
         if said:
             broken[site] = said

@@ -13,7 +13,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from . import app, docker, exact, nginx
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-PREFIXES = ("docker_", "nginx_", "app_")
+ROLE_NAMES = ("host", "docker", "nginx", "app")
+PREFIXES = tuple(f"{role}_" for role in ROLE_NAMES)
 CHECKS = app.CHECKS | nginx.CHECKS | docker.CHECKS
 EXAMPLES = app.EXAMPLES | docker.EXAMPLES
 
@@ -22,7 +23,7 @@ EXAMPLES = app.EXAMPLES | docker.EXAMPLES
 def load_specs():
     """Return {variable: its argument specification} of all roles."""
     options = {}
-    for role in ("docker", "nginx", "app"):
+    for role in ROLE_NAMES:
         with open(os.path.join(ROLES, role, "meta", "argument_specs.yml"), encoding="utf-8") as file:
             options.update(yaml.safe_load(file)["argument_specs"]["main"]["options"])
     return options
