@@ -22,7 +22,10 @@ def root(tmp_path, monkeypatch):
     def below(function):
         return lambda path, *more: function(f"{tmp_path}{path}", *more)
 
-    wrapped = {"glob": SimpleNamespace(glob=below(glob.glob))}
+    def found(pattern):
+        return [path.removeprefix(str(tmp_path)) for path in below(glob.glob)(pattern)]
+
+    wrapped = {"glob": SimpleNamespace(glob=found)}
     wrapped["files"] = SimpleNamespace(read=below(files.read), read_json=below(files.read_json), PART=files.PART)
     paths = SimpleNamespace(**{n: below(getattr(os.path, n)) for n in ("lexists", "isdir", "exists")})
     paths.basename, paths.dirname = os.path.basename, os.path.dirname
@@ -70,6 +73,33 @@ def test_what_a_killed_write_left_does_not_stand_in_the_way(root):
     assert preflight.foreign_directory("shop") == []
 
 
+def test_a_directory_of_somebody_s_is_not_made_an_app_s(root):
+    (root / "srv/git/repositories").mkdir(parents=True)
+    (line,) = preflight.foreign_files("git")
+    assert line.startswith("app_name: /srv/git belongs to something else") and "example: git-web" in line
+    for name in ("data", "source.git"):
+        (root / "srv/shop" / name).mkdir(parents=True)
+    assert preflight.foreign_files("shop") == []
+
+
+def test_a_site_of_somebody_s_is_not_made_an_app_s(root):
+    (root / "etc/nginx/conf.d").mkdir(parents=True)
+    (root / "etc/nginx/conf.d/wiki.conf").write_text("server { server_name wiki.example.com; }")
+    (line,) = preflight.foreign_files("wiki")
+    assert line.startswith("app_name: /etc/nginx/conf.d/wiki.conf belongs to something else")
+    (root / "etc/nginx/conf.d/shop.conf").write_text("include /srv/shop/current/site.con[f];")
+    assert preflight.foreign_files("shop") == []
+
+
+@pytest.mark.parametrize("path", ["conf.d/wiki.conf", "sites-enabled/shop"])
+def test_a_name_that_a_site_of_somebody_s_claims_is_refused(root, path):
+    place = root / "etc/nginx" / path
+    place.parent.mkdir(parents=True)
+    place.write_text("server {\n  server_name\n    a.example.com shop.example.com;\n}")
+    lines = preflight.taken_names("shop", ["shop.example.com", "www.shop.example.com"])
+    assert lines == [f"app_domain: shop.example.com belongs to the site in /etc/nginx/{path} on this host"]
+
+
 def test_two_apps_of_one_name_are_refused_and_a_moved_app_is_not(other):
     other("shop", "shop.example.com", "shop:app")
     (line,) = preflight.other_app("shop", "blog.example.com", "blog:app")
@@ -93,6 +123,17 @@ def test_a_port_that_is_held_is_named_with_its_holder(monkeypatch, address, port
     )
     assert preflight.taken_ports() == [
         f"port {port} is held by apache2; type there: sudo systemctl disable --now apache2"
+    ]
+
+
+@pytest.mark.parametrize(("holder", "command"), [("docker-proxy", "docker"), ("conmon", "podman")])
+def test_a_port_that_a_container_publishes_is_named_as_such(monkeypatch, holder, command):
+    listed = LISTENING.format("0.0.0.0", 80, holder)
+    monkeypatch.setattr(
+        preflight, "subprocess", SimpleNamespace(run=lambda *a, **more: subprocess.CompletedProcess(a, 0, listed))
+    )
+    assert preflight.taken_ports() == [
+        f"port 80 is held by {holder}; type there: sudo {command} ps --filter publish=80"
     ]
 
 

@@ -37,6 +37,9 @@ mistakes: {type: list, returned: always, description: One line for each thing to
 """
 
 OURS = {"tls", "jwt", "secrets", "release.key"}
+PLACES = {"data", "maintenance", "rebuilt.json", "releases", "source.git"}  # what is in /srv/<app> before a release
+# Who holds a port for a container, and whom to ask for which.
+FORWARDERS = {"docker-proxy": "docker", "dockerd": "docker", "conmon": "podman", "rootlessport": "podman"}
 FREE_BYTES = 1 << 30  # or twice the image, where that is more
 FREE_MEMORY = 192 << 20  # bytes; a release starts beside the one that serves
 FREE_INODES = 20_000
@@ -55,6 +58,19 @@ def foreign_directory(app):
     return []
 
 
+def foreign_files(app):
+    """Neither must its directory in /srv, nor its file among nginx's sites, be somebody's."""
+    mistakes, root, site = [], f"/srv/{app}", f"/etc/nginx/conf.d/{app}.conf"
+    names = os.listdir(root) if os.path.isdir(root) else []
+    known = {name for name in names if not name.startswith(files.PART)}
+    if known - PLACES and "releases" not in known:
+        mistakes.append(f"app_name: {root} belongs to something else on this host; choose another, example: {app}-web")
+    text = (files.read(site) or b"").decode(errors="replace")
+    if text and f"/srv/{app}/current/" not in text and not os.path.isdir(f"/etc/{app}/tls"):
+        mistakes.append(f"app_name: {site} belongs to something else on this host; choose another, example: {app}-web")
+    return mistakes
+
+
 def other_app(app, domain, wsgi):
     """The same name must not mean two apps: their sockets and links would be one."""
     record = files.read_json(f"/srv/{app}/current/release.json")
@@ -66,14 +82,14 @@ def other_app(app, domain, wsgi):
 def taken_names(app, names):
     """Two apps must not claim one public name: nginx would silently serve the first."""
     mistakes = []
-    for path in glob.glob("/etc/nginx/conf.d/*.conf"):
+    for path in glob.glob("/etc/nginx/conf.d/*.conf") + glob.glob("/etc/nginx/sites-enabled/*"):
         other = os.path.basename(path).removesuffix(".conf")
-        text = (files.read(f"/srv/{other}/current/site.conf") or b"").decode()
-        claimed = {name for line in re.findall(r"server_name ([^;]+);", text) for name in line.split()}
-        if other != app:
-            mistakes += [
-                f"app_domain: {name} belongs to the app {other} on this host" for name in sorted(claimed & set(names))
-            ]
+        site = files.read(f"/srv/{other}/current/site.conf")
+        text = (site or files.read(path) or b"").decode(errors="replace")
+        claimed = {name for line in re.findall(r"server_name\s+([^;]+);", text) for name in line.split()}
+        owner = f"belongs to the app {other}" if site else f"belongs to the site in {path}"
+        if other != app or not path.startswith("/etc/nginx/conf.d/"):
+            mistakes += [f"app_domain: {name} {owner} on this host" for name in sorted(claimed & set(names))]
     return mistakes
 
 
@@ -88,7 +104,10 @@ def taken_ports():
         port = columns[3].rpartition(":")[2]
         holder = re.search(r'\(\("([^"]+)"', line)
         if port in ("80", "443") and holder and holder[1] != "nginx":
-            mistakes.append(f"port {port} is held by {holder[1]}; type there: sudo systemctl disable --now {holder[1]}")
+            way_out = f"sudo systemctl disable --now {holder[1]}"
+            if holder[1] in FORWARDERS:
+                way_out = f"sudo {FORWARDERS[holder[1]]} ps --filter publish={port}"
+            mistakes.append(f"port {port} is held by {holder[1]}; type there: {way_out}")
     return sorted(set(mistakes))
 
 
@@ -139,7 +158,7 @@ def main():
     )
     app, domain, wsgi = (module.params[name] for name in ("app", "domain", "wsgi"))
     names = [domain, *module.params["aliases"]]
-    mistakes = foreign_directory(app) + other_app(app, domain, wsgi) + taken_names(app, names)
+    mistakes = foreign_directory(app) + foreign_files(app) + other_app(app, domain, wsgi) + taken_names(app, names)
     module.exit_json(changed=False, mistakes=mistakes + taken_ports() + full_disk(app) + full_memory())
 
 
