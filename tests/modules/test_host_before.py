@@ -41,7 +41,8 @@ def machine(tmp_path, monkeypatch):
     def run(*command, timeout=60):
         line = " ".join(command)
         calls.append(line)
-        return next((said for begin, said in answers.items() if line.startswith(begin)), (127, ""))
+        said = next((said for begin, said in answers.items() if line.startswith(begin)), (127, ""))
+        return (said.pop(0) if len(said) > 1 else said[0]) if isinstance(said, list) else said
 
     monkeypatch.setattr(before, "run", run)
     monkeypatch.setattr(before, "RECORD", f"{tmp_path}/var/lib/flask-deploy/host.json")
@@ -50,7 +51,7 @@ def machine(tmp_path, monkeypatch):
             monkeypatch.setattr(module, name, f"{tmp_path}{getattr(module, name)}")
     monkeypatch.setattr(host_nginx, "INCLUDE", "include /etc/nginx/conf.d/*.conf;")
     monkeypatch.setattr(host_docker, "shutil", types.SimpleNamespace(which=lambda name: None))
-    monkeypatch.setattr(host_docker, "containers", lambda: [])
+    monkeypatch.setattr(host_docker, "CONTAINERS", f"{tmp_path}/var/lib/docker/containers")
     for folder in ("etc/docker", "etc/containerd", "etc/nginx/conf.d", "etc/nginx/sites-enabled", "var/lib"):
         (tmp_path / folder).mkdir(parents=True)
     return types.SimpleNamespace(root=tmp_path, answers=answers, calls=calls)
@@ -159,7 +160,11 @@ def test_a_dry_run_of_a_take_over_changes_nothing(docker, machine):
 def test_running_containers_are_held_before_the_engine_restarts(docker, machine, monkeypatch):
     monkeypatch.setattr(host_docker, "containers", lambda: ["legacy-api"])
     daemon = put(machine, "etc/docker/daemon.json", THEIRS)
-    machine.answers |= {"docker info --format {{.Live": (0, "true\n"), "docker info": (0, "inactive\n")}
+    machine.answers |= {
+        "systemctl is-active": (0, ""),
+        "docker info --format {{.Live": [(0, "false\n"), (0, "true\n")],
+        "docker info": (0, "inactive\n"),
+    }
     said = docker(adopt=["docker"], take=True)
     assert json.loads(daemon.read_text()) == {**THEIRS, "live-restore": True}
     assert "systemctl reload docker.service" in machine.calls
@@ -169,7 +174,7 @@ def test_running_containers_are_held_before_the_engine_restarts(docker, machine,
 def test_an_engine_that_does_not_hold_them_is_left_as_it_was(docker, machine, monkeypatch):
     monkeypatch.setattr(host_docker, "containers", lambda: ["legacy-api"])
     daemon = put(machine, "etc/docker/daemon.json", THEIRS)
-    machine.answers |= {"docker info": (0, "false\n"), "sleep": (0, "")}
+    machine.answers |= {"systemctl is-active": (0, ""), "docker info": (0, "false\n"), "sleep": (0, "")}
     said = docker(adopt=["docker"], take=True)
     assert said["failed"] and said["msg"].startswith("nothing was changed: the engine does not take live restore")
     assert json.loads(daemon.read_text()) == THEIRS and before.record() == {}
@@ -211,9 +216,13 @@ def test_containerd_s_settings_of_others_stay(docker, machine):
             {"systemctl show": (0, "argv[]=/usr/sbin/dockerd -H fd:// --icc=true ; ")},
             "docker.service is started with icc",
         ),
-        ({"docker info": (0, "active\n")}, "the host is in a swarm"),
+        ({"systemctl is-active": (0, ""), "docker info": (0, "active\n")}, "the host is in a swarm"),
+        (
+            {"systemctl is-active": (0, ""), "docker ps --filter publish=80/": (0, "proxy\n")},
+            "port 80 is published by the container proxy",
+        ),
     ],
-    ids=["podman", "no builder", "removal", "broken", "flag", "swarm"],
+    ids=["podman", "no builder", "removal", "broken", "flag", "swarm", "port"],
 )
 @pytest.mark.parametrize("adopt", [[], ["docker"]])
 def test_what_nothing_takes_over_stops_the_run(docker, machine, answers, said, adopt):
@@ -232,43 +241,100 @@ def test_the_engine_of_docker_com_is_used_as_it_is(docker, machine):
     assert docker(take=True)["packages"] == []
 
 
-def test_containers_of_others_are_those_that_run_or_would_be_started(monkeypatch):
-    listed = "app-1\trunning\tapp\none\trunning\t\ntwo\texited\t\nthree\texited\t\n"
-    policies = "/one\tno\n/two\tunless-stopped\n/three\t\n"
-    answers = {"ps": (0, listed), "container": (0, policies)}
-    monkeypatch.setattr(before, "run", lambda *command: answers[command[1]])
-    monkeypatch.setattr(host_docker, "shutil", types.SimpleNamespace(which=lambda name: name))
-    monkeypatch.setattr(host_docker, "os", types.SimpleNamespace(path=types.SimpleNamespace(exists=lambda path: True)))
-    assert host_docker.containers() == ["one", "two"]
+CONTAINERS = [  # name, whether it runs, labels, restart policy
+    ("app-1", True, {"flask-deploy.app": "app"}, "unless-stopped"),
+    ("runs", True, None, "no"),
+    ("rests", False, {"a": "b"}, "unless-stopped"),
+    ("ended", False, None, "no"),
+    ("ended-too", False, None, ""),
+]
+
+
+def test_containers_of_others_are_those_that_run_or_would_be_started(machine):
+    listed = [
+        {
+            "Name": f"/{name}",
+            "State": {"Running": runs},
+            "Config": {"Labels": labels},
+            "HostConfig": {"RestartPolicy": {"Name": policy}},
+        }
+        for name, runs, labels, policy in CONTAINERS
+    ]
+    machine.answers |= {
+        "systemctl is-active": (0, ""),
+        "docker ps --all": (0, "a\nb\n"),
+        "docker container inspect": (0, json.dumps(listed)),
+    }
+    assert host_docker.containers() == ["rests", "runs"]
+
+
+def test_an_engine_that_rests_is_not_started_by_asking_it(machine):
+    for name, _runs, labels, policy in CONTAINERS:
+        put(
+            machine,
+            f"var/lib/docker/containers/{name}/config.v2.json",
+            {"Name": f"/{name}", "Config": {"Labels": labels}},
+        )
+        put(machine, f"var/lib/docker/containers/{name}/hostconfig.json", {"RestartPolicy": {"Name": policy}})
+    assert host_docker.containers() == ["rests"]
+    assert [call for call in machine.calls if call.startswith("docker")] == []
+
+
+def test_a_resting_engine_is_taken_over_without_a_reload(docker, machine):
+    put(machine, "var/lib/docker/containers/a/config.v2.json", {"Name": "/rests", "Config": {}})
+    put(machine, "var/lib/docker/containers/a/hostconfig.json", {"RestartPolicy": {"Name": "always"}})
+    assert docker(adopt=["docker"], take=True)["yields"]
+    assert not (machine.root / "etc/docker/daemon.json").exists()
 
 
 # -- nginx -----------------------------------------------------------------------------------
 
+MAIN = """\
+include /etc/nginx/modules-enabled/*.conf;
+http {
+    include mime.types;
+    # include old/*;
+    include conf.d/*.conf;
+    include sites-enabled/*;
+}
+"""
+
+
+@pytest.fixture
+def ship(machine):
+    """Let files be as Debian's packages brought them."""
+    shipped = []
+
+    def done(path, text):
+        target = put(machine, path, text)
+        shipped.append(f" {target} {hashlib.md5(target.read_bytes()).hexdigest()}\n")
+        machine.answers["dpkg-query --show --showformat=${Conffiles}"] = (0, "".join(shipped))
+        return target
+
+    return done
+
+
+@pytest.fixture
+def debian(machine, ship):
+    """An nginx as Debian brings it."""
+    ship("etc/nginx/nginx.conf", MAIN)
+    ship("etc/nginx/mime.types", "types { }\n")
+    ship("etc/nginx/sites-available/default", "server { listen 80 default_server; }\n")
+    (machine.root / "etc/nginx/sites-enabled/default").symlink_to("../sites-available/default")
+
 
 def test_a_bare_host_s_nginx_is_ours(nginx, machine):
     assert nginx(take=True) == {"changed": False, "sites": [], "told": []}
-    assert before.record() == {"nginx": {"adopted": False}}
+    assert before.record() == {"nginx": {"sites": []}}
 
 
-def test_debian_s_own_files_are_nobody_s(nginx, machine):
-    paths = [put(machine, f"etc/nginx/{name}", name) for name in ("nginx.conf", "sites-available/default")]
-    (machine.root / "etc/nginx/sites-enabled/default").symlink_to("../sites-available/default")
-    lines = "".join(f" {path} {hashlib.md5(path.read_bytes()).hexdigest()}\n" for path in paths)
-    machine.answers["dpkg-query --show --showformat=${Conffiles}"] = (0, lines)
+def test_debian_s_own_files_are_nobody_s(nginx, machine, debian):
     put(
         machine,
         "etc/nginx/conf.d/shop.conf",
         "# Managed by Ansible: flask-deploy\ninclude /srv/shop/current/site.con[f];\n",
     )
     assert nginx(take=True) == {"changed": False, "sites": [], "told": []}
-
-
-def test_another_file_under_the_name_of_debian_s_site_is_somebody_s(nginx, machine):
-    path = put(machine, "etc/nginx/sites-available/default", "as shipped")
-    digest = hashlib.md5(path.read_bytes()).hexdigest()
-    machine.answers["dpkg-query --show --showformat=${Conffiles}"] = (0, f" {path} {digest}\n")
-    put(machine, "etc/nginx/sites-enabled/default", "server { listen 80 default_server; }")
-    assert "sites-enabled/default" in nginx()["msg"]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +347,8 @@ def test_another_file_under_the_name_of_debian_s_site_is_somebody_s(nginx, machi
     ],
 )
 @pytest.mark.parametrize("take", [False, True])
-def test_nginx_of_others_stops_the_run_before_any_change(nginx, machine, path, said, take):
+def test_nginx_of_others_stops_the_run_before_any_change(nginx, machine, debian, path, said, take):
+    (machine.root / "etc/nginx" / path).unlink(missing_ok=True)  # Debian's default site is a link
     put(machine, f"etc/nginx/{path}", "server { server_name x.test; }\n")
     state = files(machine.root)
     result = nginx(take=take)
@@ -290,21 +357,38 @@ def test_nginx_of_others_stops_the_run_before_any_change(nginx, machine, path, s
     assert files(machine.root) == state
 
 
-def test_sites_of_others_are_served_on(nginx, machine):
-    site = put(machine, "etc/nginx/sites-enabled/blog", "server { listen 80; server_name blog.test; }\n")
-    put(machine, "etc/nginx/nginx.conf", "http {}\n")
+def test_sites_of_others_are_served_on(nginx, machine, debian):
+    main = put(machine, "etc/nginx/nginx.conf", MAIN + "include vhosts/*; include ours.conf;\n")
+    own = [
+        put(machine, f"etc/nginx/{path}", f"{word} x {{ }}\n")
+        for path, word in (("sites-enabled/blog", "server"), ("vhosts/a", "server"), ("vhosts/b", "upstream"))
+    ]
+    put(machine, "etc/nginx/ours.conf", "gzip on;\n")
+    put(machine, "etc/nginx/unused/c", "server { }\n")
     machine.answers |= {"nginx -v": (0, ""), "nginx -t": (0, "")}
     said = nginx(adopt=["nginx"], take=True)
-    assert said["sites"] == [str(site)] and said["changed"]
-    (copy,) = (machine.root / "etc/nginx").glob("nginx.conf.before-flask-deploy-*")
-    assert copy.read_text() == "http {}\n"
-    assert nginx(take=True) == {"changed": False, "sites": [str(site)], "told": []}
-    assert sorted(path.name for path in (machine.root / "etc/nginx").iterdir()) == sorted(
-        ["conf.d", copy.name, "nginx.conf", "sites-enabled"]
-    )
+    assert said["sites"] == [str(path) for path in own] and said["changed"]
+    (copy,) = main.parent.glob("nginx.conf.before-flask-deploy-*")
+    assert copy.read_text() == main.read_text()
+    main.write_text(CONF)
+    later = put(machine, "etc/nginx/sites-enabled/later", "server { }\n")
+    own[1].rename(f"{own[1]}.left-out")
+    assert nginx(take=True) == {"changed": False, "sites": [str(path) for path in [*own, later]], "told": []}
+    assert not list(main.parent.glob(".flask-deploy-*")), "what was tested is gone"
 
 
-def test_sites_that_do_not_go_with_ours_are_named_in_nginx_s_words(nginx, machine):
+def test_what_is_tested_is_ours_with_their_sites(machine):
+    assert host_nginx.with_sites(CONF, ["/etc/nginx/sites-enabled/blog"]).splitlines() == [
+        "http {",
+        "    include /etc/nginx/conf.d/*.conf;",
+        '    include "/etc/nginx/sites-enabled/blog";',
+        "}",
+    ]
+    rendered = CONF.replace("}", '    include "/etc/nginx/sites-enabled/blo[g]";\n}')
+    assert host_nginx.with_sites(rendered, ["/etc/nginx/sites-enabled/blog"]) == rendered
+
+
+def test_sites_that_do_not_go_with_ours_are_named_in_nginx_s_words(nginx, machine, debian):
     put(machine, "etc/nginx/sites-enabled/blog", "server { listen 80 default_server; }\n")
     machine.answers |= {"nginx -v": (0, ""), "nginx -t": (1, "[emerg] a duplicate default server for 0.0.0.0:80\n")}
     state = files(machine.root)
@@ -314,15 +398,23 @@ def test_sites_that_do_not_go_with_ours_are_named_in_nginx_s_words(nginx, machin
 
 
 @pytest.mark.parametrize("text", ["server { listen 80; }", "server { server_name _; }", "server { server_name a _; }"])
-def test_a_site_that_answered_for_all_names_is_told(nginx, machine, text):
+def test_a_site_that_answered_for_all_names_is_told(nginx, machine, debian, text):
     put(machine, "etc/nginx/sites-enabled/all", text)
     assert any("answered for names that no site claims" in line for line in nginx(adopt=["nginx"])["told"])
 
 
-def test_a_block_that_cannot_be_taken_over_is_named(nginx, machine):
-    put(machine, "etc/nginx/nginx.conf", "http {}\nstream {\n}\n# mail {\n")
-    said = nginx(adopt=["nginx"], take=True)
-    assert said["failed"] and "has a block stream" in said["msg"] and "mail" not in said["msg"]
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stream {\n}\n# mail {", "has a block stream, which cannot be taken over; deploy to a host of its own"),
+        ("http { server { listen 80; } }", "has a block server, which cannot be taken over; move it to a file in"),
+    ],
+)
+def test_a_block_that_cannot_be_taken_over_is_named(nginx, machine, text, said):
+    put(machine, "etc/nginx/nginx.conf", text)
+    result = nginx(adopt=["nginx"], take=True)
+    assert result["failed"] and said in result["msg"] and "mail" not in result["msg"]
+    assert before.record() == {}
 
 
 def test_nginx_of_an_earlier_version_is_ours(nginx, machine):

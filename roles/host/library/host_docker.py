@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -49,7 +50,8 @@ SET = {"builder", "icc", "live-restore", "log-driver", "log-opts", "no-new-privi
 # Keys that change how containers of others work; ours have their own network and say the rest themselves.
 YIELDS = ["icc", "no-new-privileges", "userland-proxy"]
 PACKAGED = {"docker-ce": "docker-buildx-plugin", "docker.io": "docker-buildx"}
-LIST = '{{.Names}}\t{{.State}}\t{{.Label "flask-deploy.app"}}'
+LABEL = "flask-deploy.app"
+CONTAINERS = "/var/lib/docker/containers"
 
 
 def daemon():
@@ -70,22 +72,50 @@ def is_ours():
     return "docker" in before.record() or (OURS in (before.read(CONTAINERD) or "") and keys >= SET)
 
 
+def runs():
+    """Tell whether the engine runs; to ask its socket would start it."""
+    return before.run("systemctl", "is-active", "--quiet", "docker.service")[0] == 0
+
+
 def containers():
     """Return the names of others' containers that run, or that the engine would start."""
-    if not shutil.which("docker") or not os.path.exists("/run/docker.sock"):
+    known = running() if runs() else resting()
+    return sorted(name for name, state, app, policy in known if not app and (state or policy not in ("", "no")))
+
+
+def running():
+    """Return (name, whether it runs, our label, restart policy) of each container, as the engine says."""
+    code, said = before.run("docker", "ps", "--all", "--quiet")
+    if code or not said.split():
         return []
-    code, said = before.run("docker", "ps", "--all", "--format", LIST)
-    if code:
+    _code, said = before.run("docker", "container", "inspect", *said.split())
+    try:
+        found = json.loads(said[: said.rindex("]") + 1])
+    except ValueError:
         return []
-    rows = [line.split("\t") for line in said.splitlines() if line.count("\t") == 2]
-    names = [name for name, state, app in rows if not app]
-    running = {name for name, state, app in rows if state in ("running", "paused", "restarting")}
-    if not names:
-        return []
-    policy = "{{.Name}}\t{{.HostConfig.RestartPolicy.Name}}"
-    _code, said = before.run("docker", "container", "inspect", "--format", policy, *names)
-    kept = {line.partition("\t")[0].lstrip("/") for line in said.splitlines() if not re.search(r"\t(no)?$", line)}
-    return sorted(name for name in names if name in running | kept)
+    return [
+        (
+            each["Name"].lstrip("/"),
+            each["State"]["Running"],
+            LABEL in (each["Config"].get("Labels") or {}),
+            each["HostConfig"]["RestartPolicy"]["Name"],
+        )
+        for each in found
+    ]
+
+
+def resting():
+    """Return the same of an engine that is stopped, from its files."""
+    found = []
+    for path in glob.glob(f"{CONTAINERS}/*/config.v2.json"):
+        try:
+            known = json.loads(before.read(path) or "{}")
+            host = json.loads(before.read(path.replace("config.v2", "hostconfig")) or "{}")
+        except ValueError:
+            continue
+        labels, policy = known.get("Config", {}).get("Labels") or {}, host.get("RestartPolicy", {}).get("Name", "")
+        found.append((known.get("Name", "?").lstrip("/"), False, LABEL in labels, policy))
+    return found
 
 
 # -- what nothing takes over -----------------------------------------------------------------
@@ -110,7 +140,7 @@ def engine(packages):
 
 
 def conflicts(wanted):
-    """Return lines for a unit whose options dockerd refuses beside the same keys, and for a swarm."""
+    """Return lines for what dockerd or nginx could not start beside: options of the unit, a swarm, published ports."""
     _code, said = before.run("systemctl", "show", "docker.service", "--property=ExecStart")
     flags = {flag.replace("log-opt", "log-opts") for flag in re.findall(r" --([a-z-]+)", said)}
     twice = sorted(flags & set(wanted))
@@ -120,9 +150,17 @@ def conflicts(wanted):
             f"docker.service is started with {', '.join(twice)}, which role docker sets in daemon.json; dockerd "
             "refuses both. Take them out of the unit: sudo systemctl edit docker.service"
         )
+    if not runs():
+        return mistakes
     code, said = before.run("docker", "info", "--format", "{{.Swarm.LocalNodeState}}")
     if not code and said.strip() == "active" and wanted.get("live-restore"):
         mistakes.append("the host is in a swarm, which excludes live restore; deploy to a host of its own")
+    for port in (80, 443):
+        _code, said = before.run("docker", "ps", "--filter", f"publish={port}/tcp", "--format", "{{.Names}}")
+        mistakes += [
+            f"port {port} is published by the container {name}; publish another one, and let nginx ask it there"
+            for name in said.split()
+        ]
     return mistakes
 
 
@@ -166,6 +204,8 @@ def hold(found):
 
     :raises OSError: the engine does not take it.
     """
+    if before.run("docker", "info", "--format", "{{.LiveRestoreEnabled}}")[1].strip() == "true":
+        return
     text = before.read(DAEMON)
     before.write(DAEMON, json.dumps({**found, "live-restore": True}, indent=2) + "\n")
     before.run("systemctl", "reload", "docker.service")
@@ -184,7 +224,7 @@ def hold(found):
 def take(found, names, wanted):
     """Keep copies, hold the containers and write down that the engine is ours; return the copies."""
     copies = [before.keep_copy(DAEMON)] if found is not None else []
-    if names:
+    if names and runs():
         os.makedirs(os.path.dirname(DAEMON), exist_ok=True)
         hold(found or {})
     before.remember("docker", {"base": kept(found or {}, wanted), "yields": YIELDS if names else []})

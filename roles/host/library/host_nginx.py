@@ -33,7 +33,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-sites: {type: list, returned: success, description: Files in sites-enabled that nginx is to serve on.}
+sites: {type: list, returned: success, description: Files of others that nginx is to serve on.}
 told: {type: list, returned: success, description: One line for each thing that others' visitors will notice.}
 """
 
@@ -41,6 +41,9 @@ CONF = "/etc/nginx"
 OURS = "# Managed by Ansible: flask-deploy"
 # Of every nginx.conf that role nginx ever wrote.
 MARKS = ("/var/lib/flask-deploy/acme", "map $realpath_root $release")
+# What a file defines that is included for all sites; settings of nginx.conf itself are ours.
+DEFINES = re.compile(r"(?m)^\s*(server|upstream|map|geo|split_clients)\b[^;{}]*\{")
+ASIDE = ".left-out"  # by the guard before nginx starts
 INCLUDE = "include /etc/nginx/conf.d/*.conf;"
 
 
@@ -50,10 +53,25 @@ def is_ours():
     return "nginx" in before.record() or any(mark in text for mark in MARKS)
 
 
-def enabled():
-    """Return the files in sites-enabled that somebody put there."""
-    paths = sorted(glob.glob(f"{CONF}/sites-enabled/*"))
-    return [path for path in paths if not before.shipped(os.path.realpath(path))]
+def included():
+    """Return the files with sites that nginx.conf includes now, but for those in conf.d, which ours includes too."""
+    text = re.sub(r"(?m)(^|\s)#.*", "", before.read(f"{CONF}/nginx.conf") or "")
+    found = []
+    for pattern in re.findall(r"\binclude\s+[\"']?([^;\"']+?)[\"']?\s*;", text):
+        for path in sorted(glob.glob(os.path.join(CONF, pattern))):
+            part = path.startswith(f"{CONF}/conf.d/") and path.endswith(".conf")
+            if not part and DEFINES.search(before.read(path) or "") and not before.shipped(os.path.realpath(path)):
+                found.append(path)
+    return found
+
+
+def taken():
+    """Return the files of sites that were taken over and are still there, and what joined them."""
+    known = before.record().get("nginx", {}).get("sites", [])
+    there = [path for path in known if os.path.exists(path) or os.path.exists(path + ASIDE)]
+    if any("/sites-enabled/" in path for path in known):
+        there += [path for path in sorted(glob.glob(f"{CONF}/sites-enabled/*")) if path not in there]
+    return [path for path in there if not path.endswith(ASIDE) and not before.shipped(os.path.realpath(path))]
 
 
 def fragments():
@@ -92,10 +110,15 @@ def others(sites, parts, main):
 
 
 def left_behind(main):
-    """Return lines for what nginx.conf does and ours cannot: other protocols than HTTP."""
+    """Return lines for what nginx.conf does and ours cannot: other protocols than HTTP, sites in the file itself."""
     text = re.sub(r"#.*", "", before.read(main) or "") if main else ""
-    found = sorted(set(re.findall(r"^\s*(stream|mail)\s*\{", text, re.MULTILINE)))
-    return [f"{main} has a block {name}, which cannot be taken over; deploy to a host of its own" for name in found]
+    found = sorted(set(re.findall(r"\b(stream|mail|server|upstream)\b[^;{}]*\{", text)))
+    way_out = dict.fromkeys(("stream", "mail"), "deploy to a host of its own")
+    return [
+        f"{main} has a block {name}, which cannot be taken over; "
+        + way_out.get(name, f"move it to a file in {CONF}/conf.d")
+        for name in found
+    ]
 
 
 def with_sites(conf, sites):
@@ -145,9 +168,9 @@ def main():
     adopted, told, changed = "nginx" in module.params["adopt"], [], False
     mistakes, sites = before.removed_by(module.params["packages"]), []
     if is_ours():
-        sites = enabled() if before.record().get("nginx", {}).get("adopted") else []
+        sites = taken()
     else:
-        sites, parts, main = enabled(), fragments(), main_file()
+        sites, parts, main = included(), fragments(), main_file()
         lines = others(sites, parts, main)
         if lines and not adopted:
             mistakes += [*lines, before.WAY_OUT.format("nginx")]
@@ -156,7 +179,7 @@ def main():
             told = told_of(sites, parts, main)
         if not mistakes and module.params["take"] and not module.check_mode:
             changed = bool(main and before.keep_copy(main))
-            before.remember("nginx", {"adopted": bool(lines)})
+            before.remember("nginx", {"sites": sites})
     if mistakes:
         module.fail_json(msg="\n".join(["nothing was changed; to be mended:", *(f"  {line}" for line in mistakes)]))
     module.exit_json(changed=changed, sites=sites, told=told)

@@ -30,13 +30,14 @@ def main_text(conf):
 
 
 def includes(conf):
-    """Return the pattern of nginx's includes of sites: those of apps, and of others where they were taken over."""
-    return re.compile(rf'include "?({re.escape(conf)}/(?:conf\.d|sites-enabled)/[^";]+)"?;')
+    """Return the pattern of nginx's includes of sites: those of apps, and of others that were taken over (quoted)."""
+    return re.compile(rf'include ({re.escape(conf)}/conf\.d/\*\.conf|"[^"]+\[.\]");')
 
 
-def present(conf):
-    """Return the files of all sites."""
-    return sorted(path for found in includes(conf).findall(main_text(conf)) for path in glob.glob(found))
+def present(conf, aside=""):
+    """Return the files of all sites, or those that were left out."""
+    patterns = [found.strip('"') for found in includes(conf).findall(main_text(conf))]
+    return sorted(path for pattern in patterns for path in glob.glob(pattern + aside))
 
 
 def fault_with(sites, conf):
@@ -51,7 +52,7 @@ def fault_with(sites, conf):
 
 def bring_back(conf):
     """Give sites that were left out another chance, but for those that a deploy wrote anew."""
-    for aside in glob.glob(f"{conf}/conf.d/*.conf{ASIDE}") + glob.glob(f"{conf}/sites-enabled/*{ASIDE}"):
+    for aside in present(conf, ASIDE):
         site = aside.removesuffix(ASIDE)
         if os.path.exists(site):
             os.unlink(aside)
