@@ -492,3 +492,77 @@ def test_going_back_to_an_older_release_brings_no_key_back(app, clock, keep):
     files.link(app.current, "releases/old")
     keep()
     assert seen(keep) == (new, {new}, {new}) and old != new
+
+
+def test_the_oldest_key_signs_where_none_is_named(keep, clock):
+    old, _new = rotate(keep)
+    (keep.folder / "signing").unlink()
+    assert app_keys.KeyDirectory(str(keep.folder)).signer == old
+    record = json.loads((keep.folder / app_keys.RECORD).read_text())
+    record["published"] = {kid: START - (kid != old) for kid in record["published"]}
+    (keep.folder / app_keys.RECORD).chmod(0o600)
+    (keep.folder / app_keys.RECORD).write_text(json.dumps(record))
+    assert app_keys.KeyDirectory(str(keep.folder)).signer != old
+
+
+def test_a_key_that_is_to_go_does_not_sign_in_place_of_another(keep):
+    old, new = rotate(keep)
+    (keep.folder / "signing").unlink()
+    record = json.loads((keep.folder / app_keys.RECORD).read_text())
+    (keep.folder / app_keys.RECORD).chmod(0o600)
+    (keep.folder / app_keys.RECORD).write_text(json.dumps({**record, "gone": {old: [START, "revoked"]}}))
+    assert app_keys.KeyDirectory(str(keep.folder)).signer == new
+
+
+def test_a_signer_is_no_former_key_whatever_was_written_down(keep):
+    signer = keep().ring.signer
+    record = json.loads((keep.folder / app_keys.RECORD).read_text())
+    (keep.folder / app_keys.RECORD).chmod(0o600)
+    (keep.folder / app_keys.RECORD).write_text(json.dumps({**record, "former": {signer: START}}))
+    ring = app_keys.KeyDirectory(str(keep.folder))
+    assert (ring.signer, ring.former) == (signer, {})
+
+
+def test_each_file_that_is_no_key_is_named(keep):
+    for name in ("a.pem", "b.pem"):
+        (keep.folder / name).write_bytes(b"\xff no key")
+    with pytest.raises(app_keys.KeysError) as said:
+        app_keys.KeyDirectory(str(keep.folder))
+    assert [line.split(": ")[0] for line in str(said.value).splitlines()] == [
+        f"{keep.folder}/a.pem",
+        f"{keep.folder}/b.pem",
+    ]
+    assert all(line.endswith("; remove it") for line in str(said.value).splitlines())
+
+
+def test_each_step_is_told_by_the_name_of_its_file(keep, clock):
+    keep()
+    ring = keep(rotate=True).ring
+    new = next(kid for kid in ring.published if kid != ring.signer)
+    assert ring.actions == [f"{ring.names[new]} is published"]
+    clock.pass_(REAL.publish)
+    assert keep(rotate=True).ring.actions == [f"{ring.names[new]} signs"]
+
+
+def test_a_key_that_only_verifies_again_is_written_down_as_former(tmp_path, clock, owners):
+    ring = app_keys.KeyDirectory(str(tmp_path), (os.getuid(), os.getgid()))
+    first, second = make(), make()
+    ring.publish(first)
+    ring.sign(first.kid)
+    ring.publish(second)
+    ring.actions.clear()
+    ring.publish(second.public())
+    assert ring.actions == [f"{second.file_name} verifies only"]
+    again = app_keys.KeyDirectory(str(tmp_path))
+    assert (again.former, again.keys[second.kid].private) == ({second.kid: START}, False)
+    again.publish(second)
+    assert app_keys.KeyDirectory(str(tmp_path)).former == {}
+
+
+def test_the_directory_of_keys_is_closed_to_all_but_the_app(tmp_path, owners):
+    folder = tmp_path / "jwt"
+    ring = app_keys.KeyDirectory(str(folder), (os.getuid(), os.getgid()))
+    ring.tidy()
+    assert ring.actions == [f"directory {folder}"]
+    if os.getuid() == 0:
+        assert folder.stat().st_mode & 0o777 == 0o500
