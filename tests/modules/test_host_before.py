@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import host_before as before
+from ansible.module_utils import host_containers
 from ansible.modules import host_docker, host_nginx
 
 WANTED = {
@@ -51,7 +52,7 @@ def machine(tmp_path, monkeypatch):
             monkeypatch.setattr(module, name, f"{tmp_path}{getattr(module, name)}")
     monkeypatch.setattr(host_nginx, "INCLUDE", "include /etc/nginx/conf.d/*.conf;")
     monkeypatch.setattr(host_docker, "shutil", types.SimpleNamespace(which=lambda name: None))
-    monkeypatch.setattr(host_docker, "CONTAINERS", f"{tmp_path}/var/lib/docker/containers")
+    monkeypatch.setattr(host_containers, "CONTAINERS", f"{tmp_path}/var/lib/docker/containers")
     for folder in ("etc/docker", "etc/containerd", "etc/nginx/conf.d", "etc/nginx/sites-enabled", "var/lib"):
         (tmp_path / folder).mkdir(parents=True)
     return types.SimpleNamespace(root=tmp_path, answers=answers, calls=calls)
@@ -265,7 +266,7 @@ def test_containers_of_others_are_those_that_run_or_would_be_started(machine):
         "docker ps --all": (0, "a\nb\n"),
         "docker container inspect": (0, json.dumps(listed)),
     }
-    assert host_docker.containers() == ["rests", "runs"]
+    assert host_containers.containers() == ["rests", "runs"]
 
 
 def test_an_engine_that_rests_is_not_started_by_asking_it(machine):
@@ -276,7 +277,7 @@ def test_an_engine_that_rests_is_not_started_by_asking_it(machine):
             {"Name": f"/{name}", "Config": {"Labels": labels}},
         )
         put(machine, f"var/lib/docker/containers/{name}/hostconfig.json", {"RestartPolicy": {"Name": policy}})
-    assert host_docker.containers() == ["rests"]
+    assert host_containers.containers() == ["rests"]
     assert [call for call in machine.calls if call.startswith("docker")] == []
 
 

@@ -21,7 +21,7 @@ from .test_keep_certificates import ASKED, NAMES
 
 ROLES = Path(__file__).parents[2] / "roles"
 # Makes directories that nobody but its own user has to read: on the controller, or below a directory that is closed.
-PRIVATE = {"app_key_vault.py", "app_lease.py", "app_site.py"}
+PRIVATE = {"app_key_vault.py", "app_lease.py", "app_repository.py", "app_site.py"}
 
 
 @pytest.fixture(params=[0o077, 0o027], ids=oct)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
@@ -11,6 +10,7 @@ import shutil
 
 from ansible.module_utils import host_before as before
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.host_containers import containers, runs
 
 DOCUMENTATION = r"""
 module: host_docker
@@ -50,8 +50,6 @@ SET = {"builder", "icc", "live-restore", "log-driver", "log-opts", "no-new-privi
 # Keys that change how containers of others work; ours have their own network and say the rest themselves.
 YIELDS = ["icc", "no-new-privileges", "userland-proxy"]
 PACKAGED = {"docker-ce": "docker-buildx-plugin", "docker.io": "docker-buildx"}
-LABEL = "flask-deploy.app"
-CONTAINERS = "/var/lib/docker/containers"
 
 
 def daemon():
@@ -70,52 +68,6 @@ def is_ours():
     except ValueError:
         return False
     return "docker" in before.record() or (OURS in (before.read(CONTAINERD) or "") and keys >= SET)
-
-
-def runs():
-    """Tell whether the engine runs; to ask its socket would start it."""
-    return before.run("systemctl", "is-active", "--quiet", "docker.service")[0] == 0
-
-
-def containers():
-    """Return the names of others' containers that run, or that the engine would start."""
-    known = running() if runs() else resting()
-    return sorted(name for name, state, app, policy in known if not app and (state or policy not in ("", "no")))
-
-
-def running():
-    """Return (name, whether it runs, our label, restart policy) of each container, as the engine says."""
-    code, said = before.run("docker", "ps", "--all", "--quiet")
-    if code or not said.split():
-        return []
-    _code, said = before.run("docker", "container", "inspect", *said.split())
-    try:
-        found = json.loads(said[: said.rindex("]") + 1])
-    except ValueError:
-        return []
-    return [
-        (
-            each["Name"].lstrip("/"),
-            each["State"]["Running"],
-            LABEL in (each["Config"].get("Labels") or {}),
-            each["HostConfig"]["RestartPolicy"]["Name"],
-        )
-        for each in found
-    ]
-
-
-def resting():
-    """Return the same of an engine that is stopped, from its files."""
-    found = []
-    for path in glob.glob(f"{CONTAINERS}/*/config.v2.json"):
-        try:
-            known = json.loads(before.read(path) or "{}")
-            host = json.loads(before.read(path.replace("config.v2", "hostconfig")) or "{}")
-        except ValueError:
-            continue
-        labels, policy = known.get("Config", {}).get("Labels") or {}, host.get("RestartPolicy", {}).get("Name", "")
-        found.append((known.get("Name", "?").lstrip("/"), False, LABEL in labels, policy))
-    return found
 
 
 # -- what nothing takes over -----------------------------------------------------------------
@@ -225,7 +177,7 @@ def take(found, names, wanted):
     """Keep copies, hold the containers and write down that the engine is ours; return the copies."""
     copies = [before.keep_copy(DAEMON)] if found is not None else []
     if names and runs():
-        os.makedirs(os.path.dirname(DAEMON), exist_ok=True)
+        before.open_directory(os.path.dirname(DAEMON))
         hold(found or {})
     before.remember("docker", {"base": kept(found or {}, wanted), "yields": YIELDS if names else []})
     return [copy for copy in copies if copy]

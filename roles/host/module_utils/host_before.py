@@ -95,9 +95,15 @@ def record():
 
 def remember(what, found):
     """Write down that something is ours from now on, and what to keep of what was there."""
-    os.makedirs(os.path.dirname(RECORD), exist_ok=True)
-    os.chmod(os.path.dirname(RECORD), 0o755)
+    open_directory(os.path.dirname(RECORD))
     write(RECORD, json.dumps({**record(), what: found}, indent=2, sort_keys=True) + "\n")
+
+
+def open_directory(path):
+    """Make a directory, where it is missing, that everybody may read, whatever the umask."""
+    if not os.path.isdir(path):
+        os.makedirs(path)
+        os.chmod(path, 0o755)
 
 
 def write(path, text, mode=0o644):
