@@ -77,9 +77,10 @@ def test_a_directory_of_somebody_s_is_not_made_an_app_s(root):
     (root / "srv/git/repositories").mkdir(parents=True)
     (line,) = preflight.foreign_files("git")
     assert line.startswith("app_name: /srv/git belongs to something else") and "example: git-web" in line
-    for name in ("data", "source.git"):
+    for name in ("source.git", "left-by-a-killed-run"):
         (root / "srv/shop" / name).mkdir(parents=True)
-    assert preflight.foreign_files("shop") == []
+    (root / "srv/restored/data").mkdir(parents=True)
+    assert preflight.foreign_files("shop") == preflight.foreign_files("restored") == []
 
 
 def test_a_site_of_somebody_s_is_not_made_an_app_s(root):

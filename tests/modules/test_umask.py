@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_repository
 from ansible.modules import app_build, nginx_certificate
 from keep_certificates import acme, keeper, store
 
@@ -80,6 +81,24 @@ def test_an_app_s_source_is_unpacked_for_the_app_s_user(tmp_path, strict):
     strict(app_build.unpack, str(tmp_path / "source.tar"), str(tmp_path / "context"))
     found = modes(tmp_path / "context")
     assert found == {"shop": "0o755", "shop/templates": "0o755", "shop/templates/app.py": "0o644"}
+
+
+def test_a_repository_s_files_are_packed_alike_under_each_umask(checkout, repository, tmp_path, git, strict):
+    (checkout / "run.sh").write_text("#!/bin/sh")
+    (checkout / "run.sh").chmod(0o755)
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-qm", "two")
+    copy = repository(f"file://{checkout}")
+    commit = copy.commit("main")
+
+    def pack(name):
+        with app_repository.Checkout(copy, commit, "", "Dockerfile") as part:
+            digest, _text = part.look()
+            part.pack(str(tmp_path / name))
+        os.unlink(part.known)
+        return digest, (tmp_path / name).read_bytes()
+
+    assert strict(pack, "strict") == pack("usual")
 
 
 def test_the_build_context_is_open(engine, tmp_path, strict, monkeypatch):

@@ -37,7 +37,8 @@ mistakes: {type: list, returned: always, description: One line for each thing to
 """
 
 OURS = {"tls", "jwt", "secrets", "release.key"}
-PLACES = {"data", "maintenance", "rebuilt.json", "releases", "source.git"}  # what is in /srv/<app> before a release
+# One of them is in /srv/<app> from the first step on, or since a backup was brought back.
+PLACES = {"data", "rebuilt.json", "releases", "source.git", "sources.json"}
 # Who holds a port for a container, and whom to ask for which.
 FORWARDERS = {"docker-proxy": "docker", "dockerd": "docker", "conmon": "podman", "rootlessport": "podman"}
 FREE_BYTES = 1 << 30  # or twice the image, where that is more
@@ -63,7 +64,7 @@ def foreign_files(app):
     mistakes, root, site = [], f"/srv/{app}", f"/etc/nginx/conf.d/{app}.conf"
     names = os.listdir(root) if os.path.isdir(root) else []
     known = {name for name in names if not name.startswith(files.PART)}
-    if known - PLACES and "releases" not in known:
+    if known and not known & PLACES:
         mistakes.append(f"app_name: {root} belongs to something else on this host; choose another, example: {app}-web")
     text = (files.read(site) or b"").decode(errors="replace")
     if text and f"/srv/{app}/current/" not in text and not os.path.isdir(f"/etc/{app}/tls"):
