@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ def owner(name):
 @pytest.fixture(autouse=True)
 def run_directory(tmp_path, monkeypatch):
     monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(app_lease, "lead_group", lambda: None)  # pytest stays in the group of whoever began it
 
 
 @pytest.fixture
@@ -79,6 +81,83 @@ def test_a_step_whose_owner_is_dead_is_ended(ann, bob, worker):
     assert worker.wait(5) == -signal.SIGKILL
 
 
+STEP = """
+import subprocess, sys
+from ansible.module_utils import app_lease
+app_lease.RUN = sys.argv[1]
+lease = app_lease.Lease("shop", {"id": "ann", "user": "ann", "host": "laptop", "process": 42})
+lease.take()
+with lease.held():
+    child = subprocess.Popen(["sh", "-c", "sleep 60 & wait"])
+    print(child.pid, flush=True)
+    child.wait()
+"""
+
+
+@pytest.fixture
+def step(tmp_path):
+    """A step of ann's that has started a command, which has started another."""
+    path = f"{Path(app_lease.__file__).parents[0]}"
+    code = f"import ansible.module_utils as m; m.__path__.append({path!r})\n{STEP}"
+    process = subprocess.Popen([sys.executable, "-c", code, app_lease.RUN], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline()
+
+    def children():
+        listed = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True)
+        rows = [line.split() for line in listed.stdout.splitlines()]
+        return [int(each) for each, group, stat in rows if int(group) == process.pid != int(each) and stat[0] != "Z"]
+
+    yield process, children
+    for each in children():
+        os.kill(each, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("module", ["runs", "was killed"])
+def test_what_a_dead_owner_s_step_has_started_is_ended_with_it(bob, step, module):
+    """A migration must not go on beside the next one."""
+    process, children = step
+    assert len(children()) >= 2
+    if module == "was killed":
+        process.kill()
+        process.wait()
+        assert children(), "they outlive it"
+    assert bob.take(dead="ann")["owner"]["id"] == "ann"
+    assert children() == []
+
+
+def test_what_an_owner_left_that_is_silent_for_long_is_ended_too(bob, step, monkeypatch):
+    process, children = step
+    process.kill()
+    process.wait()
+    later = app_lease.now() + app_lease.LIFE + 1
+    monkeypatch.setattr(app_lease, "now", lambda: later)
+    bob.take()
+    assert children() == []
+
+
+def test_who_looks_takes_nothing(ann, bob):
+    assert bob.take(look=True) is None
+    ann.take()
+    with pytest.raises(app_lease.LeaseError, match="locked: ann"):
+        bob.take(look=True)
+    assert bob.take(dead="ann", look=True)["owner"]["id"] == "ann"
+    ann.take()
+
+
+def test_a_lease_lives_as_long_as_its_owner_says(bob):
+    app_lease.Lease("shop", {**owner("ann"), "life": 600}).take()
+    with pytest.raises(app_lease.LeaseError, match="ends by itself in 600 s"):
+        bob.take()
+
+
+def test_locks_are_root_s_alone(ann):
+    ann.take()
+    assert os.stat(app_lease.RUN).st_mode & 0o777 == 0o700
+
+
 def test_a_process_that_has_the_number_of_a_dead_step_lives_on(ann, bob, worker):
     ann.take()
     ann._write([worker.pid, app_lease.started(worker.pid) - 1])
@@ -132,6 +211,108 @@ def test_an_owner_is_the_run_not_its_workers():
     assert told["started"] == Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[19]
 
 
+PLAY = {"ansible_play_hosts_all": ["web1", "web2", "web3"], "ansible_play_hosts": ["web1", "web2", "web3"]}
+PLAY |= {"ansible_play_batch": ["web1", "web2", "web3"], "ansible_forks": 2}
+
+
 def test_a_host_that_an_earlier_play_lost_stops_the_deploy():
-    play = {"ansible_play_hosts_all": ["web1", "web2", "web3"], "ansible_play_hosts": ["web1", "web3"]}
-    assert app_lock.missing(play) == ["web2"]
+    said = app_lock.refuse({**PLAY, "ansible_play_hosts": ["web1", "web3"]}, "linear")
+    assert "web2: lost before the deploy began" in said and "--limit 'all:!web2'" in said
+
+
+def test_a_play_that_does_not_take_its_hosts_together_is_refused():
+    assert app_lock.refuse(PLAY, "linear") is None
+    assert "strategy is free" in app_lock.refuse(PLAY, "free") and "strategy: linear" in app_lock.refuse(PLAY, "free")
+    assert "the play has serial" in app_lock.refuse({**PLAY, "ansible_play_batch": ["web1"]}, "linear")
+
+
+def test_a_lease_outlives_the_turns_of_the_other_hosts():
+    alone = {"ansible_play_hosts_all": ["web1"], "ansible_forks": 1}
+    assert app_lock.life(alone, 90, 600) == app_lock.LIFE
+    assert app_lock.life(PLAY, 90, 600) == app_lock.LIFE + 600 + 2 * 90
+
+
+def test_an_app_that_waits_for_its_host_is_told_so():
+    assert app_lock.tell({**app_lease.boot_owner(), "host": "web1"}) == (
+        "web1 settles a switch that its last end cut off; waiting for it"
+    )
+    assert app_lock.tell(owner("ann")) == "waiting for process 42 of ann on laptop"
+
+
+class Host:
+    """Answers that a host's module gives, one after another, and what it was asked."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), []
+
+    def ask(self, name, arguments, task_vars=None):
+        self.asked.append(arguments)
+        return self.answers.pop(0)
+
+
+def taking(host, wait=0):
+    action = app_lock.ActionModule.__new__(app_lock.ActionModule)
+    action._execute_module = host.ask
+    return action._take({"app": "shop"}, wait, {})
+
+
+def test_a_host_that_settles_a_switch_is_waited_for_though_nobody_asked_to():
+    host = Host(*[{"failed": True, "holder": app_lease.boot_owner()}] * 3, {"owner": owner("ann")})
+    assert taking(host) == {"owner": owner("ann")}
+    assert [asked["wait"] for asked in host.asked] == [0, 10, 10, 10]
+
+
+def test_a_host_that_never_settles_it_is_not_waited_for_for_ever():
+    host = Host(*[{"failed": True, "holder": app_lease.boot_owner()}] * 20)
+    assert taking(host)["failed"] and sum(asked["wait"] for asked in host.asked) <= app_lock.SETTLES
+
+
+def test_a_dead_holder_is_taken_over_from_whoever_asks(worker):
+    worker.kill()
+    worker.wait()
+    gone = {"id": "x", "user": "u", "namespace": app_lock.namespace(), "process": worker.pid, "started": "1"}
+    host = Host({"failed": True, "holder": gone}, {"owner": owner("ann"), "ended": ["shop-1-command"]})
+    assert taking(host)["owner"] and host.asked[1]["dead"] == "x"
+
+
+# What a lease file may hold: an earlier version's, this one's, one that something else wrote.
+BOOT_OF_A4F4D54 = {"id": "boot", "user": "root", "host": "web1", "process": 7}
+RUN_OF_A4F4D54 = {**BOOT_OF_A4F4D54, "id": "run", "started": "7", "namespace": "here"}
+TIMES = {"since": 1.0, "expires": 1e9}
+LEASES = {
+    "the boot's, of a4f4d54": {**TIMES, "owner": BOOT_OF_A4F4D54, "worker": [1, 1]},
+    "a run's, of a4f4d54": {**TIMES, "owner": RUN_OF_A4F4D54, "worker": None},
+    "the boot's": {**TIMES, "owner": app_lease.boot_owner(), "worker": [1, 1]},
+    "a run's": {**TIMES, "owner": app_lock.owner(), "worker": None},
+    "without times": {"owner": RUN_OF_A4F4D54},
+    "odd inside": {"owner": {"id": "x"}, "since": "x", "expires": None, "worker": [None, "x"]},
+    "an owner that is none": {"owner": [], **TIMES},
+    "a list": [1],
+    "a number": 1,
+    "cut short": '{"owner": {"id',
+    "no text": b"\xff\xfe",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("found", LEASES.values(), ids=LEASES.keys())
+@pytest.mark.parametrize("reader", [app_lease.boot_owner(), app_lock.owner()], ids=["the boot", "a run"])
+def test_each_reader_of_a_lease_takes_what_any_writer_wrote(reader, found):
+    """Told who holds it, or it is taken; nothing else."""
+    lease = app_lease.Lease("shop", reader)
+    Path(app_lease.RUN).mkdir()
+    raw = found if isinstance(found, (str, bytes)) else json.dumps(found)
+    Path(lease.path).write_bytes(raw if isinstance(raw, bytes) else raw.encode())
+    for act in (
+        lease.take,
+        lambda: lease.take(look=True),
+        lambda: lease.take(dead="x"),
+        lambda: lease.held().__enter__(),
+    ):
+        try:
+            act()
+        except app_lease.LeaseError as error:
+            assert "shop is locked" in str(error)
+            holder = lease.holder()["owner"]
+            assert app_lock.tell(holder) and app_lock.dead(holder) in (True, False)
+    lease.release()

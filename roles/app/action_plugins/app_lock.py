@@ -1,8 +1,12 @@
-"""Say who runs this playbook, see that no host is missing, and take over the lock of a run that is dead."""
+"""Say who runs this playbook, see that no host is missing, and take over the lock of a run that is dead.
+
+``step`` and ``once``: seconds that one step of the run may take on each host, and on one host while the others wait.
+"""
 
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import socket
 from pathlib import Path
@@ -11,6 +15,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 WAIT = 10  # seconds between two lines that tell of waiting
+LIFE = 60  # seconds that a lease lives while its run is between two steps
+SETTLES = 60  # seconds that a host may take to settle a switch that its last end cut off
 
 
 def started(process):
@@ -32,7 +38,7 @@ def namespace():
         return ""
 
 
-def owner():
+def owner(life=LIFE):
     """Return who runs this playbook: the process that all workers of one run share."""
     process = os.getppid()
     place = namespace()
@@ -43,18 +49,42 @@ def owner():
         "process": process,
         "started": started(process),
         "namespace": place,
+        "life": life,
+        "settles": False,
     }
+
+
+def life(task_vars, step, once):
+    """Return how long a lease must live between two steps on its host: the others take their turns meanwhile."""
+    hosts, forks = len(task_vars["ansible_play_hosts_all"]), int(task_vars["ansible_forks"])
+    return LIFE if hosts == 1 else LIFE + once + step * math.ceil(hosts / forks)
 
 
 def dead(holder):
     """Tell whether an owner ran on this machine and runs no more."""
-    here = bool(holder) and bool(holder["namespace"]) and holder["namespace"] == namespace()
-    return here and started(holder["process"]) != holder["started"]
+    place = holder.get("namespace")
+    return bool(place) and place == namespace() and started(holder["process"]) != holder.get("started")
 
 
-def missing(task_vars):
-    """Return the hosts that this play was for and that an earlier step lost."""
-    return sorted(set(task_vars["ansible_play_hosts_all"]) - set(task_vars["ansible_play_hosts"]))
+def refuse(task_vars, strategy):
+    """Return why this run cannot promise that all hosts switch or none; None if it can."""
+    hosts, left = task_vars["ansible_play_hosts_all"], task_vars["ansible_play_hosts"]
+    lost = sorted(set(hosts) - set(left))
+    if lost:
+        said = f"{', '.join(lost)}: lost before the deploy began; all hosts switch or none. Without them: --limit"
+        return f"{said} 'all:!{':!'.join(lost)}'"
+    if strategy != "linear":
+        return f"the play's strategy is {strategy}; all hosts switch or none only with: strategy: linear"
+    if len(task_vars["ansible_play_batch"]) < len(hosts):
+        return "the play has serial; all hosts switch or none, so take it out of the play"
+    return None
+
+
+def tell(holder):
+    """Return a line for whoever waits for a lock."""
+    if holder.get("settles"):
+        return f"{holder['host']} settles a switch that its last end cut off; waiting for it"
+    return f"waiting for process {holder['process']} of {holder['user']} on {holder['host']}"
 
 
 class ActionModule(ActionBase):
@@ -62,20 +92,30 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        lost = missing(task_vars)
-        if lost:
-            names = ", ".join(lost)
-            said = f"{names}: lost before the deploy began; all hosts switch or none. Without them: --limit 'all:!"
-            return {**result, "failed": True, "msg": f"{said}{':!'.join(lost)}'"}
-        arguments = {"app": self._task.args["app"], "site": self._task.args.get("site", ""), "owner": owner()}
-        left = int(self._task.args.get("wait", 0))
+        given = self._task.args
+        refusal = refuse(task_vars, self._task.play.strategy)
+        if refusal:
+            return {**result, "failed": True, "msg": refusal}
+        lives = life(task_vars, int(given.get("step", 0)), int(given.get("once", 0)))
+        arguments = {"app": given["app"], "site": given.get("site", ""), "look": bool(given.get("look", False))}
+        arguments["owner"] = owner(lives)
+        return self._take(arguments, int(given.get("wait", 0)), task_vars)
+
+    def _take(self, arguments, wait, task_vars):
+        waited, taken = 0, ""
         while True:
-            answer = self._execute_module("app_lock", {**arguments, "wait": min(left, WAIT)}, task_vars=task_vars)
-            holder = answer.get("holder")
+            turn = max(0, min(wait - waited, WAIT))
+            answer = self._execute_module("app_lock", {**arguments, "wait": turn, "dead": taken}, task_vars=task_vars)
+            for name in answer.get("ended", []):
+                Display().display(f"ended {name}, the release command of a run that is gone")
+            holder, taken = answer.get("holder"), ""
             if holder and dead(holder):
                 Display().display(f"taking over from process {holder['process']} of {holder['user']}, which is gone")
-                return self._execute_module("app_lock", {**arguments, "dead": holder["id"]}, task_vars=task_vars)
-            left -= WAIT
-            if not holder or left <= 0:
+                taken = holder["id"]
+                continue
+            if holder and holder.get("settles"):
+                wait = max(wait, SETTLES)
+            if not holder or waited >= wait:
                 return answer
-            Display().display(f"waiting for process {holder['process']} of {holder['user']} on {holder['host']}")
+            Display().display(tell(holder))
+            waited += turn or 1

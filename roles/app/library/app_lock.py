@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from ansible.module_utils import app_certificate as certificate
+from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils.basic import AnsibleModule
 
@@ -11,11 +13,12 @@ DOCUMENTATION = r"""
 module: app_lock
 short_description: Lock an app on this host for one run of a playbook
 description:
-  - The lock is a lease. It lives as long as a step of its owner runs on the host, and a minute more.
+  - The lock is a lease. It lives as long as a step of its owner runs on the host, and some time more.
+  - What a dead owner left running is ended first, a release command in the engine too.
   - The action plugin of the same name tells who the owner is, and takes over from one that it sees is dead.
 options:
   app: {type: str, required: true, description: Name of the app.}
-  owner: {type: dict, required: true, description: "id, user, host, process and namespace of the run."}
+  owner: {type: dict, required: true, description: "id, user, host, process, started, namespace, life of the run."}
   site:
     type: str
     default: ""
@@ -24,6 +27,7 @@ options:
       a deploy ends before its build; in check mode that is left to who prepares the release.
   wait: {type: int, default: 0, description: Seconds to wait while somebody else has the lock.}
   dead: {type: str, default: "", description: Id of an owner that is known to be gone.}
+  look: {type: bool, default: false, description: Only see that nobody else has it.}
 author: [flask-deploy contributors]
 """
 
@@ -37,6 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 owner: {type: dict, returned: success, description: Who has the lock now.}
+ended: {type: list, returned: success, description: Containers of a dead run's release command that were ended.}
 holder: {type: dict, returned: failure, description: Who has it instead.}
 """
 
@@ -49,10 +54,11 @@ def main():
             "site": {"type": "str", "default": ""},
             "wait": {"type": "int", "default": 0},
             "dead": {"type": "str", "default": ""},
+            "look": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
-    options = module.params
+    options, ended = module.params, []
     lease = leases.Lease(options["app"], options["owner"])
     if not module.check_mode:
         why, remark = certificate.judge(options["site"])
@@ -61,10 +67,13 @@ def main():
         if remark:
             module.warn(remark)
         try:
-            lease.take(options["wait"], options["dead"])
+            if lease.take(options["wait"], options["dead"], options["look"]) and engine.installed():
+                ended = containers.end_commands(options["app"])
         except leases.LeaseError as error:
             module.fail_json(msg=str(error), holder=(lease.holder() or {}).get("owner"))
-    module.exit_json(changed=False, owner=options["owner"])
+        except engine.EngineError as error:
+            module.fail_json(msg=str(error))
+    module.exit_json(changed=False, owner=options["owner"], ended=ended)
 
 
 if __name__ == "__main__":

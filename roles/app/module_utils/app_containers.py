@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import time
@@ -186,3 +187,11 @@ def run_aside(app, release, record, purpose, command, timeout):
         code, out, err = None, error.stdout or b"", error.stderr or b""
     engine.remove_container(name)
     return {"code": code, "out": out.decode(errors="replace"), "err": err.decode(errors="replace")}
+
+
+def end_commands(name):
+    """End the release commands of an app whose run is gone: they outlive it in the engine; return their containers."""
+    left = [each for each in engine.containers(name) if re.fullmatch(rf"{name}-[0-9a-f]+-[a-z]+", each)]
+    for each in left:
+        engine.docker("rm", "-f", each)
+    return left

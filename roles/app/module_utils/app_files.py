@@ -62,11 +62,12 @@ def read(path, missing=None):
 
 
 def read_json(path, missing=None):
-    """Return a file's JSON value, or ``missing`` where there is no such file or it is cut short."""
+    """Return a file's JSON object, or ``missing`` where there is no such file, it is cut short or holds none."""
     try:
-        return json.loads(read(path, b""))
-    except ValueError:
+        known = json.loads(read(path, b""))
+    except (ValueError, RecursionError):
         return missing
+    return known if isinstance(known, dict) else missing
 
 
 def write(path, content, mode=0o644, uid=0, gid=0):

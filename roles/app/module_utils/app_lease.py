@@ -6,12 +6,22 @@ import fcntl
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ansible.module_utils import app_files as files
 
 RUN = "/run/flask-deploy"  # a reboot ends every lease
-LIFE = 60  # seconds that a lease lives after its owner's last step ended
+LIFE = 60  # seconds that a lease lives after its owner's last step ended, unless its owner says otherwise
+UNKNOWN = {
+    "id": "",
+    "user": "somebody",
+    "host": "a host",
+    "process": 0,
+    "started": None,
+    "namespace": "",
+    "life": LIFE,
+    "settles": False,
+}
 
 
 class LeaseError(Exception):
@@ -23,47 +33,84 @@ def now():
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def started(pid):
-    """Return when a process began, in clock ticks since boot (proc(5), stat, field 22); None if it is gone."""
-    stat = files.read(f"/proc/{pid}/stat")
-    if stat is None:
+def _stat(pid):
+    """Return the fields of a process from its state on (proc(5), stat); None if it is gone."""
+    try:
+        stat = files.read(f"/proc/{pid}/stat")
+    except ProcessLookupError:
         return None
-    fields = stat.rpartition(b")")[2].split()
-    return None if fields[0] == b"Z" else int(fields[19])
+    return stat.rpartition(b")")[2].split() if stat else None
+
+
+def started(pid):
+    """Return when a process began, in clock ticks since boot; None if it is gone."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] == b"Z" else int(fields[19])
+
+
+def an_owner(known):
+    """Return an owner with every field that a reader may look at; an earlier version wrote fewer."""
+    return {name: known.get(name, default) for name, default in UNKNOWN.items()}
+
+
+def boot_owner():
+    """Return the host itself as an owner: what the end of its last run cut off is settled by it."""
+    me = os.getpid()
+    here = {"user": "root", "host": os.uname().nodename, "process": me, "started": str(started(me))}
+    return an_owner({**here, "id": "boot", "settles": True})
+
+
+@contextmanager
+def lock(name):
+    """Hold a lock that only root can see: whoever may open its file may hold it, and lets all others wait."""
+    os.makedirs(RUN, mode=0o700, exist_ok=True)
+    os.chmod(RUN, 0o700)  # an earlier version let everybody in
+    with open(f"{RUN}/{name}", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 class Lease:
     """The right to change one app on this host.
 
-    It lives as long as a step of its owner runs here, and LIFE seconds more.
+    It lives as long as a step of its owner runs here, and some time more.
 
     :param app: the app's name.
-    :param owner: {"id", "user", "host", "process", "namespace"}, made by the controller for one run.
+    :param owner: see UNKNOWN; made by the controller for one run.
     """
 
     def __init__(self, app, owner):
-        self.app, self.owner = app, owner
+        self.app, self.owner = app, an_owner(owner)
         self.path = f"{RUN}/{app}.lease"
 
-    def take(self, wait=0, dead=""):
-        """Become the owner.
+    def take(self, wait=0, dead="", look=False):
+        """Become the owner; return what is known of an owner that did not give it back, or None.
+
+        What that one's last step left running here is killed.
 
         :param wait: seconds to wait for another owner's end.
-        :param dead: id of an owner that is known to be gone: what it left running here is killed.
+        :param dead: id of an owner that is known to be gone.
+        :param look: only see that nobody else is.
         :raises LeaseError: it belongs to somebody else.
         """
         end = now() + wait
         while True:
             with self._locked():
                 found = self._other()
-                if found and found["owner"]["id"] == dead:
-                    _kill(found["worker"])
-                    found = None
+                if found and (found["owner"]["id"] == dead or not _lives(found)):
+                    end_step(found["worker"])
+                    os.unlink(self.path)
+                    return self._taken(found, look)
                 if not found:
-                    return self._write()
+                    return self._taken(None, look)
             if now() >= end:
                 raise LeaseError(self._refusal(found))
             time.sleep(0.5)
+
+    def _taken(self, found, look):
+        if not look:
+            self._write()
+        return found
 
     @contextmanager
     def held(self):
@@ -72,67 +119,99 @@ class Lease:
         :raises LeaseError: it ended, and somebody else took it.
         """
         with self._locked():
-            found = self._other()
+            found = self.holder()
             if found:
                 raise LeaseError(self._refusal(found))
+            lead_group()
             self._write([os.getpid(), started(os.getpid())])
         try:
             yield
         finally:
             with self._locked():
-                if not self._other():
+                if not self.holder():
                     self._write()
 
     def release(self):
         """Give it back, unless somebody else has it."""
         with self._locked():
-            if not self._other() and os.path.exists(self.path):
+            if not self.holder() and os.path.exists(self.path):
                 os.unlink(self.path)
 
     def holder(self):
         """Return what is known of whoever else holds it, or None."""
-        with self._locked():
-            return self._other()
+        found = self._other()
+        return found if found and _lives(found) else None
+
+    def _known(self):
+        """Return what the file holds, whoever wrote it; None where it holds no lease."""
+        known = files.read_json(self.path)
+        if not known or not isinstance(known.get("owner"), dict):
+            return None
+        worker, times = known.get("worker"), {name: known.get(name) for name in ("since", "expires")}
+        good = isinstance(worker, list) and [type(each) for each in worker] == [int, int]
+        times = {name: value if isinstance(value, (int, float)) else 0 for name, value in times.items()}
+        return {"owner": an_owner(known["owner"]), "worker": worker if good else None, **times}
 
     def _other(self):
-        found = files.read_json(self.path)
-        if not found or found["owner"]["id"] == self.owner["id"]:
-            return None
-        return found if found["expires"] > now() or _runs(found["worker"]) else None
+        found = self._known()
+        return None if not found or found["owner"]["id"] == self.owner["id"] else found
 
     def _write(self, worker=None):
-        known = files.read_json(self.path) or {}
-        mine = known.get("owner", {}).get("id") == self.owner["id"]
-        since = known["since"] if mine else time.time()
-        files.write_json(
-            self.path, {"owner": self.owner, "since": since, "expires": now() + LIFE, "worker": worker}, 0o600
-        )
+        known = self._known()
+        mine = known and known["owner"]["id"] == self.owner["id"]
+        since = known["since"] if mine else time.time()  # for people to read
+        expires = now() + int(self.owner["life"])
+        written = {"owner": self.owner, "since": since, "expires": expires, "worker": worker}
+        files.write_json(self.path, written, 0o600)
 
     def _refusal(self, found):
         owner, since = found["owner"], time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found["since"]))
         says = f"{self.app} is locked: {owner['user']} on {owner['host']} (process {owner['process']}) "
         says += f"deploys it since {since}. "
+        if owner["settles"]:
+            says = f"{self.app} is locked: its host settles a switch that its last end cut off, since {since}. "
         if _runs(found["worker"]):
             says += f"A step of that runs here now, as process {found['worker'][0]}. "
         else:
             says += f"If that is gone, the lock ends by itself in {max(1, round(found['expires'] - now()))} s. "
         return says + "To wait for it: -e app_lock_wait=300"
 
-    @contextmanager
     def _locked(self):
-        os.makedirs(RUN, mode=0o755, exist_ok=True)
-        with open(f"{self.path}.lock", "w", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return lock(f"{self.app}.lease.lock")
+
+
+def _lives(found):
+    return found["expires"] > now() or _runs(found["worker"])
 
 
 def _runs(worker):
     return bool(worker) and started(worker[0]) == worker[1]
 
 
-def _kill(worker):
-    """End a step whose owner is gone: whatever it was at, the next run settles it."""
-    if _runs(worker):
-        os.kill(worker[0], signal.SIGKILL)
-        while _runs(worker):
-            time.sleep(0.05)
+def lead_group():
+    """Become the leader of a process group: who ends this process later ends what it started, too."""
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+
+
+def _group(worker):
+    """Return the processes of a step: itself and its group, which may outlive it."""
+    pid, born = worker
+    if started(pid) not in (None, born):  # another process has its number now
+        return []
+    found = []
+    for each in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        fields = _stat(each)
+        mine = fields and fields[0] != b"Z" and (each == pid or int(fields[2]) == pid)
+        if mine and int(fields[19]) >= born:
+            found.append(each)
+    return found
+
+
+def end_step(worker):
+    """End a step whose owner is gone, and what it started: whatever it was at, the next run settles it."""
+    while worker and (left := _group(worker)):
+        for each in left:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        time.sleep(0.05)
