@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils import app_containers as containers
@@ -89,7 +91,7 @@ def serve(app, release, well=True, **more):
         switch.decide(app, begun, well, told["reason"] or "", False)
         switch.carry_out(app)
     outcome = options(release=release, switch=begun, outcomes={"here": told}, **more)
-    return module.serve(app, outcome, dry=False)[1]
+    return module.retired(app, outcome, dry=False)[1]
 
 
 def move(app, release):
@@ -586,8 +588,14 @@ def test_a_switch_that_a_power_loss_cuts_off_is_settled_at_the_next_boot(app, en
 
         killed = killed_before(step, monkeypatch, whole)
         told = switch.pending(app) is not None and (said is None or os.path.exists(app.decision))
+        confirmed_early = said and (switch.pending(app) or {}).get("phase") == "moving"  # which nobody does
+        engine.forget()
+        switch.settle_links(app)
+        assert engine.calls() == [], "neither the engine nor nginx has started then"
+        decided = app.serving()
         engine.reboot()
         switch.settle_at_boot(app)
+        assert confirmed_early or decided == app.serving(), f"cut off at step {step}: a visitor saw both"
         assert not os.path.exists(app.pending), f"cut off at step {step}"
         if told:
             assert app.serving() == {"old": old, "new": new}[serves], f"cut off at step {step}"
@@ -610,8 +618,26 @@ def test_a_run_that_is_quicker_than_the_boot_settles_by_itself(app):
     begin(app, new)
     lease = app_lease.Lease(app.name, {"id": "run", "user": "u", "host": "h", "process": 1})
     lease.take()
+    switch.settle_links(app)
     switch.settle_at_boot(app)
     assert app.serving() == old and os.path.exists(app.pending)
+
+
+def test_a_release_that_a_boot_goes_back_to_and_that_does_not_answer_is_left_again(app, engine, monkeypatch):
+    old, new = deploy(app), prepare(app, build="b2")
+    move(app, new)
+    switch.settle_links(app)
+    assert app.serving() == old
+    monkeypatch.setattr(switch, "STARTED_IN", 0)
+
+    def probe(path, *more):
+        if old in path:
+            raise OSError("connection refused")
+        return 200
+
+    monkeypatch.setattr(site, "probe_socket", probe)
+    switch.settle_at_boot(app)
+    assert settled(app, engine, new) == []
 
 
 def test_a_first_release_that_nobody_confirms_serves_on(app, engine):
@@ -668,6 +694,45 @@ def test_a_switch_waits_anew_for_whoever_is_still_there(app, engine, monkeypatch
     assert switch.carry_out(app)["result"] == "confirmed"
 
 
+def test_who_is_heard_just_as_it_goes_back_is_not_told_that_all_is_well(app, monkeypatch):
+    """On a disk that takes long to flush, to go back takes longer than any pause that could be waited."""
+    deploy(app)
+    new = prepare(app, build="b2")
+    begun = begin(app, new, confirm=0)
+    for step in (switch.move, switch.look):
+        step(app, switch.pending(app))
+    write, going_back, heard = files.write_json, threading.Event(), []
+
+    def slow(path, value, *mode):
+        if path == app.pending and value["phase"] == "reverting":
+            going_back.set()
+            time.sleep(1)
+        write(path, value, *mode)
+
+    monkeypatch.setattr(files, "write_json", slow)
+    waiting = threading.Thread(target=lambda: switch.wait(app, switch.pending(app)))
+    waiting.start()
+    assert going_back.wait(5)
+    heard.append(switch.hear(app, begun))
+    waiting.join()
+    assert heard == [None] and switch.pending(app)["phase"] == "reverting"
+
+
+def test_who_is_heard_in_time_is_not_gone_back_from(app, monkeypatch):
+    deploy(app)
+    new = prepare(app, build="b2")
+    begun = begin(app, new, confirm=30)
+    for step in (switch.move, switch.look):
+        step(app, switch.pending(app))
+    assert switch.hear(app, begun)
+    late = switch.pending(app)["deadline"] + 0.001
+    monkeypatch.setattr(switch, "now", lambda: late)
+    assert not switch._heard(app, switch.pending(app))
+    switch.decide(app, begun, True)
+    assert not switch.hear(app, "another") and switch.hear(app, begun)
+    assert switch._heard(app, switch.pending(app)) and switch.pending(app)["phase"] == "confirming"
+
+
 def test_who_is_heard_too_late_finds_it_gone_back(app, engine):
     deploy(app)
     new = prepare(app, build="b2")
@@ -706,7 +771,7 @@ def test_one_host_that_is_not_well_takes_the_release_back_here_too(app, engine):
     switch.decide(app, begun, False, "x", True)
     switch.carry_out(app)
     with pytest.raises(app_releases.ReleaseError, match="web2: its container ended; web3: it was lost"):
-        module.serve(app, options(release=new, switch=begun, outcomes=told), dry=False)
+        module.retired(app, options(release=new, switch=begun, outcomes=told), dry=False)
     assert settled(app, engine, old) == [] and app.state(new)["state"] == "rejected"
 
 
@@ -735,12 +800,70 @@ def test_a_switch_whose_begin_was_not_heard_of_is_not_well(app, engine):
     assert not module.watched(app, new, None, 0)["well"]
 
 
+def test_all_hosts_hear_the_word_before_any_of_them_drains(app, monkeypatch):
+    """With more hosts than forks the last one hears it when the first have heard it, not when they have drained."""
+    old, new = deploy(app), prepare(app, build="b2")
+    begun = begin(app, new, confirm=30)
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
+    unit = threading.Thread(target=lambda: switch.carry_out(app))
+    unit.start()
+    assert module.watched(app, new, begun, 5)["well"]
+    began = time.monotonic()
+    word = options(release=new, switch=begun, outcomes={"here": {"well": True}}, drain_timeout=60)
+    assert module.confirmed(app, word) is None
+    unit.join()
+    assert time.monotonic() - began < 5
+    assert switch.outcome(app, new, begun)["result"] == "confirmed"
+    assert app_engine.containers(app.name)[app.container(old)] == "running", "it drains later"
+
+
+def test_a_host_that_is_taken_back_hears_it_before_it_drains(app, monkeypatch):
+    old, new = deploy(app), prepare(app, build="b2")
+    begun = begin(app, new, confirm=30, drain_timeout=2)
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 2)
+    unit = threading.Thread(target=lambda: switch.carry_out(app))
+    unit.start()
+    assert module.watched(app, new, begun, 5)["well"]
+    told = {"here": {"well": True}, "web2": {}}
+    why = module.confirmed(app, options(release=new, switch=begun, outcomes=told))
+    assert why == "web2: it was lost; if it switched, it goes back by itself"
+    assert switch.pending(app)["phase"] in ("reverting", "draining")
+    unit.join()
+    assert app.serving() == old
+
+
+def test_a_drain_that_was_promised_is_waited_for(app, engine):
+    """However long: whoever concludes a switch, or takes one over, waits for what that one promised."""
+    deploy(app)
+    begin(app, prepare(app, build="b2"), drain_timeout=3600)
+    assert switch.patience(switch.pending(app)) > 2 * 3600
+    (engine.place / "bin" / "systemctl").write_text("#!/bin/sh\necho inactive\n")
+    switch.settle(app)
+    assert not engine.calls("systemctl stop")
+
+
+def test_a_switch_that_went_back_leaves_the_link_to_the_release_before_as_it_was(app):
+    first, second = deploy(app), deploy(app, build="b2")
+    assert os.readlink(app.previous) == f"releases/{first}"
+    begin(app, prepare(app, build="b3"), confirm=0)
+    assert switch.carry_out(app)["result"] == "reverted"
+    assert (app.serving(), os.readlink(app.previous)) == (second, f"releases/{first}")
+
+
+def test_a_first_switch_that_goes_back_leaves_no_link_to_a_release_before(app):
+    deploy(app)
+    begin(app, prepare(app, build="b2"), confirm=0)
+    switch.carry_out(app)
+    assert not os.path.lexists(app.previous)
+
+
 def test_nothing_is_left_of_a_word_that_came_too_late(app):
     old, new = deploy(app), prepare(app, build="b2")
     begun = begin(app, new, confirm=0)
     switch.carry_out(app)
     with pytest.raises(app_releases.ReleaseError, match="nobody confirmed it"):
-        module.serve(app, options(release=new, switch=begun, outcomes={"here": {"well": True}}), dry=False)
+        module.retired(app, options(release=new, switch=begun, outcomes={"here": {"well": True}}), dry=False)
     assert not os.path.exists(app.decision) and app.serving() == old
 
 
@@ -814,7 +937,56 @@ def test_an_old_release_lives_until_nginx_let_go_of_it(app, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0.5)
     move(app, new)
     retire.retire(app, drain=0, stop_timeout=40)
-    assert time.time() - app.state(new)["switched"] >= 0.5
+    assert app_lease.now() - app.state(new)["moved"] >= 0.5
+
+
+@pytest.mark.parametrize("hours", [-1, 1], ids=["back", "forward"])
+def test_a_clock_that_is_set_changes_no_drain(app, engine, monkeypatch, hours):
+    """What is in flight has the time that it was promised, and no more."""
+    deploy(app)
+    new = prepare(app, build="b2")
+    move(app, new)
+    began, wall = time.monotonic(), time.time
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
+    moments = iter([wall()])
+    monkeypatch.setattr(time, "time", lambda: next(moments, wall() + hours * 3600))
+    retired = retire.retire(app, drain=0.5, stop_timeout=40)
+    assert 0.5 <= time.monotonic() - began < 5 and 0.5 <= retired[0]["seconds"] < 5
+
+
+@pytest.mark.parametrize("hours", [-1, 1], ids=["back", "forward"])
+def test_a_clock_that_is_set_changes_no_order(app, monkeypatch, hours):
+    releases = [deploy(app, build=f"b{number}", keep=9) for number in range(2)]
+    wall, moved, shift = time.time, os.lstat, hours * 3600
+
+    def lstat(path):
+        found = moved(path)
+        return SimpleNamespace(st_mtime=found.st_mtime + shift, st_mode=found.st_mode)
+
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: wall() + shift)
+        clock.setattr(switch, "os", SimpleNamespace(**{**vars(os), "lstat": lstat}))
+        releases += [deploy(app, build=f"b{number}", keep=9) for number in range(2, 4)]
+    assert retire.targets(app) == releases[2::-1]
+    assert retire.surplus(app, 2) == releases[1::-1]
+    assert sorted(app.known(), key=app.order) == releases
+
+
+def test_releases_of_before_there_was_an_order_come_first_by_their_time(app):
+    releases = [deploy(app, build=f"b{number}") for number in range(3)]
+    for number, release in enumerate(releases):
+        state = {"state": "retired", "since": 1, "switched": 1e9 + number}
+        files.write_json(app.path(release, "state.json"), state)
+    newest = deploy(app, build="b9")
+    app.set_state(newest, "live", switched=1.0)
+    assert sorted(app.known(), key=app.order) == [*releases[1:], newest]
+
+
+def test_a_release_that_is_gone_back_to_is_the_newest(app):
+    old, new = deploy(app), prepare(app, build="b2")
+    begin(app, new, confirm=0)
+    switch.carry_out(app)
+    assert max(app.known(), key=app.order) == old
 
 
 def test_the_newest_releases_are_kept_and_never_the_serving_one_removed(app, engine):

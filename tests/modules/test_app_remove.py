@@ -21,7 +21,8 @@ def app(host, engine):
     Path(f"{app.root}/data/shop.sqlite3").write_text("orders")
     Path(f"{app.root}/schema.json").write_text("{}")
     os.symlink("releases/aaa", app.current)
-    unit.ensure_boot(app)
+    unit.ensure(app)
+    engine.forget()
     (engine.place / "containers" / "shop-aaa").mkdir()
     (engine.place / "network").touch()
     (engine.place / "tags").write_text("sha256:one\nsha256:one\n")
@@ -35,7 +36,8 @@ def left(app):
 def test_everything_goes_but_data_and_keys(app, engine):
     actions = module.remove(app, data=False, dry=False)
     assert left(app) == ["data", "data/shop.sqlite3"] and os.path.isdir(f"{app.etc}/jwt")
-    assert not any(os.path.lexists(path) for path in (app.include, app.boot_unit, app.boot_link))
+    assert not os.path.lexists(app.include) and not list(Path(app.systemd).rglob("flask-deploy*"))
+    assert engine.calls("systemctl stop") == ["systemctl stop flask-deploy-keep@shop.service"]
     assert engine.calls("docker rm -f shop-aaa") and engine.calls("docker rmi") == ["docker rmi -f sha256:one"]
     assert engine.calls("systemctl reload nginx")
     assert "removed container shop-aaa" in actions and "removed 1 images" in actions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,14 +34,46 @@ def test_the_unit_is_started_again_should_it_be_killed(host, engine):
     assert Path(app.program).read_bytes() == unit.code()
 
 
+def test_the_unit_never_gives_up(host, engine):
+    """Each unit that systemd starts again is started again however often: an engine may be away for a minute."""
+    app = host()
+    Path(app.root).mkdir(parents=True)
+    unit.start(app)
+    (call,) = engine.calls("systemd-run")
+    assert "--property=StartLimitIntervalSec=0" in call
+    for text in unit.paths(app)[0].values():
+        assert "\nStartLimitIntervalSec=0\n" in text.partition("[Service]")[0]
+
+
 def test_what_a_power_loss_cuts_off_is_settled_at_the_next_boot(host, engine):
     app = host()
     Path(app.root).mkdir(parents=True)
     unit.start(app)
-    assert os.path.realpath(app.boot_link) == app.boot_unit
-    text = Path(app.boot_unit).read_text()
-    assert f"ConditionPathExists={app.pending}\n" in text
-    assert f"ExecStart=/usr/bin/python3 -I {app.program} shop 10001 boot\n" in text
+    for kind in ("decide", "settle", "keep"):
+        link = Path(f"{app.systemd}/multi-user.target.wants/flask-deploy-{kind}@shop.service")
+        text = link.read_text()
+        assert f"ExecStart=/usr/bin/python3 -I {app.program} shop 10001 {kind}\n" in text
+        assert (f"ConditionPathExists={app.pending}\n" in text) == (kind != "keep")
+
+
+def test_a_boot_decides_before_nginx_and_the_engine_and_never_keeps_them_down(host):
+    texts = {Path(path).name: text for path, text in unit.paths(host())[0].items()}
+    decide, settle = (texts[f"flask-deploy-{kind}@shop.service"] for kind in ("decide", "settle"))
+    assert "\nBefore=docker.service nginx.service\n" in decide and "\nTimeoutStartSec=20\n" in decide
+    assert not re.search("^(Requires|BindsTo|RequiredBy|OnFailure|After)=", decide, re.MULTILINE)
+    assert "\nAfter=docker.service nginx.service\n" in settle
+
+
+def test_new_code_reaches_the_keeper_that_runs(host, engine):
+    app = host()
+    Path(app.root).mkdir(parents=True)
+    assert app.program in unit.ensure(app)
+    assert "systemctl restart flask-deploy-keep@shop.service" in engine.calls("systemctl")
+    engine.forget()
+    assert unit.ensure(app) == [] and engine.calls() == []
+    Path(app.program).write_bytes(b"of yesterday")
+    assert unit.ensure(app) == [app.program]
+    assert engine.calls("systemctl restart") == ["systemctl restart flask-deploy-keep@shop.service"]
 
 
 def test_a_unit_that_systemd_refuses_says_why(host, engine):
@@ -52,7 +84,9 @@ def test_a_unit_that_systemd_refuses_says_why(host, engine):
         unit.start(app)
 
 
-def test_a_unit_that_does_not_end_is_stopped(host, engine):
+def test_a_unit_at_what_was_promised_is_not_stopped(host, engine):
+    """It may drain for as long as app_drain_timeout says."""
     (engine.place / "bin" / "systemctl").write_text('#!/bin/sh\necho "systemctl $*" >> "$ENGINE/calls"\necho active\n')
-    unit.wait_for_end(host(), limit=0)
-    assert engine.calls("systemctl stop") == ["systemctl stop flask-deploy-shop.service"]
+    with pytest.raises(unit.UnitError, match=r"did not end within 0 s; look at: journalctl -u flask-deploy-shop\.serv"):
+        unit.wait_for_end(host(), limit=0)
+    assert not engine.calls("systemctl stop")

@@ -42,7 +42,6 @@ options:
   build_args: {type: dict, default: {}, description: More build arguments.}
   ca: {type: str, default: "", description: PEM text the build must trust.}
   rebuild: {type: bool, default: false, description: Take the base image and all dependencies anew.}
-  owner: {type: dict, description: Who holds the app's lock, as app_lock told; without it no lock is looked at.}
 author: [flask-deploy contributors]
 """
 
@@ -235,7 +234,6 @@ def main():
             "build_args": {"type": "dict", "default": {}},
             "ca": {"type": "str", "default": ""},
             "rebuild": {"type": "bool", "default": False},
-            "owner": {"type": "dict"},
         },
         supports_check_mode=True,
     )
@@ -246,17 +244,11 @@ def main():
         and not (shutil.which("git") and os.path.isdir(f"/srv/{options['app']}/source.git"))
     ):
         module.exit_json(changed=True, image="not built yet", build="", source={}, wants=[])
-    lease = leases.Lease(options["app"], options["owner"]) if options["owner"] and not dry else None
     try:
-        with lease.held() if lease else nullcontext():
+        # Before the app is locked: another run waits here, and finds what this one has built.
+        with nullcontext() if dry else leases.lock(f"{options['app']}.build"):
             answer = make(options, dry)
-    except (
-        BuildError,
-        repositories.RepositoryError,
-        sources.SourceError,
-        engine.EngineError,
-        leases.LeaseError,
-    ) as error:
+    except (BuildError, repositories.RepositoryError, sources.SourceError, engine.EngineError) as error:
         module.fail_json(msg=f"the image was not built: {error}")
     module.exit_json(**{"changed": False, **answer}, seconds=round(time.monotonic() - began, 2))
 

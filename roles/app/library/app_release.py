@@ -26,13 +26,15 @@ description:
   - C(restored) starts a release that served before, from its own record and without a build.
   - C(switched) begins to move traffic, in a unit on the host that goes back by itself unless it is confirmed.
   - C(watched) waits until that unit has looked at the traffic, and tells what it saw.
-  - C(serving) confirms the switch or takes it back, drains and stops the release before it, and clears up.
+  - C(confirmed) confirms the switch, or takes it back, and waits for nothing else.
+  - C(retired) does the same where it was not done, drains and stops the release before it, and clears up.
+  - The action plugin of the same name says what becomes of the deploy where a host is lost.
 options:
   app: {type: str, required: true, description: Name of the app.}
   state:
     type: str
     required: true
-    choices: [written, commanded, prepared, restored, switched, watched, serving]
+    choices: [written, commanded, prepared, restored, switched, watched, confirmed, retired]
     description: How far to go.
   owner: {type: dict, description: Who holds the app's lock, as app_lock told; without it no lock is looked at.}
   release: {type: str, description: Release id; with C(restored) the one before is the default.}
@@ -63,7 +65,7 @@ options:
   commanded: {type: dict, description: Outcome of the release command on the host that ran it.}
   watch: {type: dict, description: "seconds, percent, samples, slow and slower of the watch, with C(switched)."}
   confirm: {type: int, default: 30, description: Seconds after the watch within which a switch must be confirmed.}
-  switch: {type: str, description: Id of the switch, with C(watched) and C(serving).}
+  switch: {type: str, description: "Id of the switch, with C(watched), C(confirmed) and C(retired)."}
   outcomes: {type: dict, default: {}, description: Host name to what C(watched) told there.}
   steps: {type: dict, default: {}, description: Step to seconds, for the record.}
 author: [flask-deploy contributors]
@@ -89,11 +91,11 @@ command: {type: dict, returned: commanded, description: "Outcome of the release 
 plan: {type: list, returned: prepared and restored, description: What changes against the release that serves.}
 said: {type: list, returned: restored, description: What is to be known of that release.}
 well: {type: bool, returned: watched, description: Whether the release may serve on here.}
-reason: {type: str, returned: watched, description: Why it may not.}
+reason: {type: str, returned: watched and confirmed, description: Why it may not.}
 reject: {type: bool, returned: watched, description: Whether the release itself is at fault.}
 seen: {type: dict, returned: watched, description: Requests, failures and latency of both releases.}
-record: {type: dict, returned: serving, description: The deploy in one record, also in the release as deploy.json.}
-summary: {type: list, returned: serving, description: That record in lines for people.}
+record: {type: dict, returned: retired, description: The deploy in one record, also in the release as deploy.json.}
+summary: {type: list, returned: retired, description: That record in lines for people.}
 """
 
 TEXTS = ("release", "domain", "health_path", "image", "build", "by", "wsgi", "static")
@@ -101,7 +103,7 @@ COMMANDS = ("command", "schema_command", "switch")
 NUMBERS = {"start_timeout": 60, "drain_timeout": 30, "keep": 5, "command_timeout": 600, "confirm": 30}
 FLAGS = ("reject", "accept_rejected", "accept_schema_ahead")
 MAPS = ("owner", "source", "container", "files", "environment", "commanded", "watch")
-STATES = ["written", "commanded", "prepared", "restored", "switched", "watched", "serving"]
+STATES = ["written", "commanded", "prepared", "restored", "switched", "watched", "confirmed", "retired"]
 WHOLE = ("domain", "health_path", "image", "build", "wsgi", "files", "container")
 ERRORS = (
     releases.ReleaseError,
@@ -153,7 +155,9 @@ def step(app, options, dry):
     if state == "watched":
         told = deploy.watched(app, release, options["switch"], (options["watch"] or {}).get("seconds", 0))
         return {"release": release, "actions": [], **told}
-    actions, record, summary = deploy.serve(app, options, dry)
+    if state == "confirmed":
+        return {"release": release, "actions": [], "reason": None if dry else deploy.confirmed(app, options)}
+    actions, record, summary = deploy.retired(app, options, dry)
     return {"release": release, "actions": actions, "record": record, "summary": summary}
 
 
@@ -166,7 +170,8 @@ def main():
             ("state", "commanded", ("release",)),
             ("state", "switched", ("release", "watch")),
             ("state", "watched", ("release",)),
-            ("state", "serving", ("release",)),
+            ("state", "confirmed", ("release",)),
+            ("state", "retired", ("release",)),
         ],
         supports_check_mode=True,
     )
@@ -181,7 +186,7 @@ def main():
         if lease:
             lease.release()
         module.fail_json(msg=str(error))
-    if lease and options["state"] == "serving":
+    if lease and options["state"] == "retired":
         lease.release()
     seconds = round(time.monotonic() - began, 2)
     module.exit_json(**{"changed": bool(answer["actions"]), "previous": previous, "seconds": seconds, **answer})

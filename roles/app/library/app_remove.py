@@ -11,6 +11,7 @@ from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils import app_site as site
+from ansible.module_utils import app_unit as unit
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -47,7 +48,8 @@ def goes(app, data):
     else:
         inside = sorted(os.listdir(app.root)) if os.path.isdir(app.root) else []
         paths = [f"{app.root}/{name}" for name in inside if name != DATA]
-    return [path for path in [app.include, app.boot_link, app.boot_unit, *paths] if os.path.lexists(path)]
+    texts, links = unit.paths(app)
+    return [path for path in [app.include, *links, *texts, *paths] if os.path.lexists(path)]
 
 
 def _delete(path):
@@ -60,6 +62,8 @@ def _delete(path):
 def remove(app, data, dry):
     """Remove an app; return what was, or would be, done."""
     actions = [f"removed {path}" for path in goes(app, data)]
+    if not dry:
+        unit.disable(app)
     if os.path.lexists(app.include) and not dry:
         with site.lock():
             files.remove(app.include)

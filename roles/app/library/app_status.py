@@ -77,7 +77,7 @@ def describe(app):
     release = app.serving()
     state, record = (app.state(release), app.record(release)) if release else ({}, {})
     healthy, said = health(app, release) if release else (False, "no release")
-    known = sorted(app.known(), key=lambda each: app.state(each).get("switched", 0), reverse=True)
+    known = sorted(app.known(), key=app.order, reverse=True)
     since = state.get("switched", 0)
     told = {
         "release": release,

@@ -18,6 +18,7 @@ from ansible.module_utils.app_releases import ReleaseError
 
 ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
 OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
+HEARD_IN = 10  # seconds in which a switch reads what it is told
 
 
 def text(values):
@@ -223,42 +224,72 @@ def watched(app, release, begun, seconds):
             return {"well": False, "reason": ended["reason"], "reject": False, "seen": ended["watch"]}
         if waiting := switch.hear(app, begun):
             return {"well": True, "reason": None, "reject": False, "seen": waiting["seen"]}
-        if known.get("id") == begun and known["phase"] == "reverting":
+        if known.get("id") == begun and known["phase"] in ("reverting", "draining"):
             return {"well": False, **{name: known.get(name) for name in ("reason", "reject", "seen")}}
         time.sleep(switch.POLL)
     reason = f"the switch gave no sign; look at: journalctl -u {unit.name(app)}"
     return {"well": False, "reason": reason, "reject": False, "seen": None}
 
 
-def conclude(app, release, begun, outcomes):
-    """Confirm a switch where all hosts are well, or take it back on this one; return its outcome.
+def tell(app, release, begun, outcomes):
+    """Confirm a switch where all hosts are well, or take it back on this one, and wait until it has heard that.
+
+    Nothing drains here: the hosts whose turn comes later hear it in time.
 
     :param outcomes: {host: what `watched` told there, or anything else for a host that was lost}.
+    :return: why it is taken back, or None.
+    """
+    why = "; ".join(_lost(host, told) for host, told in outcomes.items() if not told.get("well")) or None
+    if begun and switch.pending(app):
+        rejected = any(told.get("reject") for told in outcomes.values())
+        switch.decide(app, begun, why is None, why or "", rejected)
+        end = time.monotonic() + HEARD_IN
+        while (switch.pending(app) or {}).get("phase") == "waiting" and time.monotonic() < end:
+            time.sleep(switch.POLL)
+    return why
+
+
+def _lost(host, told):
+    reason = told.get("reason") or "it was lost; if it switched, it goes back by itself"
+    return f"{host}: {reason}"
+
+
+def conclude(app, release, begun, outcomes):
+    """Tell a switch what becomes of it and wait for its end; return its outcome.
+
     :raises ReleaseError: it was taken back.
     """
-    bad = {host: told.get("reason") or "it was lost" for host, told in outcomes.items() if not told.get("well")}
-    why = "; ".join(f"{host}: {reason}" for host, reason in bad.items())
+    why = tell(app, release, begun, outcomes)
     if begun:
-        rejected = any(told.get("reject") for told in outcomes.values())
-        switch.decide(app, begun, not bad, why, rejected)
-        unit.wait_for_end(app)
+        known = switch.pending(app)
+        if known:
+            unit.wait_for_end(app, switch.patience(known))
         switch.forget_decision(app)  # a switch that had gone back by itself has not read it
     ended = switch.outcome(app, release, begun) if begun else None
-    if bad or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
+    if why or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
         why = why or (ended or {}).get("reason") or "the switch gave no sign"
-        raise ReleaseError(f"release {release} does not serve: {why}\n  {app.serving() or 'nothing'} serves here")
+        raise ReleaseError(
+            f"release {release} does not serve: {why}\n  {app.serving() or 'nothing'} serves here\n"
+            "  what serves on each host: ansible-playbook playbooks/status.yml -i inventories/..."
+        )
     return ended
 
 
-def serve(app, options, dry):
+def confirmed(app, options):
+    """Give a switch the word, and do nothing that takes long."""
+    return tell(app, options["release"], options["switch"], options["outcomes"])
+
+
+def retired(app, options, dry):
     """Conclude a switch, end what no longer serves and clear up; return (what was done, record, summary)."""
     release, begun = options["release"], options["switch"]
     if dry:
         return [], {}, []
     ended = conclude(app, release, begun, options["outcomes"])
+    units = unit.ensure(app)
     retired = retire.retire(app, options["drain_timeout"], options["drain_timeout"] + 10)
     pruned = retire.prune(app, options["keep"])
-    actions = [f"stopped {each['container']}" for each in retired] + [f"removed {gone}" for gone in pruned]
+    actions = units + [f"stopped {each['container']}" for each in retired] + [f"removed {gone}" for gone in pruned]
     record = {
         "release": release,
         "switched": bool(ended),

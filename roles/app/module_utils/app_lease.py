@@ -63,8 +63,7 @@ def boot_owner():
 @contextmanager
 def lock(name):
     """Hold a lock that only root can see: whoever may open its file may hold it, and lets all others wait."""
-    os.makedirs(RUN, mode=0o700, exist_ok=True)
-    os.chmod(RUN, 0o700)  # an earlier version let everybody in
+    files.ensure_directory(RUN, 0o700)  # an earlier version let everybody in
     with open(f"{RUN}/{name}", "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -16,6 +16,18 @@ from ansible.module_utils import app_site as site
 from ansible.module_utils import app_static as static
 
 MARKER = "draining"  # gunicorn.conf.py looks for it
+UNKNOWN = {  # of a record that an earlier version wrote, or that is damaged
+    "domain": "",
+    "health_path": "/",
+    "start_timeout": 60,
+    "image": "",
+    "source": {},
+    "by": "unknown",
+    "created": 0,
+    "wsgi": "",
+    "static": {"path": "", "digest": ""},
+    "container": {"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40},
+}
 
 
 class ReleaseError(Exception):
@@ -50,8 +62,8 @@ class App:
         self.pending = f"{self.root}/switch.json"
         self.decision = f"{self.root}/switch.decision"
         self.program = f"{self.root}/switch.pyz"
-        self.boot_unit = f"/etc/systemd/system/flask-deploy-settle@{name}.service"
-        self.boot_link = f"/etc/systemd/system/multi-user.target.wants/flask-deploy-settle@{name}.service"
+        self.revived = f"{self.root}/revived.json"
+        self.systemd = "/etc/systemd/system"
         self.schema_file = f"{self.root}/schema.json"
         self.include = f"{site.CONF}/conf.d/{name}.conf"
 
@@ -61,14 +73,17 @@ class App:
     def container(self, release):
         return f"{self.name}-{release}"
 
-    def serving(self):
-        """Return the id of the release that `current` names, or None."""
+    def link(self, path):
+        """Return what a link names, or None where there is none."""
         try:
-            target = os.readlink(self.current)
+            return os.readlink(path)
         except OSError:
             return None
-        release = os.path.basename(target)
-        return release if os.path.isfile(self.path(release, "release.json")) else None
+
+    def serving(self):
+        """Return the id of the release that `current` names, or None."""
+        release = os.path.basename(self.link(self.current) or "")
+        return release if release and os.path.isfile(self.path(release, "release.json")) else None
 
     def known(self):
         """Return the ids of all complete releases on this host."""
@@ -79,13 +94,26 @@ class App:
         return sorted(n for n in names if n[0] != "." and os.path.isfile(self.path(n, "release.json")))
 
     def record(self, release):
-        return files.read_json(self.path(release, "release.json"), {})
+        """Return what a release was made of, with every field that a reader may look at."""
+        return {**UNKNOWN, "id": release, **files.read_json(self.path(release, "release.json"), {})}
 
     def state(self, release):
         return files.read_json(self.path(release, "state.json"), {})
 
+    def order(self, release):
+        """Return what sorts releases by when they last began to serve, whatever the clock said.
+
+        Those from before there was a number come first, by their time.
+        """
+        state = self.state(release)
+        return _number(state.get("order")), _number(state.get("switched"))
+
+    def next_order(self):
+        """Return a number above that of any release here."""
+        return max((self.order(release)[0] for release in self.known()), default=0) + 1
+
     def set_state(self, release, state, **more):
-        known = {**self.state(release), "state": state, "since": time.time(), **more}
+        known = {**self.state(release), "state": state, "since": time.time(), **more}  # the time is for people
         files.write_json(self.path(release, "state.json"), known)
 
     def site(self, release):
@@ -126,9 +154,8 @@ class App:
     def describe(self, release):
         """Return a release in one line: id, state, when it began to serve (UTC), who deployed it, and from what."""
         record, state = self.record(release), self.state(release)
-        began = (
-            time.strftime("%Y-%m-%d %H:%M", time.gmtime(state["switched"])) if "switched" in state else "never served"
-        )
+        switched = _number(state.get("switched"))
+        began = time.strftime("%Y-%m-%d %H:%M", time.gmtime(switched)) if switched else "never served"
         who, what = str(record.get("by") or "unknown")[:10], origin(record.get("source") or {})
         return f"{release} {state.get('state', 'unknown'):<8} {began:<16} {who:<10} {what}"
 
@@ -274,3 +301,7 @@ class App:
             raise ReleaseError(str(error)) from error
         finally:
             engine.docker("rm", "-f", holder)
+
+
+def _number(value):
+    return value if isinstance(value, (int, float)) else 0

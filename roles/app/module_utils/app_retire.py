@@ -9,6 +9,7 @@ import time
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
+from ansible.module_utils.app_lease import now
 
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
@@ -34,23 +35,23 @@ def retire(app, drain, stop_timeout):
 
 
 def _stop(app, name, drain, stop_timeout):
-    began = time.time()
+    began = time.monotonic()
     cut = _drain(app, name, drain)
     engine.docker("stop", "-t", str(CUT_TIMEOUT if cut else stop_timeout), name)
-    return {"container": name, "cut": cut, "seconds": round(time.time() - began, 1)}
+    return {"container": name, "cut": cut, "seconds": round(time.monotonic() - began, 1)}
 
 
 def _drain(app, name, drain):
     """Wait until nothing is in flight; return how many requests are after ``drain`` seconds."""
     process = engine.inspect("container", name)["State"]["Pid"]
-    switched = app.state(app.serving() or "").get("switched", 0)
-    floor = min(switched + DRAIN_FLOOR, time.time() + DRAIN_FLOOR)
-    deadline = time.time() + max(drain, DRAIN_FLOOR)
+    moved = app.state(app.serving() or "").get("moved", 0)  # perhaps before a boot: then the clock began anew
+    floor = min(moved + DRAIN_FLOOR, now() + DRAIN_FLOOR)
+    deadline = now() + max(drain, DRAIN_FLOOR)
     while True:
         flying = engine.in_flight(process, containers.SOCKET)
-        if not flying and time.time() >= floor:
+        if not flying and now() >= floor:
             return 0
-        if time.time() >= deadline:
+        if now() >= deadline:
             return flying
         time.sleep(0.1)
 
@@ -61,8 +62,8 @@ def targets(app, cause=True):
     :param cause: with those that were left for a cause.
     """
     states = {release: app.state(release) for release in app.known() if release != app.serving()}
-    served = [r for r, s in states.items() if "switched" in s and (cause or s["state"] not in LEFT_FOR_CAUSE)]
-    served.sort(key=lambda release: states[release]["switched"], reverse=True)
+    served = [r for r, s in states.items() if "switched" in s and (cause or s.get("state") not in LEFT_FOR_CAUSE)]
+    served.sort(key=app.order, reverse=True)
     return [release for release in served if engine.inspect("image", app.record(release)["image"])]
 
 
@@ -72,7 +73,7 @@ def surplus(app, keep):
     states = {release: app.state(release) for release in app.known()}
     never = [r for r, s in states.items() if s.get("state") in NEVER_SERVED and r != serving]
     served = [r for r in states if r not in never and r != serving]
-    served.sort(key=lambda release: states[release].get("switched", 0), reverse=True)
+    served.sort(key=app.order, reverse=True)
     return [*served[max(keep - 1, 0) :], *never]
 
 
@@ -112,7 +113,7 @@ def discard(app, release, reason):
     """Take away the container of a release that does not get ready, and remember why."""
     engine.remove_container(app.container(release))
     state = app.state(release)
-    app.set_state(release, state["state"] if "switched" in state else "failed", reason=reason)
+    app.set_state(release, state.get("state", "retired") if "switched" in state else "failed", reason=reason)
 
 
 def abandon(app, dry=False):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
@@ -19,10 +19,26 @@ from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_unit as unit
 from ansible.module_utils import app_watch as watch
-from ansible.module_utils.app_lease import Lease, LeaseError, now
+from ansible.module_utils.app_lease import Lease, LeaseError, boot_owner, now
 
 POLL = 0.1  # seconds
+SETTLED_IN = 120  # seconds that a switch may take beside its watch and drain
 STARTED_IN = 20  # seconds the release before has to answer again, when traffic goes back to it
+PHASES = ("moving", "watching", "waiting", "confirming", "reverting", "draining")
+CUT_OFF = "it was cut off"
+DEFAULTS = {  # what an earlier version may not have written
+    "from": None,
+    "before": None,
+    "leaving": "retired",
+    "reload": True,
+    "rules": {"seconds": 0, "percent": 100, "samples": 1},
+    "drain": 30,
+    "confirm": 30,
+    "moved": 0.0,
+    "deadline": 0.0,
+    "reason": CUT_OFF,
+    "reject": False,
+}
 
 
 def begin(app, release, leaving, rules, drain, confirm):
@@ -36,6 +52,7 @@ def begin(app, release, leaving, rules, drain, confirm):
     old = app.serving()
     known = {"id": secrets.token_hex(8), "from": old, "to": release, "leaving": leaving, "phase": "moving"}
     known |= {"rules": rules, "drain": drain, "confirm": confirm, "log": log.position(log.LOG)}
+    known["before"] = app.link(app.previous)
     known["reload"] = old is None or app.site(old) != app.site(release)
     forget_decision(app)
     files.write_json(app.pending, known)
@@ -43,13 +60,22 @@ def begin(app, release, leaving, rules, drain, confirm):
 
 
 def pending(app):
-    """Return the switch under way, or None."""
-    return files.read_json(app.pending)
+    """Return the switch under way, or None; what is no switch that this code can carry out is none."""
+    known = files.read_json(app.pending) or {}
+    whole = known.get("phase") in PHASES and all(isinstance(known.get(name), str) for name in ("id", "to"))
+    return {**DEFAULTS, **known} if whole else None
+
+
+def said_of(app, known):
+    """Return what was said of a switch."""
+    said = files.read_json(app.decision) or {}
+    return said if said.get("id") == known["id"] else {}
 
 
 def carry_out(app):
     """Do all that is left of a switch under way; return what came of it, or None where there is none."""
-    steps = {"moving": move, "watching": look, "waiting": wait, "confirming": confirm, "reverting": revert}
+    steps = {"moving": move, "watching": look, "waiting": wait, "confirming": confirm}
+    steps |= {"reverting": revert, "draining": drain}
     result = None
     while known := pending(app):
         result = steps[known["phase"]](app, known)
@@ -78,7 +104,7 @@ def move(app, known):
                 app.mark_draining(old, True)
                 app.set_restart(old, "no")
                 app.set_state(old, known["leaving"])
-            app.set_state(new, "live", previous=old, switched=moved)
+            app.set_state(new, "live", previous=old, switched=moved, order=app.next_order(), moved=moved_at)
     except site.SiteError as error:
         return _go_on(app, known, "reverting", reason=str(error), reject=False)
     return _go_on(app, known, "watching", moved=moved, moved_at=moved_at)
@@ -96,37 +122,36 @@ def look(app, known):
 
 def wait(app, known):
     """Wait for the word of whoever began: confirmed, or back, which also silence means."""
-    deadline = known["deadline"]
     while True:
-        said = files.read_json(app.decision) or {}
-        if said.get("id") == known["id"]:
-            if "confirm" not in said:
-                deadline = max(deadline, said["heard"] + known["confirm"])
-            elif said["confirm"]:
-                return _go_on(app, known, "confirming")
-            else:
-                return _go_on(app, known, "reverting", reason=said["reason"], reject=said["reject"])
-        if now() >= deadline:
-            break
+        with unit.word(app):  # who is heard while it waits is heard before it goes back
+            if _heard(app, known):
+                return
         time.sleep(POLL)
-    if known["from"] is None:  # there is nothing to go back to
-        return _go_on(app, known, "confirming")
+
+
+def _heard(app, known):
+    """Do as was said, or as silence has it; return whether it goes on."""
+    said = said_of(app, known)
+    if "confirm" in said:
+        word = {name: said.get(name) for name in ("reason", "reject")}
+        _go_on(app, known, "confirming" if said["confirm"] else "reverting", **word)
+        return True
+    if now() < max(known["deadline"], said.get("heard", 0) + known["confirm"]):
+        return False
     reason = f"nobody confirmed it within {known['confirm']} s"
-    return _go_on(app, known, "reverting", reason=reason, reject=False)
+    _go_on(app, known, "reverting" if known["from"] else "confirming", reason=reason, reject=False)
+    return True
 
 
 def hear(app, switch):
     """Let a switch wait anew, as whoever began it is there; return what is known of it, or None if it does not."""
-    if not _waiting(app, switch):
-        return None
-    files.write_json(app.decision, {"id": switch, "heard": now()})
-    time.sleep(3 * POLL)  # should its time have been up just now, it has gone back by then
-    return _waiting(app, switch)
-
-
-def _waiting(app, switch):
-    known = pending(app) or {}
-    return known if known.get("id") == switch and known["phase"] == "waiting" else None
+    with unit.word(app):
+        known = pending(app) or {}
+        if known.get("id") != switch or known["phase"] != "waiting":
+            return None
+        if "confirm" not in said_of(app, known):
+            files.write_json(app.decision, {"id": switch, "heard": now()})
+        return known
 
 
 def confirm(app, known):
@@ -137,21 +162,46 @@ def revert(app, known):
     """Let the release before serve again; a release that has none before it stops serving."""
     old, new = known["from"], known["to"]
     if old and not _answers(app, old):
-        return _end(app, known, "kept", reason=f"{known['reason']}; {old} did not answer any more, so {new} serves on")
+        return _keep(app, known)
     with site.lock():
         if old:
             app.set_restart(old, "unless-stopped")
-            app.mark_draining(old, False)
-            files.link(app.current, f"releases/{old}")
-        elif os.path.lexists(app.current):
-            files.remove(app.current)
+        _turn_back(app, known)
         if known["reload"]:
             site.reload()
-        app.mark_draining(new, True)
         app.set_restart(new, "no")
-        app.set_state(new, "rejected" if known["reject"] else "reverted", reason=known["reason"])
-        if old:
-            app.set_state(old, "live", switched=os.lstat(app.current).st_mtime)
+    return _go_on(app, known, "draining")
+
+
+def _turn_back(app, known):
+    """Let links, markers and states say that the release before serves; that takes no engine and no nginx."""
+    old, new = known["from"], known["to"]
+    if old:
+        app.mark_draining(old, False)
+        files.link(app.current, f"releases/{old}")
+    elif os.path.lexists(app.current):
+        files.remove(app.current)
+    if known["before"]:
+        files.link(app.previous, known["before"])
+    elif os.path.lexists(app.previous):
+        files.remove(app.previous)
+    app.mark_draining(new, True)
+    app.set_state(new, "rejected" if known["reject"] else "reverted", reason=known["reason"])
+    if old:
+        again = {"switched": os.lstat(app.current).st_mtime, "order": app.next_order(), "moved": now()}
+        app.set_state(old, "live", **again)
+
+
+def _keep(app, known):
+    """Let the new release serve on, as the one before it does not answer any more."""
+    old, new = known["from"], known["to"]
+    if app.serving() != new:  # a boot let the link go back before anybody could ask the release before
+        move(app, known)
+    return _end(app, known, "kept", reason=f"{known['reason']}; {old} did not answer any more, so {new} serves on")
+
+
+def drain(app, known):
+    """Let the release that was left end what is in flight."""
     retire.retire(app, known["drain"], known["drain"] + 10)
     return _end(app, known, "reverted", reason=known["reason"])
 
@@ -203,13 +253,16 @@ def give_up(app, reason):
 
 def outcome(app, release, switch):
     """Return what came of a switch that ended, or None."""
-    known = files.read_json(app.path(release, "switch.json"))
-    return known if known and known["id"] == switch else None
+    known = files.read_json(app.path(release, "switch.json")) or {}
+    if known.get("id") != switch:
+        return None
+    return {"from": None, "result": "reverted", "reason": None, "watch": None, **known}
 
 
 def decide(app, switch, confirm, reason="", reject=False):
     """Tell a switch whether it stays."""
-    files.write_json(app.decision, {"id": switch, "confirm": confirm, "reason": reason, "reject": reject})
+    with unit.word(app):
+        files.write_json(app.decision, {"id": switch, "confirm": confirm, "reason": reason, "reject": reject})
 
 
 def settle(app, dry=False):
@@ -236,10 +289,11 @@ def settle(app, dry=False):
 def _settle_pending(app):
     known = pending(app)
     if known is None:
+        unit.wait_for_end(app, SETTLED_IN)
         files.remove(app.pending)
         return
     decide(app, known["id"], False, "a later deploy took over")
-    unit.wait_for_end(app)
+    unit.wait_for_end(app, patience(known))
     known = pending(app)
     if known is None:
         return
@@ -247,25 +301,54 @@ def _settle_pending(app):
     _end_cut_off(app, back=app.serving() != known["to"] or bool(old and containers.running(app, old)))
 
 
+def patience(known):
+    """Return the seconds that a switch may still take, once it is told whether it stays."""
+    return SETTLED_IN + STARTED_IN + 2 * known["drain"] + known["rules"].get("seconds", 0)
+
+
+def settle_links(app):
+    """Before nginx and the engine start, let the links say what serves: no visitor sees a switch that goes back."""
+    with _boot_lease(app) as mine:
+        known = pending(app) if mine else None
+        if known and _goes_back(app, known):
+            if known["phase"] not in ("reverting", "draining"):
+                known |= {"reason": CUT_OFF, "reject": False}
+            _go_on(app, known, "reverting")
+            _turn_back(app, known)
+
+
 def settle_at_boot(app):
     """End a switch that the end of the host cut off: unless it was confirmed, the release before serves again."""
-    lease = Lease(app.name, {"id": "boot", "user": "root", "host": os.uname().nodename, "process": os.getpid()})
+    with _boot_lease(app) as mine:
+        known = pending(app) if mine else None
+        if known:
+            _end_cut_off(app, back=_goes_back(app, known))
+
+
+@contextmanager
+def _boot_lease(app):
+    """Hold the lease as the host itself; tell whether it was to be had: a run that is quicker settles by itself."""
+    lease = Lease(app.name, boot_owner())
     try:
         lease.take()
     except LeaseError:
-        return  # a run was quicker, and settles it
+        yield False
+        return
     with lease.held():
-        known, said = pending(app), files.read_json(app.decision) or {}
-        if known:
-            confirmed = said.get("id") == known["id"] and said.get("confirm", False)
-            _end_cut_off(app, back=known["from"] is not None and not confirmed)
+        yield True
     lease.release()
+
+
+def _goes_back(app, known):
+    """Tell whether a switch that was cut off goes back: unless it was confirmed, or there is nothing before it."""
+    confirmed = known["phase"] == "confirming" or said_of(app, known).get("confirm", False)
+    return known["phase"] in ("reverting", "draining") or (known["from"] is not None and not confirmed)
 
 
 def _end_cut_off(app, back):
     known = pending(app)
-    if known["phase"] not in ("confirming", "reverting"):
+    if known["phase"] not in ("confirming", "reverting", "draining"):
         if not back:
             move(app, known)
-        _go_on(app, pending(app), "reverting" if back else "confirming", reason="it was cut off", reject=False)
+        _go_on(app, pending(app), "reverting" if back else "confirming", reason=CUT_OFF, reject=False)
     carry_out(app)

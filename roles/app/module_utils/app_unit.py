@@ -1,4 +1,4 @@
-"""The systemd units of a switch: one that carries it out, one that settles it at a boot; their code is one file."""
+"""The systemd units of an app: one carries out a switch, two settle it at a boot, one keeps the serving release up."""
 
 from __future__ import annotations
 
@@ -10,29 +10,62 @@ import time
 import zipfile
 
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_lease as leases
 
-PARTS = "containers diagnosis engine files lease log releases retire run site static switch tally unit watch"
+PARTS = "containers diagnosis engine files keeper lease log releases retire run site static switch tally unit watch"
 MAIN = """\
 import sys
-from ansible.module_utils import app_releases, app_switch
-app = app_releases.App(sys.argv[1], int(sys.argv[2]))
-app_switch.settle_at_boot(app) if sys.argv[3:] else app_switch.carry_out(app)
+from ansible.module_utils import app_keeper, app_releases, app_switch
+does = {"": app_switch.carry_out, "decide": app_switch.settle_links, "settle": app_switch.settle_at_boot}
+does |= {"keep": app_keeper.keep}
+does["".join(sys.argv[3:])](app_releases.App(sys.argv[1], int(sys.argv[2])))
 """
-BOOT = """\
+HEAD = """\
 # Managed by Ansible: flask-deploy
 [Unit]
-Description=Settle a switch of {app.name} that the end of this host cut off
+Description={said}
+StartLimitIntervalSec=0
+"""
+RUN = "ExecStart=/usr/bin/python3 -I {app.program} {app.name} {app.uid} "
+INSTALL = "\n[Install]\nWantedBy=multi-user.target\n"
+UNITS = {
+    # nginx and the engine start whether or not this one ends well, and wait no longer than that.
+    "decide": (
+        "Decide a switch of {app.name} that the end of this host cut off",
+        """\
+ConditionPathExists={app.pending}
+RequiresMountsFor={app.root}
+Before=docker.service nginx.service
+
+[Service]
+Type=oneshot
+TimeoutStartSec=20
+""",
+    ),
+    "settle": (
+        "Settle a switch of {app.name} that the end of this host cut off",
+        """\
 ConditionPathExists={app.pending}
 Wants=docker.service nginx.service
 After=docker.service nginx.service
 
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/python3 -I {app.program} {app.name} {app.uid} boot
+Restart=on-failure
+RestartSec=2
+""",
+    ),
+    "keep": (
+        "Start the serving release of {app.name} again when it was killed",
+        """\
+After=docker.service flask-deploy-settle@{app.name}.service
 
-[Install]
-WantedBy=multi-user.target
-"""
+[Service]
+Restart=always
+RestartSec=2
+""",
+    ),
+}
 
 
 class UnitError(Exception):
@@ -61,13 +94,13 @@ def start(app):
 
     :raises UnitError: systemd refuses.
     """
-    files.ensure_file(app.program, code())
-    ensure_boot(app)
+    ensure(app)
     done = subprocess.run(
         [
             *("systemd-run", "--quiet", "--collect", f"--unit={name(app)}"),
             f"--description=Switch {app.name} to another release",
             *("--property=Restart=on-failure", "--property=RestartSec=1", "--property=Type=exec"),
+            "--property=StartLimitIntervalSec=0",  # it may find no engine for as long as that is upgraded
             *("python3", "-I", app.program, app.name, str(app.uid)),
         ],
         capture_output=True,
@@ -79,30 +112,69 @@ def start(app):
         raise UnitError(f"the switch does not start: {done.stderr.strip()}")
 
 
-def ensure_boot(app):
-    """Let systemd settle at the next boot what a power loss may cut off now (systemd.unit(5))."""
-    files.ensure_directory(os.path.dirname(app.boot_link))
-    files.ensure_file(app.boot_unit, BOOT.format(app=app).encode())
-    files.link(app.boot_link, app.boot_unit)
+def paths(app):
+    """Return {path: text} of the units that stay on the host, and {path: target} of the links that start them."""
+    texts, links = {}, {}
+    for kind, (said, body) in UNITS.items():
+        unit = f"flask-deploy-{kind}@{app.name}.service"
+        text = HEAD.replace("{said}", said) + body + RUN + kind + "\n" + INSTALL
+        texts[f"{app.systemd}/{unit}"] = text.format(app=app)
+        links[f"{app.systemd}/multi-user.target.wants/{unit}"] = f"{app.systemd}/{unit}"
+    return texts, links
+
+
+def ensure(app):
+    """Keep the units of a boot and of the keeper as they should be; return the files that changed."""
+    texts, links = paths(app)
+    wanted = {app.program: code(), **{path: text.encode() for path, text in texts.items()}}
+    for path in links:
+        files.ensure_directory(os.path.dirname(path))
+    changed = [path for path, content in wanted.items() if files.ensure_file(path, content)]
+    for path, target in links.items():
+        if app.link(path) != target:
+            files.link(path, target)
+            changed.append(path)
+    if changed:
+        _systemctl("daemon-reload")
+        _systemctl("restart", keeper(app))
+    return changed
+
+
+def keeper(app):
+    return f"flask-deploy-keep@{app.name}.service"
+
+
+def disable(app):
+    """Stop what keeps the app up, and let no boot begin anything."""
+    _systemctl("stop", keeper(app))
+    texts, links = paths(app)
+    for path in filter(os.path.lexists, [*links, *texts]):
+        os.unlink(path)
+
+
+def _systemctl(*arguments):
+    return subprocess.run(["systemctl", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def word(app):
+    """Say a word to a switch, or take it, while nobody else does."""
+    return leases.lock(f"{app.name}.word")
 
 
 def active(app):
     """Tell whether the unit runs, or waits to be started again."""
-    done = subprocess.run(
-        ["systemctl", "show", "--property=ActiveState", "--value", name(app)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.stdout.strip() in ("active", "activating", "deactivating", "reloading")
+    said = _systemctl("show", "--property=ActiveState", "--value", name(app)).stdout
+    return said.strip() in ("active", "activating", "deactivating", "reloading")
 
 
-def wait_for_end(app, limit=120):
-    """Wait until the unit has ended, at most ``limit`` seconds; it is stopped then."""
+def wait_for_end(app, limit):
+    """Wait until the unit has ended. It is not stopped: it may be at what was promised, such as a drain.
+
+    :raises UnitError: that took more than ``limit`` seconds.
+    """
     end = time.monotonic() + limit
     while active(app):
         if time.monotonic() > end:
-            subprocess.run(["systemctl", "stop", name(app)], timeout=60, check=False)
-            return
+            look = f"look at: journalctl -u {name(app)}; to end it: systemctl stop {name(app)}"
+            raise UnitError(f"the switch did not end within {limit} s; {look}")
         time.sleep(0.1)

@@ -1,0 +1,47 @@
+"""Bring a release one step further, and say what becomes of a deploy that loses a host, or its own run, meanwhile."""
+
+from __future__ import annotations
+
+import math
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+LOOK = "what serves on each host: ansible-playbook playbooks/status.yml -i inventories/..."
+BEFORE = "no host has switched: the release that served serves on everywhere"
+NEXT = "the same command again goes on from there"
+LOST = {
+    "switched": "if it has begun to switch, it goes back by itself within {silence} s, and so do the others",
+    "watched": "it goes back by itself within {silence} s, and the others are taken back now",
+    "confirmed": "it serves the new release if the word reached it; if not, it goes back by itself within {silence} s",
+    "retired": "it serves the new release if it was confirmed; what served before runs on there until the next deploy",
+}
+INTERRUPTED = (
+    "from here on each host switches, and goes back by itself unless this run confirms it. Should this run be "
+    "interrupted, that takes up to {silence} s; {look}"
+)
+
+
+def waves(task_vars):
+    """Return in how many turns the hosts are served: with more hosts than forks some wait for the others."""
+    return math.ceil(len(task_vars["ansible_play_hosts_all"]) / int(task_vars["ansible_forks"]))
+
+
+class ActionModule(ActionBase):
+    """Run the module with times that the turns of all hosts fit into."""
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        arguments["confirm"] = int(arguments.get("confirm", 30)) * waves(task_vars)
+        watched = (arguments.get("watch") or {}).get("seconds", 0)
+        silence = int(arguments["confirm"]) + int(watched)
+        host, state = task_vars["inventory_hostname"], arguments["state"]
+        if state == "switched" and host == task_vars["ansible_play_hosts"][0] and not task_vars["ansible_check_mode"]:
+            Display().display(INTERRUPTED.format(silence=silence, look=LOOK))
+        try:
+            return self._execute_module("app_release", arguments, task_vars=task_vars)
+        except AnsibleConnectionFailure as error:
+            becomes = LOST.get(state, BEFORE).format(silence=silence)
+            raise AnsibleConnectionFailure(f"{host} was lost: {becomes}; {NEXT}; {LOOK}. {error}") from error
