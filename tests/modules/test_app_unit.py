@@ -20,6 +20,17 @@ def test_the_program_finds_all_its_parts_by_itself(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_ansible_carries_all_its_parts_to_the_host():
+    """Which are those that the module imports, by whatever way; the sources are read there."""
+    roles, seen, left = Path(unit.__file__).parents[1], set(), {"library/app_release.py"}
+    while left:
+        text = (roles / left.pop()).read_text()
+        found = set(re.findall(r"^from ansible\.module_utils(?: import |\.)(app_\w+)", text, re.MULTILINE)) - seen
+        seen |= found
+        left |= {f"module_utils/{name}.py" for name in found}
+    assert {f"app_{part}" for part in unit.PARTS.split()} <= seen
+
+
 def test_the_same_code_is_the_same_program():
     assert unit.code() == unit.code()
 

@@ -10,6 +10,7 @@ import time
 import zipfile
 
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_keeper  # noqa: F401 - Ansible carries to a host what is imported
 from ansible.module_utils import app_lease as leases
 
 PARTS = "containers diagnosis engine files keeper lease log releases retire run site static switch tally unit watch"
