@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from ansible.module_utils import app_containers, app_releases, app_retire
 from ansible.module_utils import app_deploy as module
 from ansible.module_utils import app_diagnosis as diagnosis
 from ansible.module_utils import app_files as files
-from ansible.module_utils import app_releases, app_retire
 from ansible.module_utils import app_schema as schema
 
 from .test_app_releases import deploy, options, prepare, serve
@@ -370,3 +370,14 @@ def test_the_likely_cause_comes_with_what_to_do(said, advice):
 
 def test_an_unknown_cause_gets_no_advice():
     assert "what to do" not in diagnosis.diagnose("abc", "it ended", ["zzz"], "/")
+
+
+def test_a_release_command_of_a_run_that_is_gone_is_ended(app, engine):
+    """A killed client leaves its container to the engine: a second migration must not start beside it."""
+    serving = serve(app, prepare(app))["release"]
+    left = f"shop-{serving}-command"
+    for name in (left, f"shop-{serving}-schema"):
+        (engine.place / "containers" / name).mkdir()
+        (engine.place / "containers" / name / "running").touch()
+    assert sorted(app_containers.end_commands("shop")) == [left, f"shop-{serving}-schema"]
+    assert engine.running() == [f"shop-{serving}"]

@@ -1,15 +1,19 @@
 """Whatever kills a deploy, at any step: the site answers, the next run ends well, and the run after it changes nothing.
 
 EVERY=n looks at each n-th step only, FIRST=m begins at the m-th: together they share the sweep out among hosts.
+CUTS=n is how often the power goes at a random moment, SEED=m which moments those are.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from zlib import crc32
 
@@ -20,6 +24,7 @@ from bench.judge import Judge
 DEPLOY = "playbooks/app.yml"
 KINDS = {"new-page": 2, "http2-page": 2}  # a reload of nginx cuts kept HTTP/1.1 connections, deploy or not
 EVERY, FIRST = (int(os.environ.get(name, default)) for name, default in (("EVERY", "1"), ("FIRST", "0")))
+CUTS, SEED = (int(os.environ.get(name, default)) for name, default in (("CUTS", "20"), ("SEED", str(os.getpid()))))
 KILLER = (Path(__file__).parent / "killer.py").read_text()
 ROOT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 UNDER_WAY = 0.3  # seconds after its name is printed, a task does something on the host
@@ -253,3 +258,95 @@ def test_host_loses_its_power_at_any_step(begin, arm, sh, container, get, heal, 
         until(lambda: sh("ls /srv/app/switch.json 2>/dev/null; true") == "", 60)
         arm("nobody", 0)
         heal(arguments, what)
+
+
+class Visitor:
+    """A client that asks and asks, and notes which release answered."""
+
+    def __init__(self, get):
+        self.get, self.seen, self.ended = get, [], threading.Event()
+        self.thread = threading.Thread(target=self.ask)
+
+    def ask(self):
+        while not self.ended.wait(0.05):
+            release = self.get("https://app.test/", "--max-time", "2").headers.get("x-release")
+            if release and self.seen[-1:] != [release]:
+                self.seen.append(release)
+
+
+@contextmanager
+def visited(get):
+    visitor = Visitor(get)
+    visitor.thread.start()
+    try:
+        yield visitor.seen
+    finally:
+        visitor.ended.set()
+        visitor.thread.join()
+
+
+@pytest.fixture
+def start(container, until):
+    """Start the host that lost its power; wait for its sshd and for nothing else."""
+    knock = ["docker", "exec", container, "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/22 && read -t 2 -u 3 hello"]
+
+    def run():
+        subprocess.run(["docker", "start", container], check=True, capture_output=True)
+        until(lambda: subprocess.run(knock, check=False, capture_output=True).returncode == 0, 60)
+
+    return run
+
+
+def test_power_cut_at_random_moments_then_a_deploy_at_once(deploy, begin, sh, get, container, settled, start):
+    """No deploy dies of it, and no visitor sees a release, another one, and the first again."""
+    moments = random.Random(SEED)
+    began = time.monotonic()
+    assert deploy(changed(f"moments {SEED}")).rc == 0
+    whole = time.monotonic() - began
+    for number in range(CUTS):
+        moment = moments.uniform(0.2, 1.0) * whole  # before that the run has not come to the host
+        what = f"cut {number} of SEED={SEED}, {moment:.1f} s into a deploy of {whole:.0f} s"
+        deploying = begin(changed(f"cut {number} {SEED}"))
+        time.sleep(moment)
+        subprocess.run(["docker", "kill", container], check=True, capture_output=True)
+        end(deploying)
+        with visited(get) as seen:
+            start()
+            again = deploy(changed(f"after cut {number} {SEED}"))
+        print(f"{what}: visitors saw {seen}")  # noqa: T201
+        assert again.rc == 0, f"{what}:\n{again.output}"
+        assert "Traceback" not in again.output and "MODULE FAILURE" not in again.output, f"{what}:\n{again.output}"
+        assert len(seen) <= 2, f"{what}: after the boot visitors saw {seen}, and the deploy switched once"
+        assert seen[-1] == sh("basename $(readlink /srv/app/current)"), what
+        settled()
+
+
+def test_release_that_is_killed_is_started_again_within_seconds(sh, get, until):
+    """An engine takes it for a wish; the next deploy would be the first to mend it."""
+    release = sh("basename $(readlink /srv/app/current)")
+    sh(f"docker kill app-{release}")
+    assert get("https://app.test/").status == 502
+    until(lambda: get("https://app.test/").status == 200, 15)
+    assert f"app-{release} was killed (code 137); started again" in sh("journalctl -u flask-deploy-keep@app")
+
+
+def test_release_that_an_operator_stops_stays_stopped(sh, get, deploy, until):
+    release = sh("basename $(readlink /srv/app/current)")
+    sh(f"docker stop app-{release}")
+    time.sleep(12)
+    assert get("https://app.test/").status == 502
+    sh(f"docker start app-{release}")
+    until(lambda: get("https://app.test/").status == 200, 15)
+
+
+def test_switch_goes_on_when_its_engine_was_away_for_long(sh, begin, deploy, settled, until):
+    """Five failures in ten seconds are no reason to leave a link that has moved to nobody."""
+    deploying = begin([*changed("away"), "-e", "app_confirm_timeout=120"])
+    until(lambda: sh("ls /srv/app/switch.json 2>/dev/null; true") != "", 120)
+    sh("systemctl stop docker.socket docker.service")
+    time.sleep(12)
+    sh("systemctl start docker.socket docker.service")
+    deploying.wait(180)
+    until(lambda: sh("ls /srv/app/switch.json 2>/dev/null; true") == "", 180)
+    assert deploy(changed("after away")).rc == 0
+    settled()
