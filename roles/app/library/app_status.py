@@ -53,6 +53,8 @@ CUT_OFF = f"a switch is under way or was cut off; a deploy settles it: {PLAYBOOK
 
 def health(app, release):
     record = app.record(release)
+    if not record["domain"]:
+        return False, "its release.json is damaged"
     try:
         status = site.probe_socket(app.path(release, "run", "gunicorn.sock"), record["health_path"], record["domain"])
     except Exception as error:  # whatever an app may answer with
