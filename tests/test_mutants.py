@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parent))
-
-import mutants
+from tests import mutants
 
 FILES = {"roles/a.py": "releases"}
 CHANGE = ("roles/a.py", "f", "return a < b", "return a <= b")

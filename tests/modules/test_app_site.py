@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import http.server
+import json
 import os
+import socket
+import socketserver
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils import app_site as site
+
+from tests.authority import certificate, keys, pem
 
 SERVER = """
 import http.server, socketserver, sys
@@ -203,3 +211,75 @@ def test_nginx_tests_before_it_reloads(host, engine):
     with pytest.raises(site.SiteError):
         site.reload()
     assert engine.calls() == ["nginx -t -q"]
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with what it was asked."""
+
+    def do_GET(self):
+        self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.send_response(203)
+        self.end_headers()
+        self.wfile.write(json.dumps({"path": self.path, "fields": dict(self.headers)}).encode())
+
+    def address_string(self):
+        return ""
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_an_app_is_asked_as_nginx_asks(tmp_path, same_user):
+    path = str(tmp_path / "app.sock")
+    with socketserver.ThreadingUnixStreamServer(path, Echo) as server:
+        server.asked = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        told = site.ask_socket(path, "/ready?x=1", "shop.example.com")
+        server.shutdown()
+        thread.join()
+    fields = {"Host": "shop.example.com", "User-Agent": "flask-deploy", "X-Forwarded-Proto": "https"}
+    assert told["path"] == "/ready?x=1"
+    assert told["fields"] == {**fields, "Accept-Encoding": "identity", "Connection": "close"}
+
+
+@pytest.fixture
+def door(tmp_path, monkeypatch):
+    """A server with a certificate of its own where this host's nginx would be."""
+    key = keys()["p256"]
+    (tmp_path / "pair.pem").write_bytes(pem(key) + certificate(key, "another.example"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pair.pem")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    server.asked, server.names = [], []
+    context.sni_callback = lambda _socket, name, _context: server.names.append(name)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    real = socket.create_connection
+
+    def connect(where, timeout):
+        assert where == ("127.0.0.1", 443) and 0 < timeout <= 5
+        return real(server.server_address, timeout)
+
+    monkeypatch.setattr(site.socket, "create_connection", connect)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_door_is_this_host_s_by_the_public_name_whatever_its_certificate(door):
+    assert site.probe_door("shop.example.com", "/ready") == 203
+    assert door.names == ["shop.example.com"]
+    ((path, fields),) = door.asked
+    assert (path, fields["host"], fields["connection"]) == ("/ready", "shop.example.com", "close")
+
+
+def test_a_door_that_is_shut_is_an_error_with_its_reason(monkeypatch):
+    def refuse(*_arguments):
+        raise ConnectionRefusedError("nobody listens")
+
+    monkeypatch.setattr(site.socket, "create_connection", refuse)
+    with pytest.raises(OSError, match="ConnectionRefusedError: nobody listens"):
+        site.probe_door("shop.example.com", "/")
