@@ -1,0 +1,147 @@
+"""What a switch that was cut off comes to, from each of its steps, for who settles it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible.module_utils import app_engine
+from ansible.module_utils import app_files as files
+from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_switch as switch
+
+from tests.modules.test_app_releases import begin, deploy, prepare, settled
+
+CHANGED = {"files": {"site.conf": "server {}\n# new\n", "gunicorn.conf.py": "", "exec.py": ""}}
+
+
+@pytest.fixture
+def app(host, monkeypatch):
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(switch, "POLL", 0.01)
+    return host()
+
+
+@pytest.fixture
+def cut_off(app, engine):
+    """Cut a switch off in a phase; return (old, new, id of the switch)."""
+
+    def cut_off(phase, first=False):
+        old = None if first else deploy(app)
+        new = prepare(app, **CHANGED)
+        begun = begin(app, new, confirm=50)
+        for step in {"moving": [], "watching": [switch.move]}.get(phase, [switch.move, switch.look]):
+            step(app, switch.pending(app))
+        if phase in ("confirming", "reverting"):
+            switch.decide(app, begun, phase == "confirming", "it was told to", True)
+            switch.wait(app, switch.pending(app))
+            switch.forget_decision(app)
+        assert switch.pending(app)["phase"] == phase
+        engine.forget()
+        return old, new, begun
+
+    return cut_off
+
+
+def went_back(app, engine, old, new, begun, reason, state):
+    ended = switch.outcome(app, new, begun)
+    assert (ended["result"], ended["from"], ended["to"], ended["reason"]) == ("reverted", old, new, reason)
+    assert (app.state(new)["state"], app.state(new)["reason"]) == (state, reason)
+    assert app.state(old)["state"] == "live" and app.state(old)["switched"] == os.lstat(app.current).st_mtime
+    assert (engine.restart(f"shop-{old}"), engine.restart(f"shop-{new}")) == ("unless-stopped", "no")
+    assert engine.calls("systemctl reload") == ["systemctl reload nginx.service"]
+    assert settled(app, engine, old) == [] and not os.path.exists(app.pending)
+
+
+def stayed(app, engine, old, new, begun):
+    ended = switch.outcome(app, new, begun)
+    assert (ended["result"], ended["from"], ended["to"]) == ("confirmed", old, new)
+    assert (app.serving(), app.state(new)["state"]) == (new, "live")
+    assert engine.restart(f"shop-{new}") == "unless-stopped"
+    assert not os.path.exists(app.pending) and not os.path.exists(app.decision)
+
+
+@pytest.mark.parametrize("phase", ["moving", "watching", "waiting"])
+@pytest.mark.parametrize("heir", [switch.settle, switch.settle_at_boot])
+def test_what_nobody_confirmed_goes_back(app, engine, cut_off, phase, heir):
+    old, new, begun = cut_off(phase)
+    heir(app)
+    went_back(app, engine, old, new, begun, "it was cut off", "reverted")
+
+
+@pytest.mark.parametrize("heir", [switch.settle, switch.settle_at_boot])
+def test_what_goes_back_goes_on_to_with_its_own_reason(app, engine, cut_off, heir):
+    old, new, begun = cut_off("reverting")
+    heir(app)
+    went_back(app, engine, old, new, begun, "it was told to", "rejected")
+
+
+@pytest.mark.parametrize("heir", [switch.settle, switch.settle_at_boot])
+def test_what_was_confirmed_stays(app, engine, cut_off, heir):
+    old, new, begun = cut_off("confirming")
+    heir(app)
+    stayed(app, engine, old, new, begun)
+
+
+def test_the_next_run_goes_back_only_to_a_release_that_still_runs(app, engine, cut_off):
+    old, new, begun = cut_off("watching")
+    (engine.place / "containers" / f"shop-{old}" / "running").unlink()
+    switch.settle(app)
+    stayed(app, engine, old, new, begun)
+
+
+def test_a_word_that_was_given_counts_at_boot(app, engine, cut_off):
+    old, new, begun = cut_off("waiting")
+    switch.decide(app, begun, True)
+    switch.settle_at_boot(app)
+    stayed(app, engine, old, new, begun)
+
+
+def test_a_word_for_another_switch_does_not_count_at_boot(app, engine, cut_off):
+    old, new, begun = cut_off("waiting")
+    files.write_json(app.decision, {"id": "another", "confirm": True})
+    switch.settle_at_boot(app)
+    went_back(app, engine, old, new, begun, "it was cut off", "reverted")
+
+
+def test_a_word_that_takes_it_back_counts_at_boot(app, engine, cut_off):
+    old, new, begun = cut_off("waiting")
+    switch.decide(app, begun, False, "web2 was lost")
+    switch.settle_at_boot(app)
+    went_back(app, engine, old, new, begun, "it was cut off", "reverted")
+
+
+def test_a_first_release_serves_after_a_boot(app, engine, cut_off):
+    old, new, begun = cut_off("waiting", first=True)
+    switch.settle_at_boot(app)
+    stayed(app, engine, old, new, begun)
+
+
+def test_a_first_release_that_is_taken_back_leaves_nothing_serving(app, engine, cut_off):
+    _old, new, _begun = cut_off("reverting", first=True)
+    assert switch.carry_out(app)["result"] == "reverted"
+    assert app.serving() is None and not os.path.lexists(app.current)
+    assert (app.state(new)["state"], engine.running()) == ("rejected", [])
+
+
+def test_a_switch_that_does_not_begin_is_told_as_one_that_went_back(app, cut_off):
+    old, new, begun = cut_off("moving")
+    switch.give_up(app, "systemd refuses")
+    ended = switch.outcome(app, new, begun)
+    assert (ended["result"], ended["reason"]) == ("reverted", "systemd refuses")
+    assert app.serving() == old and not os.path.exists(app.pending)
+
+
+def test_only_the_switch_that_is_asked_for_is_heard(app, cut_off):
+    _old, new, begun = cut_off("waiting")
+    assert switch.hear(app, "another") is None
+    assert switch.hear(app, begun)["to"] == new
+    assert files.read_json(app.decision)["id"] == begun
+    assert switch.outcome(app, new, begun) is None
+
+
+def test_a_switch_that_only_moved_is_not_heard(app, cut_off):
+    _old, _new, begun = cut_off("watching")
+    assert switch.hear(app, begun) is None
+    assert not os.path.exists(app.decision)
