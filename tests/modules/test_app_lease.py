@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -316,3 +317,58 @@ def test_each_reader_of_a_lease_takes_what_any_writer_wrote(reader, found):
             holder = lease.holder()["owner"]
             assert app_lock.tell(holder) and app_lock.dead(holder) in (True, False)
     lease.release()
+
+
+def test_a_process_is_found_whatever_it_calls_itself():
+    """Field 2 of its stat is its name in parentheses, which may hold parentheses and spaces (proc(5))."""
+    code = "open('/proc/self/comm', 'w').write('a) Z (b'); print('ready', flush=True); import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        began = app_lease.started(process.pid)
+        process.kill()
+    ticks = app_lease.now() * os.sysconf("SC_CLK_TCK")
+    assert 0 <= ticks - began < 60 * os.sysconf("SC_CLK_TCK")
+
+
+def test_a_wait_ends_as_soon_as_it_is_given_back(ann, bob):
+    ann.take()
+    giving = threading.Timer(0.6, ann.release)
+    giving.start()
+    began = time.monotonic()
+    bob.take(wait=30)
+    assert 0.5 < time.monotonic() - began < 10
+    giving.join()
+
+
+def test_it_is_told_since_when_the_first_step_has_it(ann, bob, monkeypatch):
+    monkeypatch.setattr(app_lease.time, "time", lambda: 1_800_000_000.0)
+    ann.take()
+    monkeypatch.setattr(app_lease.time, "time", lambda: 1_800_000_900.0)
+    with ann.held():
+        pass
+    with pytest.raises(app_lease.LeaseError, match=r"deploys it since 2027-01-15 08:00:00 UTC\. If that is gone"):
+        bob.take()
+
+
+def test_it_is_told_whose_step_runs(ann, bob):
+    ann.take()
+    with ann.held(), pytest.raises(app_lease.LeaseError) as said:
+        bob.take()
+    assert "shop is locked: ann on laptop (process 42) deploys it since" in str(said.value)
+    assert f"runs here now, as process {os.getpid()}. To wait for it" in str(said.value)
+
+
+def test_a_lease_is_read_by_root_alone(ann):
+    ann.take()
+    assert os.stat(ann.path).st_mode & 0o777 == 0o600
+
+
+def test_who_gives_it_back_waits_for_who_looks_at_it(ann):
+    ann.take()
+    with app_lease.lock("shop.lease.lock"):
+        giving = threading.Thread(target=ann.release)
+        giving.start()
+        giving.join(0.3)
+        assert os.path.exists(ann.path)
+    giving.join()
+    assert not os.path.exists(ann.path)

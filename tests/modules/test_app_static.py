@@ -99,3 +99,16 @@ def test_without_brotli_there_is_gzip(root, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     app_static.finish(root)
     assert names(root) == {"css/page.css.gz"}
+
+
+def test_equal_files_are_compressed_to_equal_bytes():
+    """Without the time that gzip writes into its head (RFC 1952 section 2.3.1): the ETag comes from the content."""
+    assert app_static._gzip(b"hello" * 100)[4:8] == bytes(4)
+
+
+def test_a_file_is_not_compressed_without_brotli_s_word(tmp_path, monkeypatch):
+    (tmp_path / "brotli").write_text("#!/bin/sh\necho half of it; exit 1\n")
+    (tmp_path / "brotli").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(subprocess.CalledProcessError):
+        app_static._brotli(b"hello")
