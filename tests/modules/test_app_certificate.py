@@ -144,7 +144,14 @@ def run(monkeypatch, module, arguments, dry):
 def test_a_deploy_without_a_certificate_ends_before_its_build(monkeypatch, tmp_path, serve, dry, covered, refused):
     monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
     owner = {"id": "1", "user": "ann", "host": "laptop", "process": 1, "namespace": ""}
-    arguments = {"app": "shop", "owner": owner, "site": serve(["a.test"], covered), "wait": 0, "dead": ""}
+    arguments = {
+        "app": "shop",
+        "owner": owner,
+        "site": serve(["a.test"], covered),
+        "wait": 0,
+        "dead": "",
+        "look": False,
+    }
     said = run(monkeypatch, app_lock, arguments, dry)
     assert said["failed"] is refused
     assert os.path.exists(tmp_path / "run" / "shop.lease") is (not refused and not dry)
