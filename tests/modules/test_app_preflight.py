@@ -98,7 +98,27 @@ def test_a_name_that_a_site_of_somebody_s_claims_is_refused(root, path):
     place.parent.mkdir(parents=True)
     place.write_text("server {\n  server_name\n    a.example.com shop.example.com;\n}")
     lines = preflight.taken_names("shop", ["shop.example.com", "www.shop.example.com"])
-    assert lines == [f"app_domain: shop.example.com belongs to the site in /etc/nginx/{path} on this host"]
+    assert lines == [f"app_domain: shop.example.com belongs to /etc/nginx/{path}, which is no app's, on this host"]
+
+
+@pytest.mark.parametrize(
+    ("main", "record", "path", "refused"),
+    [
+        ("", {"nginx": {"sites": ["/etc/nginx/vhosts/a"]}}, "vhosts/a", True),
+        ("", {"nginx": {"sites": []}}, "sites-enabled/old", False),
+        ("root /var/lib/flask-deploy/acme;", {}, "sites-enabled/old", False),
+    ],
+    ids=["taken over", "never taken over", "an earlier version"],
+)
+def test_a_site_that_nginx_does_not_serve_claims_nothing(root, main, record, path, refused):
+    for name, text in (
+        ("etc/nginx/nginx.conf", main),
+        (f"etc/nginx/{path}", "server { server_name shop.example.com; }"),
+        ("var/lib/flask-deploy/host.json", json.dumps(record)),
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    assert bool(preflight.taken_names("shop", ["shop.example.com"])) == refused
 
 
 def test_two_apps_of_one_name_are_refused_and_a_moved_app_is_not(other):

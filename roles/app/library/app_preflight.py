@@ -83,15 +83,24 @@ def other_app(app, domain, wsgi):
 def taken_names(app, names):
     """Two apps must not claim one public name: nginx would silently serve the first."""
     mistakes = []
-    for path in glob.glob("/etc/nginx/conf.d/*.conf") + glob.glob("/etc/nginx/sites-enabled/*"):
+    for path in glob.glob("/etc/nginx/conf.d/*.conf") + sites_of_others():
         other = os.path.basename(path).removesuffix(".conf")
         site = files.read(f"/srv/{other}/current/site.conf")
         text = (site or files.read(path) or b"").decode(errors="replace")
         claimed = {name for line in re.findall(r"server_name\s+([^;]+);", text) for name in line.split()}
-        owner = f"belongs to the app {other}" if site else f"belongs to the site in {path}"
+        owner = f"belongs to the app {other}" if site else f"belongs to {path}, which is no app's,"
         if other != app or not path.startswith("/etc/nginx/conf.d/"):
             mistakes += [f"app_domain: {name} {owner} on this host" for name in sorted(claimed & set(names))]
     return mistakes
+
+
+def sites_of_others():
+    """Return the files that nginx serves beside conf.d: those that role nginx took over, or has yet to look at."""
+    known = files.read_json("/var/lib/flask-deploy/host.json", {})
+    if "nginx" in known:
+        return known["nginx"].get("sites", [])
+    main = files.read("/etc/nginx/nginx.conf") or b""
+    return [] if b"/var/lib/flask-deploy/" in main else glob.glob("/etc/nginx/sites-enabled/*")
 
 
 def taken_ports():
