@@ -344,17 +344,34 @@ def test_a_name_that_leads_elsewhere_is_named_with_its_address(webroot, name, ad
     assert "localhost resolves" not in str(failure.value)
 
 
+PLACE = acme.WEBROOT + acme.CHALLENGES
+
+
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("answer", "readable", "said"),
     [
-        (403, f"its user cannot read the token; type there: sudo -u www-data ls {acme.WEBROOT}{acme.CHALLENGES}"),
-        (404, "another site of this host answers for that name; type there: sudo nginx -T | grep server_name"),
+        ("status 403", False, f"its user www-data cannot read {PLACE}; type there: namei -l {PLACE}"),
+        ("status 404", False, f"its user www-data cannot read {PLACE}; type there: namei -l {PLACE}"),
+        (
+            "status 404",
+            True,
+            "another site of this host answers for that name; type there: sudo nginx -T | grep server",
+        ),
+        ("[Errno 111] Connection refused", True, "type there: systemctl status nginx"),
     ],
 )
-def test_a_refusal_of_this_host_itself_is_not_blamed_on_the_name(monkeypatch, status, said):
-    monkeypatch.setattr(acme, "fetch", lambda address, name, path: f"status {status}")
+def test_a_refusal_of_this_host_itself_is_not_blamed_on_the_name(monkeypatch, answer, readable, said):
+    monkeypatch.setattr(acme, "fetch", lambda address, name, path: answer)
+    monkeypatch.setattr(acme, "readable", lambda path: readable)
     (line,) = acme.astray("127.0.0.9", "token")
-    assert line == f"127.0.0.9: this host's own nginx answers with status {status}; {said}"
+    assert line.startswith(f"127.0.0.9: this host's own nginx answers with {answer}; {said}")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to become nginx's user takes root")
+def test_a_file_is_readable_where_nginx_s_user_may_read_it(tmp_path):
+    (tmp_path / "token").touch()
+    assert not acme.readable(str(tmp_path / "token")), "pytest's directories are the caller's alone"
+    assert acme.readable("/etc/hostname")
 
 
 def test_a_refusal_of_another_host_is_not_taken_for_this_one_s(monkeypatch):

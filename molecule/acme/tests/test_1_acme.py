@@ -201,7 +201,7 @@ def test_a_refusal_of_its_own_nginx_is_not_blamed_on_the_names(host, keep, serve
     host.check_output("chmod 700 /var/lib")
     rc, said = keep("keep --renew")
     host.check_output("chmod 755 /var/lib")
-    assert rc == 75 and "this host's own nginx answers with status 403" in said["error"], said
+    assert rc == 75 and "this host's own nginx answers with status 404; its user www-data cannot read" in said["error"]
     assert served() == before
 
 

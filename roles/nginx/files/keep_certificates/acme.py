@@ -21,6 +21,7 @@ from . import store
 RUN = "/run"
 WEBROOT = "/var/lib/flask-deploy/acme"
 CHALLENGES = "/.well-known/acme-challenge"
+NGINX_USER = "www-data"
 PORT = 80  # where http-01 asks
 PATIENCE = 5  # seconds for one answer, of the CA or of ourselves
 CERTBOT_PATIENCE = 600
@@ -100,18 +101,32 @@ def astray(name, token):
         said = fetch(address, name, f"{CHALLENGES}/{token}")
         if said in (token, None):
             continue
-        if said.startswith("status ") and fetch("127.0.0.1", name, f"{CHALLENGES}/{token}") == said:
-            lines.append(f"{name}: this host's own nginx answers with {said}; {own_fault(said)}")
+        if fetch("127.0.0.1", name, f"{CHALLENGES}/{token}") == said:
+            lines.append(f"{name}: this host's own nginx answers with {said}; {own_fault(token, said)}")
         else:
             lines.append(f"{name} resolves to {address}, whose port 80 does not answer with this host's token: {said}")
     return lines
 
 
-def own_fault(said):
+def own_fault(token, said):
     """Return what to do where the name leads here, and nginx does not hand the token out."""
-    if said == "status 403":
-        return f"its user cannot read the token; type there: sudo -u www-data ls {WEBROOT}{CHALLENGES}"
-    return "another site of this host answers for that name; type there: sudo nginx -T | grep server_name"
+    path = f"{WEBROOT}{CHALLENGES}/{token}"
+    if not readable(path):  # nginx answers as if there were none
+        return (
+            f"its user {NGINX_USER} cannot read {os.path.dirname(path)}; type there: namei -l {os.path.dirname(path)}"
+        )
+    if said.startswith("status "):
+        return "another site of this host answers for that name; type there: sudo nginx -T | grep server_name"
+    return "type there: systemctl status nginx"
+
+
+def readable(path):
+    """Tell whether nginx's user may read a file."""
+    try:
+        done = subprocess.run(["test", "-r", path], user=NGINX_USER, group=NGINX_USER, extra_groups=[], check=False)
+    except (LookupError, OSError):  # no such user, or not ours to ask
+        return True
+    return done.returncode == 0
 
 
 def fetch(address, name, path):
