@@ -41,7 +41,7 @@ molecule: tools ## the tests on a Debian server, made for each run: SCENARIOS="b
 mutants: tools ## what the tests do not notice of thousands of small changes; some two hours, so by night: FILES="app_switch.py"
 	@python tests/mutants.py $(FILES)
 
-judge: tools ## deploys and rollbacks under load on the demo, and what was lost: SWITCHES=20 ARM=quiet|hogs|reload
+judge: tools ## deploys and rollbacks under load on the demo, and what was lost: SWITCHES=20 ARM=quiet|hogs|reload|noise
 	@python -m bench.command --switches $(or $(SWITCHES),20) --arm $(or $(ARM),quiet)
 
 bench-jwt: tools ## what tokens and logins cost, in process and through nginx on the demo

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from bench import demo
 from bench.judge import APP, Judge
+from bench.noise import noise
 from bench.picture import draw
 from bench.plan import Plan
 from bench.verdict import Verdict
@@ -128,9 +129,11 @@ def faults(trial, red):
 def main():
     parser = argparse.ArgumentParser(prog="make judge", description=__doc__)
     parser.add_argument("--switches", type=int, default=20)
-    parser.add_argument("--arm", choices=["quiet", "hogs", "reload"], default="quiet")
+    parser.add_argument("--arm", choices=["quiet", "hogs", "reload", "noise"], default="quiet")
     options = parser.parse_args()
     demo.ensure()
+    if options.arm == "noise":
+        return told(noise(options.switches, hogs, say))
     done = trial(options.arm, options.switches)
     red = control()
     name = "judge" if done.arm == "quiet" else f"judge-{done.arm}"
@@ -142,7 +145,11 @@ def main():
     say(f"disk of the host: {done.disk[0]} MB before, {done.disk[1]} MB after")
     say(f"control (stop, then start): {red.failed} failed of {red.requests}, as it must")
     say(f"build/{name}.json, build/{name}.svg")
-    said = faults(done, red)
+    return told(faults(done, red))
+
+
+def told(said):
+    """Say why a run is no proof; return the code that it ends with."""
     for line in said:
         say(f"not shown: {line}")
     return 1 if said else 0

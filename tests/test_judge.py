@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
+from contextlib import nullcontext
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +15,7 @@ from bench.command import Trial, faults, report
 from bench.demo import Play, RunError
 from bench.history import Answer, History, Note, line, read
 from bench.judge import Switch, switch_record
+from bench.noise import deploy, noise
 from bench.picture import draw
 from bench.plan import STEPS, Plan
 from bench.verdict import judge
@@ -165,6 +168,38 @@ RED, GREEN = run_of(get="status 502"), run_of()
 def test_a_run_that_is_no_proof_says_why(arm, verdict, control, words):
     said = faults(Trial(arm, verdict, [], [], ""), control)
     assert len(said) == len(words) and all(word in line for word, line in zip(words, said, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("failing", "alarms", "words"),
+    [(1, [], []), (1, [2], ["1 false alarms"]), (0, [], ["no request failed: there was no noise"])],
+    ids=["proof", "an alarm", "no noise"],
+)
+def test_noise_counts_what_the_watch_takes_back(monkeypatch, tmp_path, failing, alarms, words):
+    turns, said = itertools.count(-1), []  # the first makes the noise
+
+    def play(playbook, **values):
+        if next(turns) in alarms:
+            raise RunError("release 1 does not serve: 9 of 40 requests failed")
+
+    tally = {"requests": 200, "failed": failing, "p50": 0.02, "p99": 0.1}
+    told = {"watch": {"watched": tally, "before": {**tally, "p50": 0.01}, "probes": 20, "probes_failed": 0}}
+    monkeypatch.setattr("bench.noise.Judge", lambda *arguments, **more: nullcontext())
+    for name, stand_in in {"play": play, "shell": lambda command: json.dumps(told), "address": lambda: ""}.items():
+        monkeypatch.setattr(f"bench.demo.{name}", stand_in)
+    monkeypatch.setattr("bench.demo.ROOT", tmp_path)
+    (tmp_path / "build").mkdir()
+    assert noise(4, nullcontext, said.append) == words
+    written = json.loads((tmp_path / "build/judge-noise.json").read_text())
+    assert (written["switches"], written["alarms"], written["most_slower"]) == (4, len(alarms), 2.0)
+
+
+def test_a_deploy_that_fails_otherwise_is_no_alarm():
+    def play(turn):
+        raise RunError("the image was not built")
+
+    with pytest.raises(RunError):
+        deploy(play, "1")
 
 
 def test_a_run_that_was_stopped_is_no_proof():

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 
 from flask import Flask, Response, request
 from flask_sock import Sock
 
 RELEASE = os.environ.get("APP_RELEASE", "")
+FAILING = float(os.environ.get("FAILING_PERCENT", "0"))
 
 app = Flask(__name__)
 sock = Sock(app)
+
+
+@app.before_request
+def fail_now_and_then():
+    """Fail some requests in a hundred, where that is asked for; it is ready all the same."""
+    if request.path != "/" and random.random() * 100 < FAILING:  # noqa: S311 - noise
+        return "", 500
+    return None
 
 
 @app.after_request
