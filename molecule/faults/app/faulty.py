@@ -1,10 +1,12 @@
 """An app that fails when told to: by its environment as it starts, by a request while it serves."""
 
+import itertools
 import os
+import random
 import sys
 import time
 
-from flask import Flask
+from flask import Flask, request
 
 if os.environ.get("AT_START") == "raise":
     raise RuntimeError("told to fail")
@@ -17,6 +19,23 @@ if os.path.exists(f"/data/breaks-{os.environ.get('NAME')}"):
 time.sleep(float(os.environ.get("START_SECONDS", "0")))
 
 app = Flask(__name__)
+
+
+turns = itertools.count()
+
+
+@app.before_request
+def fail_as_told():
+    """Its health path is always good."""
+    if request.path == "/health":
+        return None
+    if os.environ.get("HANGS") == "every second" and next(turns) % 2:
+        time.sleep(3600)
+    if os.environ.get("NEEDS") == "database" and os.path.exists("/data/database-is-down"):
+        return "", 500
+    if random.random() * 100 < float(os.environ.get("FAILING_PERCENT", "0")):  # noqa: S311 - noise
+        return "", 500
+    return None
 
 
 @app.after_request
