@@ -132,7 +132,7 @@ def run(monkeypatch, module, arguments, dry):
         return end
 
     known = {"fail_json": answer(True), "exit_json": answer(False), "warn": print, "check_mode": dry}
-    monkeypatch.setattr(module, "AnsibleModule", lambda **spec: SimpleNamespace(params=arguments, **known))
+    monkeypatch.setattr(module, "QuietModule", lambda **spec: SimpleNamespace(params=arguments, **known))
     with pytest.raises(SystemExit):
         module.main()
     return answers[0]

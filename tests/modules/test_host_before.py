@@ -71,7 +71,7 @@ def call(monkeypatch):
 
         given = {"adopt": [], "take": False, **params}
         stand_in = types.SimpleNamespace(params=given, check_mode=check, exit_json=end, fail_json=fail)
-        monkeypatch.setattr(module, "AnsibleModule", lambda **spec: stand_in)
+        monkeypatch.setattr(module, "QuietModule", lambda **spec: stand_in)
         with pytest.raises(Ended) as ended:
             module.main()
         return ended.value.said

@@ -15,7 +15,7 @@ from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_repository as repositories
 from ansible.module_utils import app_source as sources
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
 module: app_build
@@ -214,7 +214,7 @@ def labels(options, source):
 
 
 def main():
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "app": {"type": "str", "required": True},
             "repository": {"type": "str"},

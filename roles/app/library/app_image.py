@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from ansible.module_utils import app_engine as engine
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
 module: app_image
@@ -77,7 +77,7 @@ def load(image, tag, path):
 
 
 def main():
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "image": {"type": "str", "required": True},
             "tag": {"type": "str", "required": True},

@@ -10,7 +10,8 @@ import time
 
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_releases as releases
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.app_module import QuietModule
+from ansible.module_utils.basic import missing_required_lib
 
 try:
     from ansible.module_utils import app_keys, app_pem, app_rotation
@@ -148,7 +149,7 @@ def keep(app, folder, options, dry):
 
 
 def main():
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "app": {"type": "str", "required": True},
             "uid": {"type": "int", "required": True},

@@ -7,7 +7,7 @@ from ansible.module_utils import app_certificate as certificate
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_lease as leases
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
 module: app_lock
@@ -47,7 +47,7 @@ holder: {type: dict, returned: failure, description: Who has it instead.}
 
 
 def main():
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "app": {"type": "str", "required": True},
             "owner": {"type": "dict", "required": True},

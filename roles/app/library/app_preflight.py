@@ -10,7 +10,7 @@ import subprocess
 
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
 module: app_preflight
@@ -157,7 +157,7 @@ def full_memory():
 
 
 def main():
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "app": {"type": "str", "required": True},
             "domain": {"type": "str", "required": True},

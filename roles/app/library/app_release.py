@@ -13,7 +13,7 @@ from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_unit as unit
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
 module: app_release
@@ -162,7 +162,7 @@ def step(app, options, dry):
 
 
 def main():
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec=arguments(),
         required_if=[
             ("state", "written", WHOLE),

@@ -12,7 +12,7 @@ from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_unit as unit
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
 module: app_remove
@@ -93,7 +93,7 @@ def remove_from_engine(app, dry):
 
 
 def main():
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "app": {"type": "str", "required": True},
             "data": {"type": "bool", "default": False},

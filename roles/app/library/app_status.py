@@ -12,7 +12,7 @@ from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils import app_site as site
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
 module: app_status
@@ -111,7 +111,7 @@ def remarks(app, told, path):
 
 
 def main():
-    module = AnsibleModule(argument_spec={"app": {"type": "str", "required": True}}, supports_check_mode=True)
+    module = QuietModule(argument_spec={"app": {"type": "str", "required": True}}, supports_check_mode=True)
     if not engine.installed():
         module.fail_json(msg="no Docker engine here; deploy first: ansible-playbook site.yml")
     module.exit_json(changed=False, **describe(releases.App(module.params["app"])))
