@@ -81,7 +81,7 @@ def test_nothing_is_locked_where_the_site_has_no_certificate(lock, monkeypatch):
 def test_what_is_odd_about_a_certificate_is_a_warning(lock, monkeypatch):
     monkeypatch.setattr(module.certificate, "judge", lambda site: ("", "self-signed"))
     warned = []
-    monkeypatch.setattr(module.AnsibleModule, "warn", lambda self, text: warned.append(text))
+    monkeypatch.setattr(module.QuietModule, "warn", lambda self, text: warned.append(text))
     lock(ANN)
     assert warned == ["self-signed"] and held()
 
