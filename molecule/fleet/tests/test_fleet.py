@@ -125,6 +125,17 @@ def test_a_deploy_switches_all_hosts_without_a_lost_request(hosts, play, one):
     assert [settled(host) for host in hosts.values()] == [[], [], []]
 
 
+def test_more_hosts_than_forks_switch_all(hosts, play, one, monkeypatch):
+    """One host at a time, and none of them drains before all are confirmed; a strategy of the user's splits nothing."""
+    old = one()
+    monkeypatch.setenv("ANSIBLE_STRATEGY", "free")
+    run = play(DEPLOY, *changed("forks"), "-f", "1", "-e", "app_confirm_timeout=6")
+    assert one() != old
+    assert [settled(host) for host in hosts.values()] == [[], [], []]
+    assert "goes back by itself unless this run confirms it" in run.output
+    assert play(DEPLOY, *changed("forks"), "-f", "1").changed == 0
+
+
 def test_a_host_that_refuses_to_start_it_stops_all(hosts, play, one):
     old = one()
     hosts["web2"].sh("touch /srv/app/data/refuse")
