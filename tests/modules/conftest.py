@@ -183,6 +183,7 @@ def engine(tmp_path, monkeypatch):
         (place / name).write_text(text)
     monkeypatch.setenv("PATH", f"{place / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("ENGINE", str(place))
+    monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
     return Engine(place)
 
 
@@ -208,7 +209,6 @@ def host(tmp_path, monkeypatch, engine, owners):
     monkeypatch.setattr(app_site, "probe_door", lambda *arguments: 200)
     monkeypatch.setattr(app_log, "LOG", str(tmp_path / "access.log"))
     monkeypatch.setattr(app_watch, "LOG_DELAY", 0)
-    monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
     assert app_engine.installed()
 
     def app(name="shop"):

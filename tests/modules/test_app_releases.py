@@ -1009,6 +1009,25 @@ def test_an_image_that_a_kept_release_needs_is_kept(app, engine):
     assert engine.calls("docker rmi") == ["docker rmi flask-deploy/shop:0"]
 
 
+def test_an_image_of_a_run_that_has_not_written_its_release_is_kept(app, engine, monkeypatch):
+    """Builds are not locked: one run may clear up while another has just built."""
+    with open(engine.place / "tags", "a") as file:
+        file.write("sha256:new flask-deploy/shop:fresh\n")
+    app_lease.hold_image("shop", "fresh")
+    deploy(app), deploy(app, build="b1", keep=1)
+    assert not engine.calls("docker rmi")
+    later = app_lease.now() + app_lease.HELD + 1
+    monkeypatch.setattr(app_lease, "now", lambda: later)
+    deploy(app, build="b2", keep=1)
+    assert engine.calls("docker rmi") == ["docker rmi flask-deploy/shop:fresh"]
+
+
+def test_a_release_that_is_written_holds_its_image_itself(app):
+    app_lease.hold_image("shop", "b1")
+    prepare(app, build="b1")
+    assert app_lease.held_images("shop") == {}
+
+
 def test_half_written_releases_are_cleared_away(app):
     deploy(app)
     os.mkdir(f"{app.releases}/.new-abc")

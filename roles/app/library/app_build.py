@@ -164,6 +164,8 @@ def make_of(source, dockerfile, write_archive, options, dry):
     inputs = files.digest(source["digest"], dockerfile, base, options["build_args"])[:12]
     digest = generation(options, inputs)
     tag = f"flask-deploy/{options['app']}:{digest}"
+    if not dry:
+        leases.hold_image(options["app"], digest)
     found = engine.inspect("image", tag) if engine.installed() else None
     answer = {"build": digest, "source": source, "wants": []}
     if found:

@@ -7,6 +7,7 @@ import os
 import subprocess
 
 from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_lease as leases
 from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
@@ -88,6 +89,8 @@ def main():
     )
     image, tag, state, archive = (module.params[name] for name in ("image", "tag", "state", "archive"))
     try:
+        if state != "saved":
+            leases.hold_image(*tag.removeprefix("flask-deploy/").split(":"))
         if state == "saved":
             save(tag, archive)
         elif state == "loaded":

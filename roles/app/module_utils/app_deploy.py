@@ -8,6 +8,7 @@ from ansible.module_utils import app_certificate as certificate
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_plan as plans
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_schema as schema
@@ -60,6 +61,8 @@ def write(app, options, dry):
     else:
         repaired = app.repair_release(release, rows, record, dry)
         planned["lines"] += [f"repairs: {path}" for path in repaired]
+    if not dry:
+        leases.let_go_of_image(app.name, options["build"])
     return release, actions + repaired, planned
 
 

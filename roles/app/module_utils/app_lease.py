@@ -12,6 +12,7 @@ from ansible.module_utils import app_files as files
 
 RUN = "/run/flask-deploy"  # a reboot ends every lease
 LIFE = 60  # seconds that a lease lives after its owner's last step ended, unless its owner says otherwise
+HELD = 3600  # seconds from a build until its release is written: other hosts get the image, the lock is waited for
 UNKNOWN = {
     "id": "",
     "user": "somebody",
@@ -67,6 +68,27 @@ def lock(name):
     with open(f"{RUN}/{name}", "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def hold_image(app, build):
+    """Let no other run remove an image that this one has found or built, until its release is written."""
+    with lock(f"{app}.images"):
+        held = {**held_images(app), build: now() + HELD}
+        files.write_json(f"{RUN}/{app}.images.json", held)
+
+
+def let_go_of_image(app, build):
+    """Leave an image to whoever clears up: a release says now that it is needed."""
+    with lock(f"{app}.images"):
+        held = held_images(app)
+        if held.pop(build, None):
+            files.write_json(f"{RUN}/{app}.images.json", held)
+
+
+def held_images(app):
+    """Return {build: until when} of the images that runs hold; a run that is gone holds none for long."""
+    known = files.read_json(f"{RUN}/{app}.images.json", {})
+    return {build: until for build, until in known.items() if isinstance(until, (int, float)) and until > now()}
 
 
 class Lease:

@@ -9,7 +9,7 @@ import time
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
-from ansible.module_utils.app_lease import now
+from ansible.module_utils.app_lease import held_images, now
 
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
@@ -100,12 +100,13 @@ def remains(app):
 
 def _prune_images(app):
     needed = {app.record(release)["image"] for release in app.known()}
+    held = held_images(app.name)
     listed = engine.docker(
         *("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"), f"flask-deploy/{app.name}"
     )
     for line in listed.splitlines():
         image, tag = line.split()
-        if image not in needed:
+        if image not in needed and tag.rpartition(":")[2] not in held:
             engine.docker("rmi", tag)
 
 
