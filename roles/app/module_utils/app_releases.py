@@ -133,7 +133,9 @@ class App:
 
         Releases that earlier versions made look for it in run/, where the app may write.
         """
-        return self.record(release).get("marker", "run/draining")
+        known = files.read_json(self.path(release, "release.json"))
+        earlier = isinstance(known, dict) and "id" in known and "marker" not in known
+        return "run/draining" if earlier else MARKER
 
     def draining(self, release):
         return run.marked(self.path(release), self.marker(release))
