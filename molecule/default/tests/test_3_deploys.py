@@ -95,9 +95,17 @@ def test_bad_release_leaves_the_old_one_serving(play, get, release, host, argume
 
 def test_static_link_that_leaves_the_tree_stops_the_release(play, release, source):
     old = release()
-    (source / "static" / "leak").symlink_to("/etc/passwd")
+    (source / "static" / "leak").symlink_to("../flask_app/config.py")
     run = play("playbooks/app.yml", "-e", f"app_source={source}", succeed=False)
     assert "static file leak is a link that leaves its directory" in run.output
+    assert release() == old
+
+
+def test_link_that_leaves_the_source_is_not_sent(play, release, source):
+    old = release()
+    (source / "static" / "leak").symlink_to("/etc/passwd")
+    run = play("playbooks/app.yml", "-e", f"app_source={source}", succeed=False)
+    assert "static/leak is a link that leaves the source" in run.output
     assert release() == old
 
 
