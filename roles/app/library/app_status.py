@@ -104,6 +104,9 @@ def remarks(app, told, path):
         said.append(f"{path} answers {told['health']}; why: docker logs --tail 50 {app.container(told['release'])}")
     said += [CLOSED] if told["maintenance"] else []
     said += [CUT_OFF] if told["interrupted"] else []
+    revived = files.read_json(app.revived, {})
+    if told["release"] and revived.get("release") == told["release"]:
+        said.append(KILLED.format(revived.get("times"), revived.get("code"), app.name))
     if told["release"]:
         served = (app.site(told["release"]) or b"").decode(errors="replace")
         said += [each for each in certificate.judge(served) if each]
