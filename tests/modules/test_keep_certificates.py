@@ -302,6 +302,29 @@ def test_exit_codes_tell_refusal_and_delay_apart(keeper, ca, tmp_path, monkeypat
     assert (tmp_path / "etc/shop/tls/settings.json").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("content", ["[1]", "1", '{"app": "s', "", "null"])
+@pytest.mark.parametrize("name", ["etc/shop/tls/settings.json", "status/shop.json", "asked.json"])
+def test_each_file_may_hold_anything(keeper, ca, tmp_path, monkeypatch, capsys, name, content):
+    """What is damaged is said or made anew, and the other apps of the host are kept."""
+    monkeypatch.setattr(store, "ETC", str(tmp_path / "etc"))
+    monkeypatch.setattr("keep_certificates.__main__.LOCK", str(tmp_path / "run"))
+    monkeypatch.setattr("keep_certificates.__main__.Keeper", lambda settings: keeper(settings["kind"]))
+    settings = {"app": "shop", "kind": "acme", "names": NAMES, "ca": False, "acme": ASKED}
+    for app in ("shop", "zoo"):
+        (tmp_path / "etc" / app / "tls").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "etc" / app / "tls/settings.json").write_text(json.dumps({**settings, "app": app}))
+    keeper().keep()
+    damaged = next((tmp_path / "etc/shop/tls").glob("acme-*/asked.json")) if name == "asked.json" else tmp_path / name
+    damaged.write_text(content)
+    refused = name.endswith("settings.json")
+    for command in ("keep", "status"):
+        monkeypatch.setattr("sys.argv", ["keep_certificates", command])
+        assert main() == refused
+        said = {line["app"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+        assert set(said) == {"shop", "zoo"}
+        assert ("is damaged; what makes it anew: ansible-playbook site.yml" in str(said["shop"])) == refused
+
+
 # -- asking a CA -----------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from . import store
 from .keeper import Keeper, Refused
 
 LOCK = "/run/lock/flask-deploy-certificates.lock"
+DAMAGED = "{} is damaged; what makes it anew: ansible-playbook site.yml --tags nginx"
 REFUSED, TRY_AGAIN = 1, 75  # EX_TEMPFAIL of sysexits.h
 
 
@@ -43,7 +44,10 @@ def received(app, arguments):
 
 
 def keep(app, arguments):
-    settings, given = received(app, arguments) if arguments.settings else (json.loads(store.read(path(app))), None)
+    settings, given = received(app, arguments) if arguments.settings else (store.read_json(path(app), {}), None)
+    if not settings:
+        say(app=app, changed=False, error=DAMAGED.format(path(app)))
+        return REFUSED
     keeper = Keeper(settings)
     if arguments.foretell:
         say(app=app, changed=keeper.foretell(given))
@@ -60,7 +64,8 @@ def keep(app, arguments):
 
 
 def status(app, _arguments):
-    found = Keeper(json.loads(store.read(path(app)))).status()
+    settings = store.read_json(path(app), {})
+    found = Keeper(settings).status() if settings else {"days_left": None, "problems": [DAMAGED.format(path(app))]}
     say(**{**found, "app": app})
     return 1 if found["problems"] else 0
 

@@ -134,7 +134,7 @@ class Keeper:
     def record(self, error=None, tried=False):
         """Write the status file; what was tried last stays until something else is tried, or there is no need."""
         current = self.store.current()
-        before = json.loads(store.read(self.status_file) or b"{}")
+        before = store.read_json(self.status_file, {})
         found = self.store.pair(current or "")
         leaf = pair.load_chain(found[0])[0] if found else None
         first, last = pair.span(leaf) if leaf else (None, None)
@@ -156,7 +156,7 @@ class Keeper:
 
     def status(self):
         """Return what the status file says, with days left and what is wrong now."""
-        known = json.loads(store.read(self.status_file) or b"{}")
+        known = store.read_json(self.status_file, {})
         current = self.store.current()
         found = self.store.pair(current or "")
         if not found:

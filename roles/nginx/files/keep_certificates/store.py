@@ -72,6 +72,15 @@ def read(path):
         return None
 
 
+def read_json(path, missing):
+    """Return a file's JSON object, or ``missing`` where there is none or it is damaged."""
+    try:
+        known = json.loads(read(path) or b"")
+    except (ValueError, RecursionError):
+        return missing
+    return known if isinstance(known, dict) else missing
+
+
 class Store:
     """The pairs of one app: directories ``<kind>-<digest>`` below /etc/<app>/tls, and the link ``current``."""
 
@@ -93,7 +102,7 @@ class Store:
 
     def note(self, name):
         """Return what was asked for when a pair was made."""
-        return json.loads(read(f"{self.place}/{name}/asked.json") or b"null")
+        return read_json(f"{self.place}/{name}/asked.json", None)
 
     def kind(self, kind):
         """Return the names of a kind's pairs, the newest first."""
