@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -492,6 +493,25 @@ def test_a_reload_that_nginx_refuses_leaves_the_old_release(app, engine):
     assert switch.outcome(app, new, begun)["result"] == "reverted"
     assert "unknown directive" in switch.outcome(app, new, begun)["reason"]
     assert settled(app, engine, old) == []
+
+
+@pytest.mark.parametrize("ends", ["forwards", "back"])
+def test_traffic_moves_under_the_host_s_lock_on_nginx(app, monkeypatch, ends):
+    """Another app's reload in between would serve half of a switch."""
+    deploy(app)
+    link, moved = files.link, []
+
+    def locked(path, target):
+        with open(site.LOCK, "w") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        moved.append(target)
+        link(path, target)
+
+    begun = begin(app, prepare(app, build="b2"), confirm=0)
+    switch.decide(app, begun, ends == "forwards", "told to", False)
+    monkeypatch.setattr(files, "link", locked)
+    switch.carry_out(app)
+    assert moved
 
 
 def test_an_unknown_release_cannot_serve(app):

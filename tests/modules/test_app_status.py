@@ -151,3 +151,12 @@ def test_a_release_whose_record_is_cut_short_is_no_traceback(app):
     status = app_status.describe(app)
     assert not status["healthy"]
     assert status["history"][0].startswith(release)
+
+
+def test_status_says_that_the_serving_release_was_killed(app):
+    release = deploy(app)
+    files.write_json(app.revived, {"release": release, "code": 137, "times": 2, "at": 1.0})
+    said = app_status.describe(app)["remarks"]
+    assert "it was killed 2 times, last with code 137, and started again: journalctl -u flask-deploy-keep@shop" in said
+    files.write_json(app.revived, {"release": "another", "code": 137, "times": 2, "at": 1.0})
+    assert not [line for line in app_status.describe(app)["remarks"] if "killed" in line]
