@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import subprocess
@@ -72,7 +73,7 @@ def place(tmp_path_factory):
 def check(place, variables, monkeypatch):
     """Return the lines that an inventory's check says, without a host or a network."""
     ours = app_check.load_specs()
-    monkeypatch.setattr(app_check, "check_ref", lambda values: [])
+    monkeypatch.setattr(app_check, "check_ref", lambda *values: [])
 
     def lines(inventory, hosts=("web1",)):
         known = variables((LEAST + inventory).replace("@/", f"{place}/"))
@@ -516,6 +517,20 @@ def test_a_ref_that_the_repository_lacks_is_seen(tmp_path, monkeypatch, ref, acc
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     lines = app_check.check_ref({"app_source": "https://git.example.com/shop.git", "app_ref": ref})
     assert lines == ([] if accepted else [f"app_ref: https://git.example.com/shop.git has no branch or tag {ref!r}"])
+
+
+def test_a_repository_is_asked_once_for_all_hosts(tmp_path, monkeypatch):
+    asked = tmp_path / "asked"
+    (tmp_path / "git").write_text(f"#!/bin/sh\nsleep 0.3\necho x >> {asked}\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    values = [
+        {"app_source": "https://git.example.com/shop.git", "app_ref": ref} for ref in ("gone", "gone", "gone", "v1")
+    ]
+    with multiprocessing.get_context("fork").Pool(4) as hosts:
+        said = hosts.starmap(app_check.check_ref, [(one, str(tmp_path)) for one in values])
+    assert said[0] == said[1] == said[2] != said[3] and "'gone'" in said[0][0]
+    assert asked.read_text().split() == ["x", "x"]
 
 
 def test_the_playbook_stops_before_it_connects(tmp_path):

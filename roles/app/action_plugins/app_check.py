@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
@@ -58,7 +59,7 @@ class ActionModule(ActionBase):
             mistakes = [line for line in mistakes if not line.startswith("app_aliases:")]
         if not mistakes:
             mistakes += check_together(typed, task_vars["groups"].get("web", []))
-        return typed, mistakes or check_ref(typed)
+        return typed, mistakes or check_ref(typed, C.DEFAULT_LOCAL_TMP)
 
     def _check_host(self):
         probe = '. /etc/os-release; echo "$(id -u) $ID:$VERSION_ID $(uname -m) $(date +%s) $(command -v python3)"'

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -43,7 +46,7 @@ def git_key(value):
     return None if private else "is not a private key; make one: ssh-keygen -t ed25519"
 
 
-def check_ref(values):
+def check_ref(values, place=None):
     """Return a mistake where a repository that answers the controller does not have the wanted branch or tag."""
     address, ref = values.get("app_source", ""), values.get("app_ref", "HEAD")
     if (
@@ -53,6 +56,28 @@ def check_ref(values):
         or re.fullmatch("[0-9a-f]{7,40}", ref)
     ):
         return []
+    return once(place, f"{address} {ref}", lambda: ask(address, ref))
+
+
+def once(place, question, answer):
+    """Return an answer that the hosts of a run share, each of which is checked by a process of its own.
+
+    :param place: a directory that lasts as long as the run; None asks anew.
+    """
+    if not place:
+        return answer()
+    path = os.path.join(place, f"asked-{hashlib.sha256(question.encode()).hexdigest()}")
+    with open(path, "a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        known = file.read()
+        if not known:
+            known = json.dumps(answer())
+            file.write(known)
+        return json.loads(known)
+
+
+def ask(address, ref):
     environment = {
         **os.environ,
         "GIT_TERMINAL_PROMPT": "0",
