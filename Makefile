@@ -53,9 +53,9 @@ bench-deploy: tools ## how long deploys and rollbacks take on the demo, by step,
 user: ## a user of the bundled app as a line for the vault: NAME=alice; asks for the password
 	@molecule/shared/user line "$(NAME)"
 
-tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, a browser
+tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, git-lfs, a browser
 	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver \
-	  brotli=brotli
+	  brotli=brotli git-lfs=git-lfs
 	@molecule/shared/engine
 
 lock: tools ## choose the newest versions of the Python tools again
