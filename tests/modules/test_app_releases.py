@@ -744,9 +744,10 @@ def test_who_is_heard_in_time_is_not_gone_back_from(app, monkeypatch):
     begun = begin(app, new, confirm=30)
     for step in (switch.move, switch.look):
         step(app, switch.pending(app))
+    deadline = switch.pending(app)["deadline"]
+    monkeypatch.setattr(switch, "now", lambda: deadline - 10)
     assert switch.hear(app, begun)
-    late = switch.pending(app)["deadline"] + 0.001
-    monkeypatch.setattr(switch, "now", lambda: late)
+    monkeypatch.setattr(switch, "now", lambda: deadline + 5)
     assert not switch._heard(app, switch.pending(app))
     switch.decide(app, begun, True)
     assert not switch.hear(app, "another") and switch.hear(app, begun)
