@@ -70,7 +70,7 @@ TASKS = [
     "Prepare the release",
     "Switch to the release",
     "Watch it serve",
-    "Confirm it on all hosts, or take it back on all",
+    "Retire the release before",
 ]
 
 
