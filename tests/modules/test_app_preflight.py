@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -140,7 +139,7 @@ def test_two_apps_of_one_domain_are_refused(other):
 def test_a_port_that_is_held_is_named_with_its_holder(monkeypatch, address, port):
     listed = "\n".join([LISTENING.format(address, port, "apache2"), LISTENING.format(address, 8080, "java")])
     monkeypatch.setattr(
-        preflight, "subprocess", SimpleNamespace(run=lambda *a, **more: subprocess.CompletedProcess(a, 0, listed))
+        preflight, "command", SimpleNamespace(attempt=lambda *a, **more: SimpleNamespace(out=listed.encode()))
     )
     assert preflight.taken_ports() == [
         f"port {port} is held by apache2; type there: sudo systemctl disable --now apache2"
@@ -151,7 +150,7 @@ def test_a_port_that_is_held_is_named_with_its_holder(monkeypatch, address, port
 def test_a_port_that_a_container_publishes_is_named_as_such(monkeypatch, holder, command):
     listed = LISTENING.format("0.0.0.0", 80, holder)
     monkeypatch.setattr(
-        preflight, "subprocess", SimpleNamespace(run=lambda *a, **more: subprocess.CompletedProcess(a, 0, listed))
+        preflight, "command", SimpleNamespace(attempt=lambda *a, **more: SimpleNamespace(out=listed.encode()))
     )
     assert preflight.taken_ports() == [
         f"port 80 is held by {holder}; type there: sudo {command} ps --filter publish=80"
@@ -161,7 +160,7 @@ def test_a_port_that_a_container_publishes_is_named_as_such(monkeypatch, holder,
 def test_nginx_may_hold_its_ports(monkeypatch):
     listed = LISTENING.format("*", 443, "nginx")
     monkeypatch.setattr(
-        preflight, "subprocess", SimpleNamespace(run=lambda *a, **more: subprocess.CompletedProcess(a, 0, listed))
+        preflight, "command", SimpleNamespace(attempt=lambda *a, **more: SimpleNamespace(out=listed.encode()))
     )
     assert preflight.taken_ports() == []
 

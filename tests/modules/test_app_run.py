@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_engine
+from ansible.module_utils import app_command, app_engine
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_run as run
 from ansible.module_utils.app_diagnosis import diagnose
@@ -136,7 +136,7 @@ def test_a_line_that_does_not_end_is_kept_in_part(engine):
     """Docker keeps an app's output as it comes: one line of it may fill the memory."""
     (engine.place / "bin" / "docker").write_text("#!/bin/sh\nyes x | head -c 64000000 | tr -d '\\n'; echo; echo last\n")
     said = app_engine.logs("shop-1", 20)
-    assert said[-1] == "last" and sum(map(len, said)) <= app_engine.LOG_BYTES
+    assert said[-1] == "last" and sum(map(len, said)) <= app_command.ENDS + 64
     shown = diagnose("1", "it ended", [*said, "\x1b[2Jgone"], "/")
     assert len(shown) < 20 * run.SAID and "\x1b" not in shown
 

@@ -110,5 +110,5 @@ def test_a_file_is_not_compressed_without_brotli_s_word(tmp_path, monkeypatch):
     (tmp_path / "brotli").write_text("#!/bin/sh\necho half of it; exit 1\n")
     (tmp_path / "brotli").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(app_static.StaticError, match="half of it"):
         app_static._brotli(b"hello")

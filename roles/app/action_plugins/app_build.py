@@ -20,6 +20,9 @@ import app_source
 HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
 
 
+GIT_PATIENCE = 300  # seconds; it lists files and asks nobody
+
+
 def is_repository(source):
     """Tell a repository's address (URL or scp-like) from a directory on the controller."""
     return "://" in source or (":" in source.split("/")[0] and not os.path.isdir(source))
@@ -63,7 +66,10 @@ def _not_checked_out(path):
 def _git(folder, *arguments, check=True):
     environment = {name: value for name, value in os.environ.items() if name not in HOOK}
     try:
-        done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, env=environment, check=False)
+        command = ["git", "-C", folder, *arguments]
+        done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=GIT_PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise AnsibleActionFail(f"git in {folder} took longer than {GIT_PATIENCE} s") from None
     except FileNotFoundError:
         raise AnsibleActionFail("git is needed on the controller; install it: sudo apt install git") from None
     if check and done.returncode:

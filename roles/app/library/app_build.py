@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from contextlib import contextmanager, nullcontext
 
+from ansible.module_utils import app_command as commands
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
@@ -63,6 +63,7 @@ wants: {type: list, returned: always, description: Files this module needs to be
 
 
 REBUILT = "/srv/{}/rebuilt.json"
+UNPACK_PATIENCE = 600  # seconds
 REBUILT_KEPT = 20  # sets of inputs
 
 
@@ -115,11 +116,9 @@ def unpack(archive, folder):
 
     By tar itself, which lets nothing leave the folder: the Python of Debian 12 has no such filter.
     """
-    command = ["tar", "--extract", "--touch", "--no-same-owner", f"--directory={folder}", f"--file={archive}"]
-    # The directories between the files are its own, and the app's user must read them in the image.
-    done = subprocess.run(command, capture_output=True, text=True, check=False, umask=0o022)
-    if done.returncode:
-        raise BuildError(f"the source does not unpack: {done.stderr.strip()}")
+    # The directories between the files are its own, and the app's user must read them in the image: umask 022.
+    words = ("tar", "--extract", "--touch", "--no-same-owner", f"--directory={folder}", f"--file={archive}")
+    commands.run(*words, error=BuildError, limit=UNPACK_PATIENCE, called="the source does not unpack")
 
 
 def build(options, tag, dockerfile, archive, labels):

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
+from ansible.module_utils import app_command as command
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils.app_module import QuietModule
@@ -39,40 +39,27 @@ here: {type: bool, returned: always, description: Whether the image is on this h
 """
 
 
+PATIENCE = 1800  # seconds that an image may take on a slow disk
+
+
 def here(image, tag):
     found = engine.inspect("image", tag)
     return bool(found) and found["Id"] == image
-
-
-def pipe(*commands, stdin=None, stdout=None):
-    """Run commands, each reading what the one before it writes.
-
-    :raises EngineError: one of them failed.
-    """
-    running, source = [], stdin
-    for command in commands:
-        last = command is commands[-1]
-        target = stdout if last and stdout else subprocess.PIPE
-        process = subprocess.Popen(command, stdin=source, stdout=target, stderr=subprocess.PIPE)
-        running.append(process)
-        source = process.stdout
-    said = [process.communicate()[1] for process in reversed(running)]
-    for command, process, words in zip(commands, running, reversed(said), strict=True):
-        if process.returncode:
-            raise engine.EngineError(f"{' '.join(command[:2])}: {words.decode(errors='replace').strip()}")
 
 
 def save(tag, path):
     """Write an image to a file that belongs to the owner of the file's directory."""
     owner = os.stat(os.path.dirname(path))
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        pipe(["docker", "save", tag], ["zstd", "-q", "-T0", "-1"], stdout=file)
+        words = (("docker", "save", tag), ("zstd", "-q", "-T0", "-1"))
+        command.pipe(*words, error=engine.EngineError, limit=PATIENCE, stdout=file)
     os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def load(image, tag, path):
     with open(path, "rb") as file:
-        pipe(["zstd", "-q", "-d"], ["docker", "load", "-q"], stdin=file)
+        words = (("zstd", "-q", "-d"), ("docker", "load", "-q"))
+        command.pipe(*words, error=engine.EngineError, limit=PATIENCE, stdin=file)
     if not here(image, tag):
         raise engine.EngineError(f"the image that arrived as {tag} is not {image}")
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import glob
 import os
 import re
-import subprocess
 
+from ansible.module_utils import app_command as command
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils.app_module import QuietModule
@@ -105,7 +105,7 @@ def sites_of_others():
 
 def taken_ports():
     try:
-        listed = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False, timeout=10).stdout
+        listed = command.attempt("ss", "-Hltnp", limit=10).out.decode(errors="replace")
     except FileNotFoundError:
         return []
     mistakes = []

@@ -12,6 +12,7 @@ from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils import app_site as site
+from ansible.module_utils import app_static as static
 from ansible.module_utils import app_unit as unit
 from ansible.module_utils.app_module import QuietModule
 
@@ -109,6 +110,7 @@ ERRORS = (
     releases.ReleaseError,
     containers.NotReady,
     site.SiteError,
+    static.StaticError,
     engine.EngineError,
     unit.UnitError,
     leases.LeaseError,

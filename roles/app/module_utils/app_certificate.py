@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import ssl
-import subprocess
 import time
 
+from ansible.module_utils import app_command as command
 from ansible.module_utils.app_site import MAKES_CERTIFICATES, SiteError
 
 CERTIFICATE = re.compile(r"^\s*ssl_certificate\s+([^;\s]+);", re.MULTILINE)
@@ -52,13 +52,14 @@ def demand(site):
 
 def look(path):
     """Return (names, begin, end in seconds since 1970) of a certificate; None where there is none to read."""
-    command = ["openssl", "x509", "-in", path, "-noout", "-dates", "-ext", "subjectAltName"]
+    words = ("openssl", "x509", "-in", path, "-noout", "-dates", "-ext", "subjectAltName")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (FileNotFoundError, subprocess.TimeoutExpired):
+        done = command.attempt(*words, limit=30)
+    except FileNotFoundError:
         return None
-    dates = dict(line.split("=", 1) for line in done.stdout.splitlines() if line.startswith("not"))
-    if done.returncode or len(dates) < 2:
+    printed = done.out.decode(errors="replace")
+    dates = dict(line.split("=", 1) for line in printed.splitlines() if line.startswith("not"))
+    if done.code != 0 or len(dates) < 2:
         return None
     begin, end = (ssl.cert_time_to_seconds(dates[name]) for name in ("notBefore", "notAfter"))
-    return set(re.findall(r"DNS:([^,\s]+)", done.stdout)), begin, end
+    return set(re.findall(r"DNS:([^,\s]+)", printed)), begin, end

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import time
 
+from ansible.module_utils import app_command as commands
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_site as site
 from ansible.module_utils.app_diagnosis import diagnose
@@ -144,27 +144,21 @@ def run_command(app, release, record, command, timeout):
 
     :param command: words as a shell would split them; no shell runs.
     :param timeout: seconds.
-    :return: {"command", "code": exit code or None after the timeout, "said": its last lines}.
+    :return: {"command", "code": exit code or None after the timeout, "said": its first and last lines}.
     """
     name = f"{app.container(release)}-command"
     engine.remove_container(name)
     ensure_network(app)
     arguments = ["run", "--name", name, "--label", f"flask-deploy.app={app.name}", *places(app, release, record)]
     words = ["--entrypoint", "python3", record["image"], "/release/exec.py", *shlex.split(command)]
-    try:
-        done = subprocess.run(
-            ["docker", *arguments, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-            check=False,
-        )
-        code, said = done.returncode, done.stdout
-    except subprocess.TimeoutExpired as error:
-        code, said = None, error.stdout or b""
+    done = commands.attempt("docker", *arguments, *words, limit=timeout, together=True)
     engine.remove_container(name)
-    return {"command": command, "code": code, "said": said.decode(errors="replace").splitlines()[-20:]}
+    return {"command": command, "code": done.code, "said": _ends(done.out.decode(errors="replace").splitlines())}
+
+
+def _ends(lines, begin=5, end=20):
+    """Return the first and the last of many lines."""
+    return lines if len(lines) <= begin + end else [*lines[:begin], " ...", *lines[-end:]]
 
 
 def run_aside(app, release, record, purpose, command, timeout):
@@ -178,15 +172,9 @@ def run_aside(app, release, record, purpose, command, timeout):
     ensure_network(app)
     arguments = ["run", "--name", name, "--label", f"flask-deploy.app={app.name}", *places(app, release, record)]
     words = ["--entrypoint", "python3", record["image"], "/release/exec.py", *shlex.split(command)]
-    try:
-        done = subprocess.run(
-            ["docker", *arguments, *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
-        )
-        code, out, err = done.returncode, done.stdout, done.stderr
-    except subprocess.TimeoutExpired as error:
-        code, out, err = None, error.stdout or b"", error.stderr or b""
+    done = commands.attempt("docker", *arguments, *words, limit=timeout)
     engine.remove_container(name)
-    return {"code": code, "out": out.decode(errors="replace"), "err": err.decode(errors="replace")}
+    return {"code": done.code, "out": done.out.decode(errors="replace"), "err": done.said if done.code else ""}
 
 
 def end_commands(name):

@@ -6,16 +6,23 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import tempfile
-import threading
 from contextlib import contextmanager, suppress
 
-LOG_BYTES = 256 << 10  # of what a container wrote last
+from ansible.module_utils import app_command as command
+
+SAID = 3000  # characters of what docker said that a message holds: the command, and the end
+SAID_BEGIN = 200
+QUERY = 60  # seconds that the engine may take to tell what it knows
 
 
 class EngineError(Exception):
-    """A docker command failed; the message holds the command and what it said."""
+    """A docker command failed; the message holds the command, what it said at the end, and what to do."""
+
+    def __init__(self, said):
+        said = said if len(said) <= SAID else f"{said[:SAID_BEGIN]}\n ...\n{said[SAID_BEGIN - SAID :]}"
+        if "Cannot connect to the Docker daemon" in said:
+            said += "\n  what to do: ansible-playbook site.yml starts it; why it ended: journalctl -u docker"
+        super().__init__(said)
 
 
 def installed():
@@ -27,29 +34,15 @@ def docker(*arguments, stdin=None, environment=None, timeout=600):
 
     :raises EngineError: it ended with another code than 0, or took longer than ``timeout`` seconds.
     """
-    try:
-        done = subprocess.run(
-            ["docker", *arguments],
-            stdin=stdin or subprocess.DEVNULL,
-            capture_output=True,
-            env={**os.environ, **(environment or {})},
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise EngineError(f"docker {arguments[0]} took longer than {timeout} s") from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        if "Cannot connect to the Docker daemon" in said:
-            said += "\n  what to do: ansible-playbook site.yml starts it; why it ended: journalctl -u docker"
-        raise EngineError(f"docker {' '.join(arguments[:2])}: {said[-3000:]}")
-    return done.stdout.decode(errors="replace")
+    words = ("docker", *arguments)
+    printed = command.run(*words, error=EngineError, limit=timeout, stdin=stdin, environment=environment)
+    return printed.decode(errors="replace")
 
 
 def inspect(kind, name):
     """Return what the engine knows of a container, image or network; None where it does not exist."""
     try:
-        return json.loads(docker(kind, "inspect", name))[0]
+        return json.loads(docker(kind, "inspect", name, timeout=QUERY))[0]
     except EngineError as error:
         if "no such" in str(error).lower() or "not found" in str(error).lower():
             return None
@@ -63,20 +56,12 @@ def containers(app):
 
 
 def logs(name, lines=20):
-    """Return the last lines that a container wrote; of one that never ends, its last part."""
-    command = ["docker", "logs", "--tail", str(lines), name]
+    """Return the last lines that a container wrote; of one that never ends, its first and its last part."""
     try:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-            timer = threading.Timer(30, process.kill)
-            timer.start()
-            said = b""
-            while part := process.stdout.read1(1 << 16):
-                said = (said + part)[-LOG_BYTES:]
-            timer.cancel()
-            timer.join()
+        done = command.attempt("docker", "logs", "--tail", str(lines), name, limit=30, together=True)
     except OSError:
         return []
-    return said.decode(errors="replace").splitlines()[-lines:]
+    return done.out.decode(errors="replace").splitlines()[-lines:]
 
 
 @contextmanager
@@ -86,27 +71,14 @@ def copied(source, timeout=600):
     :param source: CONTAINER:PATH.
     :raises EngineError: it ended with another code than 0, or took longer than ``timeout`` seconds.
     """
-    with tempfile.TemporaryFile() as errors:
-        command = ["docker", "cp", source, "-"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
-            timer = threading.Timer(timeout, process.kill)
-            timer.start()
-            try:
-                yield process.stdout if process.stdout.peek(1) else None
-                while process.stdout.read(1 << 20):  # the padding at its end
-                    pass
-            except BaseException:
-                process.kill()
-                raise
-            finally:
-                timer.cancel()
-                timer.join()
-        errors.seek(0)
-        said = errors.read(3000).decode(errors="replace").strip()
-    if process.returncode < 0:
-        raise EngineError(f"docker cp took longer than {timeout} s")
-    if process.returncode and not re.search("could not find|no such", said, re.IGNORECASE):
-        raise EngineError(f"docker cp {source}: {said}")
+    missing = False
+    try:
+        with command.reading("docker", "cp", source, "-", error=EngineError, limit=timeout) as stream:
+            missing = not stream.peek(1)
+            yield None if missing else stream
+    except EngineError as error:
+        if not missing or not re.search("could not find|no such", str(error), re.IGNORECASE):
+            raise
 
 
 def in_flight(pid, socket):

@@ -8,11 +8,13 @@ import hmac
 import json
 import os
 import stat
-import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible.module_utils import app_command as command
+
 PART = ".new-"  # begins the name of a file that is being written
+REMOVAL_PATIENCE = 600  # seconds for one tree
 FLUSHES = 16  # files that are flushed at a time
 
 
@@ -113,9 +115,7 @@ def remove_tree(path):
 
     :raises OSError: something of it stays.
     """
-    done = subprocess.run(["rm", "-rf", "--", path], capture_output=True, text=True, check=False, timeout=600)
-    if done.returncode:
-        raise OSError(done.stderr.strip()[-500:])
+    command.run("rm", "-rf", "--", path, error=OSError, limit=REMOVAL_PATIENCE)
     sync(os.path.dirname(path))
 
 

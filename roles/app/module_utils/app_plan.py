@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 import os
-import subprocess
 
 from ansible.module_utils import app_certificate as certificate
+from ansible.module_utils import app_command as command
 from ansible.module_utils import app_files as files
 
 READABLE = (".conf", ".py")
@@ -113,17 +113,14 @@ def _origin(source):
 
 def _count(app, old, new):
     """Return how many commits lie between two, where this host has the repository that knows both."""
-    command = ["git", "-C", f"{app.root}/source.git", "rev-list", "--count"]
+    words = ("git", "-C", f"{app.root}/source.git", "rev-list", "--count")
     try:
-        done = [
-            subprocess.run([*command, f"{begin}..{end}"], capture_output=True, text=True, timeout=30, check=False)
-            for begin, end in ((old, new), (new, old))
-        ]
-    except (OSError, subprocess.TimeoutExpired):
+        done = [command.attempt(*words, f"{begin}..{end}", limit=30) for begin, end in ((old, new), (new, old))]
+    except OSError:
         return ""
-    if any(each.returncode for each in done):
+    if any(each.code != 0 for each in done):
         return ""
-    more, less = (int(each.stdout) for each in done)
+    more, less = (int(each.out) for each in done)
     words = [f"{more} {'commit' if more == 1 else 'commits'}"] if more else []
     words += [f"{less} taken back"] if less else []
     return f" ({', '.join(words)})" if words else ""

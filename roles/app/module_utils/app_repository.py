@@ -7,9 +7,9 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 
+from ansible.module_utils import app_command as commands
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_source as sources
 
@@ -43,18 +43,11 @@ class Repository:
 
     def git(self, *arguments, **options):
         """Return what git says, in this copy."""
-        command = ["git", "-c", "core.hooksPath=/dev/null", "--git-dir", self.path, *arguments]
+        words = ("git", "-c", "core.hooksPath=/dev/null", "--git-dir", self.path, *arguments)
         environment = {**self._environment(), **options.pop("environment", {})}
         name = next(word for word in arguments if word[0] != "-" and "=" not in word and "/" not in word)
-        try:
-            done = subprocess.run(
-                command, capture_output=True, env=environment, timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL
-            )
-        except subprocess.TimeoutExpired:
-            raise RepositoryError(f"git {name}: no end within {TIMEOUT} s") from None
-        if done.returncode:
-            raise RepositoryError(f"git {name}: {done.stderr.decode(errors='replace').strip()[-1000:]}")
-        return done.stdout
+        limits = {"error": RepositoryError, "limit": TIMEOUT, "called": f"git {name}"}
+        return commands.run(*words, **limits, environment=environment)
 
     def _environment(self):
         known = "/etc/ssh/ssh_known_hosts -o StrictHostKeyChecking=accept-new"
@@ -62,7 +55,7 @@ class Repository:
         if self.key:
             command += f" -o IdentitiesOnly=yes -i {self.key}"
         return {
-            **{name: value for name, value in os.environ.items() if name not in MISLEADING},
+            **dict.fromkeys(MISLEADING),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_SSH_COMMAND": command,
             "GIT_ALLOW_PROTOCOL": "https:http:ssh:git" + (":file" if self.address.startswith("file:") else ""),

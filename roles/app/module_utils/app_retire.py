@@ -37,7 +37,8 @@ def retire(app, drain, stop_timeout):
 def _stop(app, name, drain, stop_timeout):
     began = time.monotonic()
     cut = _drain(app, name, drain)
-    engine.docker("stop", "-t", str(CUT_TIMEOUT if cut else stop_timeout), name)
+    patience = CUT_TIMEOUT if cut else stop_timeout
+    engine.docker("stop", "-t", str(patience), name, timeout=patience + engine.QUERY)
     return {"container": name, "cut": cut, "seconds": round(time.monotonic() - began, 1)}
 
 

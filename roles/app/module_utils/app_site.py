@@ -13,16 +13,17 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import tempfile
 import time
 from contextlib import contextmanager, suppress
 
+from ansible.module_utils import app_command as command
 from ansible.module_utils.app_run import plain
 
 CONF = "/etc/nginx"
 NGINX = "www-data"  # the user that nginx's workers run as
 LOCK = "/run/lock/flask-deploy.lock"
+PATIENCE = 60  # seconds that nginx and systemd have for nginx's configuration
 PID = "/run/nginx.pid"
 RELOADED = 10  # seconds in which nginx has taken a configuration that it was told to take
 LARGEST = 1 << 18  # bytes of an answer that are read
@@ -44,12 +45,13 @@ def lock():
         yield
 
 
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()
-        advice = f"\n  what to do: {MAKES_CERTIFICATES}" if "cannot load certificate" in said else ""
-        raise SiteError(f"{' '.join(command)}: {said}{advice}")
+def run(*words):
+    try:
+        command.run(*words, error=SiteError, limit=PATIENCE)
+    except SiteError as error:
+        if "cannot load certificate" not in str(error):
+            raise
+        raise SiteError(f"{error}\n  what to do: {MAKES_CERTIFICATES}") from error
 
 
 def test():

@@ -6,8 +6,10 @@ import gzip
 import hashlib
 import os
 import shutil
-import subprocess
 import tarfile
+import tempfile
+
+from ansible.module_utils import app_command as command
 
 # Suffixes of what compression makes smaller; images, films and fonts for the web are compressed already.
 TEXTS = frozenset(
@@ -18,6 +20,7 @@ LEAST = 256  # bytes; below, an answer fits one packet either way
 GAIN = 0.9  # of the size; what is not smaller than that is not worth another file
 RESERVE = 256 << 20  # bytes of disk that public files leave to others
 MOST = 64 << 20  # bytes; more is not taken into memory
+PATIENCE = 600  # seconds for one file
 SLOW = 1 << 20  # bytes; beyond, Brotli's best takes seconds
 DATES = (946684800, 631152000)  # seconds: 20 years from 2000-01-01
 
@@ -163,5 +166,8 @@ def _brotli(content):
     if shutil.which("brotli") is None:
         return None
     quality = "9" if len(content) > SLOW else "11"
-    command = ["nice", "brotli", "--quality=" + quality, "--stdout", "-"]
-    return subprocess.run(command, input=content, capture_output=True, timeout=600, check=True).stdout
+    with tempfile.TemporaryFile() as given:
+        given.write(content)
+        given.seek(0)
+        words = ("nice", "brotli", f"--quality={quality}", "--stdout", "-")
+        return command.run(*words, error=StaticError, limit=PATIENCE, stdin=given, most=MOST)

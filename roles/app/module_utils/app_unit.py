@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib
 import io
 import os
-import subprocess
 import time
 import zipfile
 
+from ansible.module_utils import app_command as command
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_keeper  # noqa: F401 - Ansible carries to a host what is imported
 from ansible.module_utils import app_lease as leases
 
-PARTS = "containers diagnosis engine files keeper lease log releases retire run site static switch tally unit watch"
+PATIENCE = 60  # seconds that systemd has for an answer
+STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
+PARTS = (
+    "command containers diagnosis engine files keeper lease log releases retire run site static switch tally unit watch"
+)
 MAIN = """\
 import sys
 from ansible.module_utils import app_keeper, app_releases, app_switch
@@ -96,21 +100,16 @@ def start(app):
     :raises UnitError: systemd refuses.
     """
     ensure(app)
-    done = subprocess.run(
-        [
-            *("systemd-run", "--quiet", "--collect", f"--unit={name(app)}"),
-            f"--description=Switch {app.name} to another release",
-            *("--property=Restart=on-failure", "--property=RestartSec=1", "--property=Type=exec"),
-            "--property=StartLimitIntervalSec=0",  # it may find no engine for as long as that is upgraded
-            *("python3", "-I", app.program, app.name, str(app.uid)),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    command.run(
+        *("systemd-run", "--quiet", "--collect", f"--unit={name(app)}"),
+        f"--description=Switch {app.name} to another release",
+        *("--property=Restart=on-failure", "--property=RestartSec=1", "--property=Type=exec"),
+        "--property=StartLimitIntervalSec=0",  # it may find no engine for as long as that is upgraded
+        *("python3", "-I", app.program, app.name, str(app.uid)),
+        error=UnitError,
+        limit=PATIENCE,
+        called="the switch does not start",
     )
-    if done.returncode:
-        raise UnitError(f"the switch does not start: {done.stderr.strip()}")
 
 
 def paths(app):
@@ -147,14 +146,22 @@ def keeper(app):
 
 def disable(app):
     """Stop what keeps the app up, and let no boot begin anything."""
-    _systemctl("stop", keeper(app))
+    _systemctl("stop", keeper(app), limit=STOP_PATIENCE)
     texts, links = paths(app)
     for path in filter(os.path.lexists, [*links, *texts]):
         os.unlink(path)
 
 
-def _systemctl(*arguments):
-    return subprocess.run(["systemctl", *arguments], capture_output=True, text=True, timeout=60, check=False)
+def _systemctl(*arguments, limit=None):
+    """Ask systemd, or tell it; what it refuses is no error here, but that it does not answer is.
+
+    :raises UnitError: it took too long.
+    """
+    limit = limit or PATIENCE
+    done = command.attempt("systemctl", *arguments, limit=limit)
+    if done.code is None:
+        raise UnitError(command.late(("systemctl", *arguments), limit))
+    return done.out.decode(errors="replace")
 
 
 def word(app):
@@ -164,7 +171,7 @@ def word(app):
 
 def active(app):
     """Tell whether the unit runs, or waits to be started again."""
-    said = _systemctl("show", "--property=ActiveState", "--value", name(app)).stdout
+    said = _systemctl("show", "--property=ActiveState", "--value", name(app))
     return said.strip() in ("active", "activating", "deactivating", "reloading")
 
 

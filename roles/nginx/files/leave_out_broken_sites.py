@@ -16,11 +16,16 @@ import tempfile
 
 CONF = "/etc/nginx"
 ASIDE = ".left-out"
+PATIENCE = 20  # seconds; systemd gives nginx 90 s to start, for all tests
 
 
 def fault(main):
     """Return what nginx says against a configuration, or an empty text."""
-    done = subprocess.run(["nginx", "-t", "-q", "-c", main], capture_output=True, text=True, check=False)
+    command = ["nginx", "-t", "-q", "-c", main]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f"its test took longer than {PATIENCE} s"
     return (done.stderr.strip() or "it is refused") if done.returncode else ""
 
 

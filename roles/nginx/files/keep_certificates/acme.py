@@ -123,8 +123,9 @@ def own_fault(token, said):
 def readable(path):
     """Tell whether nginx's user may read a file."""
     try:
-        done = subprocess.run(["test", "-r", path], user=NGINX_USER, group=NGINX_USER, extra_groups=[], check=False)
-    except (LookupError, OSError):  # no such user, or not ours to ask
+        user = {"user": NGINX_USER, "group": NGINX_USER, "extra_groups": []}
+        done = subprocess.run(["test", "-r", path], **user, check=False, timeout=10)
+    except (LookupError, OSError, subprocess.TimeoutExpired):  # no such user, or not ours to ask
         return True
     return done.returncode == 0
 
@@ -146,7 +147,10 @@ def fetch(address, name, path):
 
 
 def own_addresses():
-    done = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "without an address that is known"
     return " ".join(done.stdout.split()) or "without an address"
 
 

@@ -172,5 +172,6 @@ def test_nginx():
 
 def reload_nginx():
     """Let nginx take what its files say now, if it runs."""
-    if not subprocess.run(["systemctl", "is-active", "--quiet", "nginx.service"], check=False).returncode:
+    command = ["systemctl", "is-active", "--quiet", "nginx.service"]
+    if not subprocess.run(command, check=False, timeout=60).returncode:
         subprocess.run(["systemctl", "reload", "nginx.service"], check=True, timeout=60)
