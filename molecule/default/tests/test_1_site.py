@@ -105,7 +105,7 @@ def test_no_container_port_is_published(host):
 def test_container_is_locked_down(host):
     found = inspect(host)
     limits = found["HostConfig"]
-    assert found["Config"]["User"] == "10001:33"
+    assert found["Config"]["User"] == "10001:10001"
     assert limits["ReadonlyRootfs"] is True
     assert limits["CapDrop"] == ["ALL"]
     assert "no-new-privileges" in limits["SecurityOpt"]
@@ -142,6 +142,21 @@ def test_only_nginx_may_use_the_socket(host):
     ask = f"curl -s -o /dev/null -w '%{{http_code}}' --unix-socket {path} http://app.test/healthz"
     assert host.run(f"setpriv --reuid=www-data --regid=www-data --clear-groups {ask}").stdout == "200"
     assert host.run(f"setpriv --reuid=nobody --regid=nogroup --clear-groups {ask}").stdout == "000"
+
+
+def test_nginx_does_not_follow_what_an_app_puts_where_its_socket_is(host):
+    place = "/srv/app/current/run/sock"
+    ask = f"curl -s -o /dev/null -w '%{{http_code}}' --unix-socket {place}/../gunicorn.sock http://app.test/healthz"
+    as_nginx = f"setpriv --reuid=www-data --regid=www-data --clear-groups {ask}"
+    name = inspect(host)["Name"].lstrip("/")
+    host.check_output(
+        f"docker exec {name} sh -c 'cd /release/run && mv gunicorn.sock kept && ln -s kept gunicorn.sock'"
+    )
+    assert host.run(as_nginx).stdout == "000", "a link was followed"
+    host.check_output(f"docker exec {name} sh -c 'cd /release/run && mv -f kept gunicorn.sock'")
+    assert host.run(as_nginx).stdout == "200"
+    modes = host.check_output(f"stat -c '%a %U:%G' {place} {place}/..").splitlines()
+    assert modes == ["1777 root:root", "710 root:www-data"]
 
 
 @pytest.mark.parametrize(

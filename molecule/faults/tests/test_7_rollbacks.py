@@ -8,7 +8,10 @@ import subprocess
 from pathlib import Path
 
 ROLLBACK = "playbooks/rollback.yml"
-DEAD_SOCKET = "import os, socket, sys; os.path.exists(p := sys.argv[1]) and os.unlink(p); socket.socket(1).bind(p)"
+DEAD_SOCKET = (
+    "import os, socket, sys; os.path.exists(p := sys.argv[1]) and os.unlink(p); socket.socket(1).bind(p); "
+    "os.chown(p, 10001, 10001)"
+)
 
 
 def previous(host):
@@ -19,7 +22,7 @@ def test_dead_socket_is_replaced(deploy, play, host, load, release):
     deploy({"NAME": "socket-old"})
     old = release()
     deploy({"NAME": "socket-new"})
-    host.check_output(f"python3 -c '{DEAD_SOCKET}' /srv/app/releases/{old}/run/gunicorn.sock")
+    host.check_output(f"python3 -c '{DEAD_SOCKET}' /srv/app/releases/{old}/run/sock/gunicorn.sock")
     with load() as traffic:
         play(ROLLBACK)
     verdict = traffic.verdict()

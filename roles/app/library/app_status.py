@@ -57,7 +57,7 @@ def health(app, release):
     if not record["domain"]:
         return False, "its release.json is damaged"
     try:
-        status = site.probe_socket(app.path(release, "run", "gunicorn.sock"), record["health_path"], record["domain"])
+        status = site.probe_socket(app.socket(release), record["health_path"], record["domain"])
     except Exception as error:  # whatever an app may answer with
         return False, " ".join(str(error).split())[:REASON]
     return status < 400, str(status)

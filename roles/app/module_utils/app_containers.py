@@ -10,6 +10,7 @@ from ansible.module_utils import app_command as commands
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_site as site
 from ansible.module_utils.app_diagnosis import diagnose
+from ansible.module_utils.app_run import Untrusted
 
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
 HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4); s.connect(\"{SOCKET}\")'"
@@ -22,10 +23,10 @@ class NotReady(Exception):
 
 def places(app, release, record):
     """Return docker's arguments for what any process of a release has and may do."""
-    options = record["container"]
+    options, own = record["container"], app.own_group(release)
     mounts = [
         (app.path(release), "/release", True),
-        (app.path(release, "run"), "/release/run", False),
+        (app.path(release, "run", "sock") if own else app.path(release, "run"), "/release/run", False),
         (f"{app.etc}/secrets", "/run/secrets", True),
         (f"{app.etc}/jwt", "/run/jwt", True),
         (f"{app.root}/data", "/data", False),
@@ -34,7 +35,7 @@ def places(app, release, record):
         f"type=bind,source={source},target={target}{',readonly' if fixed else ''}" for source, target, fixed in mounts
     ]
     return [
-        *("--init", "--user", f"{app.uid}:{app.gid}", "--read-only"),
+        *("--init", "--user", f"{app.uid}:{app.gid if own else app.nginx_gid}", "--read-only"),
         *("--tmpfs", "/tmp:rw,nosuid,nodev,noexec,size=64m,mode=1777"),  # noqa: S108 - the container's own
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--pids-limit", str(options["pids"])),
@@ -115,11 +116,13 @@ def wait_ready(app, release, domain, path, timeout):
     good = 0
     while True:
         try:
-            status = site.probe_socket(app.path(release, "run", "gunicorn.sock"), path, domain, PROBE_TIMEOUT)
+            status = site.probe_socket(app.socket(release), path, domain, PROBE_TIMEOUT)
             good = good + 1 if status < 400 else 0
             if good == 2:
                 return
             last = f"status {status}"
+        except Untrusted as error:
+            raise NotReady(f"release {release} is not ready: {error}") from error
         except Exception as error:  # whatever an app may answer with
             good, last = 0, str(error)
         found = engine.inspect("container", name)

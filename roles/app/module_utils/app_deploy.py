@@ -204,6 +204,7 @@ def begin_switch(app, options, dry):
     if app.serving() == release:
         return None, []
     if not dry:
+        site.refuse_false_socket(app.socket(release))
         leaving = "rejected" if options["reject"] else "retired"
         begun = switch.begin(app, release, leaving, options["watch"], options["drain_timeout"], options["confirm"])
         try:

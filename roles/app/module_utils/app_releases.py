@@ -15,6 +15,7 @@ from ansible.module_utils import app_run as run
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_static as static
 
+SOCKET = f"run/{run.LINK}"  # as the host sees it
 MARKER = "draining"  # gunicorn.conf.py looks for it
 UNKNOWN = {  # of a record that an earlier version wrote, or that is damaged
     "domain": "",
@@ -53,7 +54,8 @@ class App:
     def __init__(self, name, uid=10001):
         self.name = name
         self.uid = uid
-        self.gid = pwd.getpwnam("www-data").pw_gid
+        self.gid = uid  # a group of its own; nginx's is all apps' neighbour
+        self.nginx_gid = pwd.getpwnam(site.NGINX).pw_gid
         self.root = f"/srv/{name}"
         self.etc = f"/etc/{name}"
         self.releases = f"{self.root}/releases"
@@ -137,6 +139,14 @@ class App:
         earlier = isinstance(known, dict) and "id" in known and "marker" not in known
         return "run/draining" if earlier else MARKER
 
+    def socket(self, release):
+        """Return where nginx finds a release's socket, whatever version made the release."""
+        return self.path(release, "run", "gunicorn.sock")
+
+    def own_group(self, release):
+        """Tell whether a release's processes have a group of their own; those of earlier versions have nginx's."""
+        return self.record(release).get("socket") == SOCKET
+
     def draining(self, release):
         return run.marked(self.path(release), self.marker(release))
 
@@ -198,7 +208,9 @@ class App:
         if not dry:
             for folder in (self.root, self.etc, f"{self.root}/maintenance"):
                 files.sweep(folder)
-        return [path for path, *rest in wanted if files.ensure_directory(path, *rest, dry=dry)]
+        return run.ensure_links_refused(dry) + [
+            path for path, *rest in wanted if files.ensure_directory(path, *rest, dry=dry)
+        ]
 
     def ensure_secrets(self, environment, contents, dry=False):
         """Keep exactly these secrets where the app reads them; return the files that changed or would."""
@@ -233,8 +245,8 @@ class App:
         files.ensure_directory(stage)
         for name, content, mode, uid, gid in rows:
             files.write(f"{stage}/{name}", content, mode, uid, gid)
-        files.ensure_directory(f"{stage}/run", 0o2750, self.uid, self.gid)
-        record["marker"] = MARKER
+        self.ensure_run(stage)
+        record |= {"marker": MARKER, "socket": SOCKET}
         files.write(f"{stage}/{MARKER}", b"")
         record["static"]["digest"] = self.extract_static(record, f"{stage}/static")
         files.write_json(f"{stage}/release.json", record)
@@ -243,15 +255,30 @@ class App:
         files.sync(self.releases)
         self.set_state(release, "prepared")
 
+    def ensure_run(self, folder, dry=False):
+        """Make the place of a release's socket; return the paths that changed or would.
+
+        Only nginx enters run/. The app writes in run/sock alone, which is sticky and open to all who get there: in
+        such a directory the kernel lets nobody follow a link of the app's (fs.protected_symlinks in proc(5)). The
+        link beside it is ours, and keeps the path that nginx uses the same for releases of all versions.
+        """
+        wanted = [(f"{folder}/run", 0o710, 0, self.nginx_gid), (f"{folder}/run/sock", 0o1777, 0, 0)]
+        changed = [path for path, *rest in wanted if files.ensure_directory(path, *rest, dry=dry)]
+        link = f"{folder}/run/gunicorn.sock"
+        if not os.path.islink(link) or os.readlink(link) != run.LINK:
+            changed.append(link)
+            if not dry:
+                files.link(link, run.LINK)
+        return changed
+
     def repair_release(self, release, rows, record, dry=False):
         """Put a release directory back to what it was made of; return the paths that changed or would."""
         folder = self.path(release)
         changed = [f"{folder}/{name}" for name, *rest in rows if files.ensure_file(f"{folder}/{name}", *rest, dry=dry)]
         if files.ensure_directory(folder, dry=dry):
             changed.append(folder)
-        if files.ensure_directory(f"{folder}/run", 0o2750, self.uid, self.gid, dry=dry):
-            changed.append(f"{folder}/run")
         known = self.record(release)
+        changed += self.ensure_run(folder, dry)
         if (
             files.ensure_directory(f"{folder}/static", dry=dry)
             or files.tree_digest(f"{folder}/static") != known["static"]["digest"]

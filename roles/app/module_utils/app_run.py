@@ -7,12 +7,25 @@ lstat(2), and changed by name, relative to a directory that was opened without f
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+import stat
+from contextlib import contextmanager, suppress
+
+from ansible.module_utils import app_files as files
 
 SAID = 500  # characters that are shown of a line
 
 
-class Untrusted(Exception):
+LINK = "sock/gunicorn.sock"  # in run/: where the app's socket is
+PROTECTION = "/proc/sys/fs/protected_symlinks"
+SETTING = "/etc/sysctl.d/99-flask-deploy.conf"
+TEXT = """\
+# Managed by Ansible: flask-deploy
+# Nobody follows a link that an app puts where its socket should be (proc(5)).
+fs.protected_symlinks = 1
+"""
+
+
+class Untrusted(OSError):
     """Something lies where it must not; the message is for the person who deploys."""
 
 
@@ -43,6 +56,46 @@ def mark(folder, name, wanted):
     except OSError:
         return False
     return True
+
+
+def refuse_false_socket(path):
+    """Refuse what is no socket where nginx looks for one: a link might lead to another app's.
+
+    :param path: what nginx uses; there may be a link of root's, which no app can change.
+    :raises Untrusted: with what lies there. Where nothing does, whoever connects will be told.
+    """
+    with suppress(FileNotFoundError):
+        info = os.lstat(path)
+        if stat.S_ISLNK(info.st_mode) and info.st_uid == os.geteuid() and os.readlink(path) == LINK:
+            path = os.path.join(os.path.dirname(path), LINK)
+            info = os.lstat(path)
+        if not stat.S_ISSOCK(info.st_mode):
+            raise Untrusted(
+                f"{path} is no socket: the app put {_kind(info.st_mode)} there, which nginx must not follow"
+            )
+
+
+def _kind(mode):
+    return "a link" if stat.S_ISLNK(mode) else "a directory" if stat.S_ISDIR(mode) else "something else"
+
+
+def ensure_links_refused(dry=False):
+    """Let the kernel refuse an app's links in a sticky directory, as Debian does; return what changed or would.
+
+    :raises Untrusted: this host cannot be told to.
+    """
+    if (files.read(PROTECTION) or b"").strip() not in (b"", b"0"):
+        return []
+    if not dry:
+        try:
+            with open(PROTECTION, "w", encoding="ascii") as file:
+                file.write("1\n")
+        except OSError as error:
+            raise Untrusted(
+                f"fs.protected_symlinks is off on this host; type there: sudo sysctl fs.protected_symlinks=1 ({error})"
+            ) from None
+        files.ensure_file(SETTING, TEXT.encode())
+    return ["fs.protected_symlinks"]
 
 
 def plain(line):

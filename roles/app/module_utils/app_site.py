@@ -18,7 +18,7 @@ import time
 from contextlib import contextmanager, suppress
 
 from ansible.module_utils import app_command as command
-from ansible.module_utils.app_run import plain
+from ansible.module_utils.app_run import plain, refuse_false_socket
 
 CONF = "/etc/nginx"
 NGINX = "www-data"  # the user that nginx's workers run as
@@ -153,6 +153,7 @@ def probe_socket(path, url, host, timeout=5):
 
     :raises OSError, http.client.HTTPException: no answer, with the reason.
     """
+    refuse_false_socket(path)
     return int(_apart(lambda: str(_get(_UnixConnection(path, timeout), url, host)[0]).encode(), timeout, NGINX))
 
 
@@ -161,6 +162,7 @@ def ask_socket(path, url, host, timeout=5):
 
     :raises OSError, ValueError: no such answer, with the reason.
     """
+    refuse_false_socket(path)
     return json.loads(_apart(lambda: _get(_UnixConnection(path, timeout), url, host, body=True)[1], timeout, NGINX))
 
 

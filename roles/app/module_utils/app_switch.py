@@ -215,7 +215,7 @@ def _answers(app, release):
         return False
     while True:
         try:
-            site.probe_socket(app.path(release, "run", "gunicorn.sock"), record["health_path"], record["domain"])
+            site.probe_socket(app.socket(release), record["health_path"], record["domain"])
             return True
         except Exception:  # whatever an app may answer with
             if time.monotonic() >= end:

@@ -71,7 +71,7 @@ class Door(Asked):
         super().__init__(PROBE_EVERY)
         record = app.record(release)
         self.domain, self.path = record["domain"], record["health_path"]
-        self.socket, self.moved, self.asking = app.path(release, "run", "gunicorn.sock"), moved, None
+        self.socket, self.moved, self.asking = app.socket(release), moved, None
 
     def ask(self):
         """Begin to ask where that is due."""
@@ -105,7 +105,7 @@ class Pulse(Asked):
 
     def __init__(self, app, release, moved):
         super().__init__(PULSE_EVERY)
-        self.socket, self.domain = app.path(release, "run", "gunicorn.sock"), app.record(release)["domain"]
+        self.socket, self.domain = app.socket(release), app.record(release)["domain"]
         self.knows = PULSE.encode() in (files.read(app.path(release, "gunicorn.conf.py")) or b"")
         self.moved, self.first, self.lost, self.ages, self.at = moved, None, 0, [], 0.0
 
