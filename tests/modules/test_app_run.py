@@ -236,3 +236,15 @@ def test_a_kernel_that_follows_links_is_told_not_to(app, tmp_path):
     assert (tmp_path / "protected_symlinks").read_text() == "1\n"
     assert "fs.protected_symlinks = 1" in (tmp_path / "sysctl.conf").read_text()
     assert "fs.protected_symlinks" not in app.ensure_places()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"image": "sha256:one"}'], ids=["empty", "a list", "cut in its fields"])
+def test_a_damaged_record_is_made_anew_from_the_same_inputs(app, engine, text):
+    engine.public("hello.txt")
+    release = deploy(app)
+    whole = app.record(release)
+    Path(app.path(release, "release.json")).write_text(text)
+    assert app.path(release, "release.json") in module.prepare(app, options(), dry=False)[1]
+    assert {**app.record(release), "created": 0} == {**whole, "created": 0}
+    assert os.listdir(app.path(release, "static")) == ["hello.txt"]
+    assert module.prepare(app, options(), dry=False)[1] == []

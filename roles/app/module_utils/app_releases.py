@@ -17,6 +17,7 @@ from ansible.module_utils import app_static as static
 
 SOCKET = f"run/{run.LINK}"  # as the host sees it
 MARKER = "draining"  # gunicorn.conf.py looks for it
+LAYOUT = {"marker": MARKER, "socket": SOCKET}  # missing in what earlier versions wrote
 UNKNOWN = {  # of a record that an earlier version wrote, or that is damaged
     "domain": "",
     "health_path": "/",
@@ -135,9 +136,7 @@ class App:
 
         Releases that earlier versions made look for it in run/, where the app may write.
         """
-        known = files.read_json(self.path(release, "release.json"))
-        earlier = isinstance(known, dict) and "id" in known and "marker" not in known
-        return "run/draining" if earlier else MARKER
+        return "run/draining" if self._earlier(release, "marker") else MARKER
 
     def socket(self, release):
         """Return where nginx finds a release's socket, whatever version made the release."""
@@ -145,7 +144,12 @@ class App:
 
     def own_group(self, release):
         """Tell whether a release's processes have a group of their own; those of earlier versions have nginx's."""
-        return self.record(release).get("socket") == SOCKET
+        return not self._earlier(release, "socket")
+
+    def _earlier(self, release, field):
+        """Tell whether a version before there was a field wrote a record; of one that is damaged nobody can say."""
+        known = files.read_json(self.path(release, "release.json"))
+        return isinstance(known, dict) and "id" in known and field not in known
 
     def draining(self, release):
         return run.marked(self.path(release), self.marker(release))
@@ -246,7 +250,7 @@ class App:
         for name, content, mode, uid, gid in rows:
             files.write(f"{stage}/{name}", content, mode, uid, gid)
         self.ensure_run(stage)
-        record |= {"marker": MARKER, "socket": SOCKET}
+        record |= LAYOUT
         files.write(f"{stage}/{MARKER}", b"")
         record["static"]["digest"] = self.extract_static(record, f"{stage}/static")
         files.write_json(f"{stage}/release.json", record)
@@ -278,6 +282,8 @@ class App:
         if files.ensure_directory(folder, dry=dry):
             changed.append(folder)
         known = self.record(release)
+        if damaged := not known["image"] or any(known.get(name) != LAYOUT[name] for name in LAYOUT):
+            known = {**record, **LAYOUT, "static": {**record["static"], "digest": ""}}  # the same inputs made it
         changed += self.ensure_run(folder, dry)
         if (
             files.ensure_directory(f"{folder}/static", dry=dry)
@@ -286,7 +292,7 @@ class App:
             changed.append(f"{folder}/static")
             if not dry:
                 known["static"]["digest"] = self.extract_static(known, f"{folder}/static")
-        if known["image"] != record["image"]:
+        if damaged or known["image"] != record["image"]:
             known["image"] = record["image"]
             changed.append(f"{folder}/release.json")
         if changed and not dry:
