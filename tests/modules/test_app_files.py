@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_lease, app_site
+from keep_certificates import store
 
 MINE = (os.getuid(), os.getgid())
 
@@ -148,3 +153,55 @@ def test_a_tree_s_digest_sees_every_change(tmp_path, change):
     change(root)
     assert files.tree_digest(str(root)) != before
     assert files.tree_digest(str(tmp_path / "missing")) == ""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Return a lock that another process holds."""
+    path = tmp_path / "run" / "some.lock"
+    path.parent.mkdir(mode=0o755)
+    path.touch(mode=0o644)
+    command = ["flock", path, "-c", "echo held; sleep 30"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        process.stdout.readline()
+        yield str(path), process.pid
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_lock_that_is_not_free_in_time_is_an_error_that_says_who_has_it(holder):
+    path, _pid = holder
+    began = time.monotonic()
+    said = r"some\.lock was not free for 0\.3 s: process \d+ \(flock .*has it"
+    with pytest.raises(files.LockError, match=said), files.locked(path, 0.3):
+        pass
+    assert time.monotonic() - began < 5
+    said = r"was not free for 0\.3 s; who has it: fuser -v"
+    with pytest.raises(store.LockError, match=said), store.locked(path, 0.3):
+        pass
+
+
+@pytest.mark.parametrize("locked", [files.locked, store.locked])
+def test_nobody_but_root_reaches_a_lock(tmp_path, locked):
+    (tmp_path / "run").mkdir(mode=0o755)
+    with locked(str(tmp_path / "run" / "x")):
+        assert os.lstat(tmp_path / "run").st_mode & 0o777 == 0o700
+        assert os.lstat(tmp_path / "run" / "x").st_mode & 0o777 == 0o600
+    (tmp_path / "run" / "y").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError), locked(str(tmp_path / "run" / "y")):
+        pass
+    assert not os.path.exists(tmp_path / "elsewhere")
+
+
+def test_all_that_change_nginx_s_files_take_one_lock():
+    assert app_site.LOCK == store.NGINX_LOCK == f"{app_lease.RUN}/nginx.lock"
+
+
+def test_no_lock_of_a_host_is_waited_for_without_end():
+    """Nor is a directory locked that a container sees: it can be locked there, though it is mounted read-only."""
+    wrong = [
+        f"{path}: {line.strip()}"
+        for path in Path(__file__).parents[2].glob("roles/**/*.py")
+        for line in path.read_text().splitlines()
+        if "flock(" in line and "LOCK_NB" not in line and "plugin" not in str(path)
+    ]
+    assert wrong == []

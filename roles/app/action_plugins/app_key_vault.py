@@ -6,6 +6,7 @@ import fcntl
 import os
 import sys
 import tempfile
+import time
 
 import yaml
 from ansible import constants
@@ -18,6 +19,7 @@ sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin
 from inventory_check.signing import PemError
 from key_vault import VaultError, advance, condemned, gather
 
+LOCK_WAIT = 300  # seconds
 VARIABLE = "vault_app_jwt_keys"
 HEAD = """\
 # Written by playbooks/vault_keys.yml and playbooks/rotate_keys.yml. The first key signs; another private one is next;
@@ -139,10 +141,20 @@ class _Alone:
 
     def __init__(self, folder):
         os.makedirs(folder, exist_ok=True)
+        self._folder = folder
         self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 
     def __enter__(self):
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        end = time.monotonic() + LOCK_WAIT
+        while True:
+            try:
+                return fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise AnsibleActionFail(
+                        f"signing keys: somebody else works on {self._folder}; who: fuser -v {self._folder}"
+                    ) from None
+                time.sleep(0.1)
 
     def __exit__(self, *_):
         os.close(self._handle)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import time
+from contextlib import nullcontext
 
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils.app_module import QuietModule
 from ansible.module_utils.basic import missing_required_lib
@@ -64,20 +64,6 @@ exported: {type: list, returned: with export, description: "PEM texts of the key
 """
 
 WORDS = {"sign": "signs", "retire": "goes"}
-
-
-@contextlib.contextmanager
-def alone(folder):
-    """Let one run at a time work on the keys."""
-    if not os.path.isdir(folder):
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def use(ring, kid):
@@ -176,10 +162,10 @@ def main():
         if not dry and not os.path.isdir(folder):
             files.ensure_directory(app.etc)
             files.ensure_directory(folder, 0o500, app.uid, app.gid)
-        with alone(folder):
+        with nullcontext() if dry else files.locked(f"{leases.RUN}/{app.name}.keys"):  # the app can lock what it reads
             before = listing(folder)
             result = keep(app, folder, options, dry)
-    except app_keys.KeysError as error:
+    except (app_keys.KeysError, files.LockError) as error:
         module.fail_json(msg=str(error))
     revoked = not dry and any(action.endswith("is revoked") for action in result["actions"])
     if revoked:

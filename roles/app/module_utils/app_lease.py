@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import time
@@ -64,10 +63,11 @@ def boot_owner():
 @contextmanager
 def lock(name):
     """Hold a lock that only root can see: whoever may open its file may hold it, and lets all others wait."""
-    files.ensure_directory(RUN, 0o700)  # an earlier version let everybody in
-    with open(f"{RUN}/{name}", "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    try:
+        with files.locked(f"{RUN}/{name}"):
+            yield
+    except files.LockError as error:
+        raise LeaseError(str(error)) from error
 
 
 def hold_image(app, build):

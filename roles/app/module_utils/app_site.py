@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import http.client
 import json
@@ -18,12 +17,13 @@ import time
 from contextlib import contextmanager, suppress
 
 from ansible.module_utils import app_command as command
+from ansible.module_utils import app_files as files
 from ansible.module_utils.app_run import plain, refuse_false_socket
 
 CONF = "/etc/nginx"
 NGINX = "www-data"  # the user that nginx's workers run as
-LOCK = "/run/lock/flask-deploy.lock"
 PATIENCE = 60  # seconds that nginx and systemd have for nginx's configuration
+LOCK = "/run/flask-deploy/nginx.lock"  # role nginx's keep_certificates takes it too
 PID = "/run/nginx.pid"
 RELOADED = 10  # seconds in which nginx has taken a configuration that it was told to take
 LARGEST = 1 << 18  # bytes of an answer that are read
@@ -40,9 +40,11 @@ class SiteError(Exception):
 @contextmanager
 def lock():
     """Hold the host's lock on nginx's configuration, shared by all apps and the certificate hook."""
-    with open(LOCK, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    try:
+        with files.locked(LOCK):
+            yield
+    except files.LockError as error:
+        raise SiteError(str(error)) from error
 
 
 def run(*words):

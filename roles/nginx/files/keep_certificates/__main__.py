@@ -19,7 +19,8 @@ import sys
 from . import store
 from .keeper import Keeper, Refused
 
-LOCK = "/run/lock/flask-deploy-certificates.lock"
+LOCK = "/run/flask-deploy/certificates.lock"
+PATIENCE = 900  # seconds; a run asks a CA for each of the host's apps
 DAMAGED = "{} is damaged; what makes it anew: ansible-playbook site.yml --tags nginx"
 REFUSED, TRY_AGAIN = 1, 75  # EX_TEMPFAIL of sysexits.h
 
@@ -78,8 +79,14 @@ def main():
         parser.add_argument(f"--{option}", action="store_true")
     arguments = parser.parse_args()
     known = sorted(found.split(os.sep)[-3] for found in glob.glob(path("*")))
-    with store.locked(LOCK):
-        codes = [{"keep": keep, "status": status}[arguments.command](app, arguments) for app in arguments.apps or known]
+    apps = arguments.apps or known
+    try:
+        with store.locked(LOCK, PATIENCE):
+            codes = [{"keep": keep, "status": status}[arguments.command](app, arguments) for app in apps]
+    except store.LockError as error:
+        for app in apps:
+            say(app=app, changed=False, error=str(error), days_left=None, problems=[str(error)])
+        return REFUSED
     return REFUSED if REFUSED in codes else max(codes, default=0)
 
 

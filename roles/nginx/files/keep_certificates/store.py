@@ -10,10 +10,12 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 ETC = "/etc"
 NO_ROUTE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-NGINX_LOCK = "/run/lock/flask-deploy.lock"  # of all that change what nginx reads; role app takes it too
+NGINX_LOCK = "/run/flask-deploy/nginx.lock"  # of all that change what nginx reads; role app takes it too
+LOCK_WAIT = 300  # seconds; whoever holds a lock is done in less, or hangs
 KEPT = 2  # pairs of a kind: the one in use and the one before
 
 
@@ -21,11 +23,36 @@ class StoreError(Exception):
     """nginx does not take a certificate; the one before it is back in its place."""
 
 
+class LockError(StoreError):
+    """A lock was not free in time."""
+
+
 @contextlib.contextmanager
-def locked(path):
-    with open(path, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def locked(path, wait=LOCK_WAIT):
+    """Hold a lock whose file only root reaches: whoever may open it may hold it, and lets all others wait.
+
+    :raises LockError: somebody else had it for all that time.
+    """
+    directory(os.path.dirname(path))
+    os.chmod(os.path.dirname(path), 0o700)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        end = time.monotonic() + wait
+        while not _taken(handle):
+            if time.monotonic() >= end:
+                raise LockError(f"{path} was not free for {wait} s; who has it: fuser -v {path}")
+            time.sleep(0.05)
         yield
+    finally:
+        os.close(handle)
+
+
+def _taken(handle):
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def directory(path, ours=None):
