@@ -59,9 +59,15 @@ case "$1 $2" in
 "start "*)
     [ -e "$ENGINE/containers/$2/broken" ] && { echo "cannot start $2" >&2; exit 1; }
     : > "$ENGINE/containers/$2/running" ;;
-"stop -t") rm -f "$ENGINE/containers/$4/running" ;;
-"rm -f") rm -rf "$ENGINE/containers/$3" ;;
-"update --restart") echo "$3" > "$ENGINE/containers/$4/restart" ;;
+"stop -t")
+    [ -d "$ENGINE/containers/$4" ] || missing container "$4"
+    rm -f "$ENGINE/containers/$4/running" ;;
+"rm -f")
+    [ -d "$ENGINE/containers/$3" ] || [ "$3" = holder ] || missing container "$3" # as engines before 25 do
+    rm -rf "$ENGINE/containers/$3" ;;
+"update --restart")
+    [ -d "$ENGINE/containers/$4" ] || missing container "$4"
+    echo "$3" > "$ENGINE/containers/$4/restart" ;;
 "cp holder:"*)
     place=$ENGINE/image${2#holder:}
     [ -e "$place" ] || { echo "Error: Could not find the file" >&2; exit 1; }

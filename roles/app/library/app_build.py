@@ -108,6 +108,13 @@ def base_id(options, dockerfile):
     elif not found:
         engine.docker("pull", "-q", name)
         found = engine.inspect("image", name)
+    return image_id(name, found)
+
+
+def image_id(name, found):
+    """Return the id of an image that was loaded, pulled or built just now: by now somebody may have removed it."""
+    if not found:
+        raise BuildError(f"image {name} is not there, though it was a moment ago; run the same command again")
     return found["Id"]
 
 
@@ -181,7 +188,7 @@ def make_of(source, dockerfile, write_archive, options, dry):
         build(options, tag, dockerfile, archive, labels(options, source))
     if options["rebuild"]:
         remember(options["app"], inputs, digest)
-    return {**answer, "image": engine.inspect("image", tag)["Id"], "changed": True}
+    return {**answer, "image": image_id(tag, engine.inspect("image", tag)), "changed": True}
 
 
 def generation(options, inputs):

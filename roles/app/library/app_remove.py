@@ -82,7 +82,7 @@ def remove_from_engine(app, dry):
     ours = network and (network.get("Labels") or {}).get("flask-deploy.app") == app.name
     if not dry:
         for name in names:
-            engine.docker("rm", "-f", name)
+            engine.remove_container(name)
         for image in sorted(set(images)):
             with suppress(engine.EngineError):  # another app's image stands on it
                 engine.docker("rmi", "-f", image)

@@ -98,7 +98,7 @@ def ensure_running(app, release, record):
             engine.docker("start", name)
             return True
         except engine.EngineError:
-            engine.docker("rm", "-f", name)
+            engine.remove_container(name)
     engine.docker("create", *create_arguments(app, release, record))
     engine.docker("start", name)
     return True
@@ -184,5 +184,5 @@ def end_commands(name):
     """End the release commands of an app whose run is gone: they outlive it in the engine; return their containers."""
     left = [each for each in engine.containers(name) if re.fullmatch(rf"{name}-[0-9a-f]+-[a-z]+", each)]
     for each in left:
-        engine.docker("rm", "-f", each)
+        engine.remove_container(each)
     return left

@@ -13,6 +13,7 @@ from ansible.module_utils import app_command as command
 SAID = 3000  # characters of what docker said that a message holds: the command, and the end
 SAID_BEGIN = 200
 QUERY = 60  # seconds that the engine may take to tell what it knows
+GONE = re.compile(r"no such (container|image|network)|not found|removal .* is already in progress", re.IGNORECASE)
 
 
 class EngineError(Exception):
@@ -47,6 +48,16 @@ def inspect(kind, name):
         if "no such" in str(error).lower() or "not found" in str(error).lower():
             return None
         raise
+
+
+@contextmanager
+def perhaps_gone():
+    """Do something to what was there a moment ago: that it is gone by now is no error."""
+    try:
+        yield
+    except EngineError as error:
+        if not GONE.search(str(error)):
+            raise
 
 
 def containers(app):
@@ -126,5 +137,5 @@ def _link(path):
 
 def remove_container(name):
     """Remove a container, running or not; one that does not exist is fine."""
-    if inspect("container", name) is not None:
+    with perhaps_gone():
         docker("rm", "-f", name)

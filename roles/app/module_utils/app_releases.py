@@ -127,8 +127,9 @@ class App:
         name = self.container(release)
         found = engine.inspect("container", name)
         if found and found["HostConfig"]["RestartPolicy"]["Name"] != policy:
-            engine.docker("update", "--restart", policy, name)
-            return True
+            with engine.perhaps_gone():
+                engine.docker("update", "--restart", policy, name)
+                return True
         return False
 
     def marker(self, release):
@@ -324,8 +325,10 @@ class App:
         return files.tree_digest(target)
 
     def _unpack_static(self, image, path, stage):
-        workdir = engine.inspect("image", image)["Config"].get("WorkingDir") or "/"
-        source = os.path.normpath(os.path.join(workdir, path))
+        found = engine.inspect("image", image)
+        if not found:
+            raise ReleaseError(f"image {image} is not on this host any more; to build it: run the same command again")
+        source = os.path.normpath(os.path.join(found["Config"].get("WorkingDir") or "/", path))
         label = f"flask-deploy.app={self.name}"  # or an image's own label counts it among another app's
         holder = engine.docker("create", "--network", "none", "--label", label, image, "true").strip()
         try:
@@ -335,7 +338,7 @@ class App:
         except (static.StaticError, tarfile.TarError, OSError) as error:
             raise ReleaseError(str(error)) from error
         finally:
-            engine.docker("rm", "-f", holder)
+            engine.remove_container(holder)
 
 
 def _number(value):

@@ -38,18 +38,21 @@ def _stop(app, name, drain, stop_timeout):
     began = time.monotonic()
     cut = _drain(app, name, drain)
     patience = CUT_TIMEOUT if cut else stop_timeout
-    engine.docker("stop", "-t", str(patience), name, timeout=patience + engine.QUERY)
+    with engine.perhaps_gone():
+        engine.docker("stop", "-t", str(patience), name, timeout=patience + engine.QUERY)
     return {"container": name, "cut": cut, "seconds": round(time.monotonic() - began, 1)}
 
 
 def _drain(app, name, drain):
     """Wait until nothing is in flight; return how many requests are after ``drain`` seconds."""
-    process = engine.inspect("container", name)["State"]["Pid"]
+    found = engine.inspect("container", name)
+    if not found:  # somebody else has removed it
+        return 0
     moved = app.state(app.serving() or "").get("moved", 0)  # perhaps before a boot: then the clock began anew
     floor = min(moved + DRAIN_FLOOR, now() + DRAIN_FLOOR)
     deadline = now() + max(drain, DRAIN_FLOOR)
     while True:
-        flying = engine.in_flight(process, containers.SOCKET)
+        flying = engine.in_flight(found["State"]["Pid"], containers.SOCKET)
         if not flying and now() >= floor:
             return 0
         if now() >= deadline:
@@ -87,7 +90,7 @@ def prune(app, keep):
         files.remove_tree(f"{app.releases}/{name}")
     kept = {app.container(release) for release in app.known()}
     for name in set(engine.containers(app.name)) - kept:
-        engine.docker("rm", "-f", name)
+        engine.remove_container(name)
         gone.append(name)
     if gone:
         _prune_images(app)
@@ -129,5 +132,5 @@ def abandon(app, dry=False):
         if release != serving and "switched" not in app.state(release) and containers.running(app, release):
             left.append(app.container(release))
             if not dry:
-                engine.docker("rm", "-f", app.container(release))
+                engine.remove_container(app.container(release))
     return left

@@ -1,0 +1,109 @@
+"""What the engine listed a moment ago may be gone: somebody removed it by hand, or the engine did."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_engine, app_releases
+from ansible.module_utils import app_files as files
+from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_switch as switch
+from ansible.modules import app_build, app_remove
+
+from tests.modules.test_app_releases import deploy, prepare
+
+RUNNING = {"State": {"Running": True, "Pid": 1, "ExitCode": 0}, "HostConfig": {"RestartPolicy": {"Name": "other"}}}
+
+
+@pytest.fixture
+def app(host, monkeypatch):
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    app = host()
+    deploy(app)
+    return app
+
+
+@pytest.fixture(params=["before it is looked at", "after that"])
+def vanishing(request, app, engine, monkeypatch):
+    """List a container that is gone before it is inspected, or just after that; return its name."""
+    listed = app_engine.containers(app.name)
+    monkeypatch.setattr(
+        app_engine, "containers", lambda name: {**listed, "shop-abc": "running", "shop-abc-x": "running"}
+    )
+    if request.param == "after that":
+        inspect = app_engine.inspect
+
+        def known(kind, name):
+            return inspect(kind, name) or (RUNNING if name.startswith("shop-abc") else None)
+
+        monkeypatch.setattr(app_engine, "inspect", known)
+    return "shop-abc"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda app: retire.retire(app, drain=0, stop_timeout=1),
+        lambda app: retire.prune(app, 3),
+        lambda app: retire.abandon(app),
+        lambda app: retire.discard(app, "abc", "it failed"),
+        lambda app: switch.settle(app),
+        lambda app: app.set_restart("abc", "no"),
+        lambda app: app_engine.remove_container("shop-abc"),
+        lambda app: containers.end_commands(app.name),
+        lambda app: app_remove.remove(app, data=False, dry=False),
+    ],
+    ids=[
+        "retire",
+        "prune",
+        "abandon",
+        "discard",
+        "settle",
+        "set_restart",
+        "remove_container",
+        "end_commands",
+        "remove",
+    ],
+)
+def test_a_container_that_vanishes_is_gone_and_no_error(app, vanishing, act):
+    files.ensure_directory(app.path("abc"))
+    files.write_json(app.path("abc", "release.json"), {"id": "abc", "image": "sha256:one"})
+    act(app)
+
+
+def test_a_candidate_that_vanishes_before_it_is_made_anew_is_made(app, engine, monkeypatch):
+    release = prepare(app, build="b2")
+    shutil.rmtree(engine.place / "containers" / f"shop-{release}")
+    stopped = {"State": {"Running": False}}
+    monkeypatch.setattr(app_engine, "inspect", lambda kind, name: stopped if kind == "container" else {})
+    (engine.place / "bin" / "docker").write_text(
+        (engine.place / "bin" / "docker")
+        .read_text()
+        .replace('"start "*)', '"start "*)\n    [ -d "$ENGINE/containers/$2" ] || missing container "$2"')
+    )
+    assert containers.ensure_running(app, release, app.record(release))
+    assert f"shop-{release}" in engine.running()
+
+
+def test_an_image_that_vanishes_before_its_files_are_taken_out_is_said(app):
+    with pytest.raises(app_releases.ReleaseError, match=r"image sha256:gone is not on this host any more.*again"):
+        prepare(app, build="b2", image="sha256:gone")
+
+
+def build_options(**more):
+    known = {"app": "shop", "rebuild": False, "base_image": "sha256:gone", "base_archive": None}
+    return {**known, "base_can_be_sent": False, "build_args": {}, "source_archive": "x", **more}
+
+
+def test_a_base_image_that_vanishes_after_it_was_pulled_is_said(engine):
+    with pytest.raises(app_build.BuildError, match=r"sha256:gone.*is not there"):
+        app_build.base_id(build_options(), "FROM $BASE_IMAGE")
+
+
+def test_an_image_that_vanishes_after_it_was_built_is_said(engine, monkeypatch):
+    monkeypatch.setattr(app_build, "build", lambda *arguments: None)
+    with pytest.raises(app_build.BuildError, match=r"flask-deploy/shop:[0-9a-f]{12} is not there"):
+        app_build.make_of({"digest": "d"}, "FROM x", None, build_options(), dry=False)
