@@ -170,9 +170,15 @@ def test_every_file_that_a_task_writes_has_a_mode_of_its_own():
 
 
 def test_apt_never_removes():
-    free = [file for file, task in tasks() if not task.get(APT, {"fail_on_autoremove": True}).get("fail_on_autoremove")]
-    assert free == []
-    assert len([task for _file, task in tasks() if APT in task]) == 4
+    used = [(file, task[APT]) for file, task in tasks() if APT in task]
+    assert len(used) == 4
+    assert [file for file, options in used if not options.get("fail_on_autoremove")] == []
+    assert [file for file, options in used if {"autoremove", "purge", "autoclean", "clean"} & options.keys()] == []
+    assert [file for file, options in used if options.get("state", "present") != "present"] == []
+    code = [*ROLES.glob("*/tasks/*.yml"), *ROLES.glob("**/*.py")]
+    commands = re.compile(r"""(apt|apt-get|dpkg)["', ]+(-[\w-]+["', ]+)*(remove|purge|autoremove|--purge|--remove)""")
+    found = [(path, line) for path in code for line in path.read_text().splitlines() if commands.search(line)]
+    assert [path.name for path, line in found if "sudo apt" not in line] == [], "what people may type is theirs"
 
 
 @pytest.mark.parametrize("name", NAMES)

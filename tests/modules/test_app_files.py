@@ -75,10 +75,18 @@ def test_a_secret_is_never_readable_by_others_on_its_way(tmp_path, monkeypatch):
     assert modes[0] & 0o077 == 0
 
 
-def test_a_link_moves_in_one_step(tmp_path):
-    for target in ("one", "two"):
-        files.link(str(tmp_path / "current"), target)
-        assert os.readlink(tmp_path / "current") == target
+def test_a_link_moves_in_one_step(tmp_path, monkeypatch):
+    """At no moment is there none: nginx looks it up for each request."""
+    changes, current = [], str(tmp_path / "current")
+    for name in ("rename", "replace", "symlink", "link", "unlink", "remove"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *words, real=real: (real(*words), changes.append(os.path.lexists(current)))[0]
+        )
+    files.link(current, "one")
+    changes.clear()
+    files.link(current, "two")
+    assert os.readlink(current) == "two" and all(changes) and len(changes) > 1
     (tmp_path / "current.new").write_text("left by a crash")
     files.link(str(tmp_path / "current"), "three")
     assert os.readlink(tmp_path / "current") == "three" and os.listdir(tmp_path) == ["current"]

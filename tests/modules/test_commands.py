@@ -63,6 +63,12 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path):
     assert gone(int((tmp_path / "child").read_text()))
 
 
+def test_what_its_children_started_is_ended_too(tmp_path):
+    script = f"sh -c 'sleep 60 & echo $! > {tmp_path}/child; wait; :'; :"
+    assert command.attempt("sh", "-c", script, limit=0.5).code is None
+    assert gone(int((tmp_path / "child").read_text()))
+
+
 def test_a_command_ends_with_who_ran_it(tmp_path):
     """A module that is killed leaves no docker, git or nginx at work beside the next run's."""
     script = f"echo $$ > {tmp_path}/child; exec sleep 60"
