@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 from tests import mutants
 
 FILES = {"roles/a.py": "releases"}
@@ -28,3 +35,32 @@ def test_an_accepted_change_that_a_test_notices_or_that_is_gone_is_named():
     noticed, gone = report(*["killed"] * 9, accepted=[1, 12])
     assert "accepts what is noticed by a test: roles/a.py f: return a < b -> change 1" in noticed
     assert "accepts what is not made any more: roles/a.py f: return a < b -> change 12" in gone
+
+
+PROGRAM = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests import mutants
+mutants.stay_apart()
+print(*filter(str.isdigit, os.listdir("/proc")), *os.listdir("/run"))
+sys.exit(7)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="elsewhere a kernel may give users no namespace")
+def test_a_change_reaches_nothing_that_runs_outside(tmp_path):
+    """One of app_lease's ends all processes but those it is to end: unconfined, those of the whole machine."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = [sys.executable, tmp_path / "program.py", Path(mutants.__file__).parents[1]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (7, "")
+    seen = done.stdout.split()
+    assert len(seen) == 2 and str(os.getpid()) not in seen, "it, and the shell that began it"
+
+
+def test_where_changes_cannot_be_kept_apart_none_is_tried(monkeypatch):
+    monkeypatch.delenv(mutants.OUTSIDE, raising=False)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(FileNotFoundError):
+        mutants.stay_apart()
