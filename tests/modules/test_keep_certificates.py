@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import http.server
 import io
 import json
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -235,10 +237,59 @@ def test_a_pair_that_nginx_refuses_is_taken_back(keeper, ca, monkeypatch, reload
     assert keeper().store.current() == serving and len(reloads) == 1
 
 
+def test_a_pair_is_exchanged_under_the_host_s_lock_on_nginx(keeper, ca, monkeypatch):
+    """A reload of an app's in between would serve what nginx has not tested."""
+    seen = []
+
+    def free():
+        with contextlib.suppress(store.LockError), store.locked(store.NGINX_LOCK, 0):
+            seen.append("free")
+        seen.append("asked")
+
+    monkeypatch.setattr(store, "test_nginx", free)
+    monkeypatch.setattr(store, "reload_nginx", free)
+    assert keeper().keep()["changed"]
+    assert seen == ["asked"] * 3
+
+
 def test_a_configuration_that_was_broken_before_does_not_keep_a_pair_out(keeper, ca, monkeypatch, reloads):
     monkeypatch.setattr(store, "test_nginx", lambda: "nginx -t: unknown directive")
     assert keeper().keep()["serving"].startswith("acme-")
     assert reloads == []
+
+
+@pytest.mark.parametrize(
+    ("program", "does", "said"),
+    [
+        ("nginx", "exec sleep 60", r"nginx -t -q took longer than 0\.5 s; look on the host: systemctl status nginx"),
+        (
+            "systemctl",
+            '[ "$1" != reload ] || exec sleep 60',
+            r"systemctl reload nginx\.service took longer than 0\.5 s",
+        ),
+        ("systemctl", "exec sleep 60", r"systemctl is-active .* took longer than 0\.5 s"),
+        ("systemctl", '[ "$1" != reload ] || { echo refused >&2; exit 1; }', r"nginx was not reloaded: refused"),
+    ],
+    ids=["its test hangs", "its reload hangs", "systemd hangs", "its reload fails"],
+)
+def test_an_nginx_that_does_not_answer_is_said_and_the_pair_before_stays(tmp_path, monkeypatch, program, does, said):
+    monkeypatch.setattr(store, "NGINX_LOCK", str(tmp_path / "run" / "lock"))
+    monkeypatch.setattr(store, "PATIENCE", 0.5)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("nginx", "systemctl"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "etc/shop/tls").mkdir(parents=True)
+    place = store.Store("shop", str(tmp_path / "etc"))
+    first, second = (place.add("acme", name, b"key") for name in (b"one", b"two"))
+    assert place.use(first)
+    (tmp_path / program).write_text(f"#!/bin/sh\n{does}\n")
+    if program == "nginx":
+        assert re.match(said, store.test_nginx())
+        return
+    with pytest.raises(store.StoreError, match=said):
+        place.use(second)
+    assert place.current() == first, "the next run tries it again"
 
 
 @pytest.mark.parametrize("kind", ["selfsigned", "acme"])

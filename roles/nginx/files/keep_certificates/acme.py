@@ -188,7 +188,9 @@ def run_certbot(text, ca_file):
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, timeout=CERTBOT_PATIENCE, env=environment
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except subprocess.TimeoutExpired:
+            return f"error: certbot took longer than {CERTBOT_PATIENCE} s; the CA may not answer"
+        except OSError as error:
             return str(error)
     return None if done.returncode == 0 else done.stdout + done.stderr
 

@@ -16,6 +16,7 @@ ETC = "/etc"
 NO_ROUTE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 NGINX_LOCK = "/run/flask-deploy/nginx.lock"  # of all that change what nginx reads; role app takes it too
 LOCK_WAIT = 300  # seconds; whoever holds a lock is done in less, or hangs
+PATIENCE = 60  # seconds for one command
 KEPT = 2  # pairs of a kind: the one in use and the one before
 
 
@@ -40,7 +41,7 @@ def locked(path, wait=LOCK_WAIT):
         end = time.monotonic() + wait
         while not _taken(handle):
             if time.monotonic() >= end:
-                raise LockError(f"{path} was not free for {wait} s; who has it: fuser -v {path}")
+                raise LockError(f"{path} was not free for {wait:g} s; see who has it, on the host: sudo lslocks")
             time.sleep(0.05)
         yield
     finally:
@@ -159,7 +160,7 @@ class Store:
 
         A configuration that nginx refused before is not the pair's fault: the reload is left to who mends it.
 
-        :raises StoreError: nginx refuses its configuration with it; the link is as before.
+        :raises StoreError: nginx refuses its configuration with it, or was not reloaded; the link is as before.
         """
         before = self.current()
         if name == before:
@@ -167,12 +168,16 @@ class Store:
         with locked(NGINX_LOCK):
             sound = test_nginx() is None
             self._point(name)
-            refused = test_nginx()
-            if not refused:
-                reload_nginx()
-            elif sound and before:
-                self._point(before)
-                raise StoreError(refused)
+            try:
+                refused = test_nginx()
+                if not refused:
+                    reload_nginx()
+                elif sound and before:
+                    raise StoreError(refused)
+            except StoreError:
+                if before:
+                    self._point(before)
+                raise
         self._forget(name.partition("-")[0])
         return True
 
@@ -193,12 +198,33 @@ class Store:
 
 def test_nginx():
     """Return why nginx refuses its files, or None."""
-    done = subprocess.run(["nginx", "-t", "-q"], capture_output=True, text=True, check=False, timeout=60)
-    return f"nginx -t: {(done.stderr or done.stdout).strip()}" if done.returncode else None
+    try:
+        code, said = _run("nginx", "-t", "-q")
+    except StoreError as late:
+        return str(late)
+    return f"nginx -t: {said}" if code else None
 
 
 def reload_nginx():
-    """Let nginx take what its files say now, if it runs."""
-    command = ["systemctl", "is-active", "--quiet", "nginx.service"]
-    if not subprocess.run(command, check=False, timeout=60).returncode:
-        subprocess.run(["systemctl", "reload", "nginx.service"], check=True, timeout=60)
+    """Let nginx take what its files say now, if it runs.
+
+    :raises StoreError: it was not told.
+    """
+    if _run("systemctl", "is-active", "--quiet", "nginx.service")[0]:
+        return
+    code, said = _run("systemctl", "reload", "nginx.service")
+    if code:
+        raise StoreError(f"nginx was not reloaded: {said or f'systemctl ended with code {code}'}")
+
+
+def _run(*command):
+    """Return (exit code, what it said) of a command.
+
+    :raises StoreError: it did not end in time.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        late = f"{' '.join(command)} took longer than {PATIENCE} s"
+        raise StoreError(f"{late}; look on the host: systemctl status nginx") from None
+    return done.returncode, (done.stderr or done.stdout).strip()
