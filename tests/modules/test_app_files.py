@@ -177,14 +177,23 @@ def holder(tmp_path):
 
 
 def test_a_lock_that_is_not_free_in_time_is_an_error_that_says_who_has_it(holder):
-    path, _pid = holder
+    path, pid = holder
     began = time.monotonic()
-    said = r"some\.lock was not free for 0\.3 s: process \d+ \(flock .*has it"
+    said = rf"some\.lock was not free for 0\.3 s: process {pid} \(flock .*\) has it; .*on the host: sudo kill {pid}$"
     with pytest.raises(files.LockError, match=said), files.locked(path, 0.3):
         pass
     assert time.monotonic() - began < 5
-    said = r"was not free for 0\.3 s; who has it: fuser -v"
+    said = r"was not free for 0\.3 s; see who has it, on the host: sudo lslocks"
     with pytest.raises(store.LockError, match=said), store.locked(path, 0.3):
+        pass
+
+
+@pytest.mark.parametrize(("locked", "error"), [(files.locked, files.LockError), (store.locked, store.LockError)])
+def test_a_lock_is_held_by_one_alone_until_that_ends(tmp_path, locked, error):
+    path = str(tmp_path / "run" / "x")
+    with locked(path), pytest.raises(error), locked(path, 0.1):
+        pass
+    with locked(path, 0.1):
         pass
 
 

@@ -58,7 +58,7 @@ def gone(pid, within=5):
 
 def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path):
     script = f"sleep 60 & echo $! > {tmp_path}/child; wait"
-    with pytest.raises(Fault, match=r"^sh -c took longer than 0\.5 s and was ended\n  how busy this host is"):
+    with pytest.raises(Fault, match=r"^sh -c took longer than 0\.5 s and was ended; the host may be busy"):
         command.run("sh", "-c", script, error=Fault, limit=0.5)
     assert gone(int((tmp_path / "child").read_text()))
 
@@ -121,7 +121,7 @@ def test_a_time_limit_is_an_error_of_its_caller_s_own_kind(
     os.makedirs(app.root)
     hang(engine, program)
     monkeypatch.setattr(*limit, 0.3)
-    with pytest.raises(error, match=rf"{program}.* took longer than 0\.3 s and was ended\n.*{advice}"):
+    with pytest.raises(error, match=rf"{program}.* took longer than 0\.3 s and was ended; .*{advice}"):
         call(app)
 
 
@@ -170,6 +170,8 @@ def test_of_much_that_is_said_the_beginning_and_the_end_stay():
     done, memory = peak(lambda: command.attempt("sh", "-c", script, limit=60, together=True))
     assert done.out.startswith(b"begin\n") and done.out.endswith(b"\nend\n") and b"bytes are left out" in done.out
     assert memory < 2 << 20 and done.code == 0
+    said = command.run("sh", "-c", script, error=Fault, limit=60, together=True)
+    assert said == done.out, "what people read may be cut"
 
 
 def test_an_answer_that_does_not_fit_is_an_error_not_half_an_answer(monkeypatch):
@@ -223,6 +225,11 @@ def test_a_second_command_that_fails_ends_the_first(first):
 def test_a_first_command_that_fails_is_the_one_that_is_named():
     with pytest.raises(Fault, match=r"^sh -c: gone$"):
         command.pipe(("sh", "-c", "echo gone >&2; exit 1"), ("cat",), error=Fault, limit=5)
+
+
+def test_a_first_command_whose_reader_ended_is_named_where_nothing_else_failed():
+    with pytest.raises(Fault, match=r"^yes: it ended with code -13$"):
+        command.pipe(("yes",), ("head", "-n", "1"), error=Fault, limit=5)
 
 
 def test_commands_that_hang_together_end_together():

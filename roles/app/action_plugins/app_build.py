@@ -69,7 +69,9 @@ def _git(folder, *arguments, check=True):
         command = ["git", "-C", folder, *arguments]
         done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=GIT_PATIENCE)
     except subprocess.TimeoutExpired:
-        raise AnsibleActionFail(f"git in {folder} took longer than {GIT_PATIENCE} s") from None
+        raise AnsibleActionFail(
+            f"git in {folder} took longer than {GIT_PATIENCE} s; try it: git -C {folder} status"
+        ) from None
     except FileNotFoundError:
         raise AnsibleActionFail("git is needed on the controller; install it: sudo apt install git") from None
     if check and done.returncode:

@@ -22,15 +22,15 @@ POLL = 0.05  # seconds
 # A command dies with the module that runs it (prctl(2), PR_SET_PDEATHSIG): who takes over must not find it at work.
 TIED = ("setpriv", "--pdeathsig", "KILL")
 
-# What to type where a command hangs.
+# What may be wrong where a command hangs, and what to type.
 ADVICE = {
-    "docker": "what the engine is at: journalctl -u docker; to start it anew: systemctl restart docker",
-    "nginx": "what nginx is at: systemctl status nginx; whether its files are on a disk that hangs: df /etc/nginx",
-    "systemctl": "what systemd waits for: systemctl list-jobs",
-    "systemd-run": "what systemd waits for: systemctl list-jobs",
-    "git": "whether the repository answers from this host: git ls-remote <app_source>",
+    "docker": "the engine may hang. Type on the host: sudo journalctl -u docker; sudo systemctl restart docker",
+    "nginx": "nginx's files may lie on a disk that hangs. Type on the host: systemctl status nginx; df /etc/nginx",
+    "systemctl": "systemd may wait for another job. Type on the host: systemctl list-jobs",
+    "systemd-run": "systemd may wait for another job. Type on the host: systemctl list-jobs",
+    "git": "the repository may not answer. Type on the host: git ls-remote <app_source>",
 }
-OTHERWISE = "how busy this host is: top; whether its disk hangs: dmesg"
+OTHERWISE = "the host may be busy, or its disk may hang. Type there: top; sudo dmesg"
 
 
 class Kept:
@@ -145,7 +145,7 @@ def run(*command, error, limit, called="", **options):
     done = pipe(command, error=error, limit=limit, called=called, **options)
     if done.lost and not options.get("together"):
         most = options.get("most", 0) or WHOLE
-        raise error(f"{called or _words(command)} printed more than {most >> 20} MB")
+        raise error(f"{called or _words(command)} printed more than {most >> 20} MB; type it on the host to see what")
     return done.out
 
 
@@ -201,8 +201,8 @@ def reading(*command, error, limit):
 
 
 def late(command, limit):
-    late = f"{_words(command)} took longer than {limit} s and was ended"
-    return f"{late}\n  {ADVICE.get(command[0], OTHERWISE)}"
+    """Return what to say of a command whose time was up, in one line."""
+    return f"{_words(command)} took longer than {limit:g} s and was ended; {ADVICE.get(command[0], OTHERWISE)}"
 
 
 def _words(command):

@@ -139,7 +139,7 @@ def locked(path, wait=LOCK_WAIT):
         end = time.monotonic() + wait
         while not _taken(handle):
             if time.monotonic() >= end:
-                raise LockError(f"{path} was not free for {wait:g} s: {holders(handle)} has it")
+                raise LockError(f"{path} was not free for {wait:g} s: {holders(handle)}")
             time.sleep(0.05)
         yield
     finally:
@@ -155,12 +155,15 @@ def _taken(handle):
 
 
 def holders(handle):
-    """Return in words which processes hold a lock, as the kernel says (proc(5), locks)."""
+    """Return in words who holds a lock, as the kernel says (proc(5), locks), and what to type."""
     info = os.fstat(handle)
     place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
     rows = [line.split() for line in (read("/proc/locks") or b"").decode().splitlines()]
     found = [row[4] for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5] == place]
-    return ", ".join(f"process {pid} ({_command(pid)})" for pid in found) or "a process that the kernel does not name"
+    if not found:
+        return "the kernel does not say who has it; see all locks, on the host: sudo lslocks"
+    named = ", ".join(f"process {pid} ({_command(pid)})" for pid in found)
+    return f"{named} has it; if that hangs, end it on the host: sudo kill {' '.join(found)}"
 
 
 def _command(pid):

@@ -70,9 +70,8 @@ def refuse_false_socket(path):
             path = os.path.join(os.path.dirname(path), LINK)
             info = os.lstat(path)
         if not stat.S_ISSOCK(info.st_mode):
-            raise Untrusted(
-                f"{path} is no socket: the app put {_kind(info.st_mode)} there, which nginx must not follow"
-            )
+            put = f"{path} is no socket: the app put {_kind(info.st_mode)} there"
+            raise Untrusted(f"{put}; find what in the app changes /release/run, take it out and deploy again")
 
 
 def _kind(mode):
