@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import io
+import os
 import re
 import subprocess
 import sys
+import threading
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +39,15 @@ def test_ansible_carries_all_its_parts_to_the_host():
 
 def test_the_same_code_is_the_same_program():
     assert unit.code() == unit.code()
+
+
+def test_the_program_holds_its_parts_as_they_are():
+    with zipfile.ZipFile(io.BytesIO(unit.code())) as program:
+        held = {name: program.read(name).decode() for name in program.namelist()}
+    modules = [importlib.import_module(f"ansible.module_utils.app_{part}") for part in unit.PARTS.split()]
+    parts = {f"ansible/module_utils/{Path(each.__file__).name}": Path(each.__file__).read_text() for each in modules}
+    assert held.pop("__main__.py").startswith("import sys")
+    assert held == {"ansible/__init__.py": "", "ansible/module_utils/__init__.py": "", **parts}
 
 
 def test_the_unit_is_started_again_should_it_be_killed(host, engine):
@@ -101,3 +116,137 @@ def test_a_unit_at_what_was_promised_is_not_stopped(host, engine):
     with pytest.raises(unit.UnitError, match=r"did not end within 0 s; look at: journalctl -u flask-deploy-shop\.serv"):
         unit.wait_for_end(host(), limit=0)
     assert not engine.calls("systemctl stop")
+
+
+@pytest.fixture
+def systemd(engine):
+    """Let systemctl do as it is told, after it noted what it was asked."""
+
+    def does(script):
+        (engine.place / "bin" / "systemctl").write_text(
+            f'#!/bin/sh\necho "systemctl $*" >> "$ENGINE/calls"\n{script}\n'
+        )
+
+    return does
+
+
+@pytest.mark.parametrize(
+    ("said", "runs"),
+    [
+        ("active", True),
+        ("activating", True),  # it waits to be started again
+        ("deactivating", True),
+        ("reloading", True),
+        ("inactive", False),
+        ("failed", False),
+        ("", False),
+    ],
+)
+def test_a_unit_runs_until_systemd_says_that_it_ended(host, engine, systemd, said, runs):
+    systemd(f"echo {said}")
+    assert unit.active(host()) is runs
+    assert engine.calls() == ["systemctl show --property=ActiveState --value flask-deploy-shop.service"]
+
+
+def test_a_unit_that_ends_in_time_is_waited_for(host, engine, systemd):
+    systemd('[ -e "$ENGINE/ended" ] && echo inactive || echo active')
+    ending = threading.Timer(0.5, (engine.place / "ended").touch)
+    ending.start()
+    began = time.monotonic()
+    unit.wait_for_end(host(), limit=30)
+    assert 0.4 < time.monotonic() - began < 20
+    ending.join()
+
+
+def test_a_unit_that_does_not_end_is_given_up_when_it_is_time(host, systemd):
+    systemd("echo active")
+    began = time.monotonic()
+    with pytest.raises(unit.UnitError, match=r"within 1 s.* to end it: systemctl stop flask-deploy-shop\.service"):
+        unit.wait_for_end(host(), limit=1)
+    assert 1 <= time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("act", [unit.active, unit.ensure, unit.disable], ids=lambda act: act.__name__)
+def test_a_systemd_that_does_not_answer_is_an_error_that_says_what_to_do(host, systemd, monkeypatch, act):
+    monkeypatch.setattr(unit, "PATIENCE", 1)
+    monkeypatch.setattr(unit, "STOP_PATIENCE", 1)
+    systemd("exec sleep 60")
+    app, began = host(), time.monotonic()
+    Path(app.root).mkdir(parents=True)
+    with pytest.raises(unit.UnitError, match=r"^systemctl \S+.* took longer than 1 s and was ended\n.*list-jobs"):
+        act(app)
+    assert time.monotonic() - began < 20
+
+
+def test_a_keeper_has_longer_to_stop_than_systemd_has_to_answer(host, systemd, monkeypatch):
+    """systemd itself gives a unit 90 s."""
+    assert unit.STOP_PATIENCE > 90
+    monkeypatch.setattr(unit, "PATIENCE", 0.1)
+    systemd("sleep 0.5")
+    unit.disable(host())
+
+
+def test_what_systemd_refuses_does_not_stop_a_removal(host, engine, systemd):
+    systemd("echo no such unit >&2; exit 5")
+    unit.disable(host())
+    assert engine.calls() == ["systemctl stop flask-deploy-keep@shop.service"]
+
+
+def test_no_boot_begins_anything_of_an_app_that_is_disabled(host, engine):
+    apps = [host("shop"), host("blog")]
+    for app in apps:
+        Path(app.root).mkdir(parents=True)
+        unit.ensure(app)
+    left = [f"flask-deploy-{kind}@blog.service" for kind in ("decide", "keep", "settle")]
+    engine.forget()
+    for _again in range(2):
+        unit.disable(apps[0])
+        units = sorted(path.name for path in Path(apps[0].systemd).iterdir() if path.is_file())
+        assert units == sorted(os.listdir(f"{apps[0].systemd}/multi-user.target.wants")) == left
+    assert engine.calls()[0] == "systemctl stop flask-deploy-keep@shop.service"
+
+
+def test_units_are_as_they_should_be_and_systemd_knows_it(host, engine):
+    """A link that leads elsewhere and a text of yesterday are put right, and nothing is done where all is well."""
+    app = host()
+    Path(app.root).mkdir(parents=True)
+    texts, links = unit.paths(app)
+    first = next(iter(texts))
+    assert unit.ensure(app) == [app.program, *texts, *links]
+    calls = ["systemctl daemon-reload", "systemctl restart flask-deploy-keep@shop.service"]
+    assert engine.calls() == calls
+    link, target = list(links.items())[1]
+    os.unlink(link)
+    os.symlink("/nonexistent", link)
+    Path(first).write_text("of yesterday")
+    engine.forget()
+    assert unit.ensure(app) == [first, link]
+    assert os.readlink(link) == target and engine.calls() == calls
+    assert Path(first).read_text() == texts[first]
+
+
+def test_a_switch_is_a_unit_that_leaves_nothing_behind(host, engine):
+    """It is gone when it ended, however: its name is free for the next switch."""
+    app = host()
+    Path(app.root).mkdir(parents=True)
+    unit.start(app)
+    (call,) = engine.calls("systemd-run")
+    for said in ("--quiet", "--collect", "--property=Type=exec", "--property=RestartSec=1"):
+        assert f" {said} " in call
+    assert " --description=Switch shop to another release " in call
+
+
+def test_two_words_to_a_switch_are_said_one_after_the_other(host, tmp_path):
+    app, said = host(), []
+
+    def say():
+        with unit.word(app):
+            said.append("second")
+
+    with unit.word(app), unit.word(host("blog")):
+        saying = threading.Thread(target=say)
+        saying.start()
+        saying.join(0.3)
+        said.append("first")
+    saying.join()
+    assert said == ["first", "second"]

@@ -88,7 +88,7 @@ def code():
         full = f"ansible.module_utils.app_{each}"
         sources[f"ansible/module_utils/app_{each}.py"] = importlib.import_module(full).__loader__.get_source(full)
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w") as archive:
         for path, text in sources.items():
             archive.writestr(zipfile.ZipInfo(path), text)
     return packed.getvalue()
