@@ -372,3 +372,147 @@ def test_who_gives_it_back_waits_for_who_looks_at_it(ann):
         assert os.path.exists(ann.path)
     giving.join()
     assert not os.path.exists(ann.path)
+
+
+def test_a_host_that_settles_is_an_owner_as_any_other():
+    told = app_lease.boot_owner()
+    assert set(told) == set(app_lease.UNKNOWN) == set(app_lease.an_owner({}))
+    me = {"process": os.getpid(), "started": str(app_lease.started(os.getpid())), "host": os.uname().nodename}
+    assert told == {**app_lease.UNKNOWN, **me, "id": "boot", "user": "root", "settles": True}
+
+
+def test_an_earlier_version_s_owner_has_what_is_missing_and_nothing_more():
+    assert app_lease.an_owner({"id": "x", "user": "ann", "more": 1}) == {**app_lease.UNKNOWN, "id": "x", "user": "ann"}
+
+
+def test_a_host_that_settles_is_told_so(ann):
+    app_lease.Lease("shop", app_lease.boot_owner()).take()
+    with pytest.raises(app_lease.LeaseError) as said:
+        ann.take()
+    assert str(said.value).startswith("shop is locked: its host settles a switch that its last end cut off, since 20")
+    assert "ends by itself in 60 s. To wait for it" in str(said.value)
+
+
+def test_images_are_held_until_they_are_let_go_of(monkeypatch):
+    moment = app_lease.now()
+    monkeypatch.setattr(app_lease, "now", lambda: moment)
+    assert app_lease.held_images("shop") == {}
+    app_lease.hold_image("shop", "b1")
+    moment += 10
+    app_lease.hold_image("shop", "b2")
+    app_lease.hold_image("blog", "b3")
+    assert app_lease.held_images("shop") == {"b1": moment - 10 + app_lease.HELD, "b2": moment + app_lease.HELD}
+    app_lease.let_go_of_image("shop", "b3")
+    app_lease.let_go_of_image("shop", "b1")
+    assert list(app_lease.held_images("shop")) == ["b2"] and list(app_lease.held_images("blog")) == ["b3"]
+
+
+def test_images_of_a_run_that_is_gone_are_not_held_for_ever(monkeypatch):
+    moment = app_lease.now()
+    monkeypatch.setattr(app_lease, "now", lambda: moment)
+    app_lease.hold_image("shop", "b1")
+    moment += app_lease.HELD - 1
+    assert list(app_lease.held_images("shop")) == ["b1"]
+    moment += 1
+    assert app_lease.held_images("shop") == {}
+    app_lease.hold_image("shop", "b2")
+    kept = json.loads(Path(f"{app_lease.RUN}/shop.images.json").read_text())
+    assert list(kept) == ["b2"], "what is over is not kept"
+
+
+def test_what_is_no_time_holds_no_image():
+    Path(app_lease.RUN).mkdir()
+    holding = {"a": "tomorrow", "b": None, "c": 1e12, "d": [1]}
+    Path(f"{app_lease.RUN}/shop.images.json").write_text(json.dumps(holding))
+    assert app_lease.held_images("shop") == {"c": 1e12}
+
+
+@pytest.mark.parametrize("act", [app_lease.hold_image, app_lease.let_go_of_image], ids=lambda act: act.__name__)
+def test_two_that_note_images_do_not_undo_each_other(act):
+    app_lease.hold_image("shop", "b1")
+    with app_lease.lock("shop.images"):
+        noting = threading.Thread(target=act, args=("shop", "b1"))
+        noting.start()
+        noting.join(0.3)
+        assert noting.is_alive()
+    noting.join()
+
+
+def test_only_who_lives_and_is_another_holds_it(ann, bob, monkeypatch):
+    assert bob.holder() is None
+    ann.take()
+    assert ann.holder() is None and bob.holder()["owner"]["id"] == "ann"
+    later = bob.holder()["expires"]
+    monkeypatch.setattr(app_lease, "now", lambda: later)
+    assert bob.holder() is None
+
+
+def test_a_step_that_ends_by_itself_meanwhile_is_ended_too(worker, monkeypatch):
+    real = os.kill
+
+    def too_late(pid, number):
+        real(pid, number)
+        worker.wait()
+        raise ProcessLookupError
+
+    monkeypatch.setattr(app_lease.os, "kill", too_late)
+    app_lease.end_step([worker.pid, app_lease.started(worker.pid)])
+    assert worker.poll() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("known", [None, []])
+def test_an_owner_without_a_step_has_none_to_end(known, monkeypatch):
+    monkeypatch.setattr(app_lease.os, "kill", pytest.fail)
+    app_lease.end_step(known)
+
+
+def test_a_step_ends_the_processes_of_its_group_and_no_others(worker, monkeypatch):
+    """Nor one that was there before the step began."""
+    group = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True)
+    try:
+        app_lease.end_step([group.pid, app_lease.started(group.pid)])
+        assert group.wait(5) == -signal.SIGKILL and worker.poll() is None
+        assert app_lease._group([group.pid, app_lease.started(worker.pid)]) == []
+        assert app_lease._group([worker.pid, app_lease.started(worker.pid)]) == [worker.pid]
+    finally:
+        group.poll() is None and os.killpg(group.pid, signal.SIGKILL)
+
+
+def test_who_leads_a_group_stays_its_leader():
+    """A step that began one keeps it; another becomes the leader of its own."""
+    code = "import os\nfrom ansible.module_utils.app_lease import lead_group\nfor _ in (1, 2): lead_group()\n"
+    code = f"import ansible.module_utils as m; m.__path__.append({str(Path(app_lease.__file__).parent)!r})\n{code}"
+    code += "print(os.getpgrp() == os.getpid())"
+    for apart in (False, True):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, start_new_session=apart)
+        assert done.stdout == "True\n"
+
+
+def test_times_are_those_since_boot():
+    """No clock that somebody sets."""
+    with open("/proc/uptime", encoding="ascii") as file:
+        assert app_lease.now() == pytest.approx(float(file.read().split()[0]), abs=5)
+
+
+def test_who_gives_back_what_nobody_holds_is_not_told_off(ann):
+    ann.release()
+    ann.take()
+    ann.release()
+    ann.release()
+    assert not os.path.exists(ann.path)
+
+
+def test_what_a_step_did_not_give_back_is_held_on_from_its_end(ann, bob, monkeypatch):
+    moment = app_lease.now()
+    monkeypatch.setattr(app_lease, "now", lambda: moment)
+    with ann.held():
+        moment += 1000
+    assert bob.holder()["expires"] == moment + app_lease.LIFE and bob.holder()["worker"] is None
+
+
+def test_a_step_whose_lease_somebody_took_meanwhile_leaves_it_to_them(ann, bob):
+    with ann.held():
+        os.unlink(ann.path)
+        bob.take()
+    assert ann.holder()["owner"]["id"] == "bob"
