@@ -16,8 +16,10 @@ code that ends processes would end them all. Where there can be none, it does no
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +30,7 @@ import libcst as cst
 import yaml
 from mutmut import configuration
 from mutmut.mutation import mutators
+from mutmut.runners import harness
 from mutmut.ui import terminal
 from mutmut.utils import format_utils
 from mutmut.workers import isolation
@@ -59,6 +62,7 @@ BLIND = [
     "tests/modules/test_app_unit.py::test_the_program_finds_all_its_parts_by_itself",
     "tests/modules/test_commands.py::test_no_command_runs_without_a_limit",
 ]
+PR_SET_PDEATHSIG = 1  # see prctl(2)
 OUTSIDE = "MUTANTS_PID_NAMESPACE"  # the one that it was begun in
 UNNOTICED = {0, 5, 33}  # pytest's exit codes, and mutmut's for what no test calls
 TIMED_OUT = {24, -24, 36, 152, 255}
@@ -75,6 +79,30 @@ def stay_apart():
     command = [*apart, "sh", "-c", without_sockets, "sh", sys.executable, *sys.argv]
     os.environ[OUTSIDE] = here
     os.execvp(command[0], command)
+
+
+def each_alone(run_tests):
+    """Let the tests of one change see no process of another's: what it ends would count as noticed.
+
+    As the outer shell, a process of no other use takes in what loses its parent; all end with who waits for them.
+    """
+
+    def alone(runner, *, mutant_name, tests):
+        if mutant_name is None:
+            return run_tests(runner, mutant_name=mutant_name, tests=tests)
+        os.unshare(os.CLONE_NEWPID | os.CLONE_NEWNS)
+        if first := os.fork():
+            return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
+        if not (worker := os.fork()):
+            return run_tests(runner, mutant_name=mutant_name, tests=tests)
+        while (ended := os.wait())[0] != worker:
+            pass
+        code = os.waitstatus_to_exitcode(ended[1])
+        os._exit(code if code >= 0 else 128 - code)
+
+    return alone
 
 
 def take_names_from_packages():
@@ -141,7 +169,7 @@ def settings(names):
     known.also_copy = sorted(path for path in Path().iterdir() if path.name != "mutants")
     known.pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", "not slow", *(f"--deselect={test}" for test in BLIND)]
     known.pytest_add_cli_args_test_selection = sorted({test for name in files.values() for test in SETS[name][1]})
-    known.timeout_constant, known.timeout_multiplier = 5.0, 4.0
+    known.timeout_constant, known.timeout_multiplier = 15.0, 4.0  # a busy machine must not look like an endless loop
     known.use_git_change_detection = False
     return files
 
@@ -265,6 +293,7 @@ def main():
     from mutmut import __main__ as mutmut  # knows names and changes as they are when it is imported
 
     mutmut.collect_source_file_mutation_data = choose(mutmut.collect_source_file_mutation_data, files)
+    harness.PytestRunner.run_tests = each_alone(harness.PytestRunner.run_tests)
     isolation.ForkRunner.run_clean_tests = lambda *_, **__: 0  # they have just run, to tell what they reach
     mutmut._run((), JOBS)
     wrong = report(files, results(files), accepted(files))
