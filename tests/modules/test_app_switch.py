@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_engine
+from ansible.module_utils import app_deploy, app_engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_site as site
 from ansible.module_utils import app_switch as switch
+from ansible.modules import app_remove
 
-from tests.modules.test_app_releases import begin, deploy, prepare, settled
+from tests.modules.test_app_releases import begin, deploy, options, prepare, settled
 
 CHANGED = {"files": {"site.conf": "server {}\n# new\n", "gunicorn.conf.py": "", "exec.py": ""}}
 
@@ -145,3 +148,43 @@ def test_a_switch_that_only_moved_is_not_heard(app, cut_off):
     _old, _new, begun = cut_off("watching")
     assert switch.hear(app, begun) is None
     assert not os.path.exists(app.decision)
+
+
+@pytest.fixture
+def under_lock(engine, tmp_path):
+    """Return a function that tells which of docker's commands were run while the host's lock on nginx was held."""
+    docker, seen = engine.place / "bin" / "docker", tmp_path / "under-lock"
+    docker.rename(docker.with_name("docker-itself"))
+    docker.write_text(
+        f'#!/bin/sh\n[ -e "{site.LOCK}" ] && ! flock -n "{site.LOCK}" true && echo "docker $*" >> "{seen}"\n'
+        'exec docker-itself "$@"\n'
+    )
+    docker.chmod(0o755)
+    return lambda: seen.read_text().splitlines() if seen.exists() else []
+
+
+def test_the_engine_is_never_asked_while_the_lock_on_nginx_is_held(app, under_lock):
+    """An engine that hangs would keep all apps' deploys, and the renewal of certificates, from the lock."""
+    site_changes = [{"files": {**CHANGED["files"], "site.conf": f"server {{}}\n# {n}\n"}} for n in range(3)]
+    deploy(app, **site_changes[0])
+    for well in (True, False):
+        new = prepare(app, **site_changes[1 if well else 2])
+        begun = begin(app, new)
+        switch.decide(app, begun, well, "told to", True)
+        switch.carry_out(app)
+    serving = app.serving()
+    Path(app.path(serving, "site.conf")).write_text("damaged")
+    prepare(app, **site_changes[1])  # repairs it, and reloads nginx
+    files.write_json(app.pending, {**switch.DEFAULTS, "id": "x", "to": serving, "phase": "moving", "from": None})
+    switch.settle_links(app)
+    switch.settle_at_boot(app)
+    switch.settle(app)
+    app_deploy.restore(app, options(release=""), dry=False)
+    app_remove.remove(app, data=False, dry=False)
+    assert under_lock() == []
+
+
+def test_a_command_under_the_lock_on_nginx_would_be_seen(app, under_lock):
+    with site.lock():
+        app_engine.containers(app.name)
+    assert len(under_lock()) == 1

@@ -87,11 +87,15 @@ def _go_on(app, known, phase, **more):
 
 
 def move(app, known):
-    """Move traffic: one rename, and a reload only where the site file differs."""
+    """Move traffic: one rename, and a reload only where the site file differs.
+
+    The engine is told before and after, not under the lock: all apps, and the renewal of certificates, wait for that.
+    Cut off between, this phase is done once more, or gone back from: either tells the engine of both releases.
+    """
     old, new = known["from"], known["to"]
+    app.set_restart(new, "unless-stopped")
     try:
         with site.lock():
-            app.set_restart(new, "unless-stopped")
             app.mark_draining(new, False)
             if old and old != new:
                 files.link(app.previous, f"releases/{old}")
@@ -102,11 +106,12 @@ def move(app, known):
             moved, moved_at = os.lstat(app.current).st_mtime, now()
             if old and old != new:
                 app.mark_draining(old, True)
-                app.set_restart(old, "no")
                 app.set_state(old, known["leaving"])
             app.set_state(new, "live", previous=old, switched=moved, order=app.next_order(), moved=moved_at)
     except site.SiteError as error:
         return _go_on(app, known, "reverting", reason=str(error), reject=False)
+    if old and old != new:
+        app.set_restart(old, "no")
     return _go_on(app, known, "watching", moved=moved, moved_at=moved_at)
 
 
@@ -163,13 +168,13 @@ def revert(app, known):
     old, new = known["from"], known["to"]
     if old and not _answers(app, old):
         return _keep(app, known)
+    if old:
+        app.set_restart(old, "unless-stopped")
     with site.lock():
-        if old:
-            app.set_restart(old, "unless-stopped")
         _turn_back(app, known)
         if known["reload"]:
             site.reload()
-        app.set_restart(new, "no")
+    app.set_restart(new, "no")
     return _go_on(app, known, "draining")
 
 
@@ -197,6 +202,7 @@ def _keep(app, known):
     old, new = known["from"], known["to"]
     if app.serving() != new:  # a boot let the link go back before anybody could ask the release before
         move(app, known)
+    app.set_restart(old, "no")
     return _end(app, known, "kept", reason=f"{known['reason']}; {old} did not answer any more, so {new} serves on")
 
 
