@@ -78,6 +78,13 @@ case "$1 $2" in
         [ -e "$place/running" ] && echo "${place##*/} running" || echo "${place##*/} exited"
     done ;;
 "images "*) cat "$ENGINE/tags" ;;
+"rmi "*)
+    for tag; do :; done
+    [ -e "$ENGINE/in-use" ] && { echo "conflict: unable to remove $tag: container 1a2b is using it" >&2; exit 1; }
+    sed -i "\\| $tag\$|d" "$ENGINE/tags" ;;
+"network rm")
+    [ -e "$ENGINE/in-use" ] && { echo "network $3 has active endpoints (name:other id:1a2b)" >&2; exit 1; }
+    rm -f "$ENGINE/network" ;;
 "load "*|"pull "*) cat "$ENGINE/offers" >> "$ENGINE/images" ;;
 "build "*)
     [ -e "$ENGINE/broken-build" ] && { echo "step 3 failed" >&2; exit 1; }

@@ -19,6 +19,7 @@ RECORD = {
     "switched": True,
     "watch": {**SEEN, "probes": 5, "probes_failed": 3},
     "retired": [{"cut": 2}, {"cut": 1}],
+    "stays": [],
     "seconds": {"build": 1.25, "retire": 0.05, "lock": 0.04},
     "schema": None,
     "back": "roll back: so",

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_unit as unit
+from ansible.module_utils.app_leftovers import Leftovers
 from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
@@ -20,6 +19,7 @@ short_description: Take an app off this host
 description:
   - Its site, containers, network, images and releases go. Its data, secrets, keys and certificates stay
     unless they are named; what serves other apps is not touched.
+  - What does not go, such as an image that somebody else's container runs, is told; the rest goes nevertheless.
 options:
   app: {type: str, required: true, description: Name of the app.}
   data: {type: bool, default: false, description: Remove its data, secrets, keys and certificates too.}
@@ -35,10 +35,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 actions: {type: list, returned: always, description: What was, or would be, removed.}
-stays: {type: list, returned: always, description: What stays on the host.}
+stays: {type: list, returned: always, description: What is to stay on the host.}
+left: {type: list, returned: always, description: "What did not go, why, and what to type."}
 """
 
 DATA = "data"
+AGAIN = "the same command removes it"
 
 
 def goes(app, data):
@@ -52,44 +54,53 @@ def goes(app, data):
     return [path for path in [app.include, *links, *texts, *paths] if os.path.lexists(path)]
 
 
-def _delete(path):
+def _delete(path, left):
     if os.path.isdir(path) and not os.path.islink(path):
-        files.remove_tree(path)
-    else:
-        files.remove(path)
+        left.remove_tree(path)
+    elif os.path.lexists(path):
+        left.remove_file(path)
 
 
-def remove(app, data, dry):
-    """Remove an app; return what was, or would be, done."""
-    actions = [f"removed {path}" for path in goes(app, data)]
-    if not dry:
+def remove(app, data, dry, left=None):
+    """Remove an app; return what was, or would be, done.
+
+    :param left: Leftovers, of what does not go: the rest goes nevertheless.
+    """
+    left, before = left or Leftovers(AGAIN), goes(app, data)
+    if dry:
+        return [f"removed {path}" for path in before] + remove_from_engine(app, True, left)
+    with left.unless_gone("what starts it again", "systemctl list-jobs"):
         unit.disable(app)
-    if os.path.lexists(app.include) and not dry:
-        with site.lock():
-            files.remove(app.include)
+    if os.path.lexists(app.include):
+        with left.unless_gone("its site in nginx", "nginx -t; then: systemctl reload nginx"), site.lock():
+            _delete(app.include, left)
             site.reload()
-    actions += remove_from_engine(app, dry) if engine.installed() else []
-    if not dry:
-        for path in goes(app, data):
-            _delete(path)
-    return actions
+    done = remove_from_engine(app, False, left)
+    for path in goes(app, data):
+        _delete(path, left)
+    return [f"removed {path}" for path in before if not os.path.lexists(path)] + done
 
 
-def remove_from_engine(app, dry):
+def remove_from_engine(app, dry, left):
+    if not engine.installed():
+        return []
     names = sorted(engine.containers(app.name))
-    images = engine.docker("images", "--quiet", "--no-trunc", f"flask-deploy/{app.name}").split()
+    images = sorted(set(engine.docker("images", "--quiet", "--no-trunc", f"flask-deploy/{app.name}").split()))
     network = engine.inspect("network", app.name)
-    ours = network and (network.get("Labels") or {}).get("flask-deploy.app") == app.name
+    ours = bool(network) and (network.get("Labels") or {}).get("flask-deploy.app") == app.name
     if not dry:
-        for name in names:
-            engine.remove_container(name)
-        for image in sorted(set(images)):
-            with suppress(engine.EngineError):  # another app's image stands on it
-                engine.docker("rmi", "-f", image)
-        if ours:
-            engine.docker("network", "rm", app.name)
-    counted = [f"removed {len(set(images))} images"] if images else []
-    return [*(f"removed container {name}" for name in names), *counted, *([f"removed network {app.name}"] * bool(ours))]
+        names = [name for name in names if left.remove_container(name)]
+        images = [image for image in images if left.remove_image(image, force=True)]
+        ours = ours and _remove_network(app.name, left)
+    counted = [f"removed {len(images)} images"] if images else []
+    return [*(f"removed container {name}" for name in names), *counted, *([f"removed network {app.name}"] * ours)]
+
+
+def _remove_network(name, left):
+    with left.unless_gone(f"network {name}", f"docker network inspect {name}"), engine.perhaps_gone():
+        engine.docker("network", "rm", name)
+        return True
+    return False
 
 
 def main():
@@ -102,19 +113,19 @@ def main():
         supports_check_mode=True,
     )
     options, dry = module.params, module.check_mode
-    app = releases.App(options["app"])
+    app, left = releases.App(options["app"]), Leftovers(AGAIN)
     try:
         if options["owner"] and not dry:
             lease = leases.Lease(app.name, options["owner"])
             with lease.held():
-                actions = remove(app, options["data"], dry)
+                actions = remove(app, options["data"], dry, left)
             lease.release()
         else:
-            actions = remove(app, options["data"], dry)
+            actions = remove(app, options["data"], dry, left)
     except (engine.EngineError, site.SiteError, leases.LeaseError) as error:
         module.fail_json(msg=str(error))
     stays = [path for path in (f"{app.root}/data", app.etc) if os.path.exists(path)]
-    module.exit_json(changed=bool(actions), actions=actions, stays=stays)
+    module.exit_json(changed=bool(actions), actions=actions, stays=stays, left=left.lines)
 
 
 if __name__ == "__main__":

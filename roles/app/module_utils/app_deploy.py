@@ -9,6 +9,7 @@ from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
+from ansible.module_utils import app_leftovers as leftovers
 from ansible.module_utils import app_plan as plans
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_schema as schema
@@ -291,8 +292,7 @@ def retired(app, options, dry):
         return [], {}, []
     ended = conclude(app, release, begun, options["outcomes"])
     units = unit.ensure(app)
-    retired = retire.retire(app, options["drain_timeout"], options["drain_timeout"] + 10)
-    pruned = retire.prune(app, options["keep"])
+    retired, pruned, left = clear_up(app, options)
     actions = units + [f"stopped {each['container']}" for each in retired] + [f"removed {gone}" for gone in pruned]
     record = {
         "release": release,
@@ -301,6 +301,7 @@ def retired(app, options, dry):
         "watch": ended and ended["watch"],
         "retired": retired,
         "removed": pruned,
+        "stays": left,
         "by": options["by"],
         "at": time.time(),
         "seconds": {name: float(spent) for name, spent in options["steps"].items()},
@@ -312,6 +313,18 @@ def retired(app, options, dry):
     if begun:
         files.write_json(app.path(release, "deploy.json"), record)
     return actions, record, summarise(record)
+
+
+def clear_up(app, options):
+    """End what no longer serves, remove what is no longer kept; return (what was stopped, what went, what stays).
+
+    The release serves: what does not go is said, and tried again by the next deploy.
+    """
+    retired, pruned, left = [], [], leftovers.Leftovers()
+    with left.unless_gone("what served before", "systemctl status docker"):
+        retired = retire.retire(app, options["drain_timeout"], options["drain_timeout"] + 10, left)
+        pruned = retire.prune(app, options["keep"], left)
+    return retired, pruned, left.lines
 
 
 def way_back(app):
@@ -332,8 +345,9 @@ def way_back(app):
 def summarise(record):
     """Return a deploy's record in lines for people."""
     release, previous, seen = record["release"], record["previous"], record["watch"]
+    stays = [f"warning: {line}" for line in record["stays"]]
     if not record["switched"]:
-        return [f"release {release} serves, as before", *_spent(record)]
+        return [f"release {release} serves, as before", *_spent(record), *stays]
     lines = [f"release {previous or 'none'} -> {release}", *_spent(record)]
     if seen and seen["seconds"]:
         new, old = seen["watched"], seen["before"]
@@ -349,7 +363,7 @@ def summarise(record):
     lines += [record["schema"]] if record["schema"] else []
     if previous:
         lines.append(record["back"])
-    return lines
+    return lines + stays
 
 
 def _spent(record):

@@ -8,8 +8,8 @@ import time
 
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
 from ansible.module_utils.app_lease import held_images, now
+from ansible.module_utils.app_leftovers import Leftovers
 
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
@@ -18,11 +18,12 @@ DRAIN_FLOOR = 5  # seconds; longer than nginx keeps an idle connection to the ol
 CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
 
 
-def retire(app, drain, stop_timeout):
+def retire(app, drain, stop_timeout, left=None):
     """Stop containers that no longer serve, once nothing is in flight.
 
     :param drain: seconds that requests in flight have to finish; what lasts longer is cut.
     :param stop_timeout: seconds from the stop signal to the kill, where nothing is in flight.
+    :param left: Leftovers, of what does not stop.
     :return: [{"container", "cut": requests that did not end in time, "seconds"}].
     """
     serving = app.serving()
@@ -31,7 +32,14 @@ def retire(app, drain, stop_timeout):
         for name, state in engine.containers(app.name).items()
         if name != app.container(serving) and state not in ("exited", "created", "dead")
     ]
-    return [_stop(app, name, drain, stop_timeout) for name in leaving]
+    stopped = []
+    for name in leaving:
+        try:
+            stopped.append(_stop(app, name, drain, stop_timeout))
+        except engine.EngineError as error:
+            engine.containers(app.name)  # where the engine is away, who asks waits for it
+            (left or Leftovers()).add(f"container {name}", error, f"docker inspect {name}; journalctl -u docker")
+    return stopped
 
 
 def _stop(app, name, drain, stop_timeout):
@@ -81,20 +89,21 @@ def surplus(app, keep):
     return [*served[max(keep - 1, 0) :], *never]
 
 
-def prune(app, keep):
-    """Remove surplus releases with their containers, and images that no release needs; return what went."""
-    gone = surplus(app, keep)
+def prune(app, keep, left=None):
+    """Remove surplus releases with their containers, and images that no release needs; return what went.
+
+    :param left: Leftovers, of what does not go.
+    """
+    left, gone = left or Leftovers(), surplus(app, keep)
     for release in gone:  # without its record it is no release: what is cut off here, the next run ends
-        files.remove(app.path(release, "release.json"))
+        left.remove_file(app.path(release, "release.json"))
     for name in remains(app):
-        files.remove_tree(f"{app.releases}/{name}")
-    kept = {app.container(release) for release in app.known()}
-    for name in set(engine.containers(app.name)) - kept:
-        engine.remove_container(name)
-        gone.append(name)
-    if gone:
-        _prune_images(app)
-    return gone
+        left.remove_tree(f"{app.releases}/{name}")
+    known = set(app.known())
+    gone = [release for release in gone if release not in known]
+    kept = {app.container(release) for release in known}
+    gone += [name for name in sorted(set(engine.containers(app.name)) - kept) if left.remove_container(name)]
+    return gone + prune_images(app, left)
 
 
 def remains(app):
@@ -102,16 +111,20 @@ def remains(app):
     return [name for name in set(os.listdir(app.releases)) - set(app.known()) if REMAINS.fullmatch(name)]
 
 
-def _prune_images(app):
+def prune_images(app, left):
+    """Remove the images that no release needs and no run holds; return what went."""
     needed = {app.record(release)["image"] for release in app.known()}
     held = held_images(app.name)
     listed = engine.docker(
         *("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"), f"flask-deploy/{app.name}"
     )
+    gone = []
     for line in listed.splitlines():
         image, tag = line.split()
         if image not in needed and tag.rpartition(":")[2] not in held:
-            engine.docker("rmi", tag)
+            name = image if tag.endswith(":<none>") else tag
+            gone += [name] if left.remove_image(name) else []
+    return gone
 
 
 def discard(app, release, reason):

@@ -1,0 +1,61 @@
+"""What could not be taken away: it is said to people, and no reason to fail for what was done already."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_files as files
+from ansible.module_utils import app_site as site
+from ansible.module_utils import app_unit as unit
+
+ERRORS = (engine.EngineError, site.SiteError, unit.UnitError, OSError)
+LONGEST = 300  # characters of why something stays: the end says it
+DEPLOY = "the next deploy tries again"
+
+
+class Leftovers:
+    """Collects what stays, why, and what to type.
+
+    :ivar lines: one for each thing.
+    """
+
+    def __init__(self, again=DEPLOY):
+        self.again, self.lines = again, []
+
+    @contextmanager
+    def unless_gone(self, what, look):
+        """Take something away; if it does not go, say so and go on.
+
+        :param look: command that shows what keeps it.
+        """
+        try:
+            yield
+        except ERRORS as error:
+            self.add(what, error, look)
+
+    def add(self, what, error, look):
+        why = " ".join(str(error).split())
+        why = why if len(why) <= LONGEST else f"... {why[-LONGEST:]}"
+        line = f"{what} stays: {why.rstrip('.')}. What keeps it: {look}. Once that is mended, {self.again}"
+        self.lines += [] if line in self.lines else [line]
+
+    def remove_tree(self, path):
+        with self.unless_gone(path, f"findmnt -R {path}; lsattr -aR {path} | grep -e '-i-'"):
+            files.remove_tree(path)
+
+    def remove_file(self, path):
+        with self.unless_gone(path, f"lsattr -d {path.rpartition('/')[0]} {path}"):
+            files.remove(path)
+
+    def remove_container(self, name):
+        with self.unless_gone(f"container {name}", f"docker inspect {name}; journalctl -u docker"):
+            engine.remove_container(name)
+            return True
+        return False
+
+    def remove_image(self, tag, force=False):
+        with self.unless_gone(f"image {tag}", f"docker ps -a --filter ancestor={tag}"), engine.perhaps_gone():
+            engine.docker("rmi", *(["-f"] if force else []), tag)
+            return True
+        return False
