@@ -228,6 +228,16 @@ def test_a_release_of_an_earlier_version_starts_as_it_did(app, engine):
     assert "--user 10001:33" in arguments and f"source={app.path(release, 'run')},target=/release/run" in arguments
 
 
+def test_a_marker_is_never_made_through_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "run").symlink_to("real")
+    assert run.mark(str(tmp_path / "run"), "draining", True) is False
+    assert os.listdir(tmp_path / "real") == []
+    (tmp_path / "real/draining").symlink_to("../elsewhere")
+    assert run.mark(str(tmp_path / "real"), "draining", True) is False
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_kernel_that_follows_links_is_told_not_to(app, tmp_path):
     (tmp_path / "protected_symlinks").write_text("0\n")
     assert "fs.protected_symlinks" in app.ensure_places(dry=True)
@@ -236,6 +246,31 @@ def test_a_kernel_that_follows_links_is_told_not_to(app, tmp_path):
     assert (tmp_path / "protected_symlinks").read_text() == "1\n"
     assert "fs.protected_symlinks = 1" in (tmp_path / "sysctl.conf").read_text()
     assert "fs.protected_symlinks" not in app.ensure_places()
+
+
+def test_a_host_that_cannot_be_told_to_says_what_to_type(app, tmp_path, monkeypatch):
+    (tmp_path / "protected_symlinks").write_text("0\n")
+
+    def refuse(*_arguments, **_more):
+        raise OSError("Read-only file system")
+
+    monkeypatch.setattr(run, "open", refuse, raising=False)
+    with pytest.raises(run.Untrusted, match=r"type there: sudo sysctl fs.protected_symlinks=1 \(Read-only"):
+        app.ensure_places()
+    assert not (tmp_path / "sysctl.conf").exists()
+
+
+def test_a_link_of_the_app_s_own_that_looks_like_ours_is_not_followed(tmp_path, monkeypatch):
+    """In a directory of an earlier version the app may make that link, and let `sock` lead to another app's."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "sock").symlink_to("other")
+    (tmp_path / "gunicorn.sock").symlink_to(run.LINK)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "other/gunicorn.sock"))
+    run.refuse_false_socket(str(tmp_path / "gunicorn.sock"))  # ours
+    monkeypatch.setattr(run.os, "geteuid", lambda: 12345)
+    with pytest.raises(run.Untrusted, match="the app put a link there"):
+        run.refuse_false_socket(str(tmp_path / "gunicorn.sock"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"image": "sha256:one"}'], ids=["empty", "a list", "cut in its fields"])

@@ -69,6 +69,15 @@ def test_what_its_children_started_is_ended_too(tmp_path):
     assert gone(int((tmp_path / "child").read_text()))
 
 
+def test_a_command_is_called_as_its_caller_says():
+    for script, said in (
+        ("sleep 60", "it does not start: sh -c took longer than"),
+        ("exit 3", "it does not start: it e"),
+    ):
+        with pytest.raises(Fault, match=f"^{said}"):
+            command.run("sh", "-c", script, error=Fault, limit=0.5, called="it does not start")
+
+
 def test_a_command_ends_with_who_ran_it(tmp_path):
     """A module that is killed leaves no docker, git or nginx at work beside the next run's."""
     script = f"echo $$ > {tmp_path}/child; exec sleep 60"
@@ -237,6 +246,35 @@ def test_commands_that_hang_together_end_together():
     with pytest.raises(Fault, match=r"sleep 60 took longer than 0\.5 s"):
         command.pipe(("sleep", "60"), ("cat",), error=Fault, limit=0.5)
     assert time.monotonic() - began < 10
+
+
+# -- what is too large to be held --------------------------------------------------------------
+
+
+def test_what_is_read_as_a_file_is_whole_and_need_not_be_read_to_its_end():
+    with command.reading("sh", "-c", "seq 100000", error=Fault, limit=30) as file:
+        assert file.readline() == b"1\n"  # the rest is still to come, and its end is no broken pipe
+    with command.reading("sh", "-c", "echo hello", error=Fault, limit=30) as file:
+        assert file.read() == b"hello\n"
+
+
+def test_what_fails_while_it_is_read_is_an_error_in_its_words():
+    with (
+        pytest.raises(Fault, match=r"^sh -c: no such container$"),
+        command.reading("sh", "-c", "echo part; echo no such container >&2; exit 1", error=Fault, limit=30) as file,
+    ):
+        assert file.read() == b"part\n"
+
+
+def test_what_hangs_while_it_is_read_is_ended(tmp_path):
+    began = time.monotonic()
+    script = f"sleep 60 & echo $! > {tmp_path}/child; wait"
+    with (
+        pytest.raises(Fault, match=r"^sh -c took longer than 0\.5 s and was ended; "),
+        command.reading("sh", "-c", script, error=Fault, limit=0.5) as file,
+    ):
+        assert file.read() == b""
+    assert time.monotonic() - began < 20 and gone(int((tmp_path / "child").read_text()))
 
 
 # -- everywhere ------------------------------------------------------------------------------

@@ -172,6 +172,35 @@ def test_running_containers_are_held_before_the_engine_restarts(docker, machine,
     assert said["yields"] == ["icc", "no-new-privileges", "userland-proxy"]
 
 
+def test_an_engine_that_holds_them_already_is_not_told_to(docker, machine, monkeypatch):
+    monkeypatch.setattr(host_docker, "containers", lambda: ["legacy-api"])
+    daemon = put(machine, "etc/docker/daemon.json", THEIRS)
+    machine.answers |= {"systemctl is-active": (0, ""), "docker info --format {{.Live": (0, "true\n")}
+    assert "failed" not in docker(adopt=["docker"], take=True)
+    assert json.loads(daemon.read_text()) == THEIRS and "systemctl reload docker.service" not in machine.calls
+
+
+def test_settings_that_cannot_be_read_stop_the_run(docker, machine):
+    put(machine, "etc/docker/daemon.json", "{")
+    said = docker(adopt=["docker"], take=True)
+    assert said["failed"] and "daemon.json is not JSON" in said["msg"] and before.record() == {}
+
+
+def test_who_only_looks_writes_nothing_down(docker, machine):
+    put(machine, "etc/docker/daemon.json", THEIRS)
+    state = files(machine.root)
+    assert docker(adopt=["docker"])["base"] and files(machine.root) == state
+
+
+def test_an_engine_that_no_package_brought_stops_the_run(docker, machine, monkeypatch):
+    monkeypatch.setattr(host_docker, "shutil", types.SimpleNamespace(which=lambda name: "/usr/local/bin/dockerd"))
+    machine.answers["dpkg --search"] = (1, "no path found")
+    said = docker(take=True)
+    assert said["failed"] and "/usr/local/bin/dockerd was not installed by apt; supported are" in said["msg"]
+    machine.answers["dpkg --search"] = (0, "docker.io: /usr/sbin/dockerd")
+    assert "failed" not in docker()
+
+
 def test_an_engine_that_does_not_hold_them_is_left_as_it_was(docker, machine, monkeypatch):
     monkeypatch.setattr(host_docker, "containers", lambda: ["legacy-api"])
     daemon = put(machine, "etc/docker/daemon.json", THEIRS)
@@ -376,6 +405,23 @@ def test_sites_of_others_are_served_on(nginx, machine, debian):
     own[1].rename(f"{own[1]}.left-out")
     assert nginx(take=True) == {"changed": False, "sites": [str(path) for path in [*own, later]], "told": []}
     assert not list(main.parent.glob(".flask-deploy-*")), "what was tested is gone"
+
+
+def test_a_dry_run_of_nginx_s_take_over_changes_nothing(nginx, machine, debian):
+    put(machine, "etc/nginx/nginx.conf", MAIN + "include vhosts/*;\n")
+    put(machine, "etc/nginx/vhosts/a", "server { }\n")
+    machine.answers |= {"nginx -v": (0, ""), "nginx -t": (0, "")}
+    state = files(machine.root)
+    assert nginx(adopt=["nginx"], take=True, check=True)["sites"] and files(machine.root) == state
+
+
+def test_what_is_commented_out_or_an_app_s_is_no_site_of_others(nginx, machine, debian, monkeypatch):
+    put(machine, "etc/nginx/nginx.conf", MAIN + "# include vhosts/*;\n")
+    put(machine, "etc/nginx/vhosts/a", "server { }\n")
+    put(machine, "etc/nginx/conf.d/shop.conf", "include /srv/shop/current/site.con[f];\n")
+    assert host_nginx.included() == [] and host_nginx.fragments() != []
+    monkeypatch.setattr(host_nginx.os.path, "isdir", lambda path: path == "/etc/shop/tls")
+    assert host_nginx.fragments() == []
 
 
 def test_what_is_tested_is_ours_with_their_sites(machine):
