@@ -222,3 +222,163 @@ def test_no_lock_of_a_host_is_waited_for_without_end():
         if "flock(" in line and "LOCK_NB" not in line and "plugin" not in str(path)
     ]
     assert wrong == []
+
+
+def test_a_lock_s_holders_are_told_by_number_and_command(tmp_path, holder):
+    path, _pid = holder
+    with open(path, "rb") as file:
+        said = files.holders(file.fileno())
+        (number,) = {int(word) for word in said.replace("(", " ").split() if word.isdigit()}
+        assert said.startswith(f"process {number} (flock {path} -c echo held; sleep 30)")
+    with open(tmp_path / "free", "wb") as file:
+        assert files.holders(file.fileno()).startswith("the kernel does not say who has it; see all locks")
+
+
+def test_of_a_long_command_the_begin_is_told():
+    with subprocess.Popen(["sh", "-c", "sleep 60; :", "x" * 500]) as process:
+        assert files._command(process.pid) == "sh -c sleep 60; : " + "x" * 102
+        process.kill()
+    assert files._command(process.pid) == "it just ended"
+
+
+def test_a_lock_is_free_again_however_its_holder_left(tmp_path):
+    path = str(tmp_path / "run" / "x")
+    with pytest.raises(ZeroDivisionError), files.locked(path):
+        raise ZeroDivisionError
+    with files.locked(path, 0), pytest.raises(files.LockError, match="was not free for 0 s"), files.locked(path, 0):
+        pass
+
+
+@pytest.mark.parametrize("text", ["[1]", "1", "null", '"x"', "", "\xff", "[" * 200_000])
+def test_what_holds_no_object_is_no_record(tmp_path, text):
+    path = tmp_path / "state.json"
+    path.write_text(text, encoding="latin-1")
+    assert files.read_json(str(path), 5) == 5
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path):
+    path = tmp_path / "state.json"
+    files.write_json(str(path), {"b": [1, "ü"], "a": None}) if os.getuid() == 0 else path.write_text('{"a":null}')
+    assert files.read_json(str(path))["a"] is None
+    if os.getuid() == 0:
+        assert path.read_text().endswith("}\n") and path.read_text().index('"a"') < path.read_text().index('"b"')
+        assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("part", [(0o640, *MINE), (0o644, MINE[0] + 1, MINE[1]), (0o644, MINE[0], MINE[1] + 1)])
+def test_a_file_differs_by_its_mode_and_each_owner(tmp_path, part):
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    path.chmod(0o644)
+    assert not files.differs(str(path), b"x", 0o644, *MINE)
+    assert files.differs(str(path), b"x", *part)
+    assert files.differs(str(path / "below"), b"x", 0o644, *MINE)
+
+
+def test_directories_above_are_open_to_all_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        assert files.ensure_directory(str(tmp_path / "a/b/c"), 0o700, *MINE)
+    finally:
+        os.umask(before)
+    modes = [os.stat(tmp_path / name).st_mode & 0o7777 for name in ("a", "a/b", "a/b/c")]
+    assert modes == [0o755, 0o755, 0o700]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to give a file away takes root")
+@pytest.mark.parametrize("ids", [(0, 7), (7, 0), (7, 8)])
+def test_owners_are_given_and_put_right(tmp_path, ids):
+    folder, file = str(tmp_path / "folder"), str(tmp_path / "file")
+    for before in (None, (0, 0)):
+        if before:
+            os.chown(folder, *before)
+            os.chown(file, *before)
+        assert files.ensure_directory(folder, 0o755, *ids, dry=True) and files.ensure_directory(folder, 0o755, *ids)
+        assert files.ensure_file(file, b"x", 0o644, *ids, dry=True) and files.ensure_file(file, b"x", 0o644, *ids)
+        for path in (folder, file):
+            assert (os.stat(path).st_uid, os.stat(path).st_gid) == ids
+        assert not files.ensure_directory(folder, 0o755, *ids) and not files.ensure_file(file, b"x", 0o644, *ids)
+
+
+def test_a_dry_run_leaves_a_mode_as_it_is(tmp_path):
+    os.mkdir(tmp_path / "a", 0o700)
+    assert files.ensure_directory(str(tmp_path / "a"), 0o755, *MINE, dry=True)
+    assert os.stat(tmp_path / "a").st_mode & 0o777 == 0o700
+
+
+def test_what_killed_writes_left_goes_and_nothing_else(tmp_path):
+    for name in (".new-x", "new-x", ".newer", "x.new-"):
+        (tmp_path / name).write_text("")
+    (tmp_path / ".new-folder").mkdir()
+    files.sweep(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [".new-folder", ".newer", "new-x", "x.new-"]
+    files.sweep(str(tmp_path / "missing"))
+
+
+def synced(monkeypatch):
+    """Return the names of what is put on disk from now on."""
+    names, real = [], os.fsync
+    monkeypatch.setattr(
+        files.os, "fsync", lambda handle: (names.append(os.readlink(f"/proc/self/fd/{handle}")), real(handle))
+    )
+    return names
+
+
+def test_a_tree_is_put_on_disk_whole(tmp_path, monkeypatch):
+    (tmp_path / "t/d").mkdir(parents=True)
+    (tmp_path / "t/d/file").write_text("x")
+    (tmp_path / "t/link").symlink_to("/dev/null")
+    names = synced(monkeypatch)
+    files.flush(str(tmp_path / "t"))
+    found = sorted(os.path.relpath(name, tmp_path) for name in names)
+    assert found == ["t", "t/d", "t/d/file"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: files.link(f"{folder}/x", "y"),
+        lambda folder: files.remove(f"{folder}/old"),
+        lambda folder: files.remove_tree(f"{folder}/old"),
+        lambda folder: files.ensure_directory(f"{folder}/new", 0o755, *MINE),
+    ],
+    ids=["link", "remove", "remove_tree", "ensure_directory"],
+)
+def test_a_change_of_names_survives_a_power_loss(tmp_path, monkeypatch, change):
+    (tmp_path / "old").write_text("")
+    names = synced(monkeypatch)
+    change(tmp_path)
+    assert str(tmp_path) in names
+
+
+def test_a_tree_that_stays_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="rm"):
+        files.remove_tree(f"{tmp_path}/.")
+    (tmp_path / "-rf").mkdir()
+    files.remove_tree(f"{tmp_path}/-rf")
+    files.remove_tree(f"{tmp_path}/missing")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_tree_s_digest_takes_any_name_and_looks_at_all_of_it(tmp_path):
+    for root in ("one", "two"):
+        names = [b"b\xff", b"a", b"c"] if root == "one" else [b"c", b"b\xff", b"a"]
+        for name in names:
+            folder = os.path.join(os.fsencode(tmp_path / root), name)
+            os.makedirs(folder)
+            with open(os.path.join(folder, b"file"), "wb") as file:
+                file.write(name)
+    one, two = (files.tree_digest(str(tmp_path / root)) for root in ("one", "two"))
+    assert one == two
+    (tmp_path / "two/c/file").write_bytes(b"C")
+    assert files.tree_digest(str(tmp_path / "two")) != one
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to give a file away takes root")
+@pytest.mark.parametrize("ids", [(0, 7), (7, 0)])
+def test_a_tree_s_digest_sees_each_owner(tmp_path, ids):
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/file").write_text("")
+    before = files.tree_digest(str(tmp_path / "t"))
+    os.chown(tmp_path / "t/file", *ids)
+    assert files.tree_digest(str(tmp_path / "t")) != before

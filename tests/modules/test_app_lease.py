@@ -287,6 +287,8 @@ LEASES = {
     "a run's": {**TIMES, "owner": app_lock.owner(), "worker": None},
     "without times": {"owner": RUN_OF_A4F4D54},
     "odd inside": {"owner": {"id": "x"}, "since": "x", "expires": None, "worker": [None, "x"]},
+    "a step that is half one": {**TIMES, "expires": 0, "owner": RUN_OF_A4F4D54, "worker": [1]},
+    "a step that is none": {**TIMES, "expires": 0, "owner": RUN_OF_A4F4D54, "worker": 1},
     "an owner that is none": {"owner": [], **TIMES},
     "a list": [1],
     "a number": 1,
@@ -516,3 +518,11 @@ def test_a_step_whose_lease_somebody_took_meanwhile_leaves_it_to_them(ann, bob):
         os.unlink(ann.path)
         bob.take()
     assert ann.holder()["owner"]["id"] == "bob"
+
+
+def test_a_lock_that_ends_at_once_is_told_to_end_in_a_second(ann, bob, monkeypatch):
+    ann.take()
+    soon = bob.holder()["expires"] - 0.1
+    monkeypatch.setattr(app_lease, "now", lambda: soon)
+    with pytest.raises(app_lease.LeaseError, match=r"ends by itself in 1 s\."):
+        bob.take()

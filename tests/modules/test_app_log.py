@@ -102,6 +102,7 @@ def test_bytes_that_are_no_text_do_not_hide_a_request(path):
         ({"seconds": 1.5, "upstream_seconds": "0.100, 0.200 : 0.300", "first": "-"}, 0.6, None, False),
         ({"seconds": 1.5, "upstream_seconds": "-", "connect": "-"}, 1.5, None, True),
         ({"seconds": 1.5}, 1.5, None, False),
+        ({}, 0.0, None, False),
     ],
 )
 def test_times_are_those_that_nobody_sets(told, seconds, first, refused):
@@ -153,7 +154,11 @@ def test_a_sample_is_fair():
     assert tally.times.at(0.5) == pytest.approx(0.5, abs=0.05)
 
 
-@pytest.mark.parametrize("line", [b"", b"[]", b"1", b'"x"', b"null", b"{}", b"[1]", b'{"release":"1","status":"x"}'])
+NONE = [b"", b"[]", b"1", b'"x"', b"null", b"{}", b"[1]", b'{"release":"1","status":"x"}']
+BY_NGINX = b'{"release":"1","status":503,"upstream_status":""}'
+
+
+@pytest.mark.parametrize("line", [*NONE, BY_NGINX])
 def test_what_is_no_request_is_none(line):
     assert log.parse(line) is None
 
@@ -205,7 +210,11 @@ def test_a_line_that_is_too_long_hides_no_other(path, monkeypatch):
         write(path, status=203)
         write(path, status=204, agent="x" * 150)
         write(path, status=205)
-        assert [entry.status for entry in followed.entries({ONE})] == [201, 203, 205]
+        with open(path, "a", encoding="utf-8") as file:
+            for longer in (0, 1, 500):
+                told = json.dumps({"release": ONE, "status": 300 + longer})
+                file.write(told.rjust(log.LONGEST + longer) + "\n")
+        assert [entry.status for entry in followed.entries({ONE})] == [201, 203, 205, 300]
 
 
 def test_no_more_than_the_end_of_what_lies_before_is_read(path, monkeypatch):

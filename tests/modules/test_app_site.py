@@ -283,3 +283,99 @@ def test_a_door_that_is_shut_is_an_error_with_its_reason(monkeypatch):
     monkeypatch.setattr(site.socket, "create_connection", refuse)
     with pytest.raises(OSError, match="ConnectionRefusedError: nobody listens"):
         site.probe_door("shop.example.com", "/")
+
+
+def test_an_answer_is_read_up_to_a_size(tmp_path, same_user):
+    path = str(tmp_path / "gunicorn.sock")
+    head = "b'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n'"
+    for spaces, good in ((site.LARGEST - 2, True), (site.LARGEST - 1, False)):
+        said = f"{head} + b'{{' + {spaces} * b' ' + b'}}'"
+        slow = DRIP.replace("for byte in eval(sys.argv[2])", "for bytes_ in [eval(sys.argv[2])]")
+        slow = slow.replace("bytes([byte])", "bytes_").replace("time.sleep(float(sys.argv[3]))", "connection.close()")
+        with subprocess.Popen([sys.executable, "-c", slow, path, said, "0"], stdout=subprocess.PIPE) as server:
+            server.stdout.readline()
+            if good:
+                assert site.ask_socket(path, "/", "shop.example.com") == {}
+            else:
+                with pytest.raises(ValueError, match="Expecting"):
+                    site.ask_socket(path, "/", "shop.example.com")
+            server.kill()
+        os.unlink(path)
+
+
+def test_an_app_that_answers_with_anything_else_is_an_error(tmp_path, same_user):
+    path = str(tmp_path / "gunicorn.sock")
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIP, path, "b'?\\r\\n\\r\\n'", "0"], stdout=subprocess.PIPE
+    ) as server:
+        server.stdout.readline()
+        with pytest.raises(OSError, match="BadStatusLine"):
+            site.probe_socket(path, "/", "shop.example.com", timeout=1)
+        server.kill()
+
+
+def test_no_question_leaves_a_process_or_a_file_open(app_socket, same_user):
+    def children():
+        return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+    before = children(), sorted(os.listdir("/proc/self/fd"))
+    site.probe_socket(app_socket, "/200", "shop.example.com")
+    with pytest.raises(OSError):
+        site.probe_socket(f"{app_socket}.none", "/200", "shop.example.com")
+    assert (children(), sorted(os.listdir("/proc/self/fd"))) == before
+
+
+def test_a_worker_that_serves_on_for_long_is_not_waited_for(host, monkeypatch):
+    """One has an upload in flight: it accepts no more, and tells nobody."""
+    host()
+    monkeypatch.setattr(site, "RELOADED", 1)
+    monkeypatch.setattr(site, "_workers", lambda: {"1"})
+    began = time.monotonic()
+    site.reload()
+    assert 1 <= time.monotonic() - began < 10
+
+
+def test_a_certificate_that_is_missing_is_told_with_what_makes_it(host, engine):
+    host()
+    text = '#!/bin/sh\necho "nginx: [emerg] cannot load certificate \\"/x.pem\\": No such file" >&2\nexit 1\n'
+    (engine.place / "bin/nginx").write_text(text)
+    with pytest.raises(site.SiteError, match=r"cannot load certificate.*\n  what to do: role nginx makes certificates"):
+        site.test()
+    (engine.place / "nginx-refuses").touch()
+    (engine.place / "bin/nginx").write_text('#!/bin/sh\necho "unknown directive" >&2\nexit 1\n')
+    with pytest.raises(site.SiteError) as said:
+        site.test()
+    assert "what to do" not in str(said.value)
+
+
+def test_an_nginx_or_a_systemd_that_hangs_is_given_up(host, engine, monkeypatch):
+    host()
+    monkeypatch.setattr(site, "PATIENCE", 1)
+    for name, act in (("systemctl", site.reload), ("nginx", site.test)):
+        (engine.place / "bin" / name).write_text("#!/bin/sh\nexec sleep 60\n")
+        began = time.monotonic()
+        with pytest.raises(site.SiteError, match=f"{name} .*took longer than 1 s"):
+            act()
+        assert time.monotonic() - began < 10
+
+
+def test_a_lock_on_nginx_that_others_hold_is_told(host, monkeypatch):
+    host()
+    monkeypatch.setattr(site.files, "LOCK_WAIT", 0)
+    locked = site.files.locked
+    monkeypatch.setattr(site.files, "locked", lambda path: locked(path, 0.1))
+    with site.lock(), pytest.raises(site.SiteError, match=r"lock was not free for 0\.1 s: process"), site.lock():
+        pass
+
+
+def test_of_other_sites_the_files_that_nginx_reads_are_tested(host, engine):
+    host()
+    conf = Path(site.CONF)
+    for name in ("blog.conf", "shop.conf", "blog.conf.before", "notes.txt"):
+        (conf / "conf.d" / name).write_text("# there\n")
+    (conf / "mime.types").write_text("# types\n")
+    site.test_staged("shop", b"# new\n")
+    staged = engine.place / "staged"
+    assert sorted(os.listdir(staged)) == ["conf.d", "mime.types", "nginx.conf"]
+    assert sorted(os.listdir(staged / "conf.d")) == ["blog.conf", "shop.conf"]
+    assert engine.calls("nginx") == [f"nginx -t -q -c {conf.parents[1]}/stage/nginx.conf"]

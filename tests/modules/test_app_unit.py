@@ -55,7 +55,7 @@ def test_the_unit_is_started_again_should_it_be_killed(host, engine):
     Path(app.root).mkdir(parents=True)
     unit.start(app)
     (call,) = engine.calls("systemd-run")
-    assert "--unit=flask-deploy-shop.service" in call and "--property=Restart=on-failure" in call
+    assert {"--unit=flask-deploy-shop.service", "--property=Restart=on-failure"} <= set(call.split())
     assert call.endswith(f"python3 -I {app.program} shop 10001")
     assert Path(app.program).read_bytes() == unit.code()
 
@@ -66,7 +66,7 @@ def test_the_unit_never_gives_up(host, engine):
     Path(app.root).mkdir(parents=True)
     unit.start(app)
     (call,) = engine.calls("systemd-run")
-    assert "--property=StartLimitIntervalSec=0" in call
+    assert "--property=StartLimitIntervalSec=0" in call.split()
     for text in unit.paths(app)[0].values():
         assert "\nStartLimitIntervalSec=0\n" in text.partition("[Service]")[0]
 
@@ -173,7 +173,9 @@ def test_a_systemd_that_does_not_answer_is_an_error_that_says_what_to_do(host, s
     systemd("exec sleep 60")
     app, began = host(), time.monotonic()
     Path(app.root).mkdir(parents=True)
-    with pytest.raises(unit.UnitError, match=r"^systemctl \S+.* took longer than 1 s and was ended\n.*list-jobs"):
+    with pytest.raises(
+        unit.UnitError, match=r"^systemctl \S+.* took longer than 1 s and was ended(?s:.*)systemctl list-jobs"
+    ):
         act(app)
     assert time.monotonic() - began < 20
 
