@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_deploy as deploys
 from ansible.module_utils import app_engine, app_releases
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_retire as retire
@@ -49,7 +50,7 @@ def vanishing(request, app, engine, monkeypatch):
         lambda app: retire.retire(app, drain=0, stop_timeout=1),
         lambda app: retire.prune(app, 3),
         lambda app: retire.abandon(app),
-        lambda app: retire.discard(app, "abc", "it failed"),
+        lambda app: deploys.discard(app, "abc", {}, "it failed"),
         lambda app: switch.settle(app),
         lambda app: app.set_restart("abc", "no"),
         lambda app: app_engine.remove_container("shop-abc"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager, nullcontext
 
 from ansible.module_utils import app_certificate as certificate
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_failures as failures
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_leftovers as leftovers
@@ -54,17 +56,43 @@ def write(app, options, dry):
     planned = foretell(app, plans.of_options(release, record, options["files"], environment), (secret, secret_files))
     actions += app.ensure_secrets(secret, secret_files, dry)
     rows = app.release_files(options["files"], environment)
-    if release not in app.known():
-        actions.append(f"release {release}")
-        repaired = []
-        if not dry:
-            app.write_release(release, rows, record)
-    else:
-        repaired = app.repair_release(release, rows, record, dry)
-        planned["lines"] += [f"repairs: {path}" for path in repaired]
+    repaired = []
     if not dry:
         leases.let_go_of_image(app.name, options["build"])
+    with nullcontext() if dry else failing(app, release, record):
+        if release in app.known():
+            repaired = app.repair_release(release, rows, record, dry)
+            planned["lines"] += [f"repairs: {path}" for path in repaired]
+        else:
+            actions.append(f"release {release}")
+            if not dry:
+                app.write_release(release, rows, record)
     return release, actions + repaired, planned
+
+
+@contextmanager
+def failing(app, release, record):
+    """Do a step towards serving; a release that fails in it goes, unless it serves or did once."""
+    try:
+        yield
+    except Exception as error:
+        discard(app, release, record, str(error))
+        raise
+
+
+def discard(app, release, record, reason):
+    """Take away a release that does not get to serve; what serves stays, whatever failed.
+
+    One that never served goes whole, with its image where no other needs it: what it was and why it failed is kept.
+    """
+    if release == app.serving():
+        return
+    if "switched" in app.state(release):
+        retire.leave(app, release, reason)
+        return
+    with leftovers.Leftovers().unless_gone("why it failed", "df"):  # a full disk, perhaps: the rest makes room
+        failures.remember(app, release, record, reason)
+    retire.remove(app, release)
 
 
 def describe(app, release, options):
@@ -116,18 +144,14 @@ def refuse_rejected(app, release, options):
 
 def start(app, release, options, reload):
     """Start a release and hold it at the gates; a release that never served goes away if it fails."""
-    actions = []
-    try:
+    actions, record = [], app.record(release)
+    with failing(app, release, record):
         if release != app.serving():
             certificate.demand(options["files"]["site.conf"])
-        if containers.ensure_running(app, release, app.record(release)):
+        if containers.ensure_running(app, release, record):
             actions.append(f"container {app.container(release)}")
         containers.wait_ready(app, release, options["domain"], options["health_path"], options["start_timeout"])
         site.test_staged(app.name, options["files"]["site.conf"].encode())
-    except (containers.NotReady, site.SiteError, engine.EngineError) as error:
-        if release != app.serving():
-            retire.discard(app, release, str(error))
-        raise
     if reload and release == app.serving():
         with site.lock():
             site.reload()
@@ -141,14 +165,12 @@ def command(app, options):
     :raises ReleaseError: it failed; the release is not started.
     """
     release, then = options["release"], schema.ran_with(app, options["release"])
-    outcome, ran = schema.bring(app, options)
-    reason = schema.failure(outcome)
-    if not reason and release != app.serving() and "switched" in app.state(release):
+    with failing(app, release, app.record(release)):
+        outcome, ran = schema.bring(app, options)
+        if reason := schema.failure(outcome):
+            raise ReleaseError(reason)
+    if release != app.serving() and "switched" in app.state(release):
         refuse_old_code(app, release, then, outcome, options)
-    if reason:
-        state = app.state(release)
-        app.set_state(release, state["state"] if "switched" in state else "failed", reason=reason)
-        raise ReleaseError(reason)
     return outcome, ran
 
 

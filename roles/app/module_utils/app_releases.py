@@ -66,6 +66,7 @@ class App:
         self.decision = f"{self.root}/switch.decision"
         self.program = f"{self.root}/switch.pyz"
         self.revived = f"{self.root}/revived.json"
+        self.failed = f"{self.root}/failed.json"
         self.systemd = "/etc/systemd/system"
         self.schema_file = f"{self.root}/schema.json"
         self.include = f"{site.CONF}/conf.d/{name}.conf"

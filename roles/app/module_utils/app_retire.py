@@ -116,7 +116,9 @@ def prune_images(app, left):
     needed = {app.record(release)["image"] for release in app.known()}
     held = held_images(app.name)
     listed = engine.docker(
-        *("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"), f"flask-deploy/{app.name}"
+        *("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"),
+        f"flask-deploy/{app.name}",
+        timeout=engine.QUERY,
     )
     gone = []
     for line in listed.splitlines():
@@ -127,11 +129,25 @@ def prune_images(app, left):
     return gone
 
 
-def discard(app, release, reason):
-    """Take away the container of a release that does not get ready, and remember why."""
-    engine.remove_container(app.container(release))
-    state = app.state(release)
-    app.set_state(release, state.get("state", "retired") if "switched" in state else "failed", reason=reason)
+def remove(app, release):
+    """Remove a release that never served: container, directory, and its image where no other needs it.
+
+    What does not go is tried again by the next deploy that serves, which says so.
+    """
+    left = Leftovers()
+    left.remove_container(app.container(release))
+    if release in app.known():
+        left.remove_file(app.path(release, "release.json"))
+    for path in filter(os.path.lexists, (app.path(release), app.path(f".new-{release}"))):
+        left.remove_tree(path)
+    with left.unless_gone("its image", "systemctl status docker"):
+        prune_images(app, left)
+
+
+def leave(app, release, reason):
+    """Stop a release that served once and does not get ready again; remember why."""
+    Leftovers().remove_container(app.container(release))
+    app.set_state(release, app.state(release).get("state", "retired"), reason=reason)
 
 
 def abandon(app, dry=False):

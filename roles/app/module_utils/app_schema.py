@@ -15,6 +15,7 @@ import time
 
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_failures as failures
 from ansible.module_utils import app_files as files
 
 ASK_TIMEOUT = 30  # seconds
@@ -105,7 +106,7 @@ def bring(app, options):
     database is not as it left it.
     """
     release, serving, tells = options["release"], app.serving(), teller(options)
-    known, own = app.schema(), files.read_json(app.path(release, "command.json"), {})
+    known, own = app.schema(), _own(app, release)
     latest = known if known.get("release") == release else {}
     done_before = own.get("code") == 0
     if done_before and release == serving and own.get("schema_command", "") == tells:
@@ -124,6 +125,11 @@ def bring(app, options):
         told["after"], told["why"] = ask(app, release, tells) if tells else (None, "")
     outcome |= told | {"at": time.time()}
     return record_outcome(app, release, outcome | _history(known, outcome)), bool(options["command"])
+
+
+def _own(app, release):
+    """Return what a release's command did when it ran, also where the release failed since and is made anew."""
+    return files.read_json(app.path(release, "command.json")) or failures.known(app, release).get("command") or {}
 
 
 def _history(known, outcome):

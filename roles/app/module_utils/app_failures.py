@@ -1,0 +1,73 @@
+"""What became of releases that never served: they are gone, with their images; what failed and why stays for people."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+
+from ansible.module_utils import app_files as files
+from ansible.module_utils import app_plan as plans
+from ansible.module_utils.app_releases import origin
+
+KEPT = 10
+LONGEST = 300  # characters of a reason
+LONGEST_WORDS = 1000  # characters of a command, and of the schema that it left
+SHORTEST = 4  # characters of a secret; a shorter one is part of any text
+WIDTH, LINES = 70, 4  # of a reason that is shown
+OF_RECORD = ("by", "build", "image", "source")
+OF_COMMAND = ("release", "command", "schema_command", "code", "before", "after", "at")
+
+
+def remember(app, release, record, reason):
+    """Write down that a release failed: root alone reads it."""
+    ran = files.read_json(app.path(release, "command.json")) or known(app, release).get("command") or {}
+    entry = {name: record.get(name) for name in OF_RECORD}
+    entry |= {"id": release, "at": time.time(), "reason": short(app, reason)}
+    entry["command"] = {name: _plain(app, ran[name]) for name in OF_COMMAND if name in ran}
+    others = [each for each in recall(app) if each["id"] != release]
+    files.write_json(app.failed, {"failed": [entry, *others][:KEPT]}, 0o600)
+
+
+def short(app, reason):
+    """Return the first line of a reason, and the last where that is advice: between lies what the app said.
+
+    A secret that a command was given on its line is not shown either.
+    """
+    first, *more = reason.strip().splitlines() or ["it did not say why"]
+    advice = more[-1].strip() if more and more[-1].strip().startswith("what to do: ") else ""
+    text = " ".join([first.rstrip(": "), *([f"({advice})"] if advice else [])])
+    return _plain(app, text)[:LONGEST]
+
+
+def _plain(app, value):
+    """Return a value without the app's secrets, and no longer than anything here may be."""
+    if not isinstance(value, str):
+        return value
+    environment, contents = plans.secrets(app)
+    for secret in sorted(map(str, [*environment.values(), *contents.values()]), key=len, reverse=True):
+        if len(secret) >= SHORTEST:
+            value = value.replace(secret, "***")
+    return value[:LONGEST_WORDS]
+
+
+def recall(app):
+    """Return what failed, the newest first, whatever the file holds."""
+    listed = files.read_json(app.failed, {}).get("failed")
+    fitting = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return [each for each in fitting if isinstance(each.get("id"), str) and isinstance(each.get("at"), (int, float))]
+
+
+def known(app, release):
+    """Return what is known of a release that failed; {} of any other."""
+    return next((each for each in recall(app) if each["id"] == release), {})
+
+
+def lines(app):
+    """Return for each that failed a line in the columns of App.describe, and its reason below."""
+    told = []
+    for each in recall(app):
+        when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(each["at"]))
+        source = each.get("source") if isinstance(each.get("source"), dict) else {}
+        told.append(f"{each['id']} gone     {when} {str(each.get('by') or 'unknown')[:10]:<10} {origin(source)}")
+        told += [f"  {line}" for line in textwrap.wrap(str(each.get("reason")), WIDTH)[:LINES]]
+    return told

@@ -1,0 +1,209 @@
+"""A release that fails before it serves goes at once, with its image; why it failed stays. What serves stays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import app_command, app_engine, app_lease
+from ansible.module_utils import app_deploy as deploys
+from ansible.module_utils import app_failures as failures
+from ansible.module_utils import app_files as files
+from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_site as site
+from ansible.modules import app_status
+
+from tests.modules.test_app_releases import MARK, deploy, options, prepare, settled
+
+GIT = {"kind": "git", "repository": "https://x/shop.git", "ref": "main", "commit": "1a2b3c4d5e6f", "digest": "d"}
+FAILING = {"build": "b2", "image": "sha256:two", "source": GIT}
+
+
+@pytest.fixture
+def app(host, engine, monkeypatch):
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    (engine.place / "images").write_text("sha256:one\nsha256:two\n")
+    return host()
+
+
+def command(app, engine, monkeypatch, **more):
+    release = deploys.write(app, options(**more), dry=False)[0]
+    deploys.command(app, options(release=release, command="shout now"))
+
+
+def gate(app, engine, monkeypatch, **more):
+    monkeypatch.setattr(site, "probe_socket", lambda *arguments: 503)
+    prepare(app, start_timeout=0, **more)
+
+
+def nginx(app, engine, monkeypatch, **more):
+    (engine.place / "nginx-refuses").touch()
+    prepare(app, **more)
+
+
+def refuse(site):
+    raise deploys.certificate.CertificateError("no certificate for shop.example.com")
+
+
+def certificate(app, engine, monkeypatch, **more):
+    monkeypatch.setattr(deploys.certificate, "demand", refuse)
+    prepare(app, **more)
+
+
+def write(app, engine, monkeypatch, **more):
+    engine.public("css/x")
+    (engine.place / "image/app/static/css/evil").symlink_to("/etc/passwd")
+    app_lease.hold_image("shop", more.get("build", "b1"))
+    prepare(app, **more)
+
+
+WAYS = [command, gate, nginx, certificate, write]
+
+
+def fail(app, engine, monkeypatch, how, **more):
+    """Let the deploy of an image that was just built fail; return what it said."""
+    (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\nsha256:two flask-deploy/shop:b2\n")
+    with monkeypatch.context() as broken, pytest.raises(Exception) as raised:
+        how(app, engine, broken, **more)
+    (engine.place / "nginx-refuses").unlink(missing_ok=True)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("how", WAYS, ids=lambda how: how.__name__)
+def test_a_release_that_fails_goes_whole_and_at_once(app, engine, monkeypatch, how):
+    old = deploy(app)
+    why = fail(app, engine, monkeypatch, how, **FAILING)
+    assert os.listdir(app.releases) == [old]
+    assert os.listdir(engine.place / "containers") == [f"shop-{old}"] == engine.running()
+    assert (engine.place / "tags").read_text() == "sha256:one flask-deploy/shop:b1\n"
+    (failed,) = failures.recall(app)
+    assert why.startswith(failed["reason"].partition(" (what to do")[0][:40]) and failed["reason"]
+    assert (failed["image"], failed["build"], failed["source"], failed["by"]) == ("sha256:two", "b2", GIT, "tester")
+    assert settled(app, engine, old) == []
+
+
+@pytest.mark.parametrize("how", WAYS, ids=lambda how: how.__name__)
+def test_an_image_that_the_serving_release_has_too_stays(app, engine, monkeypatch, how):
+    old = deploy(app)
+    fail(app, engine, monkeypatch, how, build="b1", image="sha256:one", environment={"A": "other"})
+    assert os.listdir(app.releases) == [old] and "flask-deploy/shop:b1" in (engine.place / "tags").read_text()
+    assert prepare(app) == old and settled(app, engine, old) == []
+
+
+def test_an_image_that_another_run_is_about_to_use_stays(app, engine, monkeypatch):
+    deploy(app)
+
+    def gate_meanwhile(app, engine, monkeypatch, **more):
+        monkeypatch.setattr(site, "probe_socket", lambda *given: app_lease.hold_image("shop", "b2") or 503)
+        prepare(app, start_timeout=0, **more)
+
+    fail(app, engine, monkeypatch, gate_meanwhile, **FAILING)
+    assert "flask-deploy/shop:b2" in (engine.place / "tags").read_text()
+
+
+def made_of(app, release):
+    """Return what a release is made of; what its command did is written down beside that."""
+    paths = [path for path in Path(app.path(release)).rglob("*") if path.is_file() and path.name != "command.json"]
+    return {path: path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize("how", [gate, nginx, command], ids=lambda how: how.__name__)
+def test_the_serving_release_outlives_a_failed_gate_of_its_own(app, engine, monkeypatch, how):
+    """The same release once more: whatever fails, it serves on with all that it is made of."""
+    deploy(app, build="b0")
+    serving = deploy(app)
+    before = made_of(app, serving)
+    fail(app, engine, monkeypatch, how)
+    assert app.serving() == serving and app.state(serving)["state"] == "live"
+    assert f"shop-{serving}" in engine.running() and engine.restart(f"shop-{serving}") == "unless-stopped"
+    assert made_of(app, serving) == before
+    assert "flask-deploy/shop:b1" in (engine.place / "tags").read_text()
+    assert f"docker rm -f shop-{serving}" not in engine.calls()
+    assert settled(app, engine, serving) == [] and failures.recall(app) == []
+
+
+def test_a_release_that_served_before_outlives_a_failed_gate(app, engine, monkeypatch):
+    old, new = deploy(app), deploy(app, build="b2", image="sha256:two")
+    why = fail(app, engine, monkeypatch, gate)
+    assert sorted(app.known()) == sorted([old, new]) and app.serving() == new
+    assert (app.state(old)["state"], app.state(old)["reason"]) == ("retired", why)
+    assert "flask-deploy/shop:b1" in (engine.place / "tags").read_text() and retire.targets(app) == [old]
+
+
+@pytest.mark.parametrize("words", ["rm", "docker", "disk"])
+def test_what_cannot_be_taken_away_hides_no_reason(app, engine, monkeypatch, words):
+    old = deploy(app)
+    run, asked = app_command.run, []
+
+    def gate_then_stuck(app, engine, monkeypatch, **more):
+        monkeypatch.setattr(site, "probe_socket", lambda *given: asked.append(1) or 503)
+        if words == "disk":
+            monkeypatch.setattr(failures, "remember", lambda *given: (_ for _ in ()).throw(OSError("no space")))
+        prepare(app, start_timeout=0, **more)
+
+    def stuck(*arguments, **more):
+        if asked and arguments[0] == words and arguments[1] in ("-rf", "images", "rm"):
+            raise more["error"]("it is stuck")
+        return run(*arguments, **more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(app_command, "run", stuck)
+        assert "did not answer below 400" in fail(app, engine, monkeypatch, gate_then_stuck, **FAILING)
+    retire.prune(app, 3)
+    assert os.listdir(app.releases) == [old] and "shop:b2" not in (engine.place / "tags").read_text()
+
+
+def test_a_command_that_ran_is_not_run_again_where_a_gate_failed(app, engine, monkeypatch):
+    deploy(app)
+    for run in range(2):
+        release = deploys.write(app, options(**FAILING), dry=False)[0]
+        outcome, ran = deploys.command(app, options(release=release, command="migrate"))
+        assert ran is (run == 0)
+        fail(app, engine, monkeypatch, gate, commanded=outcome, **FAILING)
+        assert release not in app.known()
+
+
+def test_the_last_ten_failures_are_kept_for_root_alone(app, engine, monkeypatch):
+    deploy(app)
+    for number in range(12):
+        fail(app, engine, monkeypatch, gate, build=f"f{number}")
+    assert [each["build"] for each in failures.recall(app)] == [f"f{number}" for number in range(11, 1, -1)]
+    fail(app, engine, monkeypatch, gate, build="f5")
+    assert [each["build"] for each in failures.recall(app)][:2] == ["f5", "f11"], "each is there once"
+    assert len(failures.recall(app)) == 10
+    assert files.os.lstat(app.failed).st_mode & 0o777 == 0o600
+
+
+def test_a_reason_holds_no_secret_and_is_bounded(app, engine, monkeypatch):
+    def leak(app, engine, monkeypatch, **more):
+        release = deploys.write(app, options(**more), dry=False)[0]
+        deploys.command(app, options(release=release, command=f"shout --password {MARK} {'x' * 5000}"))
+
+    assert MARK in fail(app, engine, monkeypatch, leak)
+    (failed,) = failures.recall(app)
+    assert MARK not in failed["reason"] and "HINT" not in failed["reason"] and len(failed["reason"]) <= 300
+    assert failed["reason"].startswith("app_release_command: 'shout --password ***")
+    assert MARK not in Path(app.failed).read_text()
+
+
+def test_failures_are_shown_with_what_they_were_and_why(app, engine, monkeypatch):
+    deploy(app)
+    fail(app, engine, monkeypatch, gate, **FAILING)
+    line, *why = app_status.describe(app)["failed"]
+    release = failures.recall(app)[0]["id"]
+    assert line.startswith(f"{release} gone     20") and line.endswith("tester     main 1a2b3c4")
+    assert why[0].startswith(f"  release {release} is not ready: / did not answer below 400")
+    assert max(map(len, [line, *why])) <= 74
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b'{"failed": 1}', b'{"failed": [1, {"id": 2}, {"id": "a", "at": "b"}]}']
+)
+def test_a_file_of_failures_may_hold_anything(app, content):
+    app.ensure_places()
+    Path(app.failed).write_bytes(content)
+    assert failures.lines(app) == [] and failures.known(app, "a") == {}
+    files.write_json(app.failed, {"failed": [{"id": "a", "at": 1, "source": [], "reason": None}]})
+    assert len(failures.lines(app)) == 2
