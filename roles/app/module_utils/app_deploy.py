@@ -18,6 +18,7 @@ from ansible.module_utils import app_schema as schema
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_switch as switch
 from ansible.module_utils import app_unit as unit
+from ansible.module_utils import app_ways as ways
 from ansible.module_utils.app_releases import ReleaseError
 
 ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
@@ -194,8 +195,7 @@ def restore(app, options, dry):
     possible = retire.targets(app)
     wanted = options["release"] or next(iter(retire.targets(app, cause=False)), None)
     if wanted not in possible:
-        listed = "".join(f"\n    {app.describe(release)}" for release in possible) or " none"
-        raise ReleaseError(f"cannot roll back to {wanted or 'a release before'}; possible are:{listed}")
+        raise ReleaseError(ways.impossible(app, wanted))
     refuse_rejected(app, wanted, options)
     said = refuse_schema_ahead(app, wanted, options, dry)
     record, planned = app.record(wanted), foretell(app, plans.of_release(app, wanted))

@@ -13,6 +13,7 @@ from ansible.module_utils.app_leftovers import Leftovers
 
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
+NEEDED = ("site.conf", "env.json", "gunicorn.conf.py", "exec.py")  # to run again
 REMAINS = re.compile(r"(\.new-)?[0-9a-f]+")
 DRAIN_FLOOR = 5  # seconds; longer than nginx keeps an idle connection to the old release
 CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
@@ -76,7 +77,21 @@ def targets(app, cause=True):
     states = {release: app.state(release) for release in app.known() if release != app.serving()}
     served = [r for r, s in states.items() if "switched" in s and (cause or s.get("state") not in LEFT_FOR_CAUSE)]
     served.sort(key=app.order, reverse=True)
-    return [release for release in served if engine.inspect("image", app.record(release)["image"])]
+    return [release for release in served if not lack(app, release)]
+
+
+def lack(app, release):
+    """Return what keeps a release from serving again as it is; None where nothing does."""
+    record = app.record(release)
+    if not record["image"] or not record["domain"]:
+        return "its release.json is damaged"
+    if "switched" not in app.state(release):
+        return "it never served"
+    needed = [*NEEDED, *(["static"] if record["static"]["path"] else [])]
+    missing = [name for name in needed if not os.path.exists(app.path(release, name))]
+    if missing:
+        return f"its directory is damaged, it lacks {', '.join(missing)}"
+    return None if engine.inspect("image", record["image"]) else "its image is gone"
 
 
 def surplus(app, keep):

@@ -1,0 +1,55 @@
+"""Which releases an app can go back to, what each of the others lacks, and the way out of that."""
+
+from __future__ import annotations
+
+import shlex
+
+from ansible.module_utils import app_certificate as certificate
+from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_schema as schema
+
+BUILD = "ansible-playbook site.yml -i inventories/... -e app_ref="
+WORD = "needs a word: -e app_accept_rejected=true"
+
+
+def impossible(app, wanted):
+    """Return the message for a rollback that cannot be: what can be gone back to, and what the others lack."""
+    possible, serving = retire.targets(app), app.serving()
+    named = wanted or "a release before"
+    listed = "".join(f"\n    {app.describe(each)}{_needs(app, each)}" for each in possible) or " none"
+    others = [each for each in sorted(app.known(), key=app.order, reverse=True) if each not in (*possible, serving)]
+    lacks = "".join(
+        f"\n    {app.describe(each)}\n      {retire.lack(app, each)}; {way_out(app, each)}" for each in others
+    )
+    said = f"cannot roll back to {named}; possible are:{listed}"
+    if lacks:
+        said += f"\n  not possible as they are:{lacks}"
+    if wanted and wanted == serving:
+        said += f"\n  {wanted} serves already"
+    elif wanted and wanted not in app.known():
+        said += f"\n  there is no release {wanted} on this host"
+    return said
+
+
+def _needs(app, release):
+    """Return on a line of its own what stands between a release and a rollback without a word."""
+    said = [WORD] if app.state(release).get("state") == "rejected" else []
+    why, _ = schema.judge(app, release, schema.recorded(app, "nothing asked now"))
+    said += [f"{why}; if that code can work with the database as it is: {schema.ACCEPT}"] if why else []
+    refused, _ = certificate.judge((app.site(release) or b"").decode(errors="replace"))
+    return "".join(f"\n      {each}" for each in [*said, *([refused] if refused else [])])
+
+
+def way_out(app, release):
+    """Return how to have a release's code again, as far as this host knows where it came from."""
+    source, commit = app.record(release)["source"] or {}, (app.record(release)["source"] or {}).get("commit")
+    if commit and source.get("kind") == "git":
+        here = (app.record(app.serving() or "")["source"] or {}).get("repository")
+        address = source.get("repository", here)
+        other = "" if address == here else f" -e app_source={shlex.quote(address)}"
+        return f"to build its commit again, with the settings of now: {BUILD}{commit}{other}"
+    if commit and not source.get("changes"):
+        return f"its source was a checkout of {commit}: git checkout {commit} there, then deploy"
+    if commit:
+        return f"its source was a checkout of {commit} with changes that no commit holds: it cannot be built again"
+    return "its source was a directory that was no git checkout: this host cannot tell how to build it again"
