@@ -71,6 +71,25 @@ def test_all_of_a_new_log_is_new(path, since):
         assert count(followed.entries({ONE})) == 3
 
 
+def test_a_new_log_that_is_rotated_before_the_first_look_is_read_to_its_end(path):
+    write(path, times=2)
+    with closing(log.Log(path, None)) as followed:
+        write(path, times=3)
+        os.rename(path, f"{path}.1")
+        write(path)
+        assert count(followed.entries({ONE})) == 6
+
+
+def test_a_log_that_goes_while_its_end_is_looked_for_tells_nothing(path, monkeypatch):
+    """logrotate may take it away at any time."""
+    write(path, times=2)
+    with closing(log.Log(path, log.position(path))) as followed:
+        told = log.position(path)
+        monkeypatch.setattr(log, "position", lambda name: told if name == path else None)
+        os.unlink(path)
+        assert count(followed.before(ONE)) == 0
+
+
 def test_a_log_that_is_emptied_in_its_place_is_read_from_its_begin(path):
     write(path, times=9)
     with closing(log.Log(path, log.position(path))) as followed:
