@@ -399,3 +399,125 @@ def test_a_site_without_a_log_is_judged_by_its_door(look):
 def test_no_seconds_is_no_watch(look, monkeypatch):
     monkeypatch.setattr(site, "probe_door", lambda *arguments: 502)
     assert look(wrote((NEW, 500, 40)), seconds=0)["well"]
+
+
+# -- what the parts of a look make of what they see ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answers", "good", "bad"),
+    [
+        ("", False, False),
+        ("+", True, False),
+        ("-", False, False),
+        ("--", False, False),
+        ("---", False, True),
+        ("-++", False, False),
+        ("-+++", True, False),
+        ("--+++", True, False),
+        ("---+++", True, True),
+        ("---++++", True, False),
+        ("+++-", False, False),
+        ("-+-+-+", False, True),
+        ("--+-++", False, True),
+        ("++++++++--", False, False),
+    ],
+)
+def test_the_last_six_answers_count(answers, good, bad):
+    asked = watch.Asked(0)
+    for answer in answers:
+        asked.told(answer == "+", f"said {answer}")
+    assert (asked.good, asked.bad) == (good, bad)
+    assert (asked.asked, asked.failed) == (len(answers), answers.count("-"))
+    assert asked.said == (f"said {answers[-1]}" if answers else "")
+
+
+def test_a_question_is_asked_now_and_then(monkeypatch):
+    moment = 1000.0
+    monkeypatch.setattr(watch, "now", lambda: moment)
+    asked = watch.Asked(5)
+    assert asked.due
+    asked.told(True, "")
+    moment += 4.9
+    assert not asked.due
+    moment = 1005.0
+    assert asked.due
+
+
+@pytest.mark.parametrize(
+    ("limit", "ages", "longer"),
+    [
+        (0, [99.0], 0),
+        (2, [], 0),
+        (2, [2.0], 0),
+        (2, [2.1, 9.0, 10.0], 3),
+        (2, [2.1, 10.1], 1),
+    ],
+    ids=["by setting", "none", "as long as it may", "longer", "since before the switch"],
+)
+def test_what_waits_for_too_long_began_after_the_switch(app, monkeypatch, tells, limit, ages, longer):
+    tells({"waiting": ages, "lost": 0})
+    pulse = watch.Pulse(app, NEW, moved=100.0)
+    monkeypatch.setattr(watch, "now", lambda: 110.0)
+    pulse.ask()
+    assert pulse.longer(limit) == longer
+
+
+def test_what_was_lost_before_the_first_look_is_not_this_watch_s(app, tells):
+    tells(wait_for(0, lost=7), wait_for(0, lost=9))
+    pulse = watch.Pulse(app, NEW, moved=leases.now())
+    pulse.ask()
+    assert (pulse.lost, pulse.good) == (0, True)
+    pulse.ask()
+    assert (pulse.lost, pulse.asked, pulse.failed) == (2, 2, 0)
+
+
+@pytest.mark.parametrize(("status", "good"), [(200, True), (302, True), (399, True), (400, False), (503, False)])
+def test_the_door_is_good_below_400(app, monkeypatch, later, status, good):
+    monkeypatch.setattr(site, "probe_door", lambda domain, path: status if (domain, path) == TARGET else 599)
+    door = watch.Door(app, NEW, leases.now())
+    assert not door.waits
+    door.ask()
+    door.asking.join()
+    assert (list(door.last), door.said, door.waits) == ([good], f"status {status}", False)
+
+
+TARGET = ("shop.example.com", "/")
+
+
+def test_the_door_is_asked_one_question_at_a_time(app, monkeypatch, often):
+    answer = threading.Event()
+    monkeypatch.setattr(site, "probe_door", lambda *arguments: answer.wait(10) and 200)
+    door = watch.Door(app, NEW, leases.now())
+    for _look in range(3):
+        door.ask()
+    first = door.asking
+    assert door.waits and door.asked == 0
+    answer.set()
+    first.join()
+    door.ask()
+    door.asking.join()
+    assert door.asking is not first and door.asked == 2
+
+
+def test_a_door_that_met_the_release_before_asks_where_the_new_one_listens(app, monkeypatch):
+    asked = []
+    monkeypatch.setattr(site, "probe_door", lambda *arguments: 503)
+    monkeypatch.setattr(site, "probe_socket", lambda *arguments: asked.append(arguments) or 200)
+    for moved, good in ((leases.now(), True), (leases.now() - watch.KEPT - 1, False)):
+        door = watch.Door(app, NEW, moved)
+        door.ask()
+        door.asking.join()
+        assert door.good is good
+    assert asked == [(app.socket(NEW), "/", "shop.example.com")]
+
+
+@pytest.mark.parametrize(
+    ("failed", "asked", "percent", "more"),
+    [
+        *((0, 0, 5, False), (1, 1, 0, True), (0, 100, 0, False), (100, 100, 100, False), (5, 5, 250, False)),
+        *((11, 100, 5, False), (12, 100, 5, True), (16, 20, 50, False), (17, 20, 50, True)),
+    ],
+)
+def test_more_failed_than_is_allowed_and_than_chance_makes_of_it(failed, asked, percent, more):
+    assert watch.beyond(failed, asked, percent) is more
