@@ -300,6 +300,11 @@ def test_a_submodule_s_address_may_be_relative(base, address, expected):
     assert repositories.resolve(base, address) == expected
 
 
+def test_no_password_of_an_address_is_told():
+    said = "fatal: unable to access 'https://ann:s3cret@git.example.com/a.git/': 403; see ssh://t0ken@h/x"
+    assert repositories.nameless(said) == "fatal: unable to access 'https://git.example.com/a.git/': 403; see ssh://h/x"
+
+
 def test_the_key_is_lent_to_submodules(finished, repository, monkeypatch):
     keys = set()
     real = repositories.Repository._fetch

@@ -16,6 +16,7 @@ from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_log as log
 from ansible.module_utils import app_site as site
+from ansible.module_utils import app_tally as tally
 from ansible.module_utils import app_watch as watch
 
 RULES = {"seconds": 0.4, "percent": 5, "samples": 20, "slow": 0, "slower": 0}
@@ -288,10 +289,42 @@ def test_what_waits_is_not_always_a_fault(look, tells, answers, rules, before):
     assert look(wrote((NEW, 200, 40)), **{**SLOW, **rules})["well"]
 
 
+def test_clients_that_left_the_release_before_tell_how_slow_that_was(look, tells):
+    write(OLD, 499, times=40, at=-1, seconds=0.3, first="-", named="start")
+    tells(wait_for(20))
+    seen = look(wrote((NEW, 200, 40)), **SLOW)
+    assert seen["well"] and seen["before"]["requests"] == 40
+
+
+def test_how_long_a_websocket_was_open_is_no_time_of_an_answer():
+    counted = tally.Tally(NEW)
+    for told in (*[line(NEW, 101, seconds=900)] * 3, line(NEW, 200, seconds=0.1)):
+        counted.add(log.parse(told.encode()))
+    assert counted.summary() == {"requests": 4, "failed": 0, "p50": 0.1, "p99": 0.1}
+
+
+def test_what_failed_slowly_is_counted_once():
+    counted = tally.Tally(NEW, slow=0.2)
+    for told in (line(NEW, 500, seconds=0.3), line(NEW, 200, seconds=0.1)):
+        counted.add(log.parse(told.encode()))
+    assert counted.share == 50
+
+
+def test_two_that_wait_are_too_few_to_judge_by(look, tells):
+    tells(wait_for(2))
+    assert look(**SLOW, samples=4)["well"]
+
+
+def test_a_short_watch_takes_half_of_its_time_for_hanging(look, tells):
+    tells(wait_for(0), wait_for(20, 0.5))
+    assert "wait for more than 0.4 s" in look(wrote((NEW, 200, 20)), slow=30, seconds=0.8)["reason"]
+
+
 def test_a_release_that_does_not_say_what_waits_is_judged_without(look, monkeypatch):
     """One that an earlier commit made: it is not even asked."""
-    monkeypatch.setattr(site, "ask_socket", pytest.fail)
-    assert look(wrote((NEW, 200, 40)), **SLOW)["well"]
+    asked = []
+    monkeypatch.setattr(site, "ask_socket", lambda *arguments: asked.append(arguments) or wait_for(0))
+    assert look(wrote((NEW, 200, 40)), **SLOW)["well"] and asked == []
 
 
 def test_a_release_that_stopped_to_tell_is_bad(look, tells):
@@ -307,9 +340,10 @@ def test_nonsense_from_an_app_is_no_answer(look, tells, nonsense):
     assert look(**SLOW)["reason"].startswith("it did not answer 3 of 3 times through its socket")
 
 
-def test_a_kept_connection_to_a_release_that_hangs_is_not_the_new_one_s_fault(look, tells):
+@pytest.mark.parametrize("lost", [0, 60], ids=["nothing", "another time"])
+def test_a_kept_connection_to_a_release_that_hangs_is_not_the_new_one_s_fault(look, tells, lost):
     """A rollback out of it: nginx asks it a few times more, and what it logs of them has no answer to go by."""
-    tells(wait_for(0))
+    tells(wait_for(0, lost=lost))
     assert look(wrote((NEW, 504, 30), (NEW, 502, 30), named="start", connect="0.000", first="-"))["well"]
 
 
@@ -330,7 +364,7 @@ def test_what_nginx_may_no_longer_have_kept_is_the_new_one_s(look, monkeypatch):
     ("before", "after", "rules", "well"),
     [
         (0.05, 0.7, {}, False),
-        (0.05, 0.45, {}, True),
+        (0.03, 0.45, {}, True),
         (0.5, 4.0, {}, True),
         (0.05, 0.7, {"slower": 0}, True),
         (0.05, 0.7, {"samples": 41}, True),
