@@ -89,6 +89,17 @@ def test_a_switch_under_way_is_left_alone(app, engine, state):
     assert engine.calls() == []
 
 
+@pytest.mark.parametrize("meanwhile", ["a switch begins", "another serves"])
+def test_what_changes_while_the_engine_is_asked_is_seen(app, engine, state, meanwhile):
+    state()
+    if meanwhile == "a switch begins":
+        Path(app.pending).write_text("{}")
+    else:
+        app_files.link(app.current, "releases/bbb")
+    assert app_keeper.revive(app, "aaa") is False
+    assert not engine.calls("docker start")
+
+
 def test_it_follows_the_link_and_asks_the_engine_once(app, engine, state, container):
     state(pid=container.pid, running="true")
     moving = subprocess.Popen(["sh", "-c", f"sleep 1.5; ln -sfn releases/bbb {app.current}"])

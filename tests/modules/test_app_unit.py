@@ -94,7 +94,8 @@ def test_new_code_reaches_the_keeper_that_runs(host, engine):
     app = host()
     Path(app.root).mkdir(parents=True)
     assert app.program in unit.ensure(app)
-    assert "systemctl restart flask-deploy-keep@shop.service" in engine.calls("systemctl")
+    told = engine.calls("systemctl")
+    assert told == ["systemctl daemon-reload", "systemctl restart flask-deploy-keep@shop.service"]
     engine.forget()
     assert unit.ensure(app) == [] and engine.calls() == []
     Path(app.program).write_bytes(b"of yesterday")
@@ -108,6 +109,15 @@ def test_a_unit_that_systemd_refuses_says_why(host, engine):
     (engine.place / "systemd-refuses").touch()
     with pytest.raises(unit.UnitError, match="the switch does not start: Failed to start transient service unit"):
         unit.start(app)
+
+
+@pytest.mark.parametrize(
+    ("said", "runs"),
+    [("active", True), ("activating", True), ("deactivating", True), ("inactive", False), ("failed", False)],
+)
+def test_a_unit_that_waits_to_be_started_again_has_not_ended(host, engine, said, runs):
+    (engine.place / "bin" / "systemctl").write_text(f"#!/bin/sh\necho {said}\n")
+    assert unit.active(host()) is runs
 
 
 def test_a_unit_at_what_was_promised_is_not_stopped(host, engine):
