@@ -259,6 +259,22 @@ def test_rollback_goes_back_on_all(hosts, play, one):
     assert one() != new
 
 
+def test_hosts_that_would_go_back_to_different_releases_all_stay(hosts, play, one):
+    before = one()
+    play(DEPLOY, *changed("first of two"))
+    lost = one()
+    play(DEPLOY, *changed("second of two"))
+    serving, lacking = one(), hosts["web2"]
+    lacking.sh(f"image=$(docker inspect -f '{{{{.Image}}}}' app-{lost}); docker rm -f app-{lost}; docker rmi -f $image")
+    run = play("playbooks/rollback.yml", succeed=False)
+    assert run.rc != 0 and "the hosts would go back to different releases" in run.output, run.output
+    assert lost in run.output and "app_rollback_to" in run.output
+    assert one() == serving
+    play("playbooks/rollback.yml", "-e", f"app_rollback_to={before}")
+    assert one() == before
+    assert [settled(host) for host in hosts.values()] == [[], [], []]
+
+
 def test_status_shows_all_hosts(play, one):
     output = play("playbooks/status.yml").output
     rows = [line for line in output.splitlines() if one() in line]
