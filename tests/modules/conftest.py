@@ -32,6 +32,7 @@ case "$1 $2" in
     running=false; [ -e "$place/running" ] && running=true
     printf '[{"State":{"Running":%s,"Pid":%s,"ExitCode":3},' "$running" "$PPID"
     read -r restart < "$place/restart"
+    printf '"Config":{"Labels":{"flask-deploy.arguments":"%s"}},' "$(cat "$place/made-with" 2> /dev/null)"
     printf '"HostConfig":{"RestartPolicy":{"Name":"%s"}}}]' "$restart" ;;
 "image inspect")
     while read -r image; do
@@ -40,7 +41,9 @@ case "$1 $2" in
     missing image "$3" ;;
 "network inspect") [ -e "$ENGINE/network" ] && echo '[{}]' || missing network "$3" ;;
 "network create") : > "$ENGINE/network" ;;
-"create --name") mkdir -p "$ENGINE/containers/$3"; echo no > "$ENGINE/containers/$3/restart" ;;
+"create --name")
+    place=$ENGINE/containers/$3; mkdir -p "$place"; echo no > "$place/restart"
+    for word; do case $word in flask-deploy.arguments=*) echo "${word#*=}" > "$place/made-with" ;; esac; done ;;
 "create --network") echo holder ;;
 "run --name")
     # The database's schema is a file; a release command moves it to the next one, if there is one.

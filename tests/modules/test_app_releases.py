@@ -170,6 +170,96 @@ def test_each_input_decides_the_release(app, change):
     assert ids[0] == ids[2] != ids[1]
 
 
+@pytest.fixture
+def change_role(monkeypatch):
+    """Return a function that lets the role start containers with one more argument, as its next version may."""
+    known = containers.places
+
+    def change(*words):
+        monkeypatch.setattr(containers, "places", lambda *of: [*known(*of), *words])
+
+    return change
+
+
+def test_how_the_role_starts_containers_decides_the_release(app, engine, change_role):
+    """Or a new flag would reach a host whose inventory stays the same only by chance."""
+    old = deploy(app)
+    change_role("--ipc", "none")
+    planned = module.prepare(app, options(), dry=True)
+    assert "container: +--ipc +none" in planned[2]["lines"]
+    new = deploy(app)
+    assert new == planned[0] != old and "--ipc none" in engine.calls("docker create --name")[-1]
+    engine.forget()
+    assert module.prepare(app, options(), dry=False)[:2] == (new, [])
+    assert not engine.calls("docker create")
+
+
+def test_a_release_has_one_id_on_hosts_that_differ(app, host, monkeypatch):
+    """Nothing of a host is in it: its groups, its paths, its images."""
+    one = prepare(app, release_key="YQ==")
+    monkeypatch.setattr(app_releases.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=101, pw_gid=101))
+    other = host()
+    other.root, other.releases = f"{app.root}/other", f"{app.root}/other/releases"
+    assert (app.nginx_gid, other.nginx_gid) == (33, 101)
+    assert prepare(other, release_key="YQ==", image="sha256:one", build="b1") == one
+    assert module.prepare(other, options(release_key="YQ==", image="sha256:two"), dry=True)[0] == one
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["its container is left", "its container is gone"])
+def test_a_rollback_starts_a_release_as_it_was_started(app, engine, change_role, gone):
+    old = deploy(app)
+    change_role("--ipc", "none")
+    deploy(app)
+    if gone:
+        app_engine.remove_container(f"shop-{old}")
+    engine.forget()
+    assert restore(app, old) == old
+    assert [("--ipc" in call) for call in engine.calls("docker create")] == [False] * gone
+    assert f"shop-{old}" in engine.running()
+
+
+def test_a_container_that_was_made_otherwise_is_made_again(app, engine):
+    """By hand, or from an image that was lost and built anew since: it is not the release's."""
+    old, release = deploy(app), prepare(app, build="b2")
+    made_with = engine.place / "containers" / f"shop-{release}" / "made-with"
+    for runs in (True, False):
+        right = made_with.read_text()
+        made_with.write_text("otherwise")
+        if not runs:
+            app_engine.docker("stop", "-t", "0", f"shop-{release}")
+        assert prepare(app, build="b2") == release
+        assert made_with.read_text() == right and f"shop-{release}" in engine.running()
+    assert app.serving() == old
+    (engine.place / "images").write_text("sha256:two\n")
+    app_engine.docker("stop", "-t", "0", f"shop-{release}")
+    assert prepare(app, build="b2", image="sha256:two") == release
+    assert "sha256:two" in engine.calls("docker create --name")[-1] and made_with.read_text() != right
+
+
+def test_what_serves_is_not_made_again_while_it_answers(app, engine):
+    release = deploy(app)
+    (engine.place / "containers" / f"shop-{release}" / "made-with").write_text("otherwise")
+    engine.forget()
+    prepare(app)
+    assert not [call for call in engine.calls() if call.split()[1] in ("create", "start", "stop", "rm")]
+
+
+def test_a_release_of_an_earlier_version_keeps_its_container(app, engine):
+    old = deploy(app)
+    record = app.record(old)
+    del record["arguments"]
+    files.write_json(app.path(old, "release.json"), record)
+    (engine.place / "containers" / f"shop-{old}" / "made-with").unlink()
+    assert (
+        "container: is started as this version of the role does it"
+        in (module.prepare(app, options(build="b2"), dry=True)[2]["lines"])
+    )
+    deploy(app, build="b2")
+    engine.forget()
+    assert restore(app, old) == old and f"shop-{old}" in engine.running()
+    assert not engine.calls("docker create") and engine.calls("docker start")
+
+
 def test_a_note_of_who_deployed_does_not_decide_the_release(app):
     assert prepare(app) == prepare(app, by="another", source={"kind": "git"})
 

@@ -8,6 +8,7 @@ import time
 
 from ansible.module_utils import app_command as commands
 from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_files as files
 from ansible.module_utils import app_site as site
 from ansible.module_utils.app_diagnosis import diagnose
 from ansible.module_utils.app_run import Untrusted
@@ -15,6 +16,7 @@ from ansible.module_utils.app_run import Untrusted
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
 HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4); s.connect(\"{SOCKET}\")'"
 PROBE_TIMEOUT = 5  # seconds
+MADE_WITH = "flask-deploy.arguments"  # label: digest of what a container was made with
 
 
 class NotReady(Exception):
@@ -64,6 +66,45 @@ def create_arguments(app, release, record):
     ]
 
 
+class Anywhere:
+    """An app on no host in particular: whatever differs by host, release or image has one name here."""
+
+    name, uid, gid, nginx_gid, root, etc = "app", "uid", "gid", "gid of nginx", "/root", "/etc"
+
+    def path(self, release, *names):
+        return "/".join([self.root, release, *names])
+
+    def container(self, release):
+        return f"{self.name}-{release}"
+
+    def own_group(self, release):
+        return True
+
+
+def start_digest(container, wsgi):
+    """Return a digest of how this role starts a release's container, the same on all hosts and for all images.
+
+    It is part of a release's id: a release that is started otherwise is another one.
+    """
+    record = {"container": container, "wsgi": wsgi, "image": "image"}
+    return files.digest(create_arguments(Anywhere(), "release", record))
+
+
+def arguments(app, release, record):
+    """Return what a release's container is made with: what its record says, whatever this role would say by now.
+
+    A rollback also goes back behind a change of the role. Releases of earlier versions have no such record.
+    """
+    known = record.get("arguments")
+    whole = isinstance(known, list) and all(isinstance(word, str) for word in known)
+    return known if known and whole else create_arguments(app, release, record)
+
+
+def as_recorded(found, made_with):
+    """Tell whether a container was made with these arguments; of one of an earlier version nobody can say."""
+    return (found["Config"].get("Labels") or {}).get(MADE_WITH) == files.digest(made_with)
+
+
 def ensure_network(app):
     """Give the app an outbound network that no other app's container is in."""
     if engine.inspect("network", app.name) is None:
@@ -87,19 +128,27 @@ def process(app, release):
 
 
 def ensure_running(app, release, record):
-    """Start a release's container, made anew where it cannot start; return whether it was not running."""
-    name = app.container(release)
+    """Start a release's container, made anew where it cannot start or is not as recorded; return whether it did.
+
+    What runs and has served is left alone, however it was made: to make it anew would cut its requests.
+    """
+    name, made_with = app.container(release), arguments(app, release, record)
     found = engine.inspect("container", name)
-    if found and found["State"]["Running"]:
+    running = bool(found) and found["State"]["Running"]
+    known = bool(found) and ("arguments" not in record or as_recorded(found, made_with))
+    if running and (known or release == app.serving() or "switched" in app.state(release)):
         return False
     ensure_network(app)
-    if found:
+    if found and not known:
+        engine.remove_container(name)
+    elif found:
         try:
             engine.docker("start", name)
             return True
         except engine.EngineError:
             engine.remove_container(name)
-    engine.docker("create", *create_arguments(app, release, record))
+    label = f"{MADE_WITH}={files.digest(made_with)}"
+    engine.docker("create", *made_with[:2], "--label", label, *made_with[2:])  # after its name, before its image
     engine.docker("start", name)
     return True
 

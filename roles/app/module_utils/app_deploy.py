@@ -37,6 +37,7 @@ def text(values):
 def release_id(app, options, environment, secret, dry):
     """Return the id that all inputs of a release decide; of secrets it tells only whether they changed."""
     inputs = [options[name] for name in ("build", "wsgi", "static", "container", "files", "uid")]
+    inputs.append(containers.start_digest(options["container"], options["wsgi"]))
     hidden = files.keyed_digest(app.digest_key(dry), [secret, options["secret_files"] or {}])
     return files.digest(inputs, environment, hidden)[:12]
 
@@ -100,7 +101,8 @@ def describe(app, release, options):
     """Return the record of a release that is to be written."""
     names = ("domain", "health_path", "start_timeout", "build", "image", "source", "by", "wsgi", "container")
     made = {"id": release, "app": app.name, "created": time.time(), "static": {"path": options["static"]}}
-    return made | {name: options[name] for name in names}
+    made |= {name: options[name] for name in names}
+    return made | {"arguments": containers.create_arguments(app, release, made)}
 
 
 def foretell(app, made, secret=None):

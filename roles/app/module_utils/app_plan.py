@@ -75,7 +75,8 @@ def compare(app, before, after, hidden=()):
         return [], diff
     lines = _release(before, after) + _source(app, before["record"], after["record"])
     lines += [line for variable, *pair in told for line in _names(variable, *pair)]
-    return lines + _settings(before["record"], after["record"]) + _texts(before["texts"], after["texts"]), diff
+    lines += _settings(before["record"], after["record"]) + _started(before["record"], after["record"])
+    return lines + _texts(before["texts"], after["texts"]), diff
 
 
 def _release(before, after):
@@ -148,6 +149,25 @@ def _settings(before, after):
     known = set(SETTINGS) | set(before.get("container", {})) | set(after.get("container", {}))
     pairs = [(SETTINGS.get(name, name), *(each.get(name) for each in flat)) for name in sorted(known)]
     return [f"{name}: {old} -> {new}" for name, old, new in pairs if old != new]
+
+
+def _started(before, after):
+    """Return what another version of the role changes in how the container is started."""
+    old, new = _words(before), _words(after)
+    if not before or old == new:
+        return []
+    if None in (old, new):  # an earlier version did not write it down
+        return [f"container: is started as {'an earlier' if new is None else 'this'} version of the role does it"]
+    marked = [f"+{word}" for word in new if word not in old] + [f"-{word}" for word in old if word not in new]
+    return [f"container: {' '.join(marked)}"] if marked else []
+
+
+def _words(record):
+    """Return docker's arguments without what belongs to one release, or to a setting that has a line of its own."""
+    if not isinstance(record.get("arguments"), list):
+        return None
+    own = {record["image"], record["wsgi"], *map(str, record["container"].values())}
+    return [str(word).replace(record["id"], "<id>") for word in record["arguments"] if word not in own]
 
 
 def _texts(before, after):

@@ -294,8 +294,9 @@ class App:
             changed.append(f"{folder}/static")
             if not dry:
                 known["static"]["digest"] = self.extract_static(known, f"{folder}/static")
-        if damaged or known["image"] != record["image"]:
-            known["image"] = record["image"]
+        given = {name: record[name] for name in ("image", "arguments")}
+        if damaged or any(known.get(name) != given[name] for name in given):
+            known |= given
             changed.append(f"{folder}/release.json")
         if changed and not dry:
             files.write_json(f"{folder}/release.json", known)
