@@ -295,7 +295,7 @@ def test_what_is_packed_is_what_was_judged(checkout, secret, tmp_path, monkeypat
     plugin = object.__new__(action.ActionModule)
     plugin._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
     plugin._execute_module = lambda *arguments, **options: {"wants": ["source"]}
-    plugin._send = lambda path, name: pytest.fail("it was sent")
+    plugin._send = lambda *arguments: pytest.fail("it was sent")
     with pytest.raises(AnsibleActionFail, match="changed meanwhile; deploy once more"):
         plugin._until_content({"source_digest": "before"}, (str(checkout), str(checkout)), "", {})
 

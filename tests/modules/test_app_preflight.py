@@ -29,6 +29,7 @@ def root(tmp_path, monkeypatch):
     paths = SimpleNamespace(**{n: below(getattr(os.path, n)) for n in ("lexists", "isdir", "exists")})
     paths.basename, paths.dirname = os.path.basename, os.path.dirname
     wrapped["os"] = SimpleNamespace(path=paths, listdir=below(os.listdir), statvfs=lambda path: monkeypatch.space)
+    monkeypatch.setattr(preflight.engine, "root", lambda: "/var/lib/docker")
     monkeypatch.space = SimpleNamespace(f_bavail=1 << 30, f_frsize=4096, f_files=1 << 20, f_favail=1 << 20)
     for name, value in wrapped.items():
         monkeypatch.setattr(preflight, name, value)
@@ -172,6 +173,14 @@ def test_a_full_disk_is_seen(root, monkeypatch, space, said):
     vars(monkeypatch.space).update(space)
     lines = preflight.full_disk("shop")
     assert len(lines) == 2 and all(said in line for line in lines)
+
+
+def test_the_disk_that_the_engine_uses_is_the_one_looked_at(root, monkeypatch):
+    monkeypatch.setattr(preflight.engine, "root", lambda: "/mnt/images")
+    (root / "mnt/images").mkdir(parents=True)
+    full = SimpleNamespace(f_bavail=1, f_frsize=4096, f_files=0, f_favail=0)
+    monkeypatch.setattr(preflight.os, "statvfs", lambda path: full if path == "/mnt/images" else monkeypatch.space)
+    assert preflight.full_disk("shop") == ["/mnt/images has 0 MB free; 1024 MB are needed"]
 
 
 def test_the_disk_must_hold_the_image_twice(root, monkeypatch):

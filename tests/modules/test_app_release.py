@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils import app_deploy as deploy
-from ansible.module_utils import app_engine, app_lease
+from ansible.module_utils import app_engine, app_lease, app_static
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_switch as switch
 from ansible.module_utils.testing import patch_module_args
@@ -225,3 +225,16 @@ def test_a_step_of_who_lost_the_lease_does_nothing(run, app, lease):
 
 def test_a_dry_run_looks_at_no_lease(run, app, lease):
     assert run("prepared", dry=True, owner={**OWNER, "id": "other"}, **WHOLE)["rc"] == 0
+
+
+def test_a_compressor_that_hangs_is_said_and_leaves_nothing(run, app, engine, lease, monkeypatch):
+    """It is an error like any other: no traceback, no candidate, the lease is given back."""
+    engine.public("shop.js", "hello " * 1000)
+    (engine.place / "bin" / "brotli").write_text("#!/bin/sh\nexec sleep 60\n")
+    (engine.place / "bin" / "brotli").chmod(0o755)
+    monkeypatch.setattr(app_static, "PATIENCE", 0.3)
+    failed = run("prepared", owner=OWNER, **{**WHOLE, "static": "static"})
+    assert failed["rc"] == 1 and failed["failed"]
+    said = "static file shop.js: nice brotli took longer than 0.3 s and was ended\n  how busy this host is: top"
+    assert failed["msg"].startswith(said)
+    assert app.known() == [] and engine.running() == [] and not held(lease)

@@ -19,7 +19,8 @@ class Begun(BaseException):
 
 def argument(spec):
     """Return a value of an option's type, with the mark in it where it can be."""
-    values = {"dict": {MARK: [MARK]}, "list": [MARK], "int": 1, "float": 1.0, "bool": True}
+    listed = [{MARK: MARK}] if spec.get("elements") == "dict" else [MARK]
+    values = {"dict": {MARK: [MARK]}, "list": listed, "int": 1, "float": 1.0, "bool": True}
     return spec["choices"][0] if "choices" in spec else values.get(spec.get("type", "str"), MARK)
 
 

@@ -13,13 +13,16 @@ from ansible.plugins.action import ActionBase
 
 # What reads a source on a host reads it here.
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "module_utils"))
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
 import app_source
+import room
 
 # What git tells its hooks, one of which may have begun the deploy: it means another repository.
 HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
 
 
+BUILD = "/var/tmp"  # noqa: S108 - the host unpacks a source below it, in a directory of its own
 GIT_PATIENCE = 300  # seconds; it lists files and asks nobody
 
 
@@ -90,6 +93,13 @@ def pack(folder, path, top=None):
         return said(app_source.pack, folder, list_files(folder), zipped, top=top, mode="w")
 
 
+def unpacked_size(path):
+    """Return the bytes in a gzip file as its end tells them: of more than 4 GiB, what is beyond (RFC 1952, ISIZE)."""
+    with open(path, "rb") as file:
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(), "little")
+
+
 def said(function, *arguments, **options):
     """Call what says what is wrong with a source."""
     try:
@@ -97,7 +107,8 @@ def said(function, *arguments, **options):
     except app_source.SourceError as error:
         raise AnsibleActionFail(f"app_source: {error}") from None
     except OSError as error:
-        raise AnsibleActionFail(f"app_source: {error.filename or ''}: {error.strerror}") from None
+        where = error.filename or f"{tempfile.gettempdir()} on the controller"
+        raise AnsibleActionFail(f"app_source: {where}: {error.strerror}") from None
 
 
 def commit(folder):
@@ -141,21 +152,29 @@ class ActionModule(ActionBase):
                 if result.get("failed") or not result.get("wants"):
                     return result
                 if "base" in result["wants"]:
-                    arguments["base_archive"] = self._send(base_archive, "base.tar")
+                    path = os.path.expanduser(base_archive)
+                    kept = {"path": "engine", "bytes": os.path.getsize(path), "purpose": "the base image"}
+                    arguments["base_archive"] = self._send(path, "base.tar", {**kept, "kind": "engine"}, task_vars)
                 if "source" in result["wants"]:
                     with tempfile.NamedTemporaryFile(suffix=".tar.gz") as packed:
                         if pack(place[0], packed.name, place[1]) != arguments["source_digest"]:
                             raise AnsibleActionFail("app_source: its files changed meanwhile; deploy once more")
-                        arguments["source_archive"] = self._send(packed.name, "source.tar.gz")
+                        kept = {"path": BUILD, "bytes": unpacked_size(packed.name), "purpose": "the source"}
+                        kept = {**kept, "kind": "unpacked"}
+                        arguments["source_archive"] = self._send(packed.name, "source.tar.gz", kept, task_vars)
         finally:
             if self._connection._shell.tmpdir:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
 
-    def _send(self, path, name):
+    def _send(self, path, name, kept, task_vars):
+        """Send a file, where the host has room for it and for what it is unpacked to; return its path there."""
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
-        remote = self._connection._shell.join_path(self._connection._shell.tmpdir, name)
-        self._transfer_file(os.path.expanduser(path), remote)
+        folder = self._connection._shell.tmpdir
+        sent = {"path": folder, "bytes": os.path.getsize(path), "purpose": f"{kept['purpose']}'s archive"}
+        room.demand(self, [{**sent, "kind": "sent"}, kept], task_vars)
+        remote = self._connection._shell.join_path(folder, name)
+        self._transfer_file(path, remote)
         return remote
 
     def _read(self, path):

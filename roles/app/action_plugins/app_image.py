@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
+
+import room
 
 ARCHIVE = "image.tar.zst"
 
@@ -23,13 +28,18 @@ class ActionModule(ActionBase):
         name = hashlib.sha256(arguments["image"].encode()).hexdigest()
         local = os.path.join(constants.DEFAULT_LOCAL_TMP, f"{name}.tar.zst")
         self._make_tmp_path()
-        arguments["archive"] = self._connection._shell.join_path(self._connection._shell.tmpdir, ARCHIVE)
+        folder = self._connection._shell.tmpdir
+        arguments["archive"] = self._connection._shell.join_path(folder, ARCHIVE)
         try:
             if arguments["state"] == "loaded":
+                sent = {"path": folder, "bytes": os.path.getsize(local), "purpose": "the image's archive"}
+                kept = {"path": "engine", "bytes": arguments.get("bytes", 0), "purpose": "the image"}
+                room.demand(self, [{**sent, "kind": "sent"}, {**kept, "kind": "engine"}], task_vars)
                 self._transfer_file(local, arguments["archive"])
             answer = self._execute_module("app_image", arguments, task_vars=task_vars)
             if arguments["state"] == "saved" and not answer.get("failed"):
+                room.demand_here(os.path.dirname(local), answer["bytes"], "the image's archive")
                 self._connection.fetch_file(arguments["archive"], local)
             return answer
         finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
+            self._remove_tmp_path(folder)

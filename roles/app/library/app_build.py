@@ -71,7 +71,14 @@ class BuildError(Exception):
     """The source does not unpack, or its base image cannot be had."""
 
 
-ERRORS = (BuildError, repositories.RepositoryError, sources.SourceError, engine.EngineError, leases.LeaseError)
+ERRORS = (
+    BuildError,
+    repositories.RepositoryError,
+    sources.SourceError,
+    engine.EngineError,
+    leases.LeaseError,
+    OSError,
+)
 
 
 @contextmanager
@@ -221,6 +228,13 @@ def labels(options, source):
     }
 
 
+def way_out(said):
+    """Return what to type where a disk was full: git, tar and the engine each say so, and none says which disk."""
+    if "no space left on device" not in said.lower():
+        return ""
+    return f"\n  make room on this host; which disk is full: df -h /var/tmp /srv {engine.root()}"
+
+
 def main():
     module = QuietModule(
         argument_spec={
@@ -256,8 +270,8 @@ def main():
         # Before the app is locked: another run waits here, and finds what this one has built.
         with nullcontext() if dry else leases.lock(f"{options['app']}.build"):
             answer = make(options, dry)
-    except (BuildError, repositories.RepositoryError, sources.SourceError, engine.EngineError) as error:
-        module.fail_json(msg=f"the image was not built: {error}")
+    except ERRORS as error:
+        module.fail_json(msg=f"the image was not built: {error}{way_out(str(error))}")
     module.exit_json(**{"changed": False, **answer}, seconds=round(time.monotonic() - began, 2))
 
 

@@ -8,6 +8,7 @@ import os
 from ansible.module_utils import app_command as command
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_lease as leases
+from ansible.module_utils import app_room as room
 from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
@@ -23,6 +24,7 @@ options:
     choices: [looked, saved, loaded]
     description: Look whether it is here, write it to a file, or read it from one.
   archive: {type: path, description: The file on the host, with C(saved) and C(loaded).}
+  bytes: {type: int, default: 0, description: "Size of the image, with C(loaded); the action plugin looks for room."}
 author: [flask-deploy contributors]
 """
 
@@ -36,24 +38,36 @@ EXAMPLES = r"""
 
 RETURN = r"""
 here: {type: bool, returned: always, description: Whether the image is on this host, under its tag.}
+bytes: {type: int, returned: looked and saved, description: Size of the image that is here; of its archive once saved.}
 """
 
 
 PATIENCE = 1800  # seconds that an image may take on a slow disk
 
 
-def here(image, tag):
+def size(image, tag):
+    """Return the bytes of an image that is here under its tag, or None."""
     found = engine.inspect("image", tag)
-    return bool(found) and found["Id"] == image
+    return found.get("Size", 0) if found and found["Id"] == image else None
+
+
+def here(image, tag):
+    return size(image, tag) is not None
 
 
 def save(tag, path):
-    """Write an image to a file that belongs to the owner of the file's directory."""
-    owner = os.stat(os.path.dirname(path))
+    """Write an image to a file that belongs to the owner of the file's directory; return its size."""
+    folder = os.path.dirname(path)
+    owner = os.stat(folder)
+    known = engine.inspect("image", tag) or {}
+    archive = {"path": folder, "bytes": known.get("Size", 0), "purpose": "the image's archive, at most"}
+    if lines := room.lacking([{**archive, "kind": "sent"}]):
+        raise engine.EngineError("\n".join(lines))
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         words = (("docker", "save", tag), ("zstd", "-q", "-T0", "-1"))
         command.pipe(*words, error=engine.EngineError, limit=PATIENCE, stdout=file)
     os.chown(path, owner.st_uid, owner.st_gid)
+    return os.path.getsize(path)
 
 
 def load(image, tag, path):
@@ -71,6 +85,7 @@ def main():
             "tag": {"type": "str", "required": True},
             "state": {"type": "str", "required": True, "choices": ["looked", "saved", "loaded"]},
             "archive": {"type": "path"},
+            "bytes": {"type": "int", "default": 0},
         },
         required_if=[("state", "saved", ["archive"]), ("state", "loaded", ["archive"])],
     )
@@ -79,11 +94,13 @@ def main():
         if state != "saved":
             leases.hold_image(*tag.removeprefix("flask-deploy/").split(":"))
         if state == "saved":
-            save(tag, archive)
+            written = save(tag, archive)
         elif state == "loaded":
             load(image, tag, archive)
-        module.exit_json(changed=state == "loaded", here=here(image, tag))
-    except engine.EngineError as error:
+        known = size(image, tag)
+        told = {"here": known is not None, "bytes": written if state == "saved" else known or 0}
+        module.exit_json(changed=state == "loaded", **told)
+    except (engine.EngineError, leases.LeaseError, OSError) as error:
         module.fail_json(msg=str(error))
 
 

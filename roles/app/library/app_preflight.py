@@ -135,7 +135,7 @@ def image_bytes(app):
 
 def full_disk(app):
     mistakes = []
-    for path, needed in (("/var/lib/docker", max(FREE_BYTES, 2 * image_bytes(app))), ("/srv", FREE_BYTES)):
+    for path, needed in ((engine.root(), max(FREE_BYTES, 2 * image_bytes(app))), ("/srv", FREE_BYTES)):
         place = path if os.path.exists(path) else os.path.dirname(path)
         state = os.statvfs(place)
         free = state.f_bavail * state.f_frsize

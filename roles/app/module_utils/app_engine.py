@@ -12,6 +12,7 @@ from ansible.module_utils import app_command as command
 
 SAID = 3000  # characters of what docker said that a message holds: the command, and the end
 SAID_BEGIN = 200
+ROOT = "/var/lib/docker"  # unless data-root in daemon.json says otherwise
 QUERY = 60  # seconds that the engine may take to tell what it knows
 GONE = re.compile(r"no such (container|image|network)|not found|removal .* is already in progress", re.IGNORECASE)
 
@@ -58,6 +59,15 @@ def perhaps_gone():
     except EngineError as error:
         if not GONE.search(str(error)):
             raise
+
+
+def root():
+    """Return the directory where the engine keeps images, also where it does not run or is not there yet."""
+    try:
+        told = docker("info", "--format", "{{.DockerRootDir}}", timeout=QUERY).strip() if installed() else ""
+    except EngineError:
+        told = ""
+    return told if told.startswith("/") else ROOT
 
 
 def containers(app):

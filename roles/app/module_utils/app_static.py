@@ -140,7 +140,10 @@ def _add_compressed(path, content, old):
         if _same(path, old) and os.path.isfile(old + suffix):
             shutil.copyfile(old + suffix, path + suffix)
         else:
-            packed = compress(content)
+            try:
+                packed = compress(content)
+            except StaticError as error:
+                raise StaticError(f"static file {shown(os.path.basename(path))}: {error}") from error
             if packed is None or len(packed) > GAIN * len(content):
                 continue
             with open(path + suffix, "wb") as file:

@@ -1,0 +1,49 @@
+"""Room on a host's disks for what a deploy brings there, looked at before it is on its way."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.module_utils import app_engine as engine
+
+OTHERS = 16 << 20  # bytes that stay free for whatever else writes there
+ENGINE = "engine"  # stands for the directory where the engine keeps images, wherever that is
+WAY_OUT = {
+    "engine": "what Docker may give back: sudo docker system df; sudo docker image prune",
+    "sent": "make room there, or name another directory in the inventory, as in: ansible_remote_tmp: /var/tmp/ansible",
+    "unpacked": "make room there; what takes it: sudo du -xsh {path}/*",
+}
+
+
+def lacking(needs):
+    """Return a line for each file system that has less room than what is to come there takes.
+
+    :param needs: [{"path": directory, or ENGINE, "bytes", "purpose", "kind": of WAY_OUT}].
+    """
+    disks = {}
+    for need in needs:
+        path = existing(engine.root() if need["path"] == ENGINE else need["path"])
+        disks.setdefault(os.stat(path).st_dev, []).append({**need, "path": path})
+    return [line for each in disks.values() if (line := _lacking(each))]
+
+
+def _lacking(needs):
+    path, kind = needs[0]["path"], needs[0]["kind"]
+    disk = os.statvfs(path)
+    free, needed = disk.f_bavail * disk.f_frsize, sum(int(need["bytes"]) for need in needs) + OTHERS
+    if free >= needed:
+        return None
+    purposes = " and ".join(dict.fromkeys(need["purpose"] for need in needs))
+    way_out = WAY_OUT[kind].format(path=path)
+    return f"{path} has {free >> 20} MB free; {megabytes(needed)} MB are needed for {purposes}\n  {way_out}"
+
+
+def existing(path):
+    """Return a path, or the directory above it that is there."""
+    while not os.path.isdir(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def megabytes(size):
+    return -(-size >> 20)  # rounded up
