@@ -77,8 +77,8 @@ def test_a_container_that_vanishes_is_gone_and_no_error(app, vanishing, act):
 
 def test_a_candidate_that_vanishes_before_it_is_made_anew_is_made(app, engine, monkeypatch):
     release = prepare(app, build="b2")
+    stopped = {**app_engine.inspect("container", f"shop-{release}"), "State": {"Running": False}}
     shutil.rmtree(engine.place / "containers" / f"shop-{release}")
-    stopped = {"State": {"Running": False}}
     monkeypatch.setattr(app_engine, "inspect", lambda kind, name: stopped if kind == "container" else {})
     (engine.place / "bin" / "docker").write_text(
         (engine.place / "bin" / "docker")
