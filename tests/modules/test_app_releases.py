@@ -383,6 +383,14 @@ def test_a_container_has_no_port_no_right_and_no_secret_on_its_command_line(app,
     assert "--cpus" not in created and MARK not in created
 
 
+def test_an_app_s_network_connects_no_two_containers(app, engine):
+    """Not even two releases of one app: they share no state but what is mounted."""
+    prepare(app)
+    (created,) = engine.calls("docker network create")
+    assert "--opt com.docker.network.bridge.enable_icc=false" in created and created.split()[-1] == app.name
+    assert engine.calls("docker create --name") and "--network shop " in engine.calls("docker create --name")[-1]
+
+
 def test_directories_are_mounted_never_single_files(app, engine):
     release = prepare(app)
     (created,) = engine.calls("docker create --name")
