@@ -54,7 +54,7 @@ def need(path, size, kind="sent", purpose="the image"):
 def test_too_little_room_is_said_with_how_much_where_and_what_to_type(disks):
     home = disks("home", 50)
     (line,) = room.lacking([need(home, 40)])
-    assert line.startswith(f"{home} has 50 MB free; 56 MB are needed for the image\n")
+    assert line.startswith(f"{home} has 50 MB free; 56 MB are needed for the image; make")
     assert "ansible_remote_tmp: /var/tmp/ansible" in line
     assert room.lacking([need(home, 34)]) == []
 
@@ -66,7 +66,7 @@ def test_what_comes_to_one_disk_is_added_up(disks):
     assert "200 MB free; 266 MB are needed for the archive and the image" in line
     disks("docker", 100, disk="another")
     (line,) = room.lacking(both)
-    assert line.startswith(f"{docker} has 100 MB free; 186 MB are needed for the image\n") and "docker image" in line
+    assert line.startswith(f"{docker} has 100 MB free; 186 MB are needed for the image; ") and "docker image" in line
 
 
 def test_a_directory_that_is_not_there_yet_has_the_room_of_the_one_above(disks):
@@ -135,14 +135,14 @@ def test_an_image_travels_where_there_is_room(carry):
 
 def test_an_archive_is_not_sent_where_it_does_not_fit(carry, disks):
     disks("remote", 18)
-    with pytest.raises(AnsibleActionFail, match="remote has 18 MB free; 19 MB are needed for the image's archive\n"):
+    with pytest.raises(AnsibleActionFail, match="remote has 18 MB free; 19 MB are needed for the image's archive; "):
         carry("loaded", bytes=9 * MB)
     assert carry.moved == ["made", "removed"]
 
 
 def test_an_archive_is_not_sent_where_the_engine_has_no_room_for_the_image(carry, disks):
     disks("docker", 24)
-    with pytest.raises(AnsibleActionFail, match="docker has 24 MB free; 25 MB are needed for the image\n"):
+    with pytest.raises(AnsibleActionFail, match="docker has 24 MB free; 25 MB are needed for the image; "):
         carry("loaded", bytes=9 * MB)
     assert carry.moved == ["made", "removed"]
 
@@ -151,7 +151,7 @@ def test_an_archive_is_not_fetched_where_the_controller_has_no_room(carry, monke
     full = SimpleNamespace(f_bavail=5, f_frsize=MB)
     monkeypatch.setattr(image_action.room, "os", SimpleNamespace(statvfs=lambda path: full))
     said = (
-        f"{tmp_path} on the controller has 5 MB free; 19 MB are needed for the image's archive\n.*ANSIBLE_LOCAL_TEMP="
+        f"{tmp_path} on the controller has 5 MB free; 19 MB are needed for the image's archive; .*ANSIBLE_LOCAL_TEMP="
     )
     with pytest.raises(AnsibleActionFail, match=said):
         carry("saved")
@@ -197,7 +197,7 @@ def test_a_source_is_not_sent_where_what_it_unpacks_to_does_not_fit(send, disks,
     send._until_content(dict(arguments), (folder, folder), "", {})
     assert len(send.sent) == 1
     disks("build", 20)
-    with pytest.raises(AnsibleActionFail, match=f"{build} has 20 MB free; 25 MB are needed for the source\n.*du -xsh"):
+    with pytest.raises(AnsibleActionFail, match=f"{build} has 20 MB free; 25 MB are needed for the source; .*du -xsh"):
         send._until_content(dict(arguments), (folder, folder), "", {})
     assert len(send.sent) == 1
 
@@ -220,8 +220,14 @@ def test_a_base_image_is_not_sent_where_it_does_not_fit(send, disks, tmp_path, f
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (app_build.BuildError("tar: No space left on device"), "which disk is full: df -h /var/tmp /srv "),
-        (OSError(28, "No space left on device", "/var/tmp/x"), "which disk is full: df -h /var/tmp /srv "),
+        (
+            app_build.BuildError("tar: No space left on device"),
+            "a disk is full. Type on the host that builds: df -h /var/tmp /srv ",
+        ),
+        (
+            OSError(28, "No space left on device", "/var/tmp/x"),
+            "a disk is full. Type on the host that builds: df -h /var/tmp /srv ",
+        ),
         (app_lease.LeaseError("shop.build is locked"), "shop.build is locked"),
     ],
 )

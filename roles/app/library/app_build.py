@@ -232,7 +232,7 @@ def way_out(said):
     """Return what to type where a disk was full: git, tar and the engine each say so, and none says which disk."""
     if "no space left on device" not in said.lower():
         return ""
-    return f"\n  make room on this host; which disk is full: df -h /var/tmp /srv {engine.root()}"
+    return f"; a disk is full. Type on the host that builds: df -h /var/tmp /srv {engine.root()}"
 
 
 def main():

@@ -9,9 +9,9 @@ from ansible.module_utils import app_engine as engine
 OTHERS = 16 << 20  # bytes that stay free for whatever else writes there
 ENGINE = "engine"  # stands for the directory where the engine keeps images, wherever that is
 WAY_OUT = {
-    "engine": "what Docker may give back: sudo docker system df; sudo docker image prune",
-    "sent": "make room there, or name another directory in the inventory, as in: ansible_remote_tmp: /var/tmp/ansible",
-    "unpacked": "make room there; what takes it: sudo du -xsh {path}/*",
+    "engine": "make room there. Type on the host: sudo docker system df; sudo docker image prune",
+    "sent": "make room there, or name another directory in the inventory: ansible_remote_tmp: /var/tmp/ansible",
+    "unpacked": "make room there. Type on the host: sudo du -xsh {path}/*",
 }
 
 
@@ -35,7 +35,7 @@ def _lacking(needs):
         return None
     purposes = " and ".join(dict.fromkeys(need["purpose"] for need in needs))
     way_out = WAY_OUT[kind].format(path=path)
-    return f"{path} has {free >> 20} MB free; {megabytes(needed)} MB are needed for {purposes}\n  {way_out}"
+    return f"{path} has {free >> 20} MB free; {megabytes(needed)} MB are needed for {purposes}; {way_out}"
 
 
 def existing(path):

@@ -26,6 +26,6 @@ def demand_here(folder, size, purpose):
     free, needed = disk.f_bavail * disk.f_frsize, size + OTHERS
     if free < needed:
         raise AnsibleActionFail(
-            f"{folder} on the controller has {free >> 20} MB free; {-(-needed >> 20)} MB are needed for {purpose}\n"
-            "  make room there, or name another directory: ANSIBLE_LOCAL_TEMP=/var/tmp/ansible ansible-playbook ..."
+            f"{folder} on the controller has {free >> 20} MB free; {-(-needed >> 20)} MB are needed for {purpose}; "
+            "make room there, or name another directory: ANSIBLE_LOCAL_TEMP=/var/tmp/ansible ansible-playbook ..."
         )
