@@ -382,3 +382,12 @@ def test_a_tree_s_digest_sees_each_owner(tmp_path, ids):
     before = files.tree_digest(str(tmp_path / "t"))
     os.chown(tmp_path / "t/file", *ids)
     assert files.tree_digest(str(tmp_path / "t")) != before
+
+
+def test_a_tree_s_removal_is_flushed(tmp_path, monkeypatch):
+    """`rm` removes it, which the disk of test_durable.py does not see: without the flush it may come back."""
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    flushed = []
+    monkeypatch.setattr(files, "sync", lambda folder: flushed.append((folder, os.path.lexists(tmp_path / "tree"))))
+    files.remove_tree(str(tmp_path / "tree"))
+    assert flushed == [(str(tmp_path), False)]
