@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_deploy, app_engine
+from ansible.module_utils import app_deploy, app_engine, app_lease
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_switch as switch
+from ansible.module_utils import app_unit as unit
 from ansible.modules import app_remove
 
 from tests.modules.test_app_releases import begin, deploy, options, prepare, settled
@@ -188,3 +189,81 @@ def test_a_command_under_the_lock_on_nginx_would_be_seen(app, under_lock):
     with site.lock():
         app_engine.containers(app.name)
     assert len(under_lock()) == 1
+
+
+# -- a boot, before nginx and the engine start ---------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["moving", "watching", "waiting", "reverting"])
+def test_a_boot_lets_the_links_go_back_before_anything_starts(app, engine, cut_off, phase):
+    old, new, begun = cut_off(phase)
+    told = phase == "reverting"
+    reason, state = ("it was told to", "rejected") if told else ("it was cut off", "reverted")
+    switch.settle_links(app)
+    assert app.serving() == old and engine.calls() == [], "neither engine nor nginx is there yet"
+    assert (app.draining(old), app.draining(new)) == (False, True)
+    assert (app.state(old)["state"], app.state(new)["state"], app.state(new)["reason"]) == ("live", state, reason)
+    assert switch.pending(app)["phase"] == "reverting"
+    switch.settle_at_boot(app)
+    went_back(app, engine, old, new, begun, reason, state)
+
+
+def test_a_boot_lets_a_switch_that_drained_go_back_again_for_its_own_reason(app, engine, cut_off):
+    old, new, begun = cut_off("reverting")
+    switch.revert(app, switch.pending(app))
+    assert switch.pending(app)["phase"] == "draining"
+    engine.forget()
+    switch.settle_links(app)
+    assert app.serving() == old and engine.calls() == []
+    switch.settle_at_boot(app)
+    went_back(app, engine, old, new, begun, "it was told to", "rejected")
+
+
+@pytest.mark.parametrize("ends", ["it was confirmed", "none was before it", "a run is quicker"])
+def test_a_boot_lets_the_links_be_where_they_do_not_go_back(app, engine, cut_off, ends):
+    phase = "confirming" if ends == "it was confirmed" else "waiting"
+    _old, new, _begun = cut_off(phase, first=ends == "none was before it")
+    if ends == "a run is quicker":
+        app_lease.Lease("shop", {"id": "ann"}).take()
+    switch.settle_links(app)
+    assert app.serving() == new and switch.pending(app)["phase"] == phase and engine.calls() == []
+
+
+def test_a_boot_finds_nothing_to_do_for_an_app_that_was_not_switching(app, engine):
+    release = deploy(app)
+    engine.forget()
+    switch.settle_links(app)
+    switch.settle_at_boot(app)
+    assert app.serving() == release and engine.calls() == []
+
+
+# -- what a later run says to a unit that still runs -------------------------------------------------
+
+
+@pytest.fixture
+def waited(monkeypatch):
+    """Return what was said of a switch, and how long its unit was waited for."""
+    seen = []
+    monkeypatch.setattr(unit, "wait_for_end", lambda app, limit: seen.append((files.read_json(app.decision), limit)))
+    return seen
+
+
+def test_a_later_run_takes_it_back_and_waits_for_its_unit(app, cut_off, waited):
+    _old, _new, begun = cut_off("waiting")
+    limit = switch.patience(switch.pending(app))
+    switch.settle(app)
+    ((word, for_seconds),) = waited
+    assert (word["id"], word["confirm"], for_seconds) == (begun, False, limit)
+
+
+def test_it_waits_for_as_long_as_a_watch_and_both_drains_take():
+    least = switch.patience({"drain": 0, "rules": {}})
+    assert least > switch.STARTED_IN
+    assert switch.patience({"drain": 10, "rules": {"seconds": 5}}) == least + 2 * 10 + 5
+
+
+def test_what_is_no_switch_is_waited_for_and_removed(app, waited):
+    deploy(app)
+    files.write_json(app.pending, {"phase": "of tomorrow"})
+    assert "an interrupted switch" in switch.settle(app)
+    assert waited == [(None, switch.SETTLED_IN)] and not os.path.exists(app.pending)
