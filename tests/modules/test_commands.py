@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import app_command as command
-from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine, app_repository, app_retire
+from ansible.module_utils import app_schema as schema
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_unit as unit
 from ansible.modules import app_build, app_release
@@ -204,8 +204,7 @@ def test_a_release_command_s_output_is_kept_from_its_beginning_and_its_end(host,
     text = (engine.place / "bin" / "docker").read_text()
     shout = '"run --name") echo first; head -c 60000000 /dev/zero; seq 1 100; exit 1 ;;\n"run --name")'
     (engine.place / "bin" / "docker").write_text(text.replace('"run --name")', shout, 1))
-    record = app.record(release)
-    done, memory = peak(lambda: containers.run_command(app, release, record, "flask db upgrade", 60))
+    done, memory = peak(lambda: schema.release_command(app, release, "flask db upgrade", 60))
     assert done["code"] == 1 and done["said"][0] == "first" and done["said"][-1] == "100"
     assert len(done["said"]) < 30 and memory < 2 << 20
 

@@ -191,42 +191,23 @@ def _how_it_ended(found):
     return f"its container ended with code {found['State']['ExitCode']}{killed}"
 
 
-def run_command(app, release, record, command, timeout):
-    """Run the release command once in a container of its own, on the new code.
-
-    :param command: words as a shell would split them; no shell runs.
-    :param timeout: seconds.
-    :return: {"command", "code": exit code or None after the timeout, "said": its first and last lines}.
-    """
-    name = f"{app.container(release)}-command"
-    engine.remove_container(name)
-    ensure_network(app)
-    arguments = ["run", "--name", name, "--label", f"flask-deploy.app={app.name}", *places(app, release, record)]
-    words = ["--entrypoint", "python3", record["image"], "/release/exec.py", *shlex.split(command)]
-    done = commands.attempt("docker", *arguments, *words, limit=timeout, together=True)
-    engine.remove_container(name)
-    return {"command": command, "code": done.code, "said": _ends(done.out.decode(errors="replace").splitlines())}
-
-
-def _ends(lines, begin=5, end=20):
-    """Return the first and the last of many lines."""
-    return lines if len(lines) <= begin + end else [*lines[:begin], " ...", *lines[-end:]]
-
-
-def run_aside(app, release, record, purpose, command, timeout):
-    """Run a command once in a container of its own, as the release command runs.
+def run_once(app, release, record, purpose, command, timeout, together=False):
+    """Run a command once in a container of its own, on a release's code and with what its processes have.
 
     :param purpose: a word for the container's name.
-    :return: {"code": exit code or None after the timeout, "out", "err": what it said, as text}.
+    :param command: words as a shell would split them; no shell runs.
+    :param timeout: seconds.
+    :param together: what it prints is for people, see app_command.attempt.
+    :return: what came of it, an app_command.Done.
     """
     name = f"{app.container(release)}-{purpose}"
     engine.remove_container(name)
     ensure_network(app)
     arguments = ["run", "--name", name, "--label", f"flask-deploy.app={app.name}", *places(app, release, record)]
     words = ["--entrypoint", "python3", record["image"], "/release/exec.py", *shlex.split(command)]
-    done = commands.attempt("docker", *arguments, *words, limit=timeout)
+    done = commands.attempt("docker", *arguments, *words, limit=timeout, together=together)
     engine.remove_container(name)
-    return {"code": done.code, "out": done.out.decode(errors="replace"), "err": done.said if done.code else ""}
+    return done
 
 
 def end_commands(name):

@@ -76,13 +76,14 @@ def state(command, said):
 def ask(app, release, command, timeout=ASK_TIMEOUT):
     """Ask the database, by a release's own code; return (its state or None, why there is none)."""
     try:
-        done = containers.run_aside(app, release, app.record(release), "schema", command, timeout)
+        done = containers.run_once(app, release, app.record(release), "schema", command, timeout)
     except engine.EngineError as error:
         return None, str(error)
-    if done["code"] == 0:
-        return state(command, done["out"]), ""
-    how = f"ended with code {done['code']}" if done["code"] is not None else f"did not end within {timeout} s"
-    return None, f"{command!r} {how}: {(done['err'].strip().splitlines() or ['it said nothing'])[-1]}"
+    if done.code == 0:
+        return state(command, done.out.decode(errors="replace")), ""
+    how = f"ended with code {done.code}" if done.code is not None else f"did not end within {timeout} s"
+    said = done.said.splitlines() if done.code else []
+    return None, f"{command!r} {how}: {(said or ['it said nothing'])[-1]}"
 
 
 def shown(told):
@@ -120,8 +121,7 @@ def bring(app, options):
         return record_outcome(app, release, outcome | _history(known, outcome)), False
     outcome = {"command": "", "code": 0, "said": []}
     if options["command"]:
-        record, timeout = app.record(release), options["command_timeout"]
-        outcome = containers.run_command(app, release, record, options["command"], timeout)
+        outcome = release_command(app, release, options["command"], options["command_timeout"])
         told["after"], told["why"] = ask(app, release, tells) if tells else (None, "")
     outcome |= told | {"at": time.time()}
     return record_outcome(app, release, outcome | _history(known, outcome)), bool(options["command"])
@@ -130,6 +130,17 @@ def bring(app, options):
 def _own(app, release):
     """Return what a release's command did when it ran, also where the release failed since and is made anew."""
     return files.read_json(app.path(release, "command.json")) or failures.known(app, release).get("command") or {}
+
+
+def release_command(app, release, command, timeout):
+    """Run the release command; return {"command", "code": None after the timeout, "said": its first and last lines}."""
+    done = containers.run_once(app, release, app.record(release), "command", command, timeout, together=True)
+    return {"command": command, "code": done.code, "said": _ends(done.out.decode(errors="replace").splitlines())}
+
+
+def _ends(lines, begin=5, end=20):
+    """Return the first and the last of many lines."""
+    return lines if len(lines) <= begin + end else [*lines[:begin], " ...", *lines[-end:]]
 
 
 def _history(known, outcome):
