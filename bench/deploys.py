@@ -45,7 +45,7 @@ until curl -sf -o /dev/null --unix-socket release/run/gunicorn.sock http://raw/;
 started=$(now)
 ln -s release current.new && mv -T current.new current
 echo "$began $built $started $(now)"
-docker rm -f raw >/dev/null && docker rmi -f flask-deploy/raw:new flask-deploy/raw:base >/dev/null && rm -rf /srv/raw
+docker rm -f -v raw >/dev/null && docker rmi -f flask-deploy/raw:new flask-deploy/raw:base >/dev/null && rm -rf /srv/raw
 """
 CUT = """
 cat /etc/resolv.conf > /run/resolv.kept && : > /etc/resolv.conf
@@ -96,7 +96,7 @@ def raw():
 
 def rollback():
     """Go back to the release before, whose container is gone; return seconds."""
-    demo.shell(f"docker rm -f {NAME}-$(basename $(readlink /srv/{NAME}/previous))")
+    demo.shell(f"docker rm -f -v {NAME}-$(basename $(readlink /srv/{NAME}/previous))")
     demo.shell(CUT)
     try:
         with answers() as until_other:

@@ -22,30 +22,79 @@ from ansible.module_utils import (
 )
 
 ENGINE = r"""#!/bin/sh
-# docker, as releases use it: a container is a directory, the image's files lie in image/.
+# docker, as releases use it: a container is a directory, the image's files lie in image/, and each container has a
+# volume, as that of an image with VOLUME has. A name of hexadecimal digits is the beginning of something's id.
 echo "docker $*" >> "$ENGINE/calls"
 missing() { echo "Error: No such $1: $2" >&2; exit 1; }
-case "$1 $2" in
-"container inspect")
-    place=$ENGINE/containers/$3
-    [ -d "$place" ] || missing container "$3"
+said() { read -r word 2> /dev/null < "$1" && echo "$word" || echo "$2"; }
+container() {
+    place=$ENGINE/containers/$1
+    [ -d "$place" ] || missing container "$1"
     running=false; [ -e "$place/running" ] && running=true
-    printf '[{"State":{"Running":%s,"Pid":%s,"ExitCode":3},' "$running" "$PPID"
-    read -r restart < "$place/restart"
-    printf '"Config":{"Labels":{"flask-deploy.arguments":"%s"}},' "$(cat "$place/made-with" 2> /dev/null)"
-    printf '"HostConfig":{"RestartPolicy":{"Name":"%s"}}}]' "$restart" ;;
-"image inspect")
+    printf '{"Id":"id-of-%s","Name":"/%s",' "$1" "$1"
+    printf '"Config":{"Labels":{"flask-deploy.app":"%s","flask-deploy.release":"%s",' \
+        "$(said "$place/app" "${1%%-*}")" "$(said "$place/release" "${1#*-}")"
+    printf '"flask-deploy.arguments":"%s"}},' "$(said "$place/arguments")"
+    printf '"State":{"Running":%s,"Pid":%s,"ExitCode":3},' "$running" "$PPID"
+    printf '"HostConfig":{"RestartPolicy":{"Name":"%s"}}}' "$(said "$place/restart" no)"
+}
+image() {
     while read -r image; do
-        [ "$image" = "$3" ] && printf '[{"Id":"id-of-%s","Config":{"WorkingDir":"/app"}}]' "$3" && exit
+        case $image in sha256:*) id=$image ;; *) id=id-of-$image ;; esac
+        [ "$image" = "$1" ] || continue
+        printf '{"Id":"%s","RepoTags":["%s"],"Config":{"WorkingDir":"/app"}}' "$id" "$1"; return
     done < "$ENGINE/images"
-    missing image "$3" ;;
-"network inspect") [ -e "$ENGINE/network" ] && echo '[{}]' || missing network "$3" ;;
-"network create") : > "$ENGINE/network" ;;
-"create --name")
-    place=$ENGINE/containers/$3; mkdir -p "$place"; echo no > "$place/restart"
-    for word; do case $word in flask-deploy.arguments=*) echo "${word#*=}" > "$place/made-with" ;; esac; done ;;
-"create --network") echo holder ;;
+    missing image "$1"
+}
+network() {
+    case $1 in [0-9a-f]|[0-9a-f][0-9a-f]) set -- bridge; mkdir -p "$ENGINE/networks/bridge" ;; esac
+    place=$ENGINE/networks/$1
+    [ -d "$place" ] || missing network "$1"
+    printf '{"Id":"id-of-%s","Name":"%s","Labels":{"flask-deploy.app":"%s"}}' "$1" "$1" "$(said "$place/app")"
+}
+inspect() {
+    kind=$1; shift 2
+    printf '['; comma=; code=0
+    for each; do
+        found=$("$kind" "$each") && { printf '%s%s' "$comma" "$found"; comma=,; } || code=1
+    done
+    printf ']'; exit $code
+}
+make() { # a container with these words
+    mkdir -p "$ENGINE/containers/$3" "$ENGINE/volumes/of-$3"; echo no > "$ENGINE/containers/$3/restart"
+    place=$ENGINE/containers/$3
+    for word; do
+        case $before$word in
+        --labelflask-deploy.*) word=${word#flask-deploy.}; echo "${word#*=}" > "$place/${word%%=*}" ;;
+        --network*) echo "$word" > "$place/network" ;;
+        esac
+        before=$word
+    done
+}
+case "$1 $2" in
+*" inspect") inspect "$@" ;;
+"network create")
+    for word; do
+        case $before$word in --labelflask-deploy.*) word=${word#flask-deploy.}; labels="$labels $word" ;; esac
+        before=$word
+    done
+    [ -e "$ENGINE/networks/$word" ] && { echo "network with name $word already exists" >&2; exit 1; }
+    mkdir -p "$ENGINE/networks/$word"
+    for label in $labels; do echo "${label#*=}" > "$ENGINE/networks/$word/${label%%=*}"; done ;;
+"network ls")
+    for place in "$ENGINE"/networks/*; do
+        [ -d "$place" ] || continue
+        case "$*" in *"label=flask-deploy.app=$(said "$place/app" none) "*)
+            printf '%s\t%s\n' "${place##*/}" "$(said "$place/network")" ;;
+        esac
+    done ;;
+"network rm")
+    [ -e "$ENGINE/in-use" ] && { echo "network $3 has active endpoints (name:other id:1a2b)" >&2; exit 1; }
+    shift 2; for each; do rm -r "$ENGINE/networks/$each"; done ;;
+"info "*) cat "$ENGINE/pools" ;;
+"create --name") make "$@" ;;
 "run --name")
+    make "$@"
     # The database's schema is a file; a release command moves it to the next one, if there is one.
     case "$*" in
     *" db current")
@@ -66,29 +115,42 @@ case "$1 $2" in
     [ -d "$ENGINE/containers/$4" ] || missing container "$4"
     rm -f "$ENGINE/containers/$4/running" ;;
 "rm -f")
-    [ -d "$ENGINE/containers/$3" ] || [ "$3" = holder ] || missing container "$3" # as engines before 25 do
-    rm -rf "$ENGINE/containers/$3" ;;
+    shift 2
+    [ "$1" = -v ] && shift && volumes=1
+    for each; do
+        [ -d "$ENGINE/containers/$each" ] || { (missing container "$each"); failed=1; } # as engines before 25 do
+        rm -rf "$ENGINE/containers/$each"; [ "$volumes" ] && rm -rf "$ENGINE/volumes/of-$each"
+    done
+    exit ${failed:-0} ;;
 "update --restart")
-    [ -d "$ENGINE/containers/$4" ] || missing container "$4"
-    echo "$3" > "$ENGINE/containers/$4/restart" ;;
-"cp holder:"*)
-    place=$ENGINE/image${2#holder:}
+    policy=$3; shift 3
+    for each; do
+        [ -d "$ENGINE/containers/$each" ] || { (missing container "$each"); failed=1; continue; }
+        echo "$policy" > "$ENGINE/containers/$each/restart"
+    done
+    exit ${failed:-0} ;;
+"cp "*)
+    place=$ENGINE/image${2#*:}
     [ -e "$place" ] || { echo "Error: Could not find the file" >&2; exit 1; }
     tar -C "${place%/*}" -c "${place##*/}" ;;
 "ps -a")
     for place in "$ENGINE"/containers/*; do
         [ -d "$place" ] || continue
-        [ -e "$place/running" ] && echo "${place##*/} running" || echo "${place##*/} exited"
+        name=${place##*/}; state=exited; [ -e "$place/running" ] && state=running
+        case "$*" in
+        *.Networks*) printf '%s\t%s\n' "$name" "$(said "$place/network")" ;;
+        *flask-deploy.release*) printf '%s\t%s\t%s\n' "$name" "$state" "$(said "$place/release" "${name#*-}")" ;;
+        *) echo "$name $state" ;;
+        esac
     done ;;
 "images "*) cat "$ENGINE/tags" ;;
 "rmi "*)
     for tag; do :; done
     [ -e "$ENGINE/in-use" ] && { echo "conflict: unable to remove $tag: container 1a2b is using it" >&2; exit 1; }
     sed -i "\\| $tag\$|d" "$ENGINE/tags" ;;
-"network rm")
-    [ -e "$ENGINE/in-use" ] && { echo "network $3 has active endpoints (name:other id:1a2b)" >&2; exit 1; }
-    rm -f "$ENGINE/network" ;;
-"load "*|"pull "*) cat "$ENGINE/offers" >> "$ENGINE/images" ;;
+"load "*|"pull "*)
+    [ "$1" = pull ] && [ -e "$ENGINE/no-registry" ] && { echo "Error: pull access denied" >&2; exit 1; }
+    cat "$ENGINE/offers" >> "$ENGINE/images" ;;
 "build "*)
     [ -e "$ENGINE/broken-build" ] && { echo "step 3 failed" >&2; exit 1; }
     for last; do [ "$before" = -t ] && echo "$last" >> "$ENGINE/images"; before=$last; done
@@ -164,6 +226,9 @@ class Engine:
     def restart(self, name):
         return (self.place / "containers" / name / "restart").read_text().strip()
 
+    def volumes(self):
+        return sorted(path.name for path in self.place.glob("volumes/*"))
+
     def running(self):
         return sorted(path.parent.name for path in self.place.glob("containers/*/running"))
 
@@ -191,12 +256,12 @@ class Engine:
 @pytest.fixture
 def engine(tmp_path, monkeypatch):
     place = tmp_path / "engine"
-    for folder in ("containers", "bin"):
+    for folder in ("containers", "networks", "volumes", "bin"):
         (place / folder).mkdir(parents=True)
     for name, text in {"docker": ENGINE, "nginx": NGINX, "systemctl": SYSTEMCTL, "systemd-run": SYSTEMD_RUN}.items():
         (place / "bin" / name).write_text(text)
         (place / "bin" / name).chmod(0o755)
-    for name, text in {"images": "sha256:one\n", "tags": "", "offers": ""}.items():
+    for name, text in {"images": "sha256:one\n", "tags": "", "offers": "", "pools": "null\n"}.items():
         (place / name).write_text(text)
     monkeypatch.setenv("PATH", f"{place / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("ENGINE", str(place))

@@ -379,5 +379,6 @@ def test_a_release_command_of_a_run_that_is_gone_is_ended(app, engine):
     for name in (left, f"shop-{serving}-schema"):
         (engine.place / "containers" / name).mkdir()
         (engine.place / "containers" / name / "running").touch()
+        (engine.place / "volumes" / f"of-{name}").mkdir()
     assert sorted(app_containers.end_commands("shop")) == [left, f"shop-{serving}-schema"]
-    assert engine.running() == [f"shop-{serving}"]
+    assert engine.running() == [f"shop-{serving}"] and engine.volumes() == [f"of-shop-{serving}"]

@@ -14,7 +14,7 @@ INSPECT = """#!/bin/sh
 echo "docker $*" >> "$ENGINE/calls"
 [ "$1" = start ] && exit
 [ -e "$ENGINE/away" ] && { echo "Cannot connect to the Docker daemon" >&2; exit 1; }
-cat "$ENGINE/state"
+printf '[{"Name":"/%s",' "$3"; cat "$ENGINE/state"
 """
 
 
@@ -34,7 +34,7 @@ def app(host, engine, monkeypatch):
 def state(engine):
     def write(pid=0, running="false", code=137, restarting="false"):
         told = f'"Pid":{pid},"Running":{running},"ExitCode":{code},"Restarting":{restarting}'
-        (engine.place / "state").write_text(f'[{{"State":{{{told}}}}}]')
+        (engine.place / "state").write_text(f'"State":{{{told}}}}}]')
 
     return write
 

@@ -155,7 +155,7 @@ def test_why_something_stays_is_one_line_of_bounded_length():
     ("words", "said"),
     [
         (("rm", "-f"), "container shop-{0} stays: docker rm -f: it is stuck"),
-        (("rmi",), "image sha256:0 stays: docker rmi: it is stuck"),
+        (("rmi",), "image flask-deploy/shop:0 stays: docker rmi: it is stuck"),
         (
             ("network", "rm"),
             "network shop stays: docker network rm: it is stuck. What keeps it: docker network inspect",
@@ -167,13 +167,7 @@ def test_why_something_stays_is_one_line_of_bounded_length():
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_an_app_goes_but_for_what_cannot(app, engine, many, monkeypatch, words, said):
-    inspect = app_engine.inspect
-    ours = {"Labels": {"flask-deploy.app": "shop"}}
-    network = lambda: ours if (engine.place / "network").exists() else None  # noqa: E731
-    monkeypatch.setattr(
-        app_engine, "inspect", lambda kind, name: network() if kind == "network" else inspect(kind, name)
-    )
-    (engine.place / "tags").write_text("sha256:0\n")
+    (engine.place / "tags").write_text("sha256:0 flask-deploy/shop:0\n")
     left = leftovers.Leftovers(app_remove.AGAIN)
     with monkeypatch.context() as stuck:
         refuse(stuck, *words)
@@ -186,7 +180,7 @@ def test_an_app_goes_but_for_what_cannot(app, engine, many, monkeypatch, words, 
     assert line.endswith("the same command removes it")
     stays = {"/srv/shop/releases": ["data", "releases"]}.get(words[0], ["data"])
     assert sorted(os.listdir(app.root)) == stays and not os.path.lexists(app.include)
-    assert (engine.place / "network").exists() is (words[0] == "network")
+    assert (engine.place / "networks" / "shop").exists() is (words[0] == "network")
     (engine.place / "tags").write_text("")
     app_remove.remove(app, data=False, dry=False, left=(again := leftovers.Leftovers()))
     assert again.lines == [] and os.listdir(app.root) == ["data"] and engine.running() == []

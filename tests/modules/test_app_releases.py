@@ -20,6 +20,7 @@ from ansible.module_utils import app_log as log
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_switch as switch
+from ansible.modules import app_remove, app_status
 
 SITE = "server {}\n"
 MARK = "h5-Xq-and-more"
@@ -211,7 +212,7 @@ def test_a_rollback_starts_a_release_as_it_was_started(app, engine, change_role,
     change_role("--ipc", "none")
     deploy(app)
     if gone:
-        app_engine.remove_container(f"shop-{old}")
+        app_engine.remove(f"shop-{old}")
     engine.forget()
     assert restore(app, old) == old
     assert [("--ipc" in call) for call in engine.calls("docker create")] == [False] * gone
@@ -221,7 +222,7 @@ def test_a_rollback_starts_a_release_as_it_was_started(app, engine, change_role,
 def test_a_container_that_was_made_otherwise_is_made_again(app, engine):
     """By hand, or from an image that was lost and built anew since: it is not the release's."""
     old, release = deploy(app), prepare(app, build="b2")
-    made_with = engine.place / "containers" / f"shop-{release}" / "made-with"
+    made_with = engine.place / "containers" / f"shop-{release}" / "arguments"
     for runs in (True, False):
         right = made_with.read_text()
         made_with.write_text("otherwise")
@@ -238,7 +239,7 @@ def test_a_container_that_was_made_otherwise_is_made_again(app, engine):
 
 def test_what_serves_is_not_made_again_while_it_answers(app, engine):
     release = deploy(app)
-    (engine.place / "containers" / f"shop-{release}" / "made-with").write_text("otherwise")
+    (engine.place / "containers" / f"shop-{release}" / "arguments").write_text("otherwise")
     engine.forget()
     prepare(app)
     assert not [call for call in engine.calls() if call.split()[1] in ("create", "start", "stop", "rm")]
@@ -249,7 +250,7 @@ def test_a_release_of_an_earlier_version_keeps_its_container(app, engine):
     record = app.record(old)
     del record["arguments"]
     files.write_json(app.path(old, "release.json"), record)
-    (engine.place / "containers" / f"shop-{old}" / "made-with").unlink()
+    (engine.place / "containers" / f"shop-{old}" / "arguments").unlink()
     assert (
         "container: is started as this version of the role does it"
         in (module.prepare(app, options(build="b2"), dry=True)[2]["lines"])
@@ -365,8 +366,8 @@ def test_a_container_that_cannot_start_is_made_anew(app, engine):
 
 
 def test_a_container_has_no_port_no_right_and_no_secret_on_its_command_line(app, engine):
-    prepare(app)
-    (created,) = engine.calls("docker create --name")
+    release = prepare(app)
+    (created,) = engine.calls(f"docker create --name shop-{release} ")
     for said in (
         "--read-only",
         "--cap-drop ALL",
@@ -393,7 +394,7 @@ def test_an_app_s_network_connects_no_two_containers(app, engine):
 
 def test_directories_are_mounted_never_single_files(app, engine):
     release = prepare(app)
-    (created,) = engine.calls("docker create --name")
+    (created,) = engine.calls(f"docker create --name shop-{release} ")
     sources = [part.split("source=")[1].split(",")[0] for part in created.split() if "type=bind" in part]
     assert len(sources) == 5 and all(os.path.isdir(source) for source in sources)
     assert app.path(release) in sources and f"{app.root}/data" in sources
@@ -534,9 +535,71 @@ def test_an_image_without_public_files_is_a_release_without(app):
     assert os.listdir(app.path(prepare(app, static=""), "static")) == []
 
 
-def test_no_holder_stays_when_files_are_taken_out(app, engine):
+def test_no_container_stays_when_files_are_taken_out(app, engine):
+    release = prepare(app)
+    assert os.listdir(engine.place / "containers") == [f"shop-{release}"]
+
+
+def test_no_volume_of_an_image_stays(app, engine):
+    """An image with VOLUME gives each container a volume without a name, which goes with it when that is said."""
+    for number in range(5):
+        release = prepare(app, build=f"b{number}", command="flask db upgrade")
+        module.command(app, options(release=release, command="flask db upgrade", schema_command="tell"))
+        serve(app, release, keep=2)
+    with pytest.raises(site.SiteError):
+        (engine.place / "nginx-refuses").touch()
+        prepare(app, build="fails at the gate")
+    (engine.place / "nginx-refuses").unlink()
+    candidate = prepare(app, build="left by a killed run")
+    switch.settle(app)
+    assert engine.running() == [f"shop-{release}"] and f"shop-{candidate}" not in engine.running()
+    held = sorted(os.listdir(engine.place / "containers"))
+    assert engine.volumes() == [f"of-{name}" for name in held] and len(held) == 2
+    assert all(" -v " in call for call in engine.calls("docker rm "))
+
+
+def kept(app, engine, count):
+    """Let so many releases be on the host, each of which served; return the engine's calls of all that changes nothing.
+
+    A deploy of what serves, a rollback's look at what is possible, and what the playbooks ask beside them.
+    """
+    releases = [deploy(app, build=f"b{number}", keep=count) for number in range(count)]
+    assert app.known() == sorted(releases)
+    engine.forget()
+    switch.settle(app)
+    assert module.prepare(app, options(build=f"b{count - 1}"), dry=False)[1] == []
+    assert module.retired(app, options(release=releases[-1], keep=count), dry=False)[0] == []
+    assert module.restore(app, options(release=releases[-2]), dry=True) and module.way_back(app)
+    assert app_remove.remove(app, data=False, dry=True)
+    app_status.describe(app)
+    containers.end_commands("shop")
+    return engine.calls("docker")
+
+
+def test_the_engine_is_asked_as_often_for_many_releases_as_for_few(host, engine, monkeypatch):
+    monkeypatch.setattr(app_status.shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 30))
+    few, many = kept(host(), engine, 2), kept(host("blog"), engine, 20)
+    assert len(few) == len(many) < 22
+
+
+def test_images_that_are_gone_are_told_from_an_engine_that_is(engine):
+    assert list(app_engine.inspect_all("image", {"sha256:one", "sha256:two"})) == ["sha256:one"]
+    assert app_engine.inspect_all("image", [f"sha256:{number:064}" for number in range(400)]) == {}
+    gone = "#!/bin/sh\necho '[]'; echo Cannot connect to the Docker daemon >&2; exit 1\n"
+    (engine.place / "bin" / "docker").write_text(gone)
+    with pytest.raises(app_engine.EngineError, match="Cannot connect"):
+        app_engine.inspect_all("image", {"sha256:one"})
+
+
+def test_what_cannot_start_leaves_no_volume(app, engine):
+    release = deploy(app)
+    place = engine.place / "containers" / f"shop-{release}"
+    (place / "running").unlink()
+    (place / "broken").touch()
+    engine.forget()
     prepare(app)
-    assert engine.calls("docker rm -f holder")
+    containers.end_commands("shop")
+    assert engine.calls("docker rm ") and all(" -v " in call for call in engine.calls("docker rm "))
 
 
 # -- switching -------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ def app(host, engine):
     unit.ensure(app)
     engine.forget()
     (engine.place / "containers" / "shop-aaa").mkdir()
-    (engine.place / "network").touch()
-    (engine.place / "tags").write_text("sha256:one\nsha256:one\n")
+    (engine.place / "volumes" / "of-shop-aaa").mkdir()
+    (engine.place / "networks" / "shop").mkdir()
+    (engine.place / "tags").write_text("sha256:one flask-deploy/shop:a\nsha256:one flask-deploy/shop:b\n")
     return app
 
 
@@ -38,7 +39,8 @@ def test_everything_goes_but_data_and_keys(app, engine):
     assert left(app) == ["data", "data/shop.sqlite3"] and os.path.isdir(f"{app.etc}/jwt")
     assert not os.path.lexists(app.include) and not list(Path(app.systemd).rglob("flask-deploy*"))
     assert engine.calls("systemctl stop") == ["systemctl stop flask-deploy-keep@shop.service"]
-    assert engine.calls("docker rm -f shop-aaa") and engine.calls("docker rmi") == ["docker rmi -f sha256:one"]
+    assert engine.calls("docker rm ") and engine.volumes() == []
+    assert [call[-1] for call in engine.calls("docker rmi -f flask-deploy/shop:")] == ["a", "b"]
     assert engine.calls("systemctl reload nginx")
     assert "removed container shop-aaa" in actions and "removed 1 images" in actions
 
@@ -59,7 +61,7 @@ def test_a_dry_run_tells_and_removes_nothing(app, engine):
     told = module.remove(app, data=False, dry=True)
     assert left(app) == before and os.path.exists(app.include)
     assert not engine.calls("docker rm") and not engine.calls("systemctl reload")
-    (engine.place / "tags").write_text("sha256:one\n")
+    (engine.place / "tags").write_text("sha256:one flask-deploy/shop:a\n")
     assert told == module.remove(app, data=False, dry=False)
 
 

@@ -41,6 +41,9 @@ def vanishing(request, app, engine, monkeypatch):
             return inspect(kind, name) or (RUNNING if name.startswith("shop-abc") else None)
 
         monkeypatch.setattr(app_engine, "inspect", known)
+        found = {name: {**RUNNING, "Name": f"/{name}"} for name in ("shop-abc", "shop-abc-x")}
+        listing = lambda kind, names: {name: found[name] for name in names if name in found}  # noqa: E731
+        monkeypatch.setattr(app_engine, "inspect_all", listing)
     return "shop-abc"
 
 
@@ -52,8 +55,8 @@ def vanishing(request, app, engine, monkeypatch):
         lambda app: retire.abandon(app),
         lambda app: deploys.discard(app, "abc", {}, "it failed"),
         lambda app: switch.settle(app),
-        lambda app: app.set_restart("abc", "no"),
-        lambda app: app_engine.remove_container("shop-abc"),
+        lambda app: app.set_restarts({"abc": "no", "abc-x": "no"}),
+        lambda app: app_engine.remove("shop-abc"),
         lambda app: containers.end_commands(app.name),
         lambda app: app_remove.remove(app, data=False, dry=False),
     ],
@@ -63,8 +66,8 @@ def vanishing(request, app, engine, monkeypatch):
         "abandon",
         "discard",
         "settle",
-        "set_restart",
-        "remove_container",
+        "set_restarts",
+        "remove",
         "end_commands",
         "remove",
     ],

@@ -15,7 +15,7 @@ def test_rollback_restores_code_and_settings_and_rejects_the_release_left(host, 
     play(*newer)
     new = release()
     assert get(f"{URL}newer.txt").status == 200
-    host.check_output(f"docker rm -f app-{old}")
+    host.check_output(f"docker rm -f -v app-{old}")
     host.check_output("mv /etc/resolv.conf /etc/resolv.off 2>/dev/null || cp /etc/resolv.conf /etc/resolv.off; true")
     run = play("playbooks/rollback.yml")
     host.check_output("cat /etc/resolv.off > /etc/resolv.conf; rm /etc/resolv.off")

@@ -37,7 +37,7 @@ def test_release_whose_image_is_gone_is_no_target(deploy, play, host, load, rele
     deploy({"NAME": "image"}, "-e", f"app_source={tmp_path}/app")
     new, image = release(), host.check_output(f"docker inspect -f '{{{{.Image}}}}' app-{old}")
     for container in host.check_output(f"docker ps -aq --filter ancestor={image}").split():
-        host.check_output(f"docker rm -f {container}")
+        host.check_output(f"docker rm -f -v {container}")
     host.check_output(f"docker rmi -f {image}")
     with load() as traffic:
         run = play(ROLLBACK, "-e", f"app_rollback_to={old}", succeed=False)

@@ -13,7 +13,7 @@ from bench.judge import Judge
 
 NAME, DOMAIN = "second", "second.test"
 REMOVE = f"""
-docker ps -aq --filter label=flask-deploy.app={NAME} | xargs -r docker rm -f
+docker ps -aq --filter label=flask-deploy.app={NAME} | xargs -r docker rm -f -v
 docker network rm {NAME}
 rm -rf /etc/nginx/conf.d/{NAME}.conf* /srv/{NAME} /etc/{NAME} && systemctl reload nginx
 """

@@ -61,7 +61,7 @@ def test_releases_of_an_earlier_commit_roll_back_under_these_roles(earlier, play
     play("site.yml", "-e", '{"app_env": {"NUMBER": "3"}}')
     upgraded = release()
     assert upgraded not in served
-    host.check_output(f"docker rm -f app-{served[0]}")
+    host.check_output(f"docker rm -f -v app-{served[0]}")
     with Judge(
         address(), "app.test", kinds={"new-page": 2, "http2-page": 4}
     ) as load:  # a site that differs reloads nginx

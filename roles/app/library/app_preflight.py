@@ -10,6 +10,7 @@ import re
 from ansible.module_utils import app_command as command
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_network as networks
 from ansible.module_utils.app_module import QuietModule
 
 DOCUMENTATION = r"""
@@ -70,6 +71,18 @@ def foreign_files(app):
     if text and f"/srv/{app}/current/" not in text and not os.path.isdir(f"/etc/{app}/tls"):
         mistakes.append(f"app_name: {site} belongs to something else on this host; choose another, example: {app}-web")
     return mistakes
+
+
+def foreign_network(app):
+    """Nor the network that its containers would join: what else is in it would reach them."""
+    try:
+        whose = networks.stranger(app) if engine.installed() else None
+    except engine.EngineError:  # the engine is seen to before anything joins
+        return []
+    if whose is None:
+        return []
+    way_out = f"choose another, example: {app}-web, or remove it where nothing needs it: sudo docker network rm {app}"
+    return [f"app_name: a docker network {app} is here already, {whose}; {way_out}"]
 
 
 def other_app(app, domain, wsgi):
@@ -169,6 +182,7 @@ def main():
     app, domain, wsgi = (module.params[name] for name in ("app", "domain", "wsgi"))
     names = [domain, *module.params["aliases"]]
     mistakes = foreign_directory(app) + foreign_files(app) + other_app(app, domain, wsgi) + taken_names(app, names)
+    mistakes += foreign_network(app)
     module.exit_json(changed=False, mistakes=mistakes + taken_ports() + full_disk(app) + full_memory())
 
 

@@ -7,6 +7,7 @@ import os
 
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_lease as leases
+from ansible.module_utils import app_network as networks
 from ansible.module_utils import app_releases as releases
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_unit as unit
@@ -41,6 +42,7 @@ left: {type: list, returned: always, description: "What did not go, why, and wha
 
 DATA = "data"
 AGAIN = "the same command removes it"
+IMAGES = "{{.ID}} {{.Repository}}:{{.Tag}}"
 
 
 def goes(app, data):
@@ -85,22 +87,24 @@ def remove_from_engine(app, dry, left):
     if not engine.installed():
         return []
     names = sorted(engine.containers(app.name))
-    images = sorted(set(engine.docker("images", "--quiet", "--no-trunc", f"flask-deploy/{app.name}").split()))
-    network = engine.inspect("network", app.name)
-    ours = bool(network) and (network.get("Labels") or {}).get("flask-deploy.app") == app.name
+    names = sorted(engine.containers(app.name))
+    listed = engine.docker("images", "--no-trunc", "--format", IMAGES, f"flask-deploy/{app.name}").splitlines()
+    rows = [line.split() for line in listed]  # by tag: somebody may have given an image another
+    images = {image if tag.endswith(":<none>") else tag: image for image, tag in rows}
+    inside = networks.users()
+    ours = set(networks.of_app(app.name))
+    ours |= {app.name} if networks.stranger(app.name) is None and engine.inspect("network", app.name) else set()
+    joined = {network: name for name in set(inside) - set(names) for network in inside[name] if network in ours}
+    for network in sorted(joined):
+        left.add(f"network {network}", f"{joined[network]} is in it", f"docker network inspect {network}")
+    ours = sorted(ours - set(joined))
     if not dry:
         names = [name for name in names if left.remove_container(name)]
-        images = [image for image in images if left.remove_image(image, force=True)]
-        ours = ours and _remove_network(app.name, left)
-    counted = [f"removed {len(images)} images"] if images else []
-    return [*(f"removed container {name}" for name in names), *counted, *([f"removed network {app.name}"] * ours)]
-
-
-def _remove_network(name, left):
-    with left.unless_gone(f"network {name}", f"docker network inspect {name}"), engine.perhaps_gone():
-        engine.docker("network", "rm", name)
-        return True
-    return False
+        images = {tag: image for tag, image in sorted(images.items()) if left.remove_image(tag, force=True)}
+        ours = [name for name in ours if left.remove_network(name)]
+    counted = [f"removed {len(set(images.values()))} images"] if images else []
+    said = [f"removed container {name}" for name in names]
+    return said + counted + [f"removed network {name}" for name in ours]
 
 
 def main():

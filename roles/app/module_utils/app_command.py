@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -198,6 +199,11 @@ def reading(*command, error, limit):
         raise error(late(command, limit))
     if done.code:
         raise error(f"{_words(command)}: {said}")
+
+
+def whole_lines(said):
+    """Return the lines of what a command said, without those that are cut where much of it is left out."""
+    return re.sub(r"[^\n]*\n\[\d+ bytes are left out\]\n[^\n]*\n?", "", said).splitlines()
 
 
 def late(command, limit):

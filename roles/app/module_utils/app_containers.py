@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
 
 from ansible.module_utils import app_command as commands
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_network as networks
 from ansible.module_utils import app_site as site
 from ansible.module_utils.app_diagnosis import diagnose
 from ansible.module_utils.app_run import Untrusted
@@ -43,7 +43,6 @@ def places(app, release, record):
         *("--pids-limit", str(options["pids"])),
         *("--memory", options["memory"], "--memory-swap", options["memory"]),
         *(("--cpus", str(options["cpus"])) if options["cpus"] else ()),
-        *("--network", app.name),
         *(part for bind in binds for part in ("--mount", bind)),
         *("--env", "HOME=/tmp", "--env", "FLASK_SKIP_DOTENV=1"),
         *("--env", "APP_DATA_DIR=/data", "--env", "APP_SECRETS_DIR=/run/secrets"),
@@ -87,7 +86,7 @@ def start_digest(container, wsgi):
     It is part of a release's id: a release that is started otherwise is another one.
     """
     record = {"container": container, "wsgi": wsgi, "image": "image"}
-    return files.digest(create_arguments(Anywhere(), "release", record))
+    return files.digest(create_arguments(Anywhere(), "release", record), networks.OPTIONS)
 
 
 def arguments(app, release, record):
@@ -103,15 +102,6 @@ def arguments(app, release, record):
 def as_recorded(found, made_with):
     """Tell whether a container was made with these arguments; of one of an earlier version nobody can say."""
     return (found["Config"].get("Labels") or {}).get(MADE_WITH) == files.digest(made_with)
-
-
-def ensure_network(app):
-    """Give the app an outbound network that no other app's container is in."""
-    if engine.inspect("network", app.name) is None:
-        engine.docker(
-            *("network", "create", "--label", f"flask-deploy.app={app.name}"),
-            *("--opt", "com.docker.network.bridge.enable_icc=false", app.name),
-        )
 
 
 def running(app, release):
@@ -134,21 +124,22 @@ def ensure_running(app, release, record):
     """
     name, made_with = app.container(release), arguments(app, release, record)
     found = engine.inspect("container", name)
+    if found and (found["Config"].get("Labels") or {}).get("flask-deploy.release") != release:
+        raise engine.EngineError(f"{name}: this container is somebody else's; type: docker rename {name} {name}-other")
     running = bool(found) and found["State"]["Running"]
     known = bool(found) and ("arguments" not in record or as_recorded(found, made_with))
     if running and (known or release == app.serving() or "switched" in app.state(release)):
         return False
-    ensure_network(app)
     if found and not known:
-        engine.remove_container(name)
+        engine.remove(name)
     elif found:
         try:
             engine.docker("start", name)
             return True
         except engine.EngineError:
-            engine.remove_container(name)
-    label = f"{MADE_WITH}={files.digest(made_with)}"
-    engine.docker("create", *made_with[:2], "--label", label, *made_with[2:])  # after its name, before its image
+            engine.remove(name)
+    more = ("--label", f"{MADE_WITH}={files.digest(made_with)}", "--network", networks.ensure(app.name))
+    engine.docker("create", *made_with[:2], *more, *made_with[2:])  # after its name, before its image
     engine.docker("start", name)
     return True
 
@@ -194,25 +185,24 @@ def _how_it_ended(found):
 def run_once(app, release, record, purpose, command, timeout, together=False):
     """Run a command once in a container of its own, on a release's code and with what its processes have.
 
-    :param purpose: a word for the container's name.
+    :param purpose: a word for the container's name, one of app_engine.PURPOSES.
     :param command: words as a shell would split them; no shell runs.
     :param timeout: seconds.
     :param together: what it prints is for people, see app_command.attempt.
     :return: what came of it, an app_command.Done.
     """
     name = f"{app.container(release)}-{purpose}"
-    engine.remove_container(name)
-    ensure_network(app)
-    arguments = ["run", "--name", name, "--label", f"flask-deploy.app={app.name}", *places(app, release, record)]
+    engine.remove(name)
+    inside = ("--network", networks.ensure(app.name), "--label", f"flask-deploy.app={app.name}")
+    arguments = ["run", "--name", name, *inside, *places(app, release, record)]
     words = ["--entrypoint", "python3", record["image"], "/release/exec.py", *shlex.split(command)]
     done = commands.attempt("docker", *arguments, *words, limit=timeout, together=together)
-    engine.remove_container(name)
+    engine.remove(name)
     return done
 
 
 def end_commands(name):
     """End the release commands of an app whose run is gone: they outlive it in the engine; return their containers."""
-    left = [each for each in engine.containers(name) if re.fullmatch(rf"{name}-[0-9a-f]+-[a-z]+", each)]
-    for each in left:
-        engine.remove_container(each)
+    left = [each for each in engine.containers(name) if each.endswith(tuple(f"-{word}" for word in engine.PURPOSES))]
+    engine.remove(*left)
     return left

@@ -15,6 +15,7 @@ SAID_BEGIN = 200
 ROOT = "/var/lib/docker"  # unless data-root in daemon.json says otherwise
 QUERY = 60  # seconds that the engine may take to tell what it knows
 GONE = re.compile(r"no such (container|image|network)|not found|removal .* is already in progress", re.IGNORECASE)
+PURPOSES = ("command", "schema", "static")  # of containers beside that of a release, in their names
 
 
 class EngineError(Exception):
@@ -43,12 +44,40 @@ def docker(*arguments, stdin=None, environment=None, timeout=600):
 
 def inspect(kind, name):
     """Return what the engine knows of a container, image or network; None where it does not exist."""
+    return next((found for found in _inspect(kind, [name]) if _bears(kind, found, name)), None)
+
+
+def inspect_all(kind, names):
+    """Return {name: what the engine knows} of those containers, networks or images (by id) that exist; asked once."""
+    names = set(names)
+    found = _inspect(kind, sorted(names)) if names else []
+    return {_name(kind, each): each for each in found if _name(kind, each) in names}
+
+
+def _inspect(kind, names):
     try:
-        return json.loads(docker(kind, "inspect", name, timeout=QUERY))[0]
-    except EngineError as error:
-        if "no such" in str(error).lower() or "not found" in str(error).lower():
-            return None
-        raise
+        done = command.attempt("docker", kind, "inspect", *names, limit=QUERY)
+    except OSError as error:
+        raise EngineError(f"docker {kind} inspect: {error}; type: ansible-playbook site.yml") from error
+    if done.code is None:
+        raise EngineError(command.late(("docker", kind, "inspect"), QUERY))
+    odd = done.code and [line for line in command.whole_lines(done.said) if not GONE.search(line)]
+    if odd or done.lost:
+        raise EngineError(f"docker {kind} inspect: {done.said if odd else 'it told more than can be held'}")
+    return json.loads(done.out or "[]")
+
+
+def _name(kind, found):
+    return found["Id"] if kind == "image" else found["Name"].removeprefix("/")
+
+
+def _bears(kind, found, name):
+    """Tell whether a thing is called so: the engine takes the beginning of an id for a name too."""
+    if kind != "image":
+        return name in (_name(kind, found), found.get("Id"))
+    begin = name.removeprefix("sha256:")
+    by_id = re.fullmatch("[0-9a-f]+", begin) and found["Id"].removeprefix("sha256:").startswith(begin)
+    return not by_id or name == found["Id"] or f"{name}:latest" in (found.get("RepoTags") or [])
 
 
 @contextmanager
@@ -57,7 +86,7 @@ def perhaps_gone():
     try:
         yield
     except EngineError as error:
-        if not GONE.search(str(error)):
+        if not all(GONE.search(line) for line in str(error).splitlines()):
             raise
 
 
@@ -71,9 +100,23 @@ def root():
 
 
 def containers(app):
-    """Return {name: state} of an app's release containers; state is docker's word, such as "running"."""
-    listed = docker("ps", "-a", "--filter", f"label=flask-deploy.app={app}", "--format", "{{.Names}} {{.State}}")
-    return dict(line.split() for line in listed.splitlines())
+    """Return {name: state} of the containers that this role made for an app; state is docker's word, as "running".
+
+    A container that somebody made from the app's image by hand inherits its label; its name is another.
+    """
+    form = '{{.Names}}\t{{.State}}\t{{.Label "flask-deploy.release"}}'
+    listed = docker("ps", "-a", "--filter", f"label=flask-deploy.app={app}", "--format", form, timeout=QUERY)
+    rows = [line.split("\t") for line in listed.splitlines()]
+    aside = re.compile(rf"{app}-[0-9a-f]+-({'|'.join(PURPOSES)})")
+    return {name: state for name, state, release in rows if name == f"{app}-{release}" or aside.fullmatch(name)}
+
+
+def remove(*names):
+    """Remove containers, running or not, with the volumes that their images gave them; one that is gone is fine."""
+    if not names:
+        return
+    with perhaps_gone():
+        docker("rm", "-f", "-v", *names)
 
 
 def logs(name, lines=20):
@@ -143,9 +186,3 @@ def _link(path):
         return os.readlink(path)
     except OSError:
         return ""
-
-
-def remove_container(name):
-    """Remove a container, running or not; one that does not exist is fine."""
-    with perhaps_gone():
-        docker("rm", "-f", name)

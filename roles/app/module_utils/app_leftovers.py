@@ -50,12 +50,18 @@ class Leftovers:
 
     def remove_container(self, name):
         with self.unless_gone(f"container {name}", f"docker inspect {name}; journalctl -u docker"):
-            engine.remove_container(name)
+            engine.remove(name)
             return True
         return False
 
     def remove_image(self, tag, force=False):
         with self.unless_gone(f"image {tag}", f"docker ps -a --filter ancestor={tag}"), engine.perhaps_gone():
             engine.docker("rmi", *(["-f"] if force else []), tag)
+            return True
+        return False
+
+    def remove_network(self, name):
+        with self.unless_gone(f"network {name}", f"docker network inspect {name}"), engine.perhaps_gone():
+            engine.docker("network", "rm", name)
             return True
         return False

@@ -125,13 +125,22 @@ class App:
 
     def set_restart(self, release, policy):
         """Tell the engine whether a release's container starts with it; return whether that is a change."""
-        name = self.container(release)
-        found = engine.inspect("container", name)
-        if found and found["HostConfig"]["RestartPolicy"]["Name"] != policy:
+        return bool(self.set_restarts({release: policy}))
+
+    def set_restarts(self, policies):
+        """Tell the engine which releases' containers start with it; return the releases of which that is a change.
+
+        :param policies: {release: docker's word, such as "no"}.
+        """
+        names = {self.container(release): release for release in policies}
+        found = engine.inspect_all("container", names)
+        now = {names[name]: each["HostConfig"]["RestartPolicy"]["Name"] for name, each in found.items()}
+        changed = [release for release in policies if now.get(release, policies[release]) != policies[release]]
+        for policy in sorted({policies[release] for release in changed}):
+            those = [self.container(release) for release in changed if policies[release] == policy]
             with engine.perhaps_gone():
-                engine.docker("update", "--restart", policy, name)
-                return True
-        return False
+                engine.docker("update", "--restart", policy, *those)
+        return changed
 
     def marker(self, release):
         """Return the drain marker of a release, relative to its directory: out of the app's reach.
@@ -314,7 +323,7 @@ class App:
         os.mkdir(stage, 0o755)
         os.chmod(stage, 0o755)
         if record["static"]["path"]:
-            self._unpack_static(record["image"], record["static"]["path"], stage)
+            self._unpack_static(record, stage)
             static.finish(stage, f"{self.current}/static")
         files.flush(stage)
         old = f"{target}.old"
@@ -326,13 +335,16 @@ class App:
         files.remove_tree(old)
         return files.tree_digest(target)
 
-    def _unpack_static(self, image, path, stage):
+    def _unpack_static(self, record, stage):
+        release, image, path = record["id"], record["image"], record["static"]["path"]
         found = engine.inspect("image", image)
         if not found:
             raise ReleaseError(f"image {image} is not on this host any more; to build it: run the same command again")
         source = os.path.normpath(os.path.join(found["Config"].get("WorkingDir") or "/", path))
+        holder = f"{self.container(release)}-static"
         label = f"flask-deploy.app={self.name}"  # or an image's own label counts it among another app's
-        holder = engine.docker("create", "--network", "none", "--label", label, image, "true").strip()
+        engine.remove(holder)
+        engine.docker("create", "--name", holder, "--network", "none", "--label", label, image, "true")
         try:
             with engine.copied(f"{holder}:{source}") as archive:
                 if archive:  # else it is an app without public files
@@ -340,7 +352,7 @@ class App:
         except (static.StaticError, tarfile.TarError, OSError) as error:
             raise ReleaseError(str(error)) from error
         finally:
-            engine.remove_container(holder)
+            engine.remove(holder)
 
 
 def _number(value):

@@ -8,6 +8,7 @@ import time
 
 from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_engine as engine
+from ansible.module_utils import app_network as networks
 from ansible.module_utils.app_lease import held_images, now
 from ansible.module_utils.app_leftovers import Leftovers
 
@@ -77,11 +78,20 @@ def targets(app, cause=True):
     states = {release: app.state(release) for release in app.known() if release != app.serving()}
     served = [r for r, s in states.items() if "switched" in s and (cause or s.get("state") not in LEFT_FOR_CAUSE)]
     served.sort(key=app.order, reverse=True)
-    return [release for release in served if not lack(app, release)]
+    here = images_here(app, served)
+    return [release for release in served if not lack(app, release, here)]
 
 
-def lack(app, release):
-    """Return what keeps a release from serving again as it is; None where nothing does."""
+def images_here(app, releases):
+    """Return the ids of the images of releases that are on this host; the engine is asked once for all."""
+    return set(engine.inspect_all("image", {app.record(release)["image"] for release in releases} - {""}))
+
+
+def lack(app, release, here):
+    """Return what keeps a release from serving again as it is; None where nothing does.
+
+    :param here: ids of images, see ``images_here``.
+    """
     record = app.record(release)
     if not record["image"] or not record["domain"]:
         return "its release.json is damaged"
@@ -91,7 +101,7 @@ def lack(app, release):
     missing = [name for name in needed if not os.path.exists(app.path(release, name))]
     if missing:
         return f"its directory is damaged, it lacks {', '.join(missing)}"
-    return None if engine.inspect("image", record["image"]) else "its image is gone"
+    return None if record["image"] in here else "its image is gone"
 
 
 def surplus(app, keep):
@@ -117,7 +127,13 @@ def prune(app, keep, left=None):
     known = set(app.known())
     gone = [release for release in gone if release not in known]
     kept = {app.container(release) for release in known}
-    gone += [name for name in sorted(set(engine.containers(app.name)) - kept) if left.remove_container(name)]
+    surplus_containers = sorted(set(engine.containers(app.name)) - kept)
+    inside = networks.users() if surplus_containers else {}
+    removed = [name for name in surplus_containers if left.remove_container(name)]
+    gone += removed
+    if removed:
+        were_in = {network for name in removed for network in inside.get(name, ())}
+        gone += [name for name in networks.unused(app.name, were_in) if left.remove_network(name)]
     return gone + prune_images(app, left)
 
 
@@ -170,11 +186,9 @@ def abandon(app, dry=False):
 
     To be called by who holds the lease: nobody else prepares a release then.
     """
-    serving = app.serving()
-    left = []
-    for release in app.known():
-        if release != serving and "switched" not in app.state(release) and containers.running(app, release):
-            left.append(app.container(release))
-            if not dry:
-                engine.remove_container(app.container(release))
+    serving, states = app.serving(), engine.containers(app.name)
+    never = [each for each in app.known() if each != serving and "switched" not in app.state(each)]
+    left = [app.container(each) for each in never if states.get(app.container(each)) == "running"]
+    if not dry:
+        engine.remove(*left)
     return left

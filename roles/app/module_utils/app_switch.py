@@ -283,12 +283,13 @@ def settle(app, dry=False):
         if not dry:
             _settle_pending(app)
     serving = app.serving()
-    for release in app.known() if serving else []:  # where none serves, the switch to come puts them right
+    known = app.known() if serving else []  # where none serves, the switch to come puts them right
+    for release in known:
         leaving = release != serving
         if leaving != app.draining(release) and (dry or app.mark_draining(release, leaving)):
             done.append(f"the drain marker of {release}")
-        if not dry and app.set_restart(release, "no" if leaving else "unless-stopped"):
-            done.append(f"the restart policy of {release}")
+    policies = {release: "unless-stopped" if release == serving else "no" for release in known}
+    done += [f"the restart policy of {release}" for release in ([] if dry else app.set_restarts(policies))]
     return done + [f"abandoned {name}" for name in retire.abandon(app, dry)]
 
 

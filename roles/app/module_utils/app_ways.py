@@ -18,8 +18,9 @@ def impossible(app, wanted):
     named = wanted or "a release before"
     listed = "".join(f"\n    {app.describe(each)}{_needs(app, each)}" for each in possible) or " none"
     others = [each for each in sorted(app.known(), key=app.order, reverse=True) if each not in (*possible, serving)]
+    here = retire.images_here(app, others)
     lacks = "".join(
-        f"\n    {app.describe(each)}\n      {retire.lack(app, each)}; {way_out(app, each)}" for each in others
+        f"\n    {app.describe(each)}\n      {retire.lack(app, each, here)}; {way_out(app, each)}" for each in others
     )
     said = f"cannot roll back to {named}; possible are:{listed}"
     if lacks:
