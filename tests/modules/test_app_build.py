@@ -385,6 +385,47 @@ def test_a_rebuild_asks_for_the_base_image_once_more(engine, base, options):
     assert module.make({**options, "rebuild": True, "base_can_be_sent": True}, False) == {"wants": ["base"]}
 
 
+OWN = """
+ARG PYTHON=3.12
+FROM node:22 AS assets
+FROM python:${PYTHON}-slim AS build
+FROM ${BASE_IMAGE}
+COPY --from=assets /static /static
+COPY --from=build /venv /venv
+COPY --from=ghcr.io/tools/uv:1 /uv /bin/
+COPY --from=busybox@sha256:abc /bin/sh /bin/
+"""
+
+
+def pulled(engine):
+    return sorted(call.split()[-1] for call in engine.calls("docker pull"))
+
+
+def test_a_rebuild_pulls_what_an_own_dockerfile_builds_on(engine, base, options):
+    module.make({**options, "dockerfile_content": OWN, "build_args": {"PYTHON": 3.13}}, False)
+    assert pulled(engine) == []
+    module.make({**options, "dockerfile_content": OWN, "build_args": {"PYTHON": 3.13}, "rebuild": True}, False)
+    assert pulled(engine) == ["ghcr.io/tools/uv:1", "node:22", "python:3", "python:3.13-slim"]
+    assert "--no-cache" in engine.calls("docker build")[-1]
+
+
+@pytest.mark.parametrize("dockerfile", ["FROM python:3\n", FALLBACK], ids=["own", "the role's"])
+def test_a_base_that_is_on_the_host_alone_is_used_and_that_is_said(engine, base, options, dockerfile):
+    (engine.place / "no-registry").touch()
+    answer = module.make({**options, "dockerfile_content": dockerfile, "rebuild": True}, False)
+    (line,) = answer["warnings"]
+    assert answer["changed"] and line.startswith("python:3 cannot be pulled; ") and "access denied" in line
+
+
+@pytest.mark.parametrize("rebuild", [True, False])
+def test_a_base_that_cannot_be_had_is_named_with_a_way_out(engine, base, options, rebuild):
+    (engine.place / "no-registry").touch()
+    own = {"dockerfile_content": "FROM gone:1\n"} if rebuild else {"base_image": "gone:1"}
+    with pytest.raises(module.BuildError, match=r"gone:1 cannot be pulled, and is not on this host(.|\n)*docker login"):
+        module.make({**options, **own, "rebuild": rebuild}, False)
+    assert not engine.calls("docker build")
+
+
 def test_an_own_dockerfile_is_used(engine, base, options):
     module.make({**options, "dockerfile_content": "FROM python:3\n"}, False)
     assert "BASE_IMAGE" not in engine.calls("docker build")[0]

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager, nullcontext
 
 from ansible.module_utils import app_command as commands
+from ansible.module_utils import app_dockerfile as dockerfiles
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_lease as leases
@@ -64,6 +65,11 @@ wants: {type: list, returned: always, description: Files this module needs to be
 
 REBUILT = "/srv/{}/rebuilt.json"
 UNPACK_PATIENCE = 600  # seconds
+NO_IMAGE = (
+    "{0} cannot be pulled, and is not on this host: {1}\n"
+    "  what to do: see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "
+    "sudo docker login <registry>; without a registry: app_base_image_archive, or docker load there"
+)
 REBUILT_KEPT = 20  # sets of inputs
 
 
@@ -99,8 +105,11 @@ def find_source(options, dry):
             yield {**record, "digest": digest}, dockerfile, checkout.pack
 
 
-def base_id(options, dockerfile):
-    """Return the id of the base image, loaded or pulled where it is missing; None asks for it to be sent."""
+def base_id(options, dockerfile, said=None):
+    """Return the id of the base image, loaded or pulled where it is missing; None asks for it to be sent.
+
+    :param said: takes lines for people.
+    """
     if "BASE_IMAGE" not in dockerfile:
         return ""
     name = options["base_image"]
@@ -113,9 +122,39 @@ def base_id(options, dockerfile):
     elif not found and options["base_can_be_sent"]:
         return None
     elif not found:
-        engine.docker("pull", "-q", name)
+        pull(name, said=said)
         found = engine.inspect("image", name)
     return image_id(name, found)
+
+
+def pull(name, target="", said=None):
+    """Pull an image; where that fails and one of that name is here, it is used, which is said.
+
+    :param target: platform, where it is not this host's.
+    """
+    try:
+        engine.docker("pull", "-q", *(("--platform", target) if target else ()), name)
+    except engine.EngineError as error:
+        if not engine.inspect("image", name):
+            raise BuildError(NO_IMAGE.format(name, error)) from error
+        if said is not None:
+            said.append(f"{name} cannot be pulled; the build uses the one that is on the host. {error}")
+
+
+def pull_anew(options, dockerfile, said):
+    """Pull what a Dockerfile builds on, but for what cannot change and the base image that is looked at by itself.
+
+    Not by `docker build --pull`: that fails for an image that is on the host alone.
+    """
+    for name, target in dockerfiles.images(dockerfile, arguments(options, dockerfile)):
+        if "@" not in name and not ("BASE_IMAGE" in dockerfile and name == options["base_image"]):
+            pull(name, target, said)
+
+
+def arguments(options, dockerfile):
+    """Return the arguments of a build."""
+    base = {"BASE_IMAGE": options["base_image"]} if "BASE_IMAGE" in dockerfile else {}
+    return {**options["build_args"], **base}
 
 
 def image_id(name, found):
@@ -146,14 +185,12 @@ def build(options, tag, dockerfile, archive, labels):
             file.write(dockerfile)
         with open(f"{folder}/ca", "w", encoding="utf-8") as file:
             file.write(options["ca"])
-        arguments = {**options["build_args"]}
-        if "BASE_IMAGE" in dockerfile:
-            arguments["BASE_IMAGE"] = options["base_image"]
+        given = arguments(options, dockerfile)
         engine.docker(
             *("build", "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
             *(("--no-cache",) if options["rebuild"] else ()),
             *(part for name, value in labels.items() for part in ("--label", f"{name}={value}")),
-            *(part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")),
+            *(part for name, value in given.items() for part in ("--build-arg", f"{name}={value}")),
             *(("--secret", f"id=ca,src={folder}/ca") if options["ca"] else ()),
             context,
             environment={"DOCKER_BUILDKIT": "1"},
@@ -170,8 +207,8 @@ def make(options, dry):
 
 
 def make_of(source, dockerfile, write_archive, options, dry):
-    dockerfile = dockerfile or options["fallback_dockerfile"]
-    base = base_id(options, dockerfile) if not dry else dry_base_id(options, dockerfile)
+    dockerfile, said = dockerfile or options["fallback_dockerfile"], []
+    base = base_id(options, dockerfile, said) if not dry else dry_base_id(options, dockerfile)
     if base is None:
         return {"wants": ["base"]}
     inputs = files.digest(source["digest"], dockerfile, base, options["build_args"])[:12]
@@ -192,9 +229,12 @@ def make_of(source, dockerfile, write_archive, options, dry):
         if not archive:
             archive = f"{folder}/source.tar"
             write_archive(archive)
+        if options["rebuild"]:
+            pull_anew(options, dockerfile, said)
         build(options, tag, dockerfile, archive, labels(options, source))
     if options["rebuild"]:
         remember(options["app"], inputs, digest)
+    answer |= {"warnings": said} if said else {}
     return {**answer, "image": image_id(tag, engine.inspect("image", tag)), "changed": True}
 
 

@@ -1,0 +1,48 @@
+"""What a Dockerfile builds on is found as BuildKit finds it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils import app_dockerfile as dockerfiles
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "found"),
+    [
+        ("FROM python:3", {}, ["python:3"]),
+        ("from python:3 as build\nFROM build\n", {}, ["python:3"]),
+        ("FROM python AS python\nFROM python\n", {}, ["python"]),
+        ("FROM scratch\nCOPY --from=tools:1 --chown=1 a b", {}, ["tools:1"]),
+        ("FROM a AS one\nFROM b\nCOPY --from=0 x y", {}, ["a", "b"]),
+        ("FROM unused\nFROM b", {}, ["b"]),
+        ("FROM a AS Build\nFROM b\nCOPY --chmod=1 --from=build x y", {}, ["a", "b"]),
+        (
+            "FROM a\nRUN --mount=type=bind,from=tools:1,target=/t --mount=type=tmpfs x",
+            {},
+            ["a", "tools:1"],
+        ),
+        ("ARG V=3\nFROM python:$V", {}, ["python:3"]),
+        ("ARG V=3\nFROM python:${V}", {"V": 4}, ["python:4"]),
+        ("ARG V\nFROM python:${V:-3}-x", {}, ["python:3-x"]),
+        ("FROM python:${V:-3}", {"V": "4"}, ["python:3"]),
+        ("ARG V=1 W=${V}.2\nFROM python:$W", {}, ["python:1.2"]),
+        ('ARG V="3"\nFROM "python:${V:+is}$V"', {}, ["python:is3"]),
+        ("FROM a\nARG V=3\nFROM b:$V", {}, []),
+        ("FROM python:${V#v}", {}, []),
+        ("# FROM no\n\nFROM \\\n  # why\n\n  python:3 \\\n AS x", {}, ["python:3"]),
+        ("# escape=`\nFROM `\n  python:3", {}, ["python:3"]),
+        ("FROM\tpython:3\n", {}, ["python:3"]),
+        ("FROM a\nRUN <<EOF\nFROM no\nEOF\nFROM b\n", {}, ["b"]),
+        ("FROM a\nCOPY <<-'END' /x\nFROM no\n\tEND\nFROM b\n", {}, ["b"]),
+        ("FROM a\nRUN echo $((1<<X)) && cat <<< x\nFROM b\n", {}, ["b"]),
+        ("", {}, []),
+    ],
+)
+def test_the_images_of_a_dockerfile(text, arguments, found):
+    assert [name for name, _platform in dockerfiles.images(text, arguments)] == found
+
+
+def test_a_platform_is_told(monkeypatch):
+    monkeypatch.setattr(dockerfiles.platform, "machine", lambda: "aarch64")
+    text = "FROM --platform=$BUILDPLATFORM go:1 AS b\nFROM x-${TARGETARCH}\nCOPY --from=b x y"
+    assert dockerfiles.images(text, {}) == [("go:1", "linux/arm64"), ("x-arm64", "")]
