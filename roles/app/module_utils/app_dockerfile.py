@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import platform
 import re
 import shlex
 from dataclasses import dataclass, field
 
-HEREDOC = re.compile(r"(?:^|\s)\d*<<-?(['\"]?)(\w+)\1")
-VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
+HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)\s*(?:'([^']+)'|\"([^\"]+)\"|([^\s<'\"]+))")
+FLAG = re.compile(r"--([\w-]+)(?:=((?:[^\s\"']|\"[^\"]*\"|'[^']*')*))?\s*")
+NESTED = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"
+VARIABLE = re.compile(rf"\$(?:(\w+)|\{{(\w+)(?:(:?[-+?]|##?|%%?)({NESTED}))?\}})")
+REFERENCE = re.compile(r"\w(?:[\w./:@-]*\w)?")  # roughly: of what is none, the build tells
 PLATFORMS = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
 
 
@@ -28,7 +32,6 @@ def images(text, arguments):
     :param arguments: {name: value} of the build.
     """
     stages = _stages(text, arguments)
-    numbers = {stage.name.lower(): number for number, stage in enumerate(stages) if stage.name}
     found, left, seen = {}, [len(stages) - 1], set()
     while left:
         number = left.pop()
@@ -37,32 +40,49 @@ def images(text, arguments):
         seen.add(number)
         stage = stages[number]
         for name, target in [(stage.image, stage.platform), *((each, "") for each in stage.takes)]:
-            earlier = numbers.get(name.lower(), int(name) if name.isdecimal() else number)
-            if earlier < number:
-                left.append(earlier)
-            elif name not in ("", "scratch") and "$" not in name:
+            earlier = _earlier(stages[:number], name)
+            if earlier is None and name.isdecimal() and (name, target) != (stage.image, stage.platform):
+                earlier = int(name)
+            if earlier is not None:
+                left += [earlier] if earlier < number else []
+            elif name != "scratch" and REFERENCE.fullmatch(name):
                 found[name, target] = None
     return sorted(found)
+
+
+def _earlier(stages, name):
+    """Return the number of the last stage of that name, or None."""
+    fitting = [number for number, stage in enumerate(stages) if stage.name and stage.name.lower() == name.lower()]
+    return fitting[-1] if fitting else None
 
 
 def _stages(text, arguments):
     known, stages = _global(), []
     for word, rest in _instructions(text):
         if word == "ARG" and not stages:
-            for name, _, default in (part.partition("=") for part in _split(rest)):
-                known[name] = str(arguments.get(name, _filled(default, known)))
+            for name, given, default in (part.partition("=") for part in _split(rest)):
+                if given or name in arguments:
+                    known[name] = str(arguments.get(name, _filled(default, known)))
         elif word == "FROM":
-            words = rest.split()
-            flags = dict(each[2:].partition("=")[::2] for each in words if each.startswith("--"))
-            image, *more = [each for each in words if not each.startswith("--")] or [""]
+            flags, words = _flags(rest)
+            image, *more = words.split() or [""]
             name = more[1] if len(more) > 1 and more[0].upper() == "AS" else ""
-            stages.append(Stage(_filled(image, known), _filled(flags.get("platform", ""), known), name))
+            stages.append(Stage(_filled(image, known), _filled(dict(flags).get("platform", ""), known), name))
         elif stages and word in ("COPY", "ADD"):
-            stages[-1].takes += re.findall(r"(?:^|\s)--from=(\S+)", rest)
+            stages[-1].takes += [value for flag, value in _flags(rest)[0] if flag == "from"]
         elif stages and word == "RUN":
-            mounts = re.findall(r"(?:^|\s)--mount=(\S+)", rest)
-            stages[-1].takes += [each[5:] for mount in mounts for each in mount.split(",") if each.startswith("from=")]
+            parts = [part for flag, value in _flags(rest)[0] if flag == "mount" for part in value.split(",")]
+            stages[-1].takes += [part[5:] for part in parts if part.startswith("from=")]
     return stages
+
+
+def _flags(rest):
+    """Return ([(name, value)], what follows them) of an instruction; what looks so behind them is the command's own."""
+    found = []
+    while match := FLAG.match(rest):
+        found.append((match[1], re.sub("[\"']", "", match[2] or "")))
+        rest = rest[match.end() :]
+    return found, rest
 
 
 def _global():
@@ -80,11 +100,24 @@ def _filled(text, known):
     def value(match):
         name, how, word = match[1] or match[2], match[3] or "", match[4] or ""
         there = name in known and (known[name] != "" or not how.startswith(":"))
+        if how[:1] in ("#", "%"):
+            return _cut(known.get(name, ""), how, word)
         if how.endswith("+"):
             return _filled(word, known) if there else ""
-        return known[name] if there else _filled(word, known) if how else match[0]
+        return known[name] if there else _filled(word, known) if how.endswith("-") else ""
 
     return VARIABLE.sub(value, text)
+
+
+def _cut(value, how, pattern):
+    """Return a value without the shortest beginning (#) or end (%) that a pattern fits; doubled, the longest."""
+    sizes = range(len(value) + 1)
+    for size in sizes if len(how) == 1 else reversed(sizes):
+        if how[0] == "#" and fnmatch.fnmatchcase(value[:size], pattern):
+            return value[size:]
+        if how[0] == "%" and fnmatch.fnmatchcase(value[len(value) - size :], pattern):
+            return value[: len(value) - size]
+    return value
 
 
 def _split(text):
@@ -96,18 +129,30 @@ def _split(text):
 
 def _instructions(text):
     """Yield (word in capitals, what follows it) of each instruction; comments and the bodies of heredocs are none."""
-    directive = re.match(r"(?:#[^\n]*\n)*?#\s*escape\s*=\s*(\S)", text, re.IGNORECASE)
-    escape = directive[1] if directive else "\\"
-    lines = iter(text.splitlines())
-    for line in lines:
-        whole = line.strip()
-        while whole.endswith(escape) and not whole.startswith("#"):
-            more = next((each for each in lines if each.strip() and not each.lstrip().startswith("#")), "")
-            whole = f"{whole[:-1]} {more.strip()}"
+    text = text.removeprefix("\ufeff")
+    directive = re.match(r"(?:#\s*(?:syntax|check)\s*=[^\n]*\n)*#\s*escape\s*=\s*([`\\])", text, re.IGNORECASE)
+    escape = re.escape(directive[1] if directive else "\\")
+    goes_on = re.compile(rf"(?<!{escape}){escape}[ \t]*$")
+    lines = [line.rstrip("\r") for line in reversed(text.split("\n"))]
+    while lines:
+        whole = lines.pop().strip()
+        while goes_on.search(whole) and not whole.startswith("#"):
+            while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+                lines.pop()
+            more = lines.pop() if lines else ""
+            whole = goes_on.sub("", whole) + more.rstrip()
         if not whole or whole.startswith("#"):
             continue
         word, rest = [*whole.split(None, 1), ""][:2]
-        if word.upper() in ("RUN", "COPY", "ADD"):
-            for _quote, end in HEREDOC.findall(rest):
-                next((each for each in lines if each.strip() == end), "")
+        if word.upper() in ("RUN", "COPY", "ADD", "ONBUILD"):
+            for tabs, *names in HEREDOC.findall(rest):
+                _leave_out(lines, "".join(names), "\t" if tabs else "")
         yield word.upper(), rest.strip()
+
+
+def _leave_out(lines, end, before):
+    """Take the body of a heredoc from the lines to come; where no line ends it, it is none."""
+    for number in reversed(range(len(lines))):
+        if lines[number].lstrip(before) == end if before else lines[number] == end:
+            del lines[number:]
+            return
