@@ -185,3 +185,15 @@ def test_an_app_goes_but_for_what_cannot(app, engine, many, monkeypatch, words, 
     app_remove.remove(app, data=False, dry=False, left=(again := leftovers.Leftovers()))
     assert again.lines == [] and os.listdir(app.root) == ["data"] and engine.running() == []
     assert not list(Path(app.systemd).rglob("flask-deploy*"))
+
+
+def test_an_engine_that_goes_away_at_the_end_fails_no_deploy_that_serves(app, engine, many):
+    begun = begin(app, many[3])
+    switch.decide(app, begun, True)
+    switch.carry_out(app)
+    (engine.place / "bin/docker").write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2; exit 1\n")
+    told = options(release=many[3], switch=begun, outcomes={"here": {"well": True}})
+    _actions, record, summary = deploys.retired(app, told, dry=False)
+    assert app.serving() == many[3] and files.read_json(app.path(many[3], "deploy.json")) == record
+    assert "is a release to roll back to is not known: docker image inspect: Cannot connect" in "\n".join(summary)
+    assert any(line.startswith("warning: what served before stays: ") for line in summary)

@@ -353,10 +353,13 @@ def clear_up(app, options):
 
 def way_back(app):
     """Return the line that tells how to roll back from the release that serves, or what stands in the way."""
-    release = next(iter(retire.targets(app, cause=False)), None)
+    try:
+        release = next(iter(retire.targets(app, cause=False)), None)
+    except engine.EngineError as error:  # the release serves all the same
+        return f"whether there is a release to roll back to is not known: {' '.join(str(error).split())}"
     if release is None:
         return "no release to roll back to is left on this host"
-    refused, _ = certificate.judge((app.site(release) or b"").decode())
+    refused, _ = certificate.judge((app.site(release) or b"").decode(errors="replace"))
     if refused:
         return f"a rollback to {release} is refused: {refused}"
     why, said = schema.judge(app, release, schema.recorded(app, "nothing asked now"))
