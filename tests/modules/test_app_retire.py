@@ -1,0 +1,162 @@
+"""What no longer serves ends in time, and what is asked of a release that served is answered from its state."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_engine, app_lease
+from ansible.module_utils import app_files as files
+from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_switch as switch
+
+from tests.modules.test_app_releases import begin, deploy, prepare
+
+
+@pytest.fixture
+def app(host, monkeypatch):
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    return host()
+
+
+@pytest.fixture
+def leaving(app):
+    """Move traffic and go no further; return (the release that is left, the one that serves)."""
+    old, new = deploy(app), prepare(app, build="b2")
+    begin(app, new)
+    switch.move(app, switch.pending(app))
+    return old, new
+
+
+def stops(monkeypatch):
+    """Return a list that gets what docker is told to stop: (seconds for the app, seconds for the engine)."""
+    docker, seen = app_engine.docker, []
+
+    def watching(*words, **more):
+        if words[0] == "stop":
+            seen.append((int(words[2]), more["timeout"]))
+        return docker(*words, **more)
+
+    monkeypatch.setattr(app_engine, "docker", watching)
+    return seen
+
+
+# -- the end of a release --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "ends"),
+    [("running", True), ("paused", True), ("restarting", True), ("exited", False), ("created", False), ("dead", False)],
+)
+def test_what_runs_in_any_way_is_stopped(app, monkeypatch, state, ends):
+    serving = deploy(app)
+    monkeypatch.setattr(app_engine, "containers", lambda name: {f"shop-{serving}": "running", "shop-abc": state})
+    assert [each["container"] for each in retire.retire(app, 0, 1)] == ["shop-abc"] * ends
+
+
+@pytest.mark.parametrize("flying", [0, 3])
+def test_the_engine_is_not_given_up_while_it_waits_for_an_app(app, leaving, monkeypatch, flying):
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: flying)
+    seen = stops(monkeypatch)
+    assert [each["cut"] for each in retire.retire(app, 0, 40)] == [flying]
+    ((seconds, limit),) = seen
+    assert seconds == (retire.CUT_TIMEOUT if flying else 40) and limit > seconds
+
+
+def test_what_is_in_flight_is_asked_of_the_release_that_is_left(app, leaving, monkeypatch):
+    old, _new = leaving
+    asked, inspect = [], app_engine.inspect
+
+    def found(kind, name):
+        known = inspect(kind, name)
+        return {**known, "State": {**known["State"], "Pid": 4711}} if name == f"shop-{old}" else known
+
+    monkeypatch.setattr(app_engine, "inspect", found)
+    monkeypatch.setattr(app_engine, "in_flight", lambda *of: asked.append(of) or 0)
+    retire.retire(app, 0, 1)
+    assert asked == [(4711, containers.SOCKET)]
+
+
+def took(app, drain=0):
+    began = time.monotonic()
+    retire.retire(app, drain, 1)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("moved", [-3600, 1e6], ids=["long ago", "in another boot"])
+def test_a_drain_is_no_longer_than_nginx_may_ask(app, leaving, monkeypatch, moved):
+    """The boot clock of another boot may be far ahead."""
+    _old, new = leaving
+    app.set_state(new, "live", moved=app_lease.now() + moved)
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 2 if moved < 0 else 0.5)
+    assert took(app) < 2 if moved < 0 else 0.5 <= took(app) < 5
+
+
+def test_a_short_drain_gives_what_nginx_still_asks_its_time(app, leaving, monkeypatch):
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0.6)
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
+    assert 0.6 <= took(app, drain=0) < 5
+
+
+def test_a_release_that_does_not_get_ready_again_keeps_its_state_and_says_why(app, engine):
+    old = deploy(app)
+    deploy(app, build="b2")
+    for state in ("rejected", None):
+        known = {name: value for name, value in app.state(old).items() if name != "state"}
+        files.write_json(app.path(old, "state.json"), known | ({"state": state} if state else {}))
+        retire.leave(app, old, "it did not answer")
+        left = app.state(old)
+        assert (left["state"], left["reason"]) == (state or "retired", "it did not answer")
+        assert left["switched"] == known["switched"]
+    assert not (engine.place / "containers" / f"shop-{old}").exists()
+
+
+# -- what goes, and what stays ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["prepared", "failed"])
+def test_what_serves_is_never_surplus_whatever_its_state_says(app, state):
+    """A switch that is cut off moves the link before it writes the state."""
+    release = deploy(app)
+    app.set_state(release, state)
+    assert retire.surplus(app, 1) == []
+    other = prepare(app, build="b2")
+    app.set_state(other, state)
+    assert retire.surplus(app, 9) == [other]
+
+
+def test_a_candidate_that_a_killed_run_left_is_stopped_and_no_other(app, engine):
+    old, serving = deploy(app), deploy(app, build="b2")
+    candidate = prepare(app, build="b3")
+    app_engine.docker("stop", "-t", "0", f"shop-{candidate}")
+    assert retire.abandon(app) == [] and (engine.place / "containers" / f"shop-{candidate}").exists()
+    for release in (old, candidate):
+        app_engine.docker("start", f"shop-{release}")
+    assert retire.abandon(app, dry=True) == [f"shop-{candidate}"]
+    assert f"shop-{candidate}" in engine.running()
+    assert retire.abandon(app) == [f"shop-{candidate}"]
+    assert engine.running() == sorted([f"shop-{old}", f"shop-{serving}"])
+
+
+def test_an_image_without_a_tag_goes_by_its_id(app, engine):
+    (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\nsha256:lost flask-deploy/shop:<none>\n")
+    deploy(app)
+    engine.forget()
+    assert retire.prune(app, 3) == ["sha256:lost"]
+    assert engine.calls("docker rmi") == ["docker rmi sha256:lost"]
+
+
+def test_a_release_that_never_served_goes_with_what_was_half_written_of_it(app, engine):
+    serving, release = deploy(app), prepare(app, build="b2", image="sha256:one")
+    stage = Path(app.releases, f".new-{release}")
+    stage.mkdir()
+    (stage / "site.conf").touch()
+    retire.remove(app, release)
+    assert os.listdir(app.releases) == [serving] and engine.running() == [f"shop-{serving}"]
+    stage.mkdir()
+    retire.remove(app, release)
+    assert os.listdir(app.releases) == [serving]
