@@ -9,6 +9,7 @@ import os
 import random
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from ansible.module_utils import app_containers as containers
@@ -90,6 +91,7 @@ def test_good_traffic_is_well_and_counted(look):
     assert seen["watched"] == {"requests": 30, "failed": 0, "p50": 0.1, "p99": 0.1}
     assert seen["before"] == {"requests": 50, "failed": 0, "p50": 0.2, "p99": 0.2}
     assert seen["probes"] >= 1 and seen["probes_failed"] == 0
+    assert RULES["seconds"] <= seen["seconds"] == round(seen["seconds"], 1) < 30
 
 
 def test_a_share_of_failures_is_bad(look):
@@ -185,6 +187,27 @@ def test_a_clock_that_is_set_changes_no_verdict(look, monkeypatch, later, step):
     began = leases.now()
     well = look(wrote((NEW, 200, 20)), lambda: monkeypatch.setattr(time, "time", lambda: real() + step), seconds=1)
     assert well["well"] and 1 <= leases.now() - began < 4 and 1 <= well["seconds"] < 4
+
+
+def test_what_nginx_wrote_late_is_told_by_when_it_ended(app):
+    """It is flushed each second: what ended before the link moved may be written after a look that followed that."""
+    look = watch.Look(app, NEW, OLD, RULES, leases.now() - 0.5)
+    since = log.position(log.LOG)
+    write(NEW, 200)
+    with closing(log.Log(log.LOG, since)) as written:
+        look.follow(written)
+        write(NEW, 502, times=40, at=-1, named="end")
+        look.follow(written)
+    assert (look.new.requests, look.new.failed, look.old.failed) == (1, 0, 40)
+
+
+def test_rules_of_an_earlier_version_judge_by_failures_alone(app):
+    rules = {name: RULES[name] for name in ("seconds", "percent", "samples")}
+    look = watch.Look(app, NEW, OLD, rules, leases.now())
+    for seconds, counted in ((0.01, look.old), (9.0, look.new)):
+        for _request in range(40):
+            counted.add(log.parse(line(counted.release, first=str(seconds), seconds=seconds).encode()))
+    assert look.bad(over=True) is None
 
 
 def test_lines_without_times_and_in_any_order_are_judged_by_their_place(look):
@@ -368,15 +391,21 @@ def test_what_nginx_may_no_longer_have_kept_is_the_new_one_s(look, monkeypatch):
         (0.5, 4.0, {}, True),
         (0.05, 0.7, {"slower": 0}, True),
         (0.05, 0.7, {"samples": 41}, True),
+        (0.5, 1.0, {"slower": 1.5}, False),
+        (1.0, 2.0, {"slower": 2}, True),
     ],
-    ids=["much slower", "by less than half a second", "by less than the factor", "by setting", "too few"],
+    ids=[
+        *("much slower", "by less than half a second", "by less than the factor", "by setting", "too few"),
+        *("by half a second", "by the factor"),
+    ],
 )
 def test_answers_that_take_much_longer_are_bad(look, before, after, rules, well):
     write(OLD, times=40, at=-1, first=str(before))
     seen = look(wrote((NEW, 200, 40), first=str(after)), **{"slower": 10, **rules})
     assert seen["well"] is well
     if not well:
-        assert seen["reason"] == "half of its answers took longer than 0.70 s, 0.050 s with the release before"
+        times = f"{after:.2f} s, {before:.3f} s"
+        assert seen["reason"] == f"half of its answers took longer than {times} with the release before"
 
 
 # -- what the door says --------------------------------------------------------------------------
@@ -527,6 +556,7 @@ def test_the_door_is_asked_one_question_at_a_time(app, monkeypatch, often):
         door.ask()
     first = door.asking
     assert door.waits and door.asked == 0
+    assert first.daemon, "or an answer that never comes would keep the switch from its end"
     answer.set()
     first.join()
     door.ask()
