@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -153,6 +154,15 @@ def test_a_deploy_of_what_served_before_needs_the_word_too(app, engine):
     assert app.serving() == second
     told = {"command": "python migrate.py", "schema_command": "sql db current", "accept_schema_ahead": True}
     assert module.command(app, options(release=first, **told))
+
+
+def test_what_serves_is_not_refused_for_the_schema_that_it_serves_with(app, engine):
+    """No code comes back with it."""
+    engine.schema("1a")
+    release, _ = commanded(app, "python migrate.py", tells="sql db current")
+    engine.schema("2b")  # by hand
+    os.unlink(app.path(release, "command.json"))
+    assert command(app, release, "python migrate.py", tells="sql db current")["after"] == "2b"
 
 
 def test_a_deploy_of_what_served_before_goes_on_where_its_command_brings_its_schema(app, engine):

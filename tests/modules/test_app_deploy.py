@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from ansible.module_utils import app_deploy as module
 from ansible.module_utils import app_engine
@@ -11,7 +13,7 @@ from ansible.module_utils import app_unit as unit
 
 from tests.modules.test_app_releases import begin, deploy, options, prepare
 
-TALLY = {"requests": 40, "failed": 2, "p99": 0.0714}
+TALLY = {"requests": 40, "failed": 2, "p99": 0.7}
 SEEN = {"seconds": 10, "watched": TALLY, "before": {"requests": 7, "failed": 1, "p99": None}}
 RECORD = {
     "release": "new",
@@ -76,6 +78,15 @@ def test_a_switch_that_gives_no_sign_is_not_well_and_says_where_to_look(app, wai
     assert told == {"well": False, "reason": reason, "reject": False, "seen": None}
 
 
+def test_a_switch_is_waited_for_as_long_as_it_watches_and_longer(app, waiting, monkeypatch):
+    new, _begun = waiting
+    clock = [1000.0]
+    passing = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: clock.append(clock.pop() + 10))
+    monkeypatch.setattr(module, "time", passing)
+    assert module.watched(app, new, "another", 3600)["well"] is False
+    assert clock[0] > 1000 + 3600 + 10
+
+
 @pytest.mark.parametrize("serves", [True, False])
 def test_where_no_switch_began_what_serves_tells(app, serves):
     old, new = deploy(app), prepare(app, build="b2")
@@ -124,7 +135,7 @@ def test_a_deploy_is_told_in_lines():
     assert module.summarise(RECORD) == [
         "release old -> new",
         "seconds: build 1.2, retire 0.1",
-        "watched 40 requests, failed 2 (1 of 7 with the release before); p99 - -> 71 ms; asked 5 times, failed 3",
+        "watched 40 requests, failed 2 (1 of 7 with the release before); p99 - -> 700 ms; asked 5 times, failed 3",
         "3 requests lasted longer than the drain and were cut: raise app_drain_timeout for them",
         "roll back: so",
     ]

@@ -145,6 +145,16 @@ def test_a_line_of_history_is_never_folded(app):
     assert len({tuple(columns([line])[0][:4]) for line in lines if "never" not in line}) == 1
 
 
+def test_a_line_of_history_says_when_a_release_began_to_serve(app):
+    release = deploy(app, by="ann")
+    app.set_state(release, "live", switched=1e9)
+    assert app.describe(release) == f"{release} live     2001-09-09 01:46 ann        directory"
+    other = prepare(app, build="b2", by="ann")
+    assert app.describe(other) == f"{other} prepared never served     ann        directory"
+    Path(app.path(other, "state.json")).unlink()
+    assert app.describe(other) == f"{other} unknown  never served     ann        directory"
+
+
 def test_a_release_whose_record_is_cut_short_is_no_traceback(app):
     release = deploy(app)
     Path(app.path(release, "release.json")).write_text("{")

@@ -201,9 +201,11 @@ def test_what_nginx_wrote_late_is_told_by_when_it_ended(app):
     assert (look.new.requests, look.new.failed, look.old.failed) == (1, 0, 40)
 
 
-def test_rules_of_an_earlier_version_judge_by_failures_alone(app):
-    rules = {name: RULES[name] for name in ("seconds", "percent", "samples")}
-    look = watch.Look(app, NEW, OLD, rules, leases.now())
+def test_rules_of_an_earlier_version_judge_by_failures_alone(app, tells):
+    tells(wait_for(20, 9.0))
+    rules = {"seconds": 60, "percent": RULES["percent"], "samples": RULES["samples"]}
+    look = watch.Look(app, NEW, OLD, rules, leases.now() - 10)
+    assert look.pulse.ask() is None and look.pulse.ages == [9.0] * 20
     for seconds, counted in ((0.01, look.old), (9.0, look.new)):
         for _request in range(40):
             counted.add(log.parse(line(counted.release, first=str(seconds), seconds=seconds).encode()))
@@ -529,10 +531,30 @@ def test_what_waits_for_too_long_began_after_the_switch(app, monkeypatch, tells,
 def test_what_was_lost_before_the_first_look_is_not_this_watch_s(app, tells):
     tells(wait_for(0, lost=7), wait_for(0, lost=9))
     pulse = watch.Pulse(app, NEW, moved=leases.now())
+    assert (pulse.lost, pulse.good) == (0, False)
     pulse.ask()
-    assert (pulse.lost, pulse.good) == (0, True)
+    assert (pulse.lost, pulse.good, pulse.said) == (0, True, "")
     pulse.ask()
     assert (pulse.lost, pulse.asked, pulse.failed) == (2, 2, 0)
+
+
+def test_a_release_is_asked_what_waits_where_it_listens_and_not_for_ever(app, monkeypatch, tells):
+    tells(wait_for(0))
+    asked = []
+    monkeypatch.setattr(site, "ask_socket", lambda *arguments: asked.append(arguments) or wait_for(0))
+    watch.Pulse(app, NEW, moved=leases.now()).ask()
+    assert asked == [(app.socket(NEW), watch.PULSE, "shop.example.com", watch.PULSE_TIMEOUT)]
+
+
+def test_a_door_that_cannot_be_asked_says_why(app, monkeypatch, later):
+    def refuse(*arguments):
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(site, "probe_door", refuse)
+    door = watch.Door(app, NEW, leases.now())
+    door.ask()
+    door.asking.join()
+    assert (door.failed, door.said) == (1, "connection refused")
 
 
 @pytest.mark.parametrize(("status", "good"), [(200, True), (302, True), (399, True), (400, False), (503, False)])
