@@ -17,6 +17,7 @@ TABLE = "| Variable | Default | Meaning |"
 REQUIRED = "**required**"
 README_LINES = 60  # apart from the table
 APT = "ansible.builtin.apt"
+OF_ANSIBLE = {"failed", "skipped", "unreachable"}  # keys of a result that Ansible takes for its own and for bools
 UNBOUND = {"app_jwt_keys": "judged together with app_jwt_algorithm"}
 
 
@@ -193,3 +194,9 @@ def test_the_readme_is_short_and_has_an_example(name):
     text = (ROLES / name / "README.md").read_text()
     assert len([line for line in text.splitlines() if not line.startswith("|")]) <= README_LINES
     assert "```yaml" in text
+
+
+@pytest.mark.parametrize("path", sorted(ROLES.glob("*/library/*.py")), ids=lambda path: path.stem)
+def test_no_module_returns_what_ansible_takes_for_its_own(path):
+    told = re.search(r'^RETURN = r"""\n(.*?)"""', path.read_text(), re.MULTILINE | re.DOTALL)
+    assert not OF_ANSIBLE & set(yaml.safe_load(told[1]) if told else {})

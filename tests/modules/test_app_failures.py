@@ -191,7 +191,7 @@ def test_a_reason_holds_no_secret_and_is_bounded(app, engine, monkeypatch):
 def test_failures_are_shown_with_what_they_were_and_why(app, engine, monkeypatch):
     deploy(app)
     fail(app, engine, monkeypatch, gate, **FAILING)
-    line, *why = app_status.describe(app)["failed"]
+    line, *why = app_status.describe(app)["failures"]
     release = failures.recall(app)[0]["id"]
     assert line.startswith(f"{release} gone     20") and line.endswith("tester     main 1a2b3c4")
     assert why[0].startswith(f"  release {release} is not ready: / did not answer below 400")

@@ -42,7 +42,7 @@ disk_free_mb: {type: int, returned: always, description: Free space below /srv i
 age: {type: str, returned: always, description: The same as a span in its largest unit.}
 maintenance: {type: bool, returned: always, description: Whether visitors see the maintenance page.}
 history: {type: list, returned: always, description: One line for each release, the newest first.}
-failed: {type: list, returned: always, description: "What failed before it served, and why; the newest first."}
+failures: {type: list, returned: always, description: "What failed before it served, and why; the newest first."}
 remarks: {type: list, returned: always, description: What somebody should know or do.}
 """
 
@@ -96,7 +96,7 @@ def describe(app):
         "certificate_days": certificate_days(app),
         "disk_free_mb": shutil.disk_usage("/srv").free >> 20,
         "history": [app.describe(each) for each in known],
-        "failed": failures.lines(app),
+        "failures": failures.lines(app),
     }
     return {**told, "remarks": remarks(app, told, record.get("health_path"))}
 
