@@ -161,6 +161,19 @@ def test_a_release_that_is_not_there_is_not_switched_to(app):
         begin(app, "0000")
 
 
+@pytest.mark.parametrize("reason", [None, "10 of 20 requests failed"])
+def test_a_release_that_was_left_for_a_cause_says_when_and_why(app, reason):
+    state = {"state": "rejected", "since": 1e9, **({"reason": reason} if reason else {})}
+    module.files.ensure_directory(app.path("abc"))
+    module.files.write_json(app.path("abc", "state.json"), state)
+    with pytest.raises(module.ReleaseError) as refused:
+        module.refuse_rejected(app, "abc", options())
+    why = f" ({reason})" if reason else ""
+    assert str(refused.value).startswith(f"release abc was rolled back from at 2001-09-09 01:46:40 UTC{why}; change")
+    assert str(refused.value).endswith("-e app_accept_rejected=true")
+    module.refuse_rejected(app, "abc", options(accept_rejected=True))
+
+
 def test_what_a_rollback_leaves_is_written_down_as_rejected(app):
     old, new = deploy(app), prepare(app, build="b2")
     begin(app, new, reject=True)

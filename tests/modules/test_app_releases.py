@@ -347,6 +347,37 @@ def test_damage_is_seen_by_a_dry_run_and_mended(app, engine):
     assert Path(app.path(release, "static", "hello.txt")).read_text() == "hello"
 
 
+def test_a_release_s_directory_that_nginx_cannot_enter_is_mended(app):
+    release = deploy(app)
+    files.os.chmod(app.path(release), 0o700)
+    for dry in (True, False):
+        assert module.prepare(app, options(), dry=dry)[1] == [app.path(release)]
+    assert files.os.lstat(app.path(release)).st_mode & 0o777 == 0o755
+
+
+def test_each_place_is_open_to_whom_it_is_for(app):
+    """The app alone reads what is its own; nginx passes through the rest, which is root's."""
+    own, roots = (10001, 10001), (0, 0)
+    places = {
+        **{f"{app.root}{name}": (0o755, *roots) for name in ("", "/releases", "/maintenance")},
+        app.etc: (0o755, *roots),
+        f"{app.root}/data": (0o700, *own),
+        **{f"{app.etc}/{name}": (0o500, *own) for name in ("secrets", "jwt")},
+    }
+    assert sorted(places) == sorted(set(app.ensure_places(dry=True)) & set(places)) and not os.path.exists(app.root)
+    app.ensure_places()
+    found = {path: files.os.lstat(path) for path in places}
+    assert {path: (info.st_mode & 0o777, info.st_uid, info.st_gid) for path, info in found.items()} == places
+    assert app.ensure_places() == []
+
+
+def test_only_the_app_reads_its_environment(app):
+    release = prepare(app)
+    found = {name: files.os.lstat(app.path(release, name)) for name in ("env.json", "site.conf")}
+    modes = {name: (info.st_mode & 0o777, info.st_uid, info.st_gid) for name, info in found.items()}
+    assert modes == {"env.json": (0o400, 10001, 10001), "site.conf": (0o644, 0, 0)}
+
+
 def test_a_stopped_container_is_started(app, engine):
     release = deploy(app)
     (engine.place / "containers" / f"shop-{release}" / "running").unlink()

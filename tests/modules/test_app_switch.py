@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils import app_deploy, app_engine, app_lease
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_log as log
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_switch as switch
@@ -149,6 +150,23 @@ def test_a_switch_that_only_moved_is_not_heard(app, cut_off):
     _old, _new, begun = cut_off("watching")
     assert switch.hear(app, begun) is None
     assert not os.path.exists(app.decision)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["by this version", "by an earlier one"])
+def test_a_watch_begins_where_the_switch_did(app, cut_off, monkeypatch, told):
+    """What is not written down counts from now: what was logged before is not held against the release."""
+    Path(log.LOG).write_text("before\n")
+    _old, _new, _begun = cut_off("watching")
+    known, asked = switch.pending(app), []
+    Path(log.LOG).write_text("before\nafter\n")
+    if not told:
+        files.write_json(app.pending, {name: known[name] for name in known if name not in ("log", "moved_at")})
+    monkeypatch.setattr(switch.watch, "watch", lambda *of: asked.extend(of) or {"well": True, "reason": None})
+    began = app_lease.now()
+    switch.look(app, switch.pending(app))
+    *_, moved_at, _moved, since = asked
+    assert since == (known["log"] if told else log.position(log.LOG)) and since
+    assert moved_at == known["moved_at"] if told else began <= moved_at <= app_lease.now()
 
 
 @pytest.fixture

@@ -335,9 +335,11 @@ def test_what_failed_slowly_is_counted_once():
     assert counted.share == 50
 
 
-def test_two_that_wait_are_too_few_to_judge_by(look, tells):
-    tells(wait_for(2))
-    assert look(**SLOW, samples=4)["well"]
+@pytest.mark.parametrize(("waiting", "samples", "well"), [(2, 4, True), (3, 4, False), (4, 20, True), (5, 20, False)])
+def test_a_few_that_wait_are_judged_where_they_are_a_quarter_of_the_sample(look, tells, waiting, samples, well):
+    """Three at least."""
+    tells(wait_for(0), wait_for(waiting))
+    assert look(**SLOW, samples=samples)["well"] is well
 
 
 def test_a_short_watch_takes_half_of_its_time_for_hanging(look, tells):
@@ -389,7 +391,7 @@ def test_what_nginx_may_no_longer_have_kept_is_the_new_one_s(look, monkeypatch):
     ("before", "after", "rules", "well"),
     [
         (0.05, 0.7, {}, False),
-        (0.03, 0.45, {}, True),
+        (0.1, 0.55, {"slower": 5}, True),
         (0.5, 4.0, {}, True),
         (0.05, 0.7, {"slower": 0}, True),
         (0.05, 0.7, {"samples": 41}, True),
