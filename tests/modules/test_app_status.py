@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils import app_files as files
-from ansible.module_utils import app_releases, app_retire
+from ansible.module_utils import app_record, app_retire
 from ansible.module_utils import app_site as site
 from ansible.modules import app_status
 from keep_certificates import pair
@@ -133,7 +133,7 @@ def test_days_of_a_certificate_are_whole_and_none_without_one(app):
     ],
 )
 def test_history_says_what_a_release_was_made_of(source, said):
-    assert app_releases.origin(source) == said
+    assert app_record.origin(source) == said
 
 
 def test_a_line_of_history_is_never_folded(app):

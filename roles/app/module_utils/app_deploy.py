@@ -137,7 +137,7 @@ def refuse_rejected(app, release, options):
     """A release that was rolled back from, or failed its watch, comes back only when that is said."""
     state = app.state(release)
     if state.get("state") == "rejected" and not options["accept_rejected"]:
-        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(state["since"]))
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(state.get("since", 0)))
         why = f" ({state['reason']})" if state.get("reason") else ""
         raise ReleaseError(
             f"release {release} was rolled back from at {at}{why}; change what was wrong with it, "

@@ -7,7 +7,7 @@ import time
 
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_plan as plans
-from ansible.module_utils.app_releases import origin
+from ansible.module_utils.app_record import NUMBER, SOURCE, TEXT, fits, origin
 
 KEPT = 10
 LONGEST = 300  # characters of a reason
@@ -15,7 +15,14 @@ LONGEST_WORDS = 1000  # characters of a command, and of the schema that it left
 SHORTEST = 4  # characters of a secret; a shorter one is part of any text
 WIDTH, LINES = 70, 4  # of a reason that is shown
 OF_RECORD = ("by", "build", "image", "source")
-OF_COMMAND = ("release", "command", "schema_command", "code", "before", "after", "at")
+OF_COMMAND = {
+    **dict.fromkeys(("release", "command", "schema_command", "before", "after"), TEXT),
+    **dict.fromkeys(("code", "at"), NUMBER),
+}
+TYPES = {
+    **dict.fromkeys(("id", "by", "build", "image", "reason"), TEXT),
+    **{"at": NUMBER, "source": SOURCE, "command": OF_COMMAND},
+}
 
 
 def remember(app, release, record, reason):
@@ -53,8 +60,9 @@ def _plain(app, value):
 def recall(app):
     """Return what failed, the newest first, whatever the file holds."""
     listed = files.read_json(app.failed, {}).get("failed")
-    fitting = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    return [each for each in fitting if isinstance(each.get("id"), str) and isinstance(each.get("at"), (int, float))]
+    entries = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    fitting = [{name: each[name] for name, types in TYPES.items() if fits(each.get(name), types)} for each in entries]
+    return [each for each in fitting if "id" in each and "at" in each]
 
 
 def known(app, release):
@@ -67,7 +75,7 @@ def lines(app):
     told = []
     for each in recall(app):
         when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(each["at"]))
-        source = each.get("source") if isinstance(each.get("source"), dict) else {}
-        told.append(f"{each['id']} gone     {when} {str(each.get('by') or 'unknown')[:10]:<10} {origin(source)}")
+        who, what = (each.get("by") or "unknown")[:10], origin(each.get("source") or {})
+        told.append(f"{each['id']} gone     {when} {who:<10} {what}")
         told += [f"  {line}" for line in textwrap.wrap(str(each.get("reason")), WIDTH)[:LINES]]
     return told

@@ -11,38 +11,20 @@ import time
 
 from ansible.module_utils import app_engine as engine
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_record as records
 from ansible.module_utils import app_run as run
 from ansible.module_utils import app_site as site
 from ansible.module_utils import app_static as static
+from ansible.module_utils.app_record import NUMBER, origin
 
 SOCKET = f"run/{run.LINK}"  # as the host sees it
 MARKER = "draining"  # gunicorn.conf.py looks for it
+NUMBERS = ("since", "switched", "order", "moved")  # of a state
 LAYOUT = {"marker": MARKER, "socket": SOCKET}  # missing in what earlier versions wrote
-UNKNOWN = {  # of a record that an earlier version wrote, or that is damaged
-    "domain": "",
-    "health_path": "/",
-    "start_timeout": 60,
-    "image": "",
-    "source": {},
-    "by": "unknown",
-    "created": 0,
-    "wsgi": "",
-    "static": {"path": "", "digest": ""},
-    "container": {"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40},
-}
 
 
 class ReleaseError(Exception):
     """A release cannot be made or cannot serve; the message is for the person who deploys."""
-
-
-def origin(source):
-    """Return in a few words what a release's code came from."""
-    commit = source.get("commit", "")[:7]
-    if source.get("kind") == "git":
-        return f"{source['ref'][:16]} {commit}"
-    changes = "+changes" if source.get("changes") else ""
-    return f"directory {commit}{changes}".strip()
 
 
 class App:
@@ -99,10 +81,11 @@ class App:
 
     def record(self, release):
         """Return what a release was made of, with every field that a reader may look at."""
-        return {**UNKNOWN, "id": release, **files.read_json(self.path(release, "release.json"), {})}
+        return {**records.whole(files.read_json(self.path(release, "release.json"), {})), "id": release}
 
     def state(self, release):
-        return files.read_json(self.path(release, "state.json"), {})
+        known = files.read_json(self.path(release, "state.json"), {})
+        return {name: value for name, value in known.items() if name not in NUMBERS or records.fits(value, NUMBER)}
 
     def order(self, release):
         """Return what sorts releases by when they last began to serve, whatever the clock said.
@@ -110,7 +93,7 @@ class App:
         Those from before there was a number come first, by their time.
         """
         state = self.state(release)
-        return _number(state.get("order")), _number(state.get("switched"))
+        return state.get("order", 0), state.get("switched", 0)
 
     def next_order(self):
         """Return a number above that of any release here."""
@@ -181,7 +164,7 @@ class App:
     def describe(self, release):
         """Return a release in one line: id, state, when it began to serve (UTC), who deployed it, and from what."""
         record, state = self.record(release), self.state(release)
-        switched = _number(state.get("switched"))
+        switched = state.get("switched", 0)
         began = time.strftime("%Y-%m-%d %H:%M", time.gmtime(switched)) if switched else "never served"
         who, what = str(record.get("by") or "unknown")[:10], origin(record.get("source") or {})
         return f"{release} {state.get('state', 'unknown'):<8} {began:<16} {who:<10} {what}"
@@ -353,7 +336,3 @@ class App:
             raise ReleaseError(str(error)) from error
         finally:
             engine.remove(holder)
-
-
-def _number(value):
-    return value if isinstance(value, (int, float)) else 0

@@ -16,8 +16,8 @@ from ansible.module_utils import app_lease as leases
 PATIENCE = 60  # seconds that systemd has for an answer
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
 PARTS = (
-    "command containers diagnosis engine files keeper lease leftovers log network releases retire run site static"
-    " switch tally unit watch"
+    "command containers diagnosis engine files keeper lease leftovers log network record releases retire run site"
+    " static switch tally unit watch"
 )
 MAIN = """\
 import sys

@@ -1,0 +1,122 @@
+"""What lies in a file of a release or of a failure may be damaged, or another version's: no reader fails of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import app_containers as containers
+from ansible.module_utils import app_deploy as deploys
+from ansible.module_utils import app_engine, app_record
+from ansible.module_utils import app_failures as failures
+from ansible.module_utils import app_retire as retire
+from ansible.module_utils import app_ways as ways
+from ansible.modules import app_status
+
+from tests.modules.test_app_releases import deploy, options, serve
+
+ERRORS = (deploys.ReleaseError, app_engine.EngineError, containers.NotReady)
+
+
+@pytest.fixture
+def app(host, monkeypatch):
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    return host()
+
+
+def alter(path, odd):
+    known = json.loads(Path(path).read_text()) if Path(path).exists() else {}
+    Path(path).write_text(json.dumps({**known, **odd}))
+
+
+def same(app, old):
+    deploys.prepare(app, options(), dry=False)
+
+
+def another(app, old):
+    deploy(app, build="b2")
+
+
+def back(app, old):
+    try:
+        serve(app, deploys.restore(app, options(release=old), dry=False)[0])
+    except ERRORS:
+        assert ways.impossible(app, old)
+
+
+VERBS = [same, another, back]
+RECORDS = [
+    {"container": None},
+    {"container": "x"},
+    {"container": {"pids": []}},
+    {"source": "x"},
+    {"source": {"kind": "git"}},
+    {"source": {"kind": "git", "ref": 3}},
+    {"source": {"commit": None}},
+    {"static": None},
+    {"static": {}},
+    {"static": {"path": 5}},
+    {"arguments": None},
+    {"arguments": ["x", 5]},
+    {"arguments": {"a": 1}},
+    {"image": 5},
+    {"domain": []},
+    {"start_timeout": "x"},
+    {"wsgi": None},
+    {"created": 1e300},
+]
+STATES = [{"switched": "x"}, {"switched": 1e300}, {"since": "x"}, {"since": -1e300}, {"order": {}}, {"moved": None}]
+FILES = [("release.json", odd) for odd in RECORDS] + [("state.json", odd) for odd in STATES]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize(("name", "odd"), FILES, ids=str)
+def test_odd_values_of_a_release_end_no_verb_with_a_traceback(app, verb, name, odd):
+    old = deploy(app)
+    if verb is back:
+        deploy(app, build="b2")
+    alter(app.path(old, name), odd)
+    app_status.describe(app)
+    verb(app, old)
+    app_status.describe(app)
+
+
+def test_a_rejected_release_is_refused_whatever_its_time_is(app):
+    old = deploy(app)
+    alter(app.path(old, "state.json"), {"state": "rejected", "since": "x"})
+    with pytest.raises(deploys.ReleaseError, match="was rolled back from at 1970"):
+        deploys.prepare(app, options(), dry=False)
+
+
+def test_a_record_with_a_value_of_another_type_is_damaged():
+    whole = {"image": "sha256:1", "container": {"pids": "5", "memory": None}, "arguments": ["--name"]}
+    known = app_record.whole(whole)
+    assert known["image"] == "sha256:1" and known["arguments"] == ["--name"]
+    assert known["container"] == {**app_record.UNKNOWN["container"], "pids": "5"}
+    assert app_record.whole({**whole, "domain": 5}) == app_record.UNKNOWN
+
+
+FAILED = [
+    {"at": 1e300},
+    {"at": float("nan")},
+    {"at": "now"},
+    {"source": {"kind": "git"}},
+    {"source": {"commit": 5}},
+    {"source": {"commit": None}},
+    {"command": "x"},
+    {"command": ["x"]},
+    {"command": {"code": 0, "after": 5}},
+    {"reason": ["x"]},
+]
+
+
+@pytest.mark.parametrize("odd", FAILED, ids=str)
+def test_odd_values_of_what_failed_end_nothing(app, odd):
+    release = deploys.write(app, options(), dry=False)[0]
+    Path(app.failed).write_text(json.dumps({"failed": ["x", {"id": release, "at": 1, **odd}]}))
+    assert app_status.describe(app)["failures"] == failures.lines(app)
+    deploys.command(app, options(release=release, command="migrate"))
+    failures.remember(app, release, app.record(release), "it broke")
+    assert failures.lines(app)[1] == "  it broke" and failures.known(app, release)["command"]["command"] == "migrate"
