@@ -207,3 +207,31 @@ def test_a_file_of_failures_may_hold_anything(app, content):
     assert failures.lines(app) == [] and failures.known(app, "a") == {}
     files.write_json(app.failed, {"failed": [{"id": "a", "at": 1, "source": [], "reason": None}]})
     assert len(failures.lines(app)) == 2
+
+
+@pytest.mark.parametrize("secret", ["token-1\n", "back\\slash-1", "quote'1", "quote'1\\2", "line one\nline two\n"])
+def test_a_secret_is_not_shown_in_another_form_either(app, engine, monkeypatch, secret):
+    """A file ends with a newline, and a command is shown as Python writes a text."""
+    places = {"secrets": {}, "secret_files": {"token": secret}}
+    release = deploys.write(app, options(**places), dry=False)[0]
+    with pytest.raises(deploys.ReleaseError):
+        deploys.command(app, options(release=release, command=f'shout "its" "{secret.strip()}"'))
+    failed = failures.recall(app)[0]
+    for said in (failed["reason"], failed["command"]["command"]):
+        assert "***" in said and not any(part in said for part in ("token-1", "slash-1", "quote", "line"))
+
+
+def test_a_full_disk_hides_no_reason(app, engine, monkeypatch):
+    old = deploy(app)
+    deploy(app, build="b2")
+
+    def full(*_arguments, **_more):
+        raise OSError(28, "No space left on device")
+
+    def ends(*_arguments):
+        monkeypatch.setattr(files, "write", full)
+        return 503
+
+    monkeypatch.setattr(site, "probe_socket", ends)
+    with pytest.raises(deploys.containers.NotReady, match="did not answer below 400"):
+        deploys.restore(app, options(release=old, start_timeout=0), dry=False)

@@ -50,11 +50,18 @@ def _plain(app, value):
     """Return a value without the app's secrets, and no longer than anything here may be."""
     if not isinstance(value, str):
         return value
-    environment, contents = plans.secrets(app)
-    for secret in sorted(map(str, [*environment.values(), *contents.values()]), key=len, reverse=True):
+    for secret in sorted(_shown(app), key=len, reverse=True):
         if len(secret) >= SHORTEST:
             value = value.replace(secret, "***")
     return value[:LONGEST_WORDS]
+
+
+def _shown(app):
+    """Return the app's secrets as a message may show them: without the newline of a file, by line, and as repr does."""
+    environment, contents = plans.secrets(app)
+    whole = [str(each).strip() for each in (*environment.values(), *contents.values())]
+    lines_of = {line.strip() for each in whole for line in (each, *each.splitlines())}
+    return {form for line in lines_of for form in (line, repr(line)[1:-1], repr(f"{line}'\"")[1:-4])}
 
 
 def recall(app):
