@@ -90,7 +90,8 @@ def discard(app, release, record, reason):
     if release == app.serving():
         return
     if "switched" in app.state(release):
-        retire.leave(app, release, reason)
+        with leftovers.Leftovers().unless_gone("why it failed", "df"):  # what failed is told all the same
+            retire.leave(app, release, reason)
         return
     with leftovers.Leftovers().unless_gone("why it failed", "df"):  # a full disk, perhaps: the rest makes room
         failures.remember(app, release, record, reason)
