@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_what_its_children_started_is_ended_too(tmp_path):
     script = f"sh -c 'sleep 60 & echo $! > {tmp_path}/child; wait; :'; :"
     assert command.attempt("sh", "-c", script, limit=0.5).code is None
     assert gone(int((tmp_path / "child").read_text()))
+
+
+def test_what_starts_while_a_command_is_ended_is_ended_too():
+    words = ["sleep", f"60.{os.getpid()}"]
+    for _time in range(5):
+        with pytest.raises(KeyError), command.reading("sh", "-c", f"echo; {' '.join(words)}; :", error=Fault, limit=5):
+            raise KeyError
+    time.sleep(0.3)
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended meanwhile
+            lines.append(path.read_bytes())
+    assert "\0".join(words).encode() + b"\0" not in lines
 
 
 def test_a_command_is_called_as_its_caller_says():

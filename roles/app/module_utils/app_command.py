@@ -91,10 +91,11 @@ class _Process:
         It stays in the process group of who runs it: whoever takes over from that ends the group.
         """
         if self.popen.poll() is None:
-            self.ended = True
-            for each in [self.popen.pid, *_started_by(self.popen.pid)]:
-                with suppress(ProcessLookupError):
-                    os.kill(each, signal.SIGKILL)
+            self.ended, seen, pid = True, [], self.popen.pid
+            while new := [each for each in [pid, *_started_by(pid)] if each not in seen]:
+                seen += new
+                _send(signal.SIGSTOP, new)  # what they start just now would lose its parent, and not be found
+            _send(signal.SIGKILL, seen)
 
     def end(self):
         self.kill()
@@ -110,6 +111,12 @@ class _Process:
         said = (bytes(self.errors) or bytes(self.out)).decode(errors="replace").strip()
         code = None if self.ended else self.popen.returncode
         return Done(code, bytes(self.out), said or f"it ended with code {code}", self.out.lost)
+
+
+def _send(number, processes):
+    for each in processes:
+        with suppress(ProcessLookupError):
+            os.kill(each, number)
 
 
 def _started_by(pid):
