@@ -9,6 +9,7 @@ from ansible.module_utils import app_containers as containers
 from ansible.module_utils import app_deploy as deploys
 from ansible.module_utils import app_engine, app_releases
 from ansible.module_utils import app_files as files
+from ansible.module_utils import app_leftovers as leftovers
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_switch as switch
 from ansible.modules import app_build, app_remove
@@ -111,3 +112,13 @@ def test_an_image_that_vanishes_after_it_was_built_is_said(engine, monkeypatch):
     monkeypatch.setattr(app_build, "build", lambda *arguments: None)
     with pytest.raises(app_build.BuildError, match=r"flask-deploy/shop:[0-9a-f]{12} is not there"):
         app_build.make_of({"digest": "d"}, "FROM x", None, build_options(), dry=False)
+
+
+@pytest.mark.parametrize("ends", ["exit status 1", "Status: , Code: 1"])
+def test_a_network_that_vanishes_is_gone_however_docker_ends_what_it_says(engine, ends):
+    """Docker 28 ends the errors of `network rm` with a line that gives no reason; alone it tells nothing."""
+    left, gone = leftovers.Leftovers(), "Error response from daemon: network shop not found"
+    for said, lines in ((f"{gone}\\n{ends}", 0), (ends, 1)):
+        (engine.place / "bin" / "docker").write_text(f"#!/bin/sh\nprintf '{said}\\n' >&2; exit 1\n")
+        left.remove_network("shop")
+        assert len(left.lines) == lines
