@@ -235,3 +235,14 @@ def test_a_full_disk_hides_no_reason(app, engine, monkeypatch):
     monkeypatch.setattr(site, "probe_socket", ends)
     with pytest.raises(deploys.containers.NotReady, match="did not answer below 400"):
         deploys.restore(app, options(release=old, start_timeout=0), dry=False)
+
+
+def test_a_release_that_failed_and_serves_since_is_not_told_as_gone(app, engine, monkeypatch):
+    """A database was down, say: the same release is made anew and serves."""
+    deploy(app)
+    fail(app, engine, monkeypatch, gate, **FAILING)
+    assert failures.lines(app)[0][12:19] == " gone  "
+    release = prepare(app, **FAILING)
+    assert failures.lines(app)[0].startswith(f"{release} stays ")
+    deploy(app, **FAILING)
+    assert failures.lines(app) == [] and failures.known(app, release)

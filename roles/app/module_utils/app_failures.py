@@ -78,11 +78,16 @@ def known(app, release):
 
 
 def lines(app):
-    """Return for each that failed a line in the columns of App.describe, and its reason below."""
-    told = []
+    """Return for each that failed a line in the columns of App.describe, and its reason below.
+
+    One that was made anew and has served since is among the releases.
+    """
+    told, here = [], app.known()
     for each in recall(app):
+        if each["id"] in here and "switched" in app.state(each["id"]):
+            continue
         when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(each["at"]))
         who, what = (each.get("by") or "unknown")[:10], origin(each.get("source") or {})
-        told.append(f"{each['id']} gone     {when} {who:<10} {what}")
+        told.append(f"{each['id']} {'stays' if each['id'] in here else 'gone':<8} {when} {who:<10} {what}")
         told += [f"  {line}" for line in textwrap.wrap(str(each.get("reason")), WIDTH)[:LINES]]
     return told
