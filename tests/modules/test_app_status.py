@@ -146,9 +146,9 @@ def test_a_line_of_history_is_never_folded(app):
 
 
 def test_a_line_of_history_says_when_a_release_began_to_serve(app):
-    release = deploy(app, by="ann")
+    release = deploy(app, by="ann", source={"kind": "git", "ref": "main", "commit": "1a2b3c4d5e"})
     app.set_state(release, "live", switched=1e9)
-    assert app.describe(release) == f"{release} live     2001-09-09 01:46 ann        directory"
+    assert app.describe(release) == f"{release} live     2001-09-09 01:46 ann        main 1a2b3c4"
     other = prepare(app, build="b2", by="ann")
     assert app.describe(other) == f"{other} prepared never served     ann        directory"
     Path(app.path(other, "state.json")).unlink()
