@@ -122,6 +122,17 @@ def test_a_release_that_does_not_get_ready_again_keeps_its_state_and_says_why(ap
 # -- what goes, and what stays ---------------------------------------------------------------
 
 
+def test_what_served_last_is_gone_back_to_first_and_goes_last(app, engine):
+    first, second, serving = (deploy(app, build=f"b{number}") for number in range(3))
+    prepare(app, build="never served")
+    assert retire.targets(app) == [second, first]
+    app.set_state(second, "rejected")
+    assert (retire.targets(app), retire.targets(app, cause=False)) == ([second, first], [first])
+    assert [release for release in retire.surplus(app, 2) if release in (first, second, serving)] == [first]
+    (engine.place / "images").write_text("sha256:another\n")
+    assert retire.targets(app) == []
+
+
 @pytest.mark.parametrize("state", ["prepared", "failed"])
 def test_what_serves_is_never_surplus_whatever_its_state_says(app, state):
     """A switch that is cut off moves the link before it writes the state."""
