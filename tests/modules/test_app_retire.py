@@ -157,6 +157,12 @@ def test_a_candidate_that_a_killed_run_left_is_stopped_and_no_other(app, engine)
     assert engine.running() == sorted([f"shop-{old}", f"shop-{serving}"])
 
 
+def test_a_host_that_never_had_a_release_needs_no_engine(app, engine):
+    """A dry run on a bare host comes here before there is one."""
+    assert retire.abandon(app, dry=True) == [] and retire.abandon(app) == []
+    assert engine.calls() == []
+
+
 def test_an_image_without_a_tag_goes_by_its_id(app, engine):
     (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\nsha256:lost flask-deploy/shop:<none>\n")
     deploy(app)

@@ -186,8 +186,9 @@ def abandon(app, dry=False):
 
     To be called by who holds the lease: nobody else prepares a release then.
     """
-    serving, states = app.serving(), engine.containers(app.name)
+    serving = app.serving()
     never = [each for each in app.known() if each != serving and "switched" not in app.state(each)]
+    states = engine.containers(app.name) if never else {}  # a host that has none may have no engine yet
     left = [app.container(each) for each in never if states.get(app.container(each)) == "running"]
     if not dry:
         engine.remove(*left)
