@@ -337,6 +337,7 @@ def options(checkout, tmp_path):
         "build_args": {"N": 3},
         "ca": "",
         "rebuild": False,
+        "run": "me",
     }
 
 

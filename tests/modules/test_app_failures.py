@@ -55,7 +55,7 @@ def certificate(app, engine, monkeypatch, **more):
 def write(app, engine, monkeypatch, **more):
     engine.public("css/x")
     (engine.place / "image/app/static/css/evil").symlink_to("/etc/passwd")
-    app_lease.hold_image("shop", more.get("build", "b1"))
+    app_lease.hold_image("shop", more.get("build", "b1"), "me")
     prepare(app, **more)
 
 
@@ -96,7 +96,7 @@ def test_an_image_that_another_run_is_about_to_use_stays(app, engine, monkeypatc
     deploy(app)
 
     def gate_meanwhile(app, engine, monkeypatch, **more):
-        monkeypatch.setattr(site, "probe_socket", lambda *given: app_lease.hold_image("shop", "b2") or 503)
+        monkeypatch.setattr(site, "probe_socket", lambda *given: app_lease.hold_image("shop", "b2", "another") or 503)
         prepare(app, start_timeout=0, **more)
 
     fail(app, engine, monkeypatch, gate_meanwhile, **FAILING)
@@ -130,6 +130,48 @@ def test_a_release_that_served_before_outlives_a_failed_gate(app, engine, monkey
     assert sorted(app.known()) == sorted([old, new]) and app.serving() == new
     assert (app.state(old)["state"], app.state(old)["reason"]) == ("retired", why)
     assert "flask-deploy/shop:b1" in (engine.place / "tags").read_text() and retire.targets(app) == [old]
+
+
+@pytest.mark.parametrize("build", ["b2", None], ids=["deploy", "rollback"])
+def test_what_another_host_refuses_is_taken_away_here(app, engine, build):
+    """All hosts switch or none: what is ready on this one would run on beside what serves."""
+    old = deploy(app)
+    (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\nsha256:two flask-deploy/shop:b2\n")
+    given = options(**FAILING, release=prepare(app, **FAILING))
+    assert deploys.discarded(app, given, dry=True) == [f"release {given['release']}"]
+    assert f"shop-{given['release']}" in engine.running(), "a dry run takes nothing away"
+    assert deploys.discarded(app, {**given, "build": build}, dry=False) == [f"release {given['release']}"]
+    assert os.listdir(app.releases) == [old] and "shop:b2" not in (engine.place / "tags").read_text()
+    assert failures.recall(app)[0]["reason"] == "another host refused it"
+    assert settled(app, engine, old) == []
+
+
+def test_what_served_once_and_another_host_refuses_stops_and_stays(app, engine):
+    old, new = deploy(app), deploy(app, build="b2", image="sha256:two")
+    app_engine.docker("start", f"shop-{old}")
+    assert deploys.discarded(app, options(release=old, build=None), dry=False) == [f"release {old}"]
+    assert engine.running() == [f"shop-{new}"] and retire.targets(app) == [old] and app.state(old)["state"] == "retired"
+
+
+def test_what_serves_is_never_taken_away(app, engine):
+    """A host where the release serves already has nothing to take back."""
+    serving = deploy(app)
+    before = made_of(app, serving)
+    assert deploys.discarded(app, options(release=serving), dry=False) == []
+    assert made_of(app, serving) == before and settled(app, engine, serving) == []
+
+
+@pytest.mark.parametrize("release", [None, "fedcba987654"])
+def test_where_no_release_was_made_its_new_image_goes_all_the_same(app, engine, release):
+    """A run may end between the build and the release."""
+    old = deploy(app)
+    (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\nsha256:two flask-deploy/shop:b2\n")
+    app_lease.hold_image("shop", "b2", "me")
+    assert deploys.discarded(app, options(release=release, build=None), dry=False) == []
+    assert "flask-deploy/shop:b2" in (engine.place / "tags").read_text(), "no build of this run"
+    assert deploys.discarded(app, options(release=release, build="b2"), dry=False) == []
+    assert (engine.place / "tags").read_text() == "sha256:one flask-deploy/shop:b1\n"
+    assert settled(app, engine, old) == []
 
 
 @pytest.mark.parametrize("words", ["rm", "docker", "disk"])

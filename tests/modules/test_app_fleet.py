@@ -93,6 +93,17 @@ def test_the_word_is_given_to_all_hosts_before_any_of_them_drains():
     assert states == ["switched", "watched", "watched", "confirmed", "retired"]
 
 
+@pytest.mark.parametrize(("path", "last"), [("main.yml", "prepared"), ("rollback.yml", "restored")])
+def test_where_a_host_refuses_no_host_keeps_what_was_made_ready(path, last):
+    (group,) = [task for task in yaml.safe_load((ROOT / "roles/app/tasks" / path).read_text()) if "rescue" in task]
+    assert last in [task.get("app_release", {}).get("state") for task in group["block"]]
+    assert not any("run_once" in task for task in group["block"]), "of its failure no other host would be rescued"
+    discard, fail = group["rescue"]
+    assert discard["ansible.builtin.include_tasks"] == "discard.yml" and "ansible.builtin.fail" in fail
+    (task,) = yaml.safe_load((ROOT / "roles/app/tasks/discard.yml").read_text())
+    assert task["app_release"]["state"] == "discarded"
+
+
 def test_the_app_is_built_before_it_is_locked():
     """A build on one host may take longer than the locks of the others live."""
     tasks = yaml.safe_load((ROOT / "roles/app/tasks/main.yml").read_text())

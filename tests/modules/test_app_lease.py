@@ -399,41 +399,46 @@ def test_images_are_held_until_they_are_let_go_of(monkeypatch):
     moment = app_lease.now()
     monkeypatch.setattr(app_lease, "now", lambda: moment)
     assert app_lease.held_images("shop") == {}
-    app_lease.hold_image("shop", "b1")
+    app_lease.hold_image("shop", "b1", "ann")
     moment += 10
-    app_lease.hold_image("shop", "b2")
-    app_lease.hold_image("blog", "b3")
-    assert app_lease.held_images("shop") == {"b1": moment - 10 + app_lease.HELD, "b2": moment + app_lease.HELD}
-    app_lease.let_go_of_image("shop", "b3")
-    app_lease.let_go_of_image("shop", "b1")
-    assert list(app_lease.held_images("shop")) == ["b2"] and list(app_lease.held_images("blog")) == ["b3"]
+    app_lease.hold_image("shop", "b2", "ann")
+    app_lease.hold_image("shop", "b2", "bob")
+    app_lease.hold_image("blog", "b3", "ann")
+    early, late = moment - 10 + app_lease.HELD, moment + app_lease.HELD
+    assert app_lease.held_images("shop") == {"b1": {"ann": early}, "b2": {"ann": late, "bob": late}}
+    app_lease.let_go_of_image("shop", "b3", "ann")
+    app_lease.let_go_of_image("shop", "b1", "bob")
+    app_lease.let_go_of_image("shop", "b1", "ann")
+    app_lease.let_go_of_image("shop", "b2", "ann")
+    assert app_lease.held_images("shop") == {"b2": {"bob": late}}
+    assert list(app_lease.held_images("blog")) == ["b3"]
 
 
 def test_images_of_a_run_that_is_gone_are_not_held_for_ever(monkeypatch):
     moment = app_lease.now()
     monkeypatch.setattr(app_lease, "now", lambda: moment)
-    app_lease.hold_image("shop", "b1")
+    app_lease.hold_image("shop", "b1", "ann")
     moment += app_lease.HELD - 1
     assert list(app_lease.held_images("shop")) == ["b1"]
     moment += 1
     assert app_lease.held_images("shop") == {}
-    app_lease.hold_image("shop", "b2")
+    app_lease.hold_image("shop", "b2", "ann")
     kept = json.loads(Path(f"{app_lease.RUN}/shop.images.json").read_text())
     assert list(kept) == ["b2"], "what is over is not kept"
 
 
 def test_what_is_no_time_holds_no_image():
     Path(app_lease.RUN).mkdir()
-    holding = {"a": "tomorrow", "b": None, "c": 1e12, "d": [1]}
+    holding = {"a": "tomorrow", "b": None, "c": 1e12, "d": [1], "e": {"ann": "soon", "bob": 1e12}, "f": {}}
     Path(f"{app_lease.RUN}/shop.images.json").write_text(json.dumps(holding))
-    assert app_lease.held_images("shop") == {"c": 1e12}
+    assert app_lease.held_images("shop") == {"e": {"bob": 1e12}}
 
 
 @pytest.mark.parametrize("act", [app_lease.hold_image, app_lease.let_go_of_image], ids=lambda act: act.__name__)
 def test_two_that_note_images_do_not_undo_each_other(act):
-    app_lease.hold_image("shop", "b1")
+    app_lease.hold_image("shop", "b1", "ann")
     with app_lease.lock("shop.images"):
-        noting = threading.Thread(target=act, args=("shop", "b1"))
+        noting = threading.Thread(target=act, args=("shop", "b1", "ann"))
         noting.start()
         noting.join(0.3)
         assert noting.is_alive()

@@ -50,6 +50,8 @@ def options(**more):
         "secrets": {"KEY": MARK},
         "secret_files": {"users.json": "[]"},
         "uid": 10001,
+        "owner": {"id": "me"},
+        "reason": "another host refused it",
         "reject": False,
         "accept_rejected": False,
         "accept_schema_ahead": False,
@@ -1225,7 +1227,7 @@ def test_an_image_of_a_run_that_has_not_written_its_release_is_kept(app, engine,
     """Builds are not locked: one run may clear up while another has just built."""
     with open(engine.place / "tags", "a") as file:
         file.write("sha256:new flask-deploy/shop:fresh\n")
-    app_lease.hold_image("shop", "fresh")
+    app_lease.hold_image("shop", "fresh", "another")
     deploy(app), deploy(app, build="b1", keep=1)
     assert not engine.calls("docker rmi")
     later = app_lease.now() + app_lease.HELD + 1
@@ -1235,9 +1237,20 @@ def test_an_image_of_a_run_that_has_not_written_its_release_is_kept(app, engine,
 
 
 def test_a_release_that_is_written_holds_its_image_itself(app):
-    app_lease.hold_image("shop", "b1")
+    app_lease.hold_image("shop", "b1", "me")
     prepare(app, build="b1")
     assert app_lease.held_images("shop") == {}
+
+
+def test_a_run_holds_an_image_whatever_another_run_with_the_same_build_does(app, engine):
+    (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\n")
+    for run in ("me", "another"):
+        app_lease.hold_image("shop", "b1", run)
+    release = prepare(app, build="b1")
+    module.discarded(app, options(release=release, build="b1"), dry=False)
+    assert "flask-deploy/shop:b1" in (engine.place / "tags").read_text()
+    module.discarded(app, options(release=None, build="b1", owner={"id": "another"}), dry=False)
+    assert (engine.place / "tags").read_text() == ""
 
 
 def test_half_written_releases_are_cleared_away(app):

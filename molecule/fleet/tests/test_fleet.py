@@ -139,13 +139,20 @@ def test_more_hosts_than_forks_switch_all(hosts, play, one, monkeypatch):
 
 def test_a_host_that_refuses_to_start_it_stops_all(hosts, play, one):
     old = one()
+    before = [set(host.sh("ls /srv/app/releases").split()) for host in hosts.values()]
     hosts["web2"].sh("touch /srv/app/data/refuse")
     with judged(hosts, "web1", "web3"):
         run = play(DEPLOY, *changed("refused"), succeed=False)
     hosts["web2"].sh("rm /srv/app/data/refuse")
     assert run.rc != 0
     assert "this host refuses to start it" in run.output
+    assert run.output.count("msg: 'another host refused the release, or was lost: nothing changes here'") == 2, run.output
     assert one() == old
+    assert [settled(host) for host in hosts.values()] == [[], [], []]
+    releases = [set(host.sh("ls /srv/app/releases").split()) for host in hosts.values()]
+    assert releases == before, "what was ready on the others is gone"
+    failed = {host.name: host.sh("cat /srv/app/failed.json") for host in hosts.values()}
+    assert "another host refused it" in failed["web1"] and "another host refused it" not in failed["web2"]
 
 
 def test_a_bad_watch_on_one_host_takes_all_back(hosts, play, one):
@@ -270,6 +277,7 @@ def test_hosts_that_would_go_back_to_different_releases_all_stay(hosts, play, on
     assert run.rc != 0 and "the hosts would go back to different releases" in run.output, run.output
     assert lost in run.output and "app_rollback_to" in run.output
     assert one() == serving
+    assert [settled(host) for host in hosts.values()] == [[], [], []]
     play("playbooks/rollback.yml", "-e", f"app_rollback_to={before}")
     assert one() == before
     assert [settled(host) for host in hosts.values()] == [[], [], []]

@@ -42,6 +42,7 @@ options:
   base_can_be_sent: {type: bool, default: false, description: Ask for the base image before pulling it.}
   build_args: {type: dict, default: {}, description: More build arguments.}
   ca: {type: str, default: "", description: PEM text the build must trust.}
+  run: {type: str, default: "", description: "Id of the run's owner, as app_lock told: it holds the image."}
   rebuild: {type: bool, default: false, description: Take the base image and all dependencies anew.}
 author: [flask-deploy contributors]
 """
@@ -215,7 +216,7 @@ def make_of(source, dockerfile, write_archive, options, dry):
     digest = generation(options, inputs)
     tag = f"flask-deploy/{options['app']}:{digest}"
     if not dry:
-        leases.hold_image(options["app"], digest)
+        leases.hold_image(options["app"], digest, options["run"])
     found = engine.inspect("image", tag) if engine.installed() else None
     answer = {"build": digest, "source": source, "wants": []}
     if found:
@@ -295,6 +296,7 @@ def main():
             "base_can_be_sent": {"type": "bool", "default": False},
             "build_args": {"type": "dict", "default": {}},
             "ca": {"type": "str", "default": ""},
+            "run": {"type": "str", "default": ""},
             "rebuild": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

@@ -24,6 +24,7 @@ options:
     choices: [looked, saved, loaded]
     description: Look whether it is here, write it to a file, or read it from one.
   archive: {type: path, description: The file on the host, with C(saved) and C(loaded).}
+  run: {type: str, default: "", description: "Id of the run's owner, as app_lock told: it holds the image."}
   bytes: {type: int, default: 0, description: "Size of the image, with C(loaded); the action plugin looks for room."}
 author: [flask-deploy contributors]
 """
@@ -85,6 +86,7 @@ def main():
             "tag": {"type": "str", "required": True},
             "state": {"type": "str", "required": True, "choices": ["looked", "saved", "loaded"]},
             "archive": {"type": "path"},
+            "run": {"type": "str", "default": ""},
             "bytes": {"type": "int", "default": 0},
         },
         required_if=[("state", "saved", ["archive"]), ("state", "loaded", ["archive"])],
@@ -92,7 +94,7 @@ def main():
     image, tag, state, archive = (module.params[name] for name in ("image", "tag", "state", "archive"))
     try:
         if state != "saved":
-            leases.hold_image(*tag.removeprefix("flask-deploy/").split(":"))
+            leases.hold_image(*tag.removeprefix("flask-deploy/").split(":"), module.params["run"])
         if state == "saved":
             written = save(tag, archive)
         elif state == "loaded":

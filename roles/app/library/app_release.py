@@ -25,6 +25,7 @@ description:
   - C(commanded) runs the release command in a container of its own.
   - C(prepared) writes the directory, starts its container beside the serving one and waits until it answers.
   - C(restored) starts a release that served before, from its own record and without a build.
+  - C(discarded) takes away what this run prepared or restored, where another host refuses it; no release may be named.
   - C(switched) begins to move traffic, in a unit on the host that goes back by itself unless it is confirmed.
   - C(watched) waits until that unit has looked at the traffic, and tells what it saw.
   - C(confirmed) confirms the switch, or takes it back, and waits for nothing else.
@@ -35,11 +36,12 @@ options:
   state:
     type: str
     required: true
-    choices: [written, commanded, prepared, restored, switched, watched, confirmed, retired]
+    choices: [written, commanded, prepared, restored, discarded, switched, watched, confirmed, retired]
     description: How far to go.
   owner: {type: dict, description: Who holds the app's lock, as app_lock told; without it no lock is looked at.}
   release: {type: str, description: Release id; with C(restored) the one before is the default.}
   release_key: {type: str, description: Key of secret digests that the app's hosts share, in base64.}
+  reason: {type: str, default: another host refused it, description: "Why, with C(discarded)."}
   reject: {type: bool, default: false, description: Mark the release that stops serving as one not to deploy again.}
   accept_rejected: {type: bool, default: false, description: Let a release serve that was rolled back from.}
   accept_schema_ahead: {type: bool, default: false, description: Go back to code that ran with another schema.}
@@ -104,7 +106,7 @@ COMMANDS = ("command", "schema_command", "switch")
 NUMBERS = {"start_timeout": 60, "drain_timeout": 30, "keep": 5, "command_timeout": 600, "confirm": 30}
 FLAGS = ("reject", "accept_rejected", "accept_schema_ahead")
 MAPS = ("owner", "source", "container", "files", "environment", "commanded", "watch")
-STATES = ["written", "commanded", "prepared", "restored", "switched", "watched", "confirmed", "retired"]
+STATES = ["written", "commanded", "prepared", "restored", "discarded", "switched", "watched", "confirmed", "retired"]
 WHOLE = ("domain", "health_path", "image", "build", "wsgi", "files", "container")
 ERRORS = (
     releases.ReleaseError,
@@ -128,6 +130,7 @@ def arguments():
         **{name: {"type": "bool", "default": False} for name in FLAGS},
         **{name: {"type": "dict"} for name in MAPS},
         **{name: {"type": "dict", "default": {}} for name in ("outcomes", "steps")},
+        "reason": {"type": "str", "default": "another host refused it"},
         "release_key": {"type": "str", "no_log": True},
         "secrets": {"type": "dict", "no_log": True},
         "secret_files": {"type": "dict", "no_log": True},
@@ -149,6 +152,8 @@ def step(app, options, dry):
         release, actions, planned, said = deploy.restore(app, options, dry)
         told = {"diff": planned["diff"], "plan": planned["lines"], "said": said}
         return {"release": release, "actions": actions, **told}
+    if state == "discarded":
+        return {"release": release, "actions": deploy.discarded(app, options, dry)}
     if state == "switched":
         begun, actions = deploy.begin_switch(app, options, dry)
         return {"release": release, "actions": actions, "switch": begun}
@@ -188,7 +193,7 @@ def main():
         if lease:
             lease.release()
         module.fail_json(msg=str(error))
-    if lease and options["state"] == "retired":
+    if lease and options["state"] in ("discarded", "retired"):
         lease.release()
     seconds = round(time.monotonic() - began, 2)
     module.exit_json(**{"changed": bool(answer["actions"]), "previous": previous, "seconds": seconds, **answer})

@@ -60,7 +60,7 @@ def write(app, options, dry):
     rows = app.release_files(options["files"], environment)
     repaired = []
     if not dry:
-        leases.let_go_of_image(app.name, options["build"])
+        let_go_of_image(app, options)
     with nullcontext() if dry else failing(app, release, record):
         if release in app.known():
             repaired = app.repair_release(release, rows, record, dry)
@@ -96,6 +96,28 @@ def discard(app, release, record, reason):
     with leftovers.Leftovers().unless_gone("why it failed", "df"):  # a full disk, perhaps: the rest makes room
         failures.remember(app, release, record, reason)
     retire.remove(app, release)
+
+
+def let_go_of_image(app, options):
+    if options["build"]:
+        leases.let_go_of_image(app.name, options["build"], (options["owner"] or {}).get("id", ""))
+
+
+def discarded(app, options, dry):
+    """Take away what a run made ready, here or on another host, and will not let serve; return what went.
+
+    The run holds the image no longer: where no release needs it and no other run holds it, it goes too.
+    """
+    release = options["release"]
+    made = release in app.known() and release != app.serving()
+    if not dry:
+        let_go_of_image(app, options)
+        if made:
+            discard(app, release, app.record(release), options["reason"])
+        elif options["build"]:
+            with leftovers.Leftovers().unless_gone("its image", "systemctl status docker"):
+                retire.prune_images(app, leftovers.Leftovers())
+    return [f"release {release}"] if made else []
 
 
 def describe(app, release, options):

@@ -70,25 +70,33 @@ def lock(name):
         raise LeaseError(str(error)) from error
 
 
-def hold_image(app, build):
-    """Let no other run remove an image that this one has found or built, until its release is written."""
+def hold_image(app, build, run):
+    """Let no other run remove an image that this one has found or built, until its release is written.
+
+    :param run: id of the run's owner, see UNKNOWN.
+    """
     with lock(f"{app}.images"):
-        held = {**held_images(app), build: now() + HELD}
+        held = held_images(app)
+        held.setdefault(build, {})[run] = now() + HELD
         files.write_json(f"{RUN}/{app}.images.json", held)
 
 
-def let_go_of_image(app, build):
-    """Leave an image to whoever clears up: a release says now that it is needed."""
+def let_go_of_image(app, build, run):
+    """Leave an image to whoever clears up: a release says now that it is needed, or none will. Others hold it on."""
     with lock(f"{app}.images"):
         held = held_images(app)
-        if held.pop(build, None):
+        if held.get(build, {}).pop(run, None):
             files.write_json(f"{RUN}/{app}.images.json", held)
 
 
 def held_images(app):
-    """Return {build: until when} of the images that runs hold; a run that is gone holds none for long."""
-    known = files.read_json(f"{RUN}/{app}.images.json", {})
-    return {build: until for build, until in known.items() if isinstance(until, (int, float)) and until > now()}
+    """Return {build: {run: until when}} of the images that runs hold; a run that is gone holds none for long."""
+    held = {}
+    for build, runs in files.read_json(f"{RUN}/{app}.images.json", {}).items():
+        times = runs.items() if isinstance(runs, dict) else ()
+        if living := {run: end for run, end in times if isinstance(end, (int, float)) and end > now()}:
+            held[build] = living
+    return held
 
 
 class Lease:
