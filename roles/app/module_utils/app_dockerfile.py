@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)\s*(?:'([^']+)'|\"([^\"]+)\"|([^\s<'\"]+))")
 FLAG = re.compile(r"--([\w-]+)(?:=((?:[^\s\"']|\"[^\"]*\"|'[^']*')*))?\s*")
 NESTED = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"
-VARIABLE = re.compile(rf"\$(?:(\w+)|\{{(\w+)(?:(:?[-+?]|##?|%%?)({NESTED}))?\}})")
+VARIABLE = re.compile(rf"\$(?:(\w+)|\{{(\w+)(?:(:?[-+?]|##?|%%?|//?)({NESTED}))?\}})")
 REFERENCE = re.compile(r"\w(?:[\w./:@-]*\w)?")  # roughly: of what is none, the build tells
 PLATFORMS = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
 
@@ -102,6 +102,8 @@ def _filled(text, known):
         there = name in known and (known[name] != "" or not how.startswith(":"))
         if how[:1] in ("#", "%"):
             return _cut(known.get(name, ""), how, word)
+        if how[:1] == "/":
+            return _replaced(known.get(name, ""), how, _filled(word, known))
         if how.endswith("+"):
             return _filled(word, known) if there else ""
         return known[name] if there else _filled(word, known) if how.endswith("-") else ""
@@ -118,6 +120,15 @@ def _cut(value, how, pattern):
         if how[0] == "%" and fnmatch.fnmatchcase(value[len(value) - size :], pattern):
             return value[: len(value) - size]
     return value
+
+
+def _replaced(value, how, word):
+    """Return a value with what a pattern fits first, the longest there, as another text; with //, each."""
+    pattern, _, text = word.partition("/")
+    if not pattern:
+        return value
+    fits = fnmatch.translate(pattern)[:-2]  # it need not end there
+    return re.sub(fits, lambda match: text, value, count=0 if how == "//" else 1)
 
 
 def _split(text):
