@@ -389,6 +389,38 @@ def test_a_stopped_container_is_started(app, engine):
     assert engine.running() == [f"shop-{release}"]
 
 
+@pytest.mark.parametrize(
+    ("root", "point", "lost"),
+    [
+        ("/srv/shop/releases/1a2b//deleted", "/release", True),
+        ("/srv/shop/releases/1a2b/run/sock//deleted", "/release/run", True),
+        ("/srv/shop/releases/1a2b", "/release", False),
+        ("/etc/shop/secrets//deleted", "/run/secrets", False),
+    ],
+)
+def test_a_container_whose_release_was_removed_beneath_it_is_made_anew(
+    app, engine, monkeypatch, tmp_path, root, point, lost
+):
+    """The engine was away while a failed release went, or somebody removed its directory."""
+    release = deploy(app)
+    (tmp_path / "mountinfo").write_text(
+        f"24 1 0:5 / /proc rw - proc proc rw\n36 35 8:1 {root} {point} rw - ext4 x rw\n"
+    )
+    monkeypatch.setattr(containers, "MOUNTS", f"{tmp_path}/mountinfo")
+    engine.forget()
+    prepare(app)
+    assert bool(engine.calls("docker create")) is lost
+    assert engine.running() == [f"shop-{release}"]
+
+
+def test_a_container_that_ends_while_it_is_looked_at_is_no_error(app, engine, monkeypatch):
+    release = deploy(app)
+    monkeypatch.setattr(containers, "MOUNTS", "/proc/{}/net/none")
+    assert prepare(app) == release
+    monkeypatch.setattr(containers.files, "read", lambda path: (_ for _ in ()).throw(ProcessLookupError()))
+    assert not containers._cut_off({"State": {"Pid": 1}})
+
+
 def test_a_container_that_cannot_start_is_made_anew(app, engine):
     release = deploy(app)
     place = engine.place / "containers" / f"shop-{release}"

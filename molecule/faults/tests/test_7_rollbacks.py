@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROLLBACK = "playbooks/rollback.yml"
@@ -66,11 +67,14 @@ def test_rollback_to_a_release_that_no_longer_starts_stays(deploy, play, host, l
     assert release() == broken, "it can serve again once it starts"
 
 
-def test_request_that_outlasts_the_drain_is_cut_and_counted(deploy, host, address, load, release):
+def test_request_that_outlasts_the_drain_is_cut_and_counted(deploy, host, address, load, release, running, until):
     url = ["--resolve", f"app.test:443:{address()}", "https://app.test/slow/60"]
-    asking = subprocess.Popen(["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", *url], stdout=subprocess.PIPE)
-    with load() as traffic:
-        run = deploy({"NAME": "drained"}, "-e", "app_drain_timeout=6")
+    curl = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", *url]
+    with load() as traffic, ThreadPoolExecutor() as threads:
+        deploying = threads.submit(deploy, {"NAME": "drained"}, "-e", "app_drain_timeout=6")
+        until(lambda: len(running()) == 2, 120)  # nginx waits no longer than 60 s either
+        asking = subprocess.Popen(curl, stdout=subprocess.PIPE)
+        run = deploying.result()
     verdict = traffic.verdict()
     assert asking.communicate(timeout=5)[0] in (b"000", b"502"), "it was cut with the drain, not after its 60 s"
     assert "1 requests lasted longer than the drain and were cut: raise app_drain_timeout" in run.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import suppress
 
 from ansible.module_utils import app_command as commands
 from ansible.module_utils import app_engine as engine
@@ -16,6 +17,7 @@ from ansible.module_utils.app_run import Untrusted
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
 HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4); s.connect(\"{SOCKET}\")'"
 PROBE_TIMEOUT = 5  # seconds
+MOUNTS = "/proc/{}/mountinfo"
 MADE_WITH = "flask-deploy.arguments"  # label: digest of what a container was made with
 
 
@@ -117,6 +119,17 @@ def process(app, release):
     return found["State"]["Pid"] if found else None
 
 
+def _cut_off(found):
+    """Tell whether a container runs in directories that were removed: in what lies at their names now nobody finds it.
+
+    Source: proc(5), mountinfo; what was removed ends so (dentry_path in Linux's fs/d_path.c).
+    """
+    rows = []
+    with suppress(OSError):  # it ended meanwhile
+        rows = [line.split() for line in (files.read(MOUNTS.format(found["State"]["Pid"])) or b"").splitlines()]
+    return any(row[3].endswith(b"//deleted") and row[4] in (b"/release", b"/release/run") for row in rows)
+
+
 def ensure_running(app, release, record):
     """Start a release's container, made anew where it cannot start or is not as recorded; return whether it did.
 
@@ -127,8 +140,9 @@ def ensure_running(app, release, record):
     if found and (found["Config"].get("Labels") or {}).get("flask-deploy.release") != release:
         raise engine.EngineError(f"{name}: this container is somebody else's; type: docker rename {name} {name}-other")
     running = bool(found) and found["State"]["Running"]
-    known = bool(found) and ("arguments" not in record or as_recorded(found, made_with))
-    if running and (known or release == app.serving() or "switched" in app.state(release)):
+    lost = running and _cut_off(found)
+    known = bool(found) and not lost and ("arguments" not in record or as_recorded(found, made_with))
+    if running and not lost and (known or release == app.serving() or "switched" in app.state(release)):
         return False
     if found and not known:
         engine.remove(name)
