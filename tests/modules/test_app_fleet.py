@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.errors import AnsibleConnectionFailure
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import app_release
+from ansible.template import Templar
 
 ROOT = Path(__file__).parents[2]
 TASK = {"app": "shop", "confirm": 30, "watch": {"seconds": 10}}
@@ -102,6 +104,22 @@ def test_where_a_host_refuses_no_host_keeps_what_was_made_ready(path, last):
     assert discard["ansible.builtin.include_tasks"] == "discard.yml" and "ansible.builtin.fail" in fail
     (task,) = yaml.safe_load((ROOT / "roles/app/tasks/discard.yml").read_text())
     assert task["app_release"]["state"] == "discarded"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (None, "another host refused the release, or was lost: nothing changes here"),
+        ("one line", "one line"),
+        ("cannot:\n    1a2b\n  what to do: x", "cannot:\n    1a2b\n  what to do: x"),
+        ("it ended\n  its last lines:\n      a\n    b\n  what to do: x", "it ended\n  what to do: x"),
+        ("it ended\n  its last lines:\n    a\n\n    b", "it ended"),
+    ],
+)
+def test_a_run_that_is_refused_ends_with_the_reason_and_what_to_do(variables, said, shown):
+    """What the app said stands above."""
+    known = variables(**({"ansible_failed_result": {"msg": said}} if said else {}))
+    assert Templar(DataLoader(), variables=known).template(known["__app_refusal"]) == shown
 
 
 def test_the_app_is_built_before_it_is_locked():

@@ -75,6 +75,16 @@ def test_a_damaged_release_is_not_gone_back_to(app, engine, name):
     assert name == "release.json" or f"it lacks {name}; to build its commit again" in said
 
 
+@pytest.mark.parametrize("state", retire.LEFT_FOR_CAUSE)
+def test_what_was_left_for_a_cause_is_named_after_a_deploy_with_the_words_it_needs(app, state):
+    """The command is one that does it, as printed."""
+    old, _serving = deploy(app), deploy(app, build="b2")
+    app.set_state(old, state)
+    words = f"-e app_rollback_to={old} -e app_accept_rejected=true"
+    assert deploys.way_back(app).endswith(f"playbooks/rollback.yml -i inventories/... {words}")
+    assert deploys.restore(app, options(release=old, accept_rejected=True), dry=True)[0] == old
+
+
 def test_what_is_possible_says_what_it_needs(app, engine):
     first, second = deploy(app), deploy(app, build="b2")
     third, never = deploy(app, build="b3"), prepare(app, build="b4")
@@ -85,7 +95,10 @@ def test_what_is_possible_says_what_it_needs(app, engine):
     said = refused(app, "000000000000")
     assert "there is no release 000000000000 on this host" in said
     possible, _, others = said.partition("not possible as they are:")
-    assert f"\n    {second} rejected" in possible and "needs a word: -e app_accept_rejected=true" in possible
+    assert (
+        f"\n    {second} rejected" in possible
+        and f"-e app_rollback_to={second} -e app_accept_rejected=true" in possible
+    )
     assert (
         "its code ran with schema 1a, the database is at 2b" in possible
         and "-e app_accept_schema_ahead=true" in possible

@@ -378,8 +378,12 @@ def way_back(app):
     """Return the line that tells how to roll back from the release that serves, or what stands in the way."""
     try:
         release = next(iter(retire.targets(app, cause=False)), None)
+        left = retire.targets(app) if release is None else []
     except engine.EngineError as error:  # the release serves all the same
         return f"whether there is a release to roll back to is not known: {' '.join(str(error).split())}"
+    if left:
+        words = f"-e app_rollback_to={left[0]} -e app_accept_rejected=true"
+        return f"no release to roll back to, but for one that was left for a cause: {ROLLBACK} {words}"
     if release is None:
         return "no release to roll back to is left on this host"
     refused, _ = certificate.judge((app.site(release) or b"").decode(errors="replace"))

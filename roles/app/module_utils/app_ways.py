@@ -9,7 +9,7 @@ from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_schema as schema
 
 BUILD = "ansible-playbook site.yml -i inventories/... -e app_ref="
-WORD = "needs a word: -e app_accept_rejected=true"
+WORD = "needs its id and a word: -e app_rollback_to={} -e app_accept_rejected=true"
 
 
 def impossible(app, wanted):
@@ -34,7 +34,7 @@ def impossible(app, wanted):
 
 def _needs(app, release):
     """Return on a line of its own what stands between a release and a rollback without a word."""
-    said = [WORD] if app.state(release).get("state") == "rejected" else []
+    said = [WORD.format(release)] if app.state(release).get("state") == "rejected" else []
     why, _ = schema.judge(app, release, schema.recorded(app, "nothing asked now"))
     said += [f"{why}; if that code can work with the database as it is: {schema.ACCEPT}"] if why else []
     refused, _ = certificate.judge((app.site(release) or b"").decode(errors="replace"))
