@@ -12,9 +12,10 @@ from ansible.module_utils import app_failures as failures
 from ansible.module_utils import app_files as files
 from ansible.module_utils import app_retire as retire
 from ansible.module_utils import app_site as site
+from ansible.module_utils import app_switch as switch
 from ansible.modules import app_status
 
-from tests.modules.test_app_releases import MARK, deploy, options, prepare, settled
+from tests.modules.test_app_releases import MARK, begin, deploy, options, prepare, settled
 
 GIT = {"kind": "git", "repository": "https://x/shop.git", "ref": "main", "commit": "1a2b3c4d5e6f", "digest": "d"}
 FAILING = {"build": "b2", "image": "sha256:two", "source": GIT}
@@ -59,7 +60,18 @@ def write(app, engine, monkeypatch, **more):
     prepare(app, **more)
 
 
-WAYS = [command, gate, nginx, certificate, write]
+def include(app, engine, monkeypatch, **more):
+    monkeypatch.setattr(type(app), "ensure_include", lambda self, dry: (_ for _ in ()).throw(OSError("no space")))
+    prepare(app, **more)
+
+
+def outcome(app, engine, monkeypatch, **more):
+    broken = lambda *given: (_ for _ in ()).throw(OSError("no space"))  # noqa: E731
+    monkeypatch.setattr(deploys.schema, "record_outcome", broken)
+    prepare(app, commanded={"command": "migrate"}, **more)
+
+
+WAYS = [command, gate, nginx, certificate, write, include, outcome]
 
 
 def fail(app, engine, monkeypatch, how, **more):
@@ -151,6 +163,36 @@ def test_what_served_once_and_another_host_refuses_stops_and_stays(app, engine):
     app_engine.docker("start", f"shop-{old}")
     assert deploys.discarded(app, options(release=old, build=None), dry=False) == [f"release {old}"]
     assert engine.running() == [f"shop-{new}"] and retire.targets(app) == [old] and app.state(old)["state"] == "retired"
+
+
+def test_what_served_once_ends_what_is_in_flight_before_it_stops(app, engine, monkeypatch):
+    """A deploy was interrupted while it drained; then another host refuses the rollback to it."""
+    old, _new = deploy(app), deploy(app, build="b2", image="sha256:two")
+    app_engine.docker("start", f"shop-{old}")
+    asked = []
+    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: asked.append(1) or (3 if len(asked) < 4 else 0))
+    deploys.restore(app, options(release=old), dry=False)
+    deploys.discarded(app, options(release=old, build=None, drain_timeout=5), dry=False)
+    assert len(asked) >= 4 and f"shop-{old}" not in engine.running()
+
+
+def test_why_a_release_was_left_stays_known_where_another_host_refuses_it(app, engine):
+    old, _new = deploy(app), deploy(app, build="b2", image="sha256:two")
+    app.set_state(old, "rejected", reason="40 of 50 requests failed")
+    before = app.state(old)
+    prepare(app, accept_rejected=True)
+    deploys.discarded(app, options(release=old), dry=False)
+    assert app.state(old) == before
+
+
+def test_what_a_switch_under_way_needs_is_not_taken_away(app, engine):
+    """The lease lapsed while the unit lives."""
+    old, new = deploy(app), prepare(app, **FAILING)
+    begun = begin(app, new)
+    assert deploys.discarded(app, options(release=new, **FAILING), dry=False) == [] and new in app.known()
+    switch.move(app, switch.pending(app))
+    assert deploys.discarded(app, options(release=old), dry=False) == []
+    assert engine.running() == sorted([f"shop-{old}", f"shop-{new}"]) and begun
 
 
 def test_what_serves_is_never_taken_away(app, engine):

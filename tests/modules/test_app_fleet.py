@@ -100,10 +100,12 @@ def test_where_a_host_refuses_no_host_keeps_what_was_made_ready(path, last):
     (group,) = [task for task in yaml.safe_load((ROOT / "roles/app/tasks" / path).read_text()) if "rescue" in task]
     assert last in [task.get("app_release", {}).get("state") for task in group["block"]]
     assert not any("run_once" in task for task in group["block"]), "of its failure no other host would be rescued"
+    assert group["any_errors_fatal"] is True, "in a play of the user's own too"
     discard, fail = group["rescue"]
     assert discard["ansible.builtin.include_tasks"] == "discard.yml" and "ansible.builtin.fail" in fail
     (task,) = yaml.safe_load((ROOT / "roles/app/tasks/discard.yml").read_text())
-    assert task["app_release"]["state"] == "discarded"
+    assert task["app_release"]["state"] == "discarded" and task["any_errors_fatal"] is True
+    assert task["module_defaults"] == {"app_release": {}}, "what fails to be told must not keep this from being done"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,8 @@ def test_where_a_host_refuses_no_host_keeps_what_was_made_ready(path, last):
     [
         (None, "another host refused the release, or was lost: nothing changes here"),
         ("one line", "one line"),
+        ("\n", "it did not say why"),
+        ([1], "[1]"),
         ("cannot:\n    1a2b\n  what to do: x", "cannot:\n    1a2b\n  what to do: x"),
         ("it ended\n  its last lines:\n      a\n    b\n  what to do: x", "it ended\n  what to do: x"),
         ("it ended\n  its last lines:\n    a\n\n    b", "it ended"),
@@ -118,8 +122,15 @@ def test_where_a_host_refuses_no_host_keeps_what_was_made_ready(path, last):
 )
 def test_a_run_that_is_refused_ends_with_the_reason_and_what_to_do(variables, said, shown):
     """What the app said stands above."""
-    known = variables(**({"ansible_failed_result": {"msg": said}} if said else {}))
+    failed = {"ansible_failed_result": {"msg": said}, "ansible_failed_task": {"action": "app_release"}}
+    known = variables(**(failed if said is not None else {}))
     assert Templar(DataLoader(), variables=known).template(known["__app_refusal"]) == shown
+
+
+def test_what_an_earlier_play_was_rescued_from_is_no_reason(variables):
+    earlier = {"ansible_failed_result": {"msg": "of /bin/false"}, "ansible_failed_task": {"action": "command"}}
+    known = variables(**earlier)
+    assert Templar(DataLoader(), variables=known).template(known["__app_refusal"]).startswith("another host refused")
 
 
 def test_the_app_is_built_before_it_is_locked():

@@ -431,7 +431,7 @@ def test_what_is_no_time_holds_no_image():
     Path(app_lease.RUN).mkdir()
     holding = {"a": "tomorrow", "b": None, "c": 1e12, "d": [1], "e": {"ann": "soon", "bob": 1e12}, "f": {}}
     Path(f"{app_lease.RUN}/shop.images.json").write_text(json.dumps(holding))
-    assert app_lease.held_images("shop") == {"e": {"bob": 1e12}}
+    assert app_lease.held_images("shop") == {"c": {"": 1e12}, "e": {"bob": 1e12}}, "c is an earlier version's"
 
 
 @pytest.mark.parametrize("act", [app_lease.hold_image, app_lease.let_go_of_image], ids=lambda act: act.__name__)

@@ -109,10 +109,13 @@ def discarded(app, options, dry):
     The run holds the image no longer: where no release needs it and no other run holds it, it goes too.
     """
     release = options["release"]
-    made = release in app.known() and release != app.serving()
+    made = release in app.known() and release != app.serving() and switch.pending(app) is None
     if not dry:
         let_go_of_image(app, options)
-        if made:
+        if made and "switched" in app.state(release):  # it may have run before, with requests in flight
+            with leftovers.Leftovers().unless_gone("its container", "systemctl status docker"):
+                retire.retire(app, options["drain_timeout"], options["drain_timeout"] + 10)
+        elif made:
             discard(app, release, app.record(release), options["reason"])
         elif options["build"]:
             with leftovers.Leftovers().unless_gone("its image", "systemctl status docker"):
@@ -140,15 +143,15 @@ def foretell(app, made, secret=None):
 def prepare(app, options, dry):
     """Write the release where that is due, start it and hold it at the gates; return (id, what was done, plan)."""
     release, actions, planned = write(app, options, dry)
-    if options["commanded"] and not dry:
-        schema.record_outcome(app, release, options["commanded"])
-    include = app.ensure_include(dry)
-    if include:
-        actions.append(app.include)
-    reload = include or app.path(release, "site.conf") in actions
-    if not dry:
-        actions += start(app, release, options, reload)
-    elif engine.installed() and release in app.known() and not containers.running(app, release):
+    with nullcontext() if dry else failing(app, release, app.record(release)):
+        if options["commanded"] and not dry:
+            schema.record_outcome(app, release, options["commanded"])
+        include = app.ensure_include(dry)
+        if include:
+            actions.append(app.include)
+        reload = include or app.path(release, "site.conf") in actions
+        actions += [] if dry else start(app, release, options, reload)
+    if dry and engine.installed() and release in app.known() and not containers.running(app, release):
         actions.append(f"container {app.container(release)}")
         planned["lines"].append(f"starts: {app.container(release)}")
     if release != app.serving() and options["command"]:
@@ -169,15 +172,14 @@ def refuse_rejected(app, release, options):
 
 
 def start(app, release, options, reload):
-    """Start a release and hold it at the gates; a release that never served goes away if it fails."""
+    """Start a release and hold it at the gates."""
     actions, record = [], app.record(release)
-    with failing(app, release, record):
-        if release != app.serving():
-            certificate.demand(options["files"]["site.conf"])
-        if containers.ensure_running(app, release, record):
-            actions.append(f"container {app.container(release)}")
-        containers.wait_ready(app, release, options["domain"], options["health_path"], options["start_timeout"])
-        site.test_staged(app.name, options["files"]["site.conf"].encode())
+    if release != app.serving():
+        certificate.demand(options["files"]["site.conf"])
+    if containers.ensure_running(app, release, record):
+        actions.append(f"container {app.container(release)}")
+    containers.wait_ready(app, release, options["domain"], options["health_path"], options["start_timeout"])
+    site.test_staged(app.name, options["files"]["site.conf"].encode())
     if reload and release == app.serving():
         with site.lock():
             site.reload()
@@ -228,7 +230,9 @@ def restore(app, options, dry):
         return wanted, [*actions, f"container {app.container(wanted)}"], planned, said
     gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
     staged = (app.site(wanted) or b"").decode()
-    return wanted, actions + start(app, wanted, {**gates, "files": {"site.conf": staged}}, False), planned, said
+    with failing(app, wanted, record):
+        actions += start(app, wanted, {**gates, "files": {"site.conf": staged}}, False)
+    return wanted, actions, planned, said
 
 
 def refuse_schema_ahead(app, release, options, dry):

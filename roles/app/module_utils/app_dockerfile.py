@@ -103,7 +103,7 @@ def _filled(text, known):
         if how[:1] in ("#", "%"):
             return _cut(known.get(name, ""), how, word)
         if how[:1] == "/":
-            return _replaced(known.get(name, ""), how, _filled(word, known))
+            return _replaced(known.get(name, ""), how, word, known)
         if how.endswith("+"):
             return _filled(word, known) if there else ""
         return known[name] if there else _filled(word, known) if how.endswith("-") else ""
@@ -122,13 +122,15 @@ def _cut(value, how, pattern):
     return value
 
 
-def _replaced(value, how, word):
+def _replaced(value, how, word, known):
     """Return a value with what a pattern fits first, the longest there, as another text; with //, each."""
-    pattern, _, text = word.partition("/")
+    # a slash of a variable's value, or one behind a backslash, ends no pattern
+    pattern, text = (_filled(each, known) for each in re.fullmatch(r"((?:\\.|[^/\\])*)/?(.*)", word, re.S).groups())
+    pattern = re.sub(r"\\(.)", r"\1", pattern)
     if not pattern:
         return value
     fits = fnmatch.translate(pattern)[:-2]  # it need not end there
-    return re.sub(fits, lambda match: text, value, count=0 if how == "//" else 1)
+    return re.sub(fits, lambda match: text if match[0] else "", value, count=0 if how == "//" else 1)
 
 
 def _split(text):

@@ -93,7 +93,7 @@ def held_images(app):
     """Return {build: {run: until when}} of the images that runs hold; a run that is gone holds none for long."""
     held = {}
     for build, runs in files.read_json(f"{RUN}/{app}.images.json", {}).items():
-        times = runs.items() if isinstance(runs, dict) else ()
+        times = runs.items() if isinstance(runs, dict) else [("", runs)]  # an earlier version named no run
         if living := {run: end for run, end in times if isinstance(end, (int, float)) and end > now()}:
             held[build] = living
     return held
