@@ -12,6 +12,7 @@ import time
 
 PLACE = "/run/kill"
 EFFECTS = {"os.rename", "os.remove", "os.symlink", "os.mkdir", "os.rmdir", "subprocess.Popen"}
+TIED = ["setpriv", "--pdeathsig", "KILL"]  # what each command is run by
 LOOKS = {"inspect", "ps", "logs", "images", "show"}  # commands that change nothing
 who = "unit" if any(word.endswith("switch.pyz") for word in getattr(sys, "orig_argv", [])) else ""
 noting = False
@@ -21,6 +22,7 @@ def tell(event, arguments):
     """Return an effect in words, or None for what changes nothing."""
     if event == "subprocess.Popen":
         words = [os.fsdecode(word) for word in arguments[1]]
+        words = words[len(TIED) :] if words[: len(TIED)] == TIED else words
         return None if LOOKS & set(words[1:3]) else " ".join(words[:6])
     return " ".join([event, *(os.fsdecode(word) for word in arguments[:2] if isinstance(word, (str, bytes)))])
 
