@@ -120,9 +120,9 @@ def process(app, release):
 
 
 def _cut_off(found):
-    """Tell whether a container runs in directories that were removed: in what lies at their names now nobody finds it.
+    """Tell whether a container's release was removed beneath it: no socket appears in a directory made there since.
 
-    Source: proc(5), mountinfo; what was removed ends so (dentry_path in Linux's fs/d_path.c).
+    The kernel ends the name of a removed directory with //deleted (proc(5), mountinfo; dentry_path in fs/d_path.c).
     """
     rows = []
     with suppress(OSError):  # it ended meanwhile
@@ -133,7 +133,8 @@ def _cut_off(found):
 def ensure_running(app, release, record):
     """Start a release's container, made anew where it cannot start or is not as recorded; return whether it did.
 
-    What runs and has served is left alone, however it was made: to make it anew would cut its requests.
+    What runs and has served is left alone, however it was made: to make it anew would cut its requests. One whose
+    release was removed beneath it gets none.
     """
     name, made_with = app.container(release), arguments(app, release, record)
     found = engine.inspect("container", name)
