@@ -40,7 +40,7 @@ unit: tools ## the tests that need no machine: rendered templates, role contract
 molecule: tools ## the tests on a Debian server, made for each run: SCENARIOS="bare default"
 	set -e; for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
 
-mutants: tools ## what the tests do not notice of thousands of small changes; one a second, so by night: FILES="app_switch.py"
+mutants: tools ## what the tests do not notice of thousands of small changes; one a second, so by night: FILES="switch.py"
 	@python tests/mutants.py $(FILES)
 
 judge: tools ## deploys and rollbacks under load on the demo, and what was lost: SWITCHES=20 ARM=quiet|hogs|reload|noise

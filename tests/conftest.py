@@ -20,7 +20,8 @@ APP = ROOT / "roles" / "app"
 
 init_plugin_loader()
 
-# The role's Python is found under the names that Ansible gives it.
+# Python of a host is found under the names that Ansible gives it.
+ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
 for role in ("host", "app"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in ("host", "nginx", "app"):

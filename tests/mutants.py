@@ -45,6 +45,7 @@ JOBS = 2 * (os.cpu_count() or 1)  # half of their time, tests wait
 SETS = {
     "releases": (
         [
+            "plugins/module_utils/flask_deploy/*/[!_]*.py",
             "roles/app/module_utils/*.py",
             "roles/app/library/app_release.py",
             "roles/app/library/app_lock.py",
@@ -53,8 +54,13 @@ SETS = {
     ),
     "tokens": (["app/flask_jwt_keys/*.py"], ["app/tests"]),
 }
-# Python of a role has another name than its path; mutmut takes the path for the name.
-PACKAGES = {"roles.app.module_utils.": "ansible.module_utils.", "roles.app.library.": "ansible.modules.", "app.": ""}
+# Python of a host has another name than its path; mutmut takes the path for the name.
+PACKAGES = {
+    "plugins.module_utils.": "ansible.module_utils.",
+    "roles.app.module_utils.": "ansible.module_utils.",
+    "roles.app.library.": "ansible.modules.",
+    "app.": "",
+}
 # Tests that read the code itself, and of code that is carried elsewhere, where mutmut is not.
 BLIND = [
     "tests/modules/test_umask.py",
@@ -153,14 +159,19 @@ def copy_tree():
         shutil.copy2(name, PLACE / name, follow_symlinks=False)
 
 
+def _named(path, name):
+    """Tell whether a file is called so, by its name or by the end of its path."""
+    return f"/{path}".endswith(f"/{name}")
+
+
 def settings(names):
     """Return mutmut's settings for the files asked for, and which set each file is of."""
     files = {}
     for name, (patterns, _) in SETS.items():
         for path in sorted(found for pattern in patterns for found in Path().glob(pattern)):
-            if not names or path.name in names:
+            if not names or any(_named(path, each) for each in names):
                 files[str(path)] = name
-    unknown = set(names) - {Path(path).name for path in files}
+    unknown = {each for each in names if not any(_named(path, each) for path in files)}
     if unknown or not files:
         sys.exit(f"not among the files of SETS in {Path(__file__).name}: {' '.join(sorted(unknown))}")
     known = configuration.config()
@@ -240,11 +251,11 @@ def results(files):
 def accepted(files):
     """Return the changes that make no difference, each by (file, function, before, after)."""
     known = yaml.safe_load(ACCEPTED.read_text()) or []
-    paths = {Path(path).name: path for path in files}
     return {
-        (paths[each["file"]], each["function"], each["before"], each["after"]): each["why"]
+        (path, each["function"], each["before"], each["after"]): each["why"]
         for each in known
-        if each["file"] in paths
+        for path in files
+        if _named(path, each["file"])
     }
 
 

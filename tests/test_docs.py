@@ -16,7 +16,7 @@ PAGES = sorted(
     path.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "roles/*/README.md") for path in ROOT.glob(pattern)
 )
 # Rooms whose paths can be told from other words; inventories are the reader's own, but for two.
-ROOM = r"(?:roles|playbooks|molecule|tests|docs|app|bench|inventories/(?:local|example))/"
+ROOM = r"(?:roles|plugins|playbooks|molecule|tests|docs|app|bench|inventories/(?:local|example))/"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -97,7 +97,7 @@ def test_every_claim_has_a_test():
 
 def test_every_message_explained_is_one_that_is_said():
     table = text("docs/operations.md").partition("| It says | Do |\n|---|---|\n")[2].partition("\n\n")[0]
-    said = "".join(path.read_text() for path in sorted(ROOT.glob("roles/**/*.py")))
+    said = "".join(path.read_text() for room in ("roles", "plugins") for path in sorted((ROOT / room).rglob("*.py")))
     messages = [shown for line in table.splitlines() for shown in re.findall(r"`([^`]+)`", line.split("|")[1])]
     assert messages
     parts = [part.strip() for message in messages for part in message.split("…")]

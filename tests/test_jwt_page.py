@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import jwt
-from ansible.module_utils.app_pem import Pem
+from ansible.module_utils.flask_deploy.keys.pem import Pem
 
 PAGE = (Path(__file__).parents[1] / "docs" / "jwt.md").read_text()
 

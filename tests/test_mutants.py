@@ -50,7 +50,7 @@ sys.exit(7)
 
 @pytest.mark.skipif(os.getuid() != 0, reason="elsewhere a kernel may give users no namespace")
 def test_a_change_reaches_nothing_that_runs_outside(tmp_path):
-    """One of app_lease's ends all processes but those it is to end: unconfined, those of the whole machine."""
+    """One of lease's ends all processes but those it is to end: unconfined, those of the whole machine."""
     (tmp_path / "program.py").write_text(PROGRAM)
     command = [sys.executable, tmp_path / "program.py", Path(mutants.__file__).parents[1]]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

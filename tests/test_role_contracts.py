@@ -176,7 +176,7 @@ def test_apt_never_removes():
     assert [file for file, options in used if not options.get("fail_on_autoremove")] == []
     assert [file for file, options in used if {"autoremove", "purge", "autoclean", "clean"} & options.keys()] == []
     assert [file for file, options in used if options.get("state", "present") != "present"] == []
-    code = [*ROLES.glob("*/tasks/*.yml"), *ROLES.glob("**/*.py")]
+    code = [*ROLES.glob("*/tasks/*.yml"), *ROLES.glob("**/*.py"), *ROLES.parent.glob("plugins/**/*.py")]
     commands = re.compile(r"""(apt|apt-get|dpkg)["', ]+(-[\w-]+["', ]+)*(remove|purge|autoremove|--purge|--remove)""")
     found = [(path, line) for path in code for line in path.read_text().splitlines() if commands.search(line)]
     assert [path.name for path, line in found if "sudo apt" not in line] == [], "what people may type is theirs"

@@ -18,7 +18,8 @@ import crossplane
 import gevent
 import pytest
 import yaml
-from ansible.module_utils import app_containers, app_retire, app_watch
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.switch import retire, watch
 from gunicorn.config import KNOWN_SETTINGS
 from inventory_check.inventory import CHECKS
 from keep_certificates.store import Store
@@ -222,7 +223,7 @@ def test_idle_connections_are_let_go_by_nginx_first(site, parse, settings):
     assert int(values(upstream, "keepalive")[0][0]) > 0
     assert idle < settings()["keepalive"]
     assert CHECKS["app_keepalive"](idle), "app_keepalive must not be allowed to be as short"
-    assert idle < app_retire.DRAIN_FLOOR
+    assert idle < retire.DRAIN_FLOOR
 
 
 @pytest.mark.parametrize("drain", [0, 30, 3600])
@@ -728,12 +729,12 @@ def test_the_log_names_the_release_that_was_asked(http, site, parse):
 def test_what_a_release_tells_its_host_is_told_to_nobody_else(site, parse, settings):
     place = blocks(server(parse(site()), 443, "shop.example.com"), "location", "^~", "/.flask-deploy/")[0]
     assert values(place, "return") == [["404"]]
-    assert settings()["WAITING"] == app_watch.PULSE == "/.flask-deploy/waiting"
+    assert settings()["WAITING"] == watch.PULSE == "/.flask-deploy/waiting"
 
 
 def test_a_watch_knows_how_long_nginx_keeps_connections(site, parse):
     (upstream,) = blocks(parse(site()), "upstream", "app")
-    assert int(values(upstream, "keepalive_timeout")[0][0].rstrip("s")) < app_watch.KEPT
+    assert int(values(upstream, "keepalive_timeout")[0][0].rstrip("s")) < watch.KEPT
 
 
 @pytest.mark.parametrize("kind", ["nginx.conf", "site"])
@@ -789,7 +790,7 @@ def test_gunicorn_s_settings_are_the_variables(settings):
         assert found[name] == given[f"app_{name}"]
     assert (found["loglevel"], found["graceful_timeout"]) == ("debug", 20)
     assert (found["worker_class"], found["bind"]) == ("gevent", "unix:/release/run/gunicorn.sock")
-    assert found["bind"] == f"unix:{app_containers.SOCKET}"
+    assert found["bind"] == f"unix:{containers.SOCKET}"
 
 
 @pytest.mark.parametrize(("processors", "workers"), [(1, 2), (2, 2), (8, 8)])

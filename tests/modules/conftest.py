@@ -9,17 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import (
-    app_engine,
-    app_files,
-    app_lease,
-    app_log,
-    app_releases,
-    app_repository,
-    app_run,
-    app_site,
-    app_watch,
-)
+from ansible.module_utils import app_repository
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files, nginx, untrusted
+from ansible.module_utils.flask_deploy.release import places
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import log, watch
 
 ENGINE = r"""#!/bin/sh
 # docker, as releases use it: a container is a directory, the image's files lie in image/, and each container has a
@@ -265,7 +260,7 @@ def engine(tmp_path, monkeypatch):
         (place / name).write_text(text)
     monkeypatch.setenv("PATH", f"{place / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("ENGINE", str(place))
-    monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(leases, "RUN", str(tmp_path / "run"))
     return Engine(place)
 
 
@@ -273,7 +268,7 @@ def engine(tmp_path, monkeypatch):
 def owners(monkeypatch):
     """Let those who are not root run the tests too."""
     if os.getuid() != 0:
-        monkeypatch.setattr(app_files, "os", Unprivileged())
+        monkeypatch.setattr(files, "os", Unprivileged())
 
 
 @pytest.fixture
@@ -283,21 +278,21 @@ def host(tmp_path, monkeypatch, engine, owners):
     (conf / "conf.d").mkdir(parents=True)
     (conf / "nginx.conf").write_text(f"http {{ include {conf}/conf.d/*.conf; }}\n")
     www_data = SimpleNamespace(pw_uid=33, pw_gid=33)
-    monkeypatch.setattr(app_releases, "pwd", SimpleNamespace(getpwnam=lambda name: www_data))
-    monkeypatch.setattr(app_site, "CONF", str(conf))
-    monkeypatch.setattr(app_site, "LOCK", str(tmp_path / "lock"))
-    monkeypatch.setattr(app_site, "tempfile", SimpleNamespace(mkdtemp=lambda **place: _stage(tmp_path)))
-    monkeypatch.setattr(app_run, "PROTECTION", str(tmp_path / "protected_symlinks"))
-    monkeypatch.setattr(app_run, "SETTING", str(tmp_path / "sysctl.conf"))
+    monkeypatch.setattr(places, "pwd", SimpleNamespace(getpwnam=lambda name: www_data))
+    monkeypatch.setattr(nginx, "CONF", str(conf))
+    monkeypatch.setattr(nginx, "LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(nginx, "tempfile", SimpleNamespace(mkdtemp=lambda **place: _stage(tmp_path)))
+    monkeypatch.setattr(untrusted, "PROTECTION", str(tmp_path / "protected_symlinks"))
+    monkeypatch.setattr(untrusted, "SETTING", str(tmp_path / "sysctl.conf"))
     (tmp_path / "protected_symlinks").write_text("1\n")
-    monkeypatch.setattr(app_site, "probe_socket", lambda *arguments: 200)
-    monkeypatch.setattr(app_site, "probe_door", lambda *arguments: 200)
-    monkeypatch.setattr(app_log, "LOG", str(tmp_path / "access.log"))
-    monkeypatch.setattr(app_watch, "LOG_DELAY", 0)
-    assert app_engine.installed()
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: 200)
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: 200)
+    monkeypatch.setattr(log, "LOG", str(tmp_path / "access.log"))
+    monkeypatch.setattr(watch, "LOG_DELAY", 0)
+    assert engines.installed()
 
     def app(name="shop"):
-        app = app_releases.App(name)
+        app = places.App(name)
         for key, value in vars(app).items():
             if str(value).startswith(("/srv/", "/etc/")):
                 setattr(app, key, f"{tmp_path}{value}")

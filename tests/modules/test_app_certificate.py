@@ -7,10 +7,10 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_certificate as certificate
-from ansible.module_utils import app_deploy as module
-from ansible.module_utils import app_lease, app_retire
-from ansible.module_utils import app_site as site
+from ansible.module_utils.flask_deploy.host import certificate, nginx
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import retire
+from ansible.module_utils.flask_deploy.switch import steps as module
 from ansible.modules import app_lock
 from keep_certificates import pair
 
@@ -38,7 +38,7 @@ def serve(tmp_path):
 
 @pytest.fixture
 def app(host, monkeypatch):
-    monkeypatch.setattr(app_retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
     return host()
 
 
@@ -87,7 +87,7 @@ def test_a_site_without_tls_needs_none():
 def test_a_release_does_not_start_under_another_names_certificate(app, engine, serve):
     old = deploy(app)
     files = {**options()["files"], "site.conf": serve(["new.example.com"], ["old.example.com"])}
-    with pytest.raises(site.SiteError, match=r"does not cover new\.example\.com"):
+    with pytest.raises(nginx.SiteError, match=r"does not cover new\.example\.com"):
         prepare(app, files=files, build="b2")
     assert engine.running() == [f"shop-{old}"] and app.serving() == old
 
@@ -97,7 +97,7 @@ def test_no_rollback_goes_to_names_that_have_no_certificate_any_more(app, serve)
     deploy(app, files=files)
     new = deploy(app, build="b2")
     serve(["old.example.com"], ["new.example.com"])
-    with pytest.raises(site.SiteError, match=r"does not cover old\.example\.com"):
+    with pytest.raises(nginx.SiteError, match=r"does not cover old\.example\.com"):
         module.restore(app, options(release=None), dry=False)
     assert app.serving() == new
 
@@ -142,7 +142,7 @@ def run(monkeypatch, module, arguments, dry):
     ("dry", "covered", "refused"), [(False, None, True), (False, ["a.test"], False), (True, None, False)]
 )
 def test_a_deploy_without_a_certificate_ends_before_its_build(monkeypatch, tmp_path, serve, dry, covered, refused):
-    monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(leases, "RUN", str(tmp_path / "run"))
     owner = {"id": "1", "user": "ann", "host": "laptop", "process": 1, "namespace": ""}
     arguments = {
         "app": "shop",
@@ -162,5 +162,5 @@ def test_nginx_says_what_makes_certificates(engine):
     (engine.place / "bin" / "nginx").write_text(
         '#!/bin/sh\necho "cannot load certificate \\"/etc/other/x\\"" >&2; exit 1\n'
     )
-    with pytest.raises(site.SiteError, match="what to do: role nginx makes certificates"):
-        site.test()
+    with pytest.raises(nginx.SiteError, match="what to do: role nginx makes certificates"):
+        nginx.test()

@@ -6,18 +6,17 @@ import os
 import time
 
 import pytest
-from ansible.module_utils import app_containers, app_releases, app_retire
-from ansible.module_utils import app_deploy as module
-from ansible.module_utils import app_diagnosis as diagnosis
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_schema as schema
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.release import containers, diagnosis, places, schema
+from ansible.module_utils.flask_deploy.switch import retire
+from ansible.module_utils.flask_deploy.switch import steps as module
 
 from .test_app_releases import deploy, options, prepare, serve
 
 
 @pytest.fixture
 def app(host, monkeypatch):
-    monkeypatch.setattr(app_retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
     return host()
 
 
@@ -100,7 +99,7 @@ def test_what_failed_runs_again_and_the_old_release_serves_on(app, engine, words
     old = deploy(app)
     for _ in range(2):
         new = write(app, build="b2")
-        with pytest.raises(app_releases.ReleaseError, match=r"FAILED: it ended with code 1(.|\n)*HINT: no such column"):
+        with pytest.raises(places.ReleaseError, match=r"FAILED: it ended with code 1(.|\n)*HINT: no such column"):
             command(app, new, words)
     assert len(engine.calls(f"docker run --name shop-{new}-command")) == 2
     assert app.serving() == old and app.known() == [old]
@@ -135,7 +134,7 @@ def test_going_back_to_code_of_another_schema_needs_a_word(app, engine):
     why = (
         rf"ran with schema 1a, the database is at 2b.*'flask db upgrade' of release {second} ran at .*app_accept_schema"
     )
-    with pytest.raises(app_releases.ReleaseError, match=why):
+    with pytest.raises(places.ReleaseError, match=why):
         go_back(app)
     assert app.serving() == second
     went, said = go_back(app, accept_schema_ahead=True)
@@ -149,7 +148,7 @@ def test_a_deploy_of_what_served_before_needs_the_word_too(app, engine):
     engine.schema(after="2b")
     second, _ = commanded(app, "python migrate.py", tells="sql db current", build="b2")
     for _ in range(2):
-        with pytest.raises(app_releases.ReleaseError, match=r"ahead of release .*ran with schema 1a.* at 2b"):
+        with pytest.raises(places.ReleaseError, match=r"ahead of release .*ran with schema 1a.* at 2b"):
             command(app, first, "python migrate.py", tells="sql db current")
     assert app.serving() == second
     told = {"command": "python migrate.py", "schema_command": "sql db current", "accept_schema_ahead": True}
@@ -189,7 +188,7 @@ def test_what_failed_and_changed_nothing_blocks_no_rollback(app, engine):
     first, _ = commanded(app)
     commanded(app, build="b2")
     bad = write(app, build="b3")
-    with pytest.raises(app_releases.ReleaseError, match="serves on, and the schema is 1a, as before"):
+    with pytest.raises(places.ReleaseError, match="serves on, and the schema is 1a, as before"):
         command(app, bad, "sh -c 'shout ; flask db upgrade'")
     assert go_back(app) == (first, [])
 
@@ -200,10 +199,10 @@ def test_what_failed_half_way_is_named_when_somebody_goes_back(app, engine):
     commanded(app, build="b2")
     engine.schema(after="2b")
     bad = write(app, build="b3")
-    with pytest.raises(app_releases.ReleaseError, match="serves on, but the schema moved from 1a to 2b"):
+    with pytest.raises(places.ReleaseError, match="serves on, but the schema moved from 1a to 2b"):
         command(app, bad, "half done", tells="flask db current")
     (engine.place / "mute").touch()  # the code that serves does not know what the failed one left
-    with pytest.raises(app_releases.ReleaseError, match=r"at 2b .as recorded at .*FAILED"):
+    with pytest.raises(places.ReleaseError, match=r"at 2b .as recorded at .*FAILED"):
         go_back(app)
 
 
@@ -212,7 +211,7 @@ def test_a_schema_that_somebody_changed_by_hand_is_seen(app, engine):
     commanded(app)
     commanded(app, build="b2")
     engine.schema("9z")
-    with pytest.raises(app_releases.ReleaseError, match=r"at 9z .now.; no release command changed it"):
+    with pytest.raises(places.ReleaseError, match=r"at 9z .now.; no release command changed it"):
         go_back(app)
 
 
@@ -238,7 +237,7 @@ def test_a_dry_run_of_a_rollback_asks_nothing(app, engine):
     engine.schema(after="2b")
     commanded(app, build="b2")
     engine.forget()
-    with pytest.raises(app_releases.ReleaseError, match=r"at 2b .as recorded at .*a dry run does not ask"):
+    with pytest.raises(places.ReleaseError, match=r"at 2b .as recorded at .*a dry run does not ask"):
         module.restore(app, options(release=None), dry=True)
     assert engine.calls("docker run") == []
 
@@ -296,7 +295,7 @@ def test_what_an_earlier_version_recorded_is_read(app, engine):
     second = deploy(app, build="b2")
     known = {"release": second, "command": "flask db upgrade", "code": 0, "said": [], "at": time.time() + 9}
     files.write_json(app.schema_file, known)
-    with pytest.raises(app_releases.ReleaseError, match="is not recorded; 'flask db upgrade' of release"):
+    with pytest.raises(places.ReleaseError, match="is not recorded; 'flask db upgrade' of release"):
         go_back(app)
     files.write_json(app.schema_file, {**known, "code": 1})
     assert go_back(app)[0] == first
@@ -390,5 +389,5 @@ def test_a_release_command_of_a_run_that_is_gone_is_ended(app, engine):
         (engine.place / "containers" / name).mkdir()
         (engine.place / "containers" / name / "running").touch()
         (engine.place / "volumes" / f"of-{name}").mkdir()
-    assert sorted(app_containers.end_commands("shop")) == [left, f"shop-{serving}-schema"]
+    assert sorted(containers.end_commands("shop")) == [left, f"shop-{serving}-schema"]
     assert engine.running() == [f"shop-{serving}"] and engine.volumes() == [f"of-shop-{serving}"]

@@ -5,11 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_deploy as module
-from ansible.module_utils import app_engine
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_switch as switch
-from ansible.module_utils import app_unit as unit
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.switch import retire, switch, unit
+from ansible.module_utils.flask_deploy.switch import steps as module
 
 from tests.modules.test_app_releases import begin, deploy, options, prepare
 
@@ -31,7 +29,7 @@ RECORD = {
 @pytest.fixture
 def app(host, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     monkeypatch.setattr(switch, "POLL", 0.01)
     return host()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils.app_diagnosis import ADVICE, advise, diagnose
+from ansible.module_utils.flask_deploy.release.diagnosis import ADVICE, advise, diagnose
 
 
 def test_the_cause_comes_before_the_last_lines_and_the_advice_last():

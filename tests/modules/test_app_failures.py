@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_command, app_engine, app_lease
-from ansible.module_utils import app_deploy as deploys
-from ansible.module_utils import app_failures as failures
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_switch as switch
+from ansible.module_utils.flask_deploy.host import command as commands
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.release import failures
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import retire, switch
+from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_status
 
 from tests.modules.test_app_releases import MARK, begin, deploy, options, prepare, settled
@@ -24,7 +24,7 @@ FAILING = {"build": "b2", "image": "sha256:two", "source": GIT}
 @pytest.fixture
 def app(host, engine, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     (engine.place / "images").write_text("sha256:one\nsha256:two\n")
     return host()
 
@@ -35,16 +35,16 @@ def command(app, engine, monkeypatch, **more):
 
 
 def gate(app, engine, monkeypatch, **more):
-    monkeypatch.setattr(site, "probe_socket", lambda *arguments: 503)
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: 503)
     prepare(app, start_timeout=0, **more)
 
 
-def nginx(app, engine, monkeypatch, **more):
+def broken_site(app, engine, monkeypatch, **more):
     (engine.place / "nginx-refuses").touch()
     prepare(app, **more)
 
 
-def refuse(site):
+def refuse(text):
     raise deploys.certificate.CertificateError("no certificate for shop.example.com")
 
 
@@ -56,7 +56,7 @@ def certificate(app, engine, monkeypatch, **more):
 def write(app, engine, monkeypatch, **more):
     engine.public("css/x")
     (engine.place / "image/app/static/css/evil").symlink_to("/etc/passwd")
-    app_lease.hold_image("shop", more.get("build", "b1"), "me")
+    leases.hold_image("shop", more.get("build", "b1"), "me")
     prepare(app, **more)
 
 
@@ -71,7 +71,7 @@ def outcome(app, engine, monkeypatch, **more):
     prepare(app, commanded={"command": "migrate"}, **more)
 
 
-WAYS = [command, gate, nginx, certificate, write, include, outcome]
+WAYS = [command, gate, broken_site, certificate, write, include, outcome]
 
 
 def fail(app, engine, monkeypatch, how, **more):
@@ -108,7 +108,7 @@ def test_an_image_that_another_run_is_about_to_use_stays(app, engine, monkeypatc
     deploy(app)
 
     def gate_meanwhile(app, engine, monkeypatch, **more):
-        monkeypatch.setattr(site, "probe_socket", lambda *given: app_lease.hold_image("shop", "b2", "another") or 503)
+        monkeypatch.setattr(nginx, "probe_socket", lambda *given: leases.hold_image("shop", "b2", "another") or 503)
         prepare(app, start_timeout=0, **more)
 
     fail(app, engine, monkeypatch, gate_meanwhile, **FAILING)
@@ -121,7 +121,7 @@ def made_of(app, release):
     return {path: path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize("how", [gate, nginx, command], ids=lambda how: how.__name__)
+@pytest.mark.parametrize("how", [gate, broken_site, command], ids=lambda how: how.__name__)
 def test_the_serving_release_outlives_a_failed_gate_of_its_own(app, engine, monkeypatch, how):
     """The same release once more: whatever fails, it serves on with all that it is made of."""
     deploy(app, build="b0")
@@ -160,7 +160,7 @@ def test_what_another_host_refuses_is_taken_away_here(app, engine, build):
 
 def test_what_served_once_and_another_host_refuses_stops_and_stays(app, engine):
     old, new = deploy(app), deploy(app, build="b2", image="sha256:two")
-    app_engine.docker("start", f"shop-{old}")
+    engines.docker("start", f"shop-{old}")
     assert deploys.discarded(app, options(release=old, build=None), dry=False) == [f"release {old}"]
     assert engine.running() == [f"shop-{new}"] and retire.targets(app) == [old] and app.state(old)["state"] == "retired"
 
@@ -168,9 +168,9 @@ def test_what_served_once_and_another_host_refuses_stops_and_stays(app, engine):
 def test_what_served_once_ends_what_is_in_flight_before_it_stops(app, engine, monkeypatch):
     """A deploy was interrupted while it drained; then another host refuses the rollback to it."""
     old, _new = deploy(app), deploy(app, build="b2", image="sha256:two")
-    app_engine.docker("start", f"shop-{old}")
+    engines.docker("start", f"shop-{old}")
     asked = []
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: asked.append(1) or (3 if len(asked) < 4 else 0))
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: asked.append(1) or (3 if len(asked) < 4 else 0))
     deploys.restore(app, options(release=old), dry=False)
     deploys.discarded(app, options(release=old, build=None, drain_timeout=5), dry=False)
     assert len(asked) >= 4 and f"shop-{old}" not in engine.running()
@@ -208,7 +208,7 @@ def test_where_no_release_was_made_its_new_image_goes_all_the_same(app, engine, 
     """A run may end between the build and the release."""
     old = deploy(app)
     (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\nsha256:two flask-deploy/shop:b2\n")
-    app_lease.hold_image("shop", "b2", "me")
+    leases.hold_image("shop", "b2", "me")
     assert deploys.discarded(app, options(release=release, build=None), dry=False) == []
     assert "flask-deploy/shop:b2" in (engine.place / "tags").read_text(), "no build of this run"
     assert deploys.discarded(app, options(release=release, build="b2"), dry=False) == []
@@ -219,10 +219,10 @@ def test_where_no_release_was_made_its_new_image_goes_all_the_same(app, engine, 
 @pytest.mark.parametrize("words", ["rm", "docker", "disk"])
 def test_what_cannot_be_taken_away_hides_no_reason(app, engine, monkeypatch, words):
     old = deploy(app)
-    run, asked = app_command.run, []
+    run, asked = commands.run, []
 
     def gate_then_stuck(app, engine, monkeypatch, **more):
-        monkeypatch.setattr(site, "probe_socket", lambda *given: asked.append(1) or 503)
+        monkeypatch.setattr(nginx, "probe_socket", lambda *given: asked.append(1) or 503)
         if words == "disk":
             monkeypatch.setattr(failures, "remember", lambda *given: (_ for _ in ()).throw(OSError("no space")))
         prepare(app, start_timeout=0, **more)
@@ -233,7 +233,7 @@ def test_what_cannot_be_taken_away_hides_no_reason(app, engine, monkeypatch, wor
         return run(*arguments, **more)
 
     with monkeypatch.context() as broken:
-        broken.setattr(app_command, "run", stuck)
+        broken.setattr(commands, "run", stuck)
         assert "did not answer below 400" in fail(app, engine, monkeypatch, gate_then_stuck, **FAILING)
     retire.prune(app, 3)
     assert os.listdir(app.releases) == [old] and "shop:b2" not in (engine.place / "tags").read_text()
@@ -316,7 +316,7 @@ def test_a_full_disk_hides_no_reason(app, engine, monkeypatch):
         monkeypatch.setattr(files, "write", full)
         return 503
 
-    monkeypatch.setattr(site, "probe_socket", ends)
+    monkeypatch.setattr(nginx, "probe_socket", ends)
     with pytest.raises(deploys.containers.NotReady, match="did not answer below 400"):
         deploys.restore(app, options(release=old, start_timeout=0), dry=False)
 

@@ -6,7 +6,7 @@ import shutil
 import stat
 
 import pytest
-from ansible.module_utils import app_engine
+from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.modules import app_image as module
 
 TAG = "flask-deploy/shop:b1"
@@ -43,7 +43,7 @@ def test_the_file_is_for_its_owner_alone(tmp_path):
 
 def test_another_image_than_was_built_is_refused(tmp_path):
     module.save(TAG, str(tmp_path / "image"))
-    with pytest.raises(app_engine.EngineError, match=r"the image that arrived as .* is not sha256:two"):
+    with pytest.raises(engines.EngineError, match=r"the image that arrived as .* is not sha256:two"):
         module.load("sha256:two", TAG, str(tmp_path / "image"))
 
 
@@ -55,5 +55,5 @@ def test_an_image_of_that_name_which_is_another_is_not_here(docker):
 
 def test_an_image_that_cannot_be_saved_says_why(docker, tmp_path):
     (docker / "gone").touch()
-    with pytest.raises(app_engine.EngineError, match="docker save: no such image"):
+    with pytest.raises(engines.EngineError, match="docker save: no such image"):
         module.save(TAG, str(tmp_path / "image"))

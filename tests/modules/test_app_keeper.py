@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_files, app_keeper
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.switch import keeper
 
 INSPECT = """#!/bin/sh
 echo "docker $*" >> "$ENGINE/calls"
@@ -24,9 +25,9 @@ def app(host, engine, monkeypatch):
     for release in ("aaa", "bbb"):
         os.makedirs(app.path(release))
         Path(app.path(release, "release.json")).write_text("{}")
-    app_files.link(app.current, "releases/aaa")
+    files.link(app.current, "releases/aaa")
     (engine.place / "bin" / "docker").write_text(INSPECT)
-    monkeypatch.setattr(app_keeper, "GRACE", 0)
+    monkeypatch.setattr(keeper, "GRACE", 0)
     return app
 
 
@@ -50,42 +51,42 @@ def container():
 def test_what_was_killed_is_started_again_within_seconds(app, engine, state, container, capsys):
     state(pid=container.pid, running="true")
     killing = subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -9 {container.pid}"])
-    ended, began = app_keeper._ended, time.monotonic()
+    ended, began = keeper._ended, time.monotonic()
 
     def end(*arguments):
         told = ended(*arguments)
         state(code=137)
         return told
 
-    app_keeper._ended = end
+    keeper._ended = end
     try:
-        app_keeper.look(app)
+        keeper.look(app)
     finally:
-        app_keeper._ended = ended
+        keeper._ended = ended
         killing.wait()
     assert time.monotonic() - began < 5
     assert engine.calls("docker start") == ["docker start shop-aaa"]
-    assert app_files.read_json(app.revived)["times"] == 1
+    assert files.read_json(app.revived)["times"] == 1
     assert "shop-aaa was killed (code 137); started again" in capsys.readouterr().err
 
 
 def test_what_an_operator_stopped_stays_stopped(app, engine, state):
     state(code=0)
-    app_keeper.look(app)
+    keeper.look(app)
     assert not engine.calls("docker start")
 
 
 @pytest.mark.parametrize("told", [{"running": "true"}, {"restarting": "true"}], ids=str)
 def test_what_the_engine_starts_again_is_left_to_it(app, engine, state, told):
     state(**told)
-    app_keeper.look(app)
+    keeper.look(app)
     assert not engine.calls("docker start")
 
 
 def test_a_switch_under_way_is_left_alone(app, engine, state):
     state()
     Path(app.pending).write_text("{}")
-    app_keeper.look(app)
+    keeper.look(app)
     assert engine.calls() == []
 
 
@@ -95,15 +96,15 @@ def test_what_changes_while_the_engine_is_asked_is_seen(app, engine, state, mean
     if meanwhile == "a switch begins":
         Path(app.pending).write_text("{}")
     else:
-        app_files.link(app.current, "releases/bbb")
-    assert app_keeper.revive(app, "aaa") is False
+        files.link(app.current, "releases/bbb")
+    assert keeper.revive(app, "aaa") is False
     assert not engine.calls("docker start")
 
 
 def test_it_follows_the_link_and_asks_the_engine_once(app, engine, state, container):
     state(pid=container.pid, running="true")
     moving = subprocess.Popen(["sh", "-c", f"sleep 1.5; ln -sfn releases/bbb {app.current}"])
-    assert app_keeper.look(app) == app_keeper.LOOK
+    assert keeper.look(app) == keeper.LOOK
     moving.wait()
     assert app.serving() == "bbb" and len(engine.calls("docker")) == 1
 
@@ -114,5 +115,5 @@ def test_what_is_away_is_waited_for(app, engine, state, away):
         (engine.place / "away").touch()
     else:
         os.unlink(app.current)
-    assert app_keeper.look(app) > 0
+    assert keeper.look(app) > 0
     assert not engine.calls("docker start")

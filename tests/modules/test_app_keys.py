@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_keys, app_rotation
-from ansible.module_utils.app_pem import Pem, PemError
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.keys import directory, rotation
+from ansible.module_utils.flask_deploy.keys.pem import Pem, PemError
 from ansible.modules import app_jwt as module
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -26,7 +26,7 @@ KINDS = {
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "EdDSA": ed25519.Ed25519PrivateKey.generate,
 }
-REAL = app_rotation.Waits(300, 10, 300)
+REAL = rotation.Waits(300, 10, 300)
 START = 1_800_000_000.0
 
 
@@ -61,8 +61,8 @@ def keep(tmp_path, clock, owners):
 
     def run(declared=(), algorithm="EdDSA", waits=REAL, dry=False, **wishes):
         def once(fresh):
-            ring = app_keys.KeyDirectory(str(folder), (os.getuid(), os.getgid()), dry, bool(wishes.get("revoke")))
-            keeper = app_rotation.Keeper(ring, waits, algorithm, declared, fresh)
+            ring = directory.KeyDirectory(str(folder), (os.getuid(), os.getgid()), dry, bool(wishes.get("revoke")))
+            keeper = rotation.Keeper(ring, waits, algorithm, declared, fresh)
             keeper.keep(**wishes)
             return keeper
 
@@ -115,8 +115,8 @@ def test_keys_of_the_openssl_command_are_taken(tmp_path):
 
 def test_the_arithmetic_is_that_of_the_guarantees():
     """A token of 300 s, 10 s leeway, keys cached for 300 s: 300 s and 610 s, and the time workers take to look."""
-    assert app_keys.SETTLE > LOOK_EVERY
-    assert vars(REAL) == {"publish": 300 + app_keys.SETTLE, "overlap": 610 + app_keys.SETTLE}
+    assert directory.SETTLE > LOOK_EVERY
+    assert vars(REAL) == {"publish": 300 + directory.SETTLE, "overlap": 610 + directory.SETTLE}
 
 
 def test_a_bare_host_gets_a_key_that_signs(keep):
@@ -197,7 +197,7 @@ def test_a_revoked_key_goes_at_once_and_does_not_come_back(keep):
     (keep.folder / "copy.pem").write_bytes(copy)
     assert keep().ring.actions == ["copy.pem is revoked"]
     assert seen(keep) == (new, {new}, {new})
-    with pytest.raises(app_keys.KeysError, match="older than the host"):
+    with pytest.raises(directory.KeysError, match="older than the host"):
         keep([Pem(copy.decode())])
     assert keep(revoke=old).ring.actions == []
 
@@ -218,7 +218,7 @@ def test_a_former_key_can_be_revoked(keep, clock):
 
 def test_what_is_no_key_is_named_in_a_revocation(keep):
     kid = keep().ring.signer
-    with pytest.raises(app_keys.KeysError, match=f"there is no key nothing; there are: {kid}"):
+    with pytest.raises(directory.KeysError, match=f"there is no key nothing; there are: {kid}"):
         keep(revoke="nothing")
 
 
@@ -260,7 +260,7 @@ def test_a_rotation_of_the_inventorys_keys(keep, clock):
     assert seen(keep)[1] == {old.kid, new.kid}
     keep([new])
     assert seen(keep) == (new.kid, {new.kid}, {new.kid})
-    with pytest.raises(app_keys.KeysError, match="was retired here on 20"):
+    with pytest.raises(directory.KeysError, match="was retired here on 20"):
         keep([old])
 
 
@@ -346,7 +346,7 @@ def test_a_lost_record_loses_no_key_and_promotes_none(keep, clock):
     old, new = rotate(keep)
     clock.pass_(REAL.publish)
     keep()
-    (keep.folder / app_keys.RECORD).unlink()
+    (keep.folder / directory.RECORD).unlink()
     keep(rotate=True)
     assert seen(keep)[:2] == (new, {old, new})
     clock.pass_(REAL.overlap)
@@ -364,7 +364,7 @@ def test_damage_is_repaired(keep):
     assert set(keep().ring.actions) == {f"mode of {name}", f"{name} signs"} | folder
     assert (keep.folder / name).stat().st_mode & 0o777 == 0o400
     assert keep().ring.actions == []
-    (keep.folder / app_keys.RECORD).write_text("{")
+    (keep.folder / directory.RECORD).write_text("{")
     keep()
     assert keep().ring.actions == []
 
@@ -375,13 +375,13 @@ def test_stray_files_are_left_or_named(keep):
     (keep.folder / ".half.pem").write_text("x")
     assert keep().ring.actions == []
     (keep.folder / "half.pem").write_text("-----BEGIN PRIVATE KEY-----\nMIIE")
-    with pytest.raises(app_keys.KeysError, match=r"half\.pem: is not a key in PEM; remove it"):
+    with pytest.raises(directory.KeysError, match=r"half\.pem: is not a key in PEM; remove it"):
         keep()
     assert keep(revoke="current").ring.signer != keeper.ring.signer, "an emergency does not wait for that"
     (keep.folder / "half.pem").unlink()
     name = next(keep.folder.glob("ed*.pem"))
     (keep.folder / "twin.pem").write_bytes(name.read_bytes())
-    with pytest.raises(app_keys.KeysError, match="again; remove one of them"):
+    with pytest.raises(directory.KeysError, match="again; remove one of them"):
         keep()
 
 
@@ -441,14 +441,14 @@ def release(app, name, state, since, **environment):
 
 
 def test_waits_are_those_of_every_release_whose_tokens_live(app, clock):
-    assert vars(app_rotation.waits_of(app)) == vars(REAL)
+    assert vars(rotation.waits_of(app)) == vars(REAL)
     release(app, "new", "live", START, FLASK_JWT_EXPIRATION_DELTA="60", FLASK_JWT_LEEWAY="0")
-    assert vars(app_rotation.waits_of(app)) == {"publish": 302, "overlap": 362}
+    assert vars(rotation.waits_of(app)) == {"publish": 302, "overlap": 362}
     release(app, "old", "retired", START - 100, FLASK_JWT_EXPIRATION_DELTA="900", FLASK_JWT_JWKS_MAX_AGE="20")
     release(app, "older", "retired", START - 9000, FLASK_JWT_EXPIRATION_DELTA="4000")
-    assert vars(app_rotation.waits_of(app)) == {"publish": 302, "overlap": 300 + 900 + 10 + 2}
+    assert vars(rotation.waits_of(app)) == {"publish": 302, "overlap": 300 + 900 + 10 + 2}
     clock.pass_(900)
-    assert vars(app_rotation.waits_of(app)) == {"publish": 302, "overlap": 362}
+    assert vars(rotation.waits_of(app)) == {"publish": 302, "overlap": 362}
 
 
 def options(**more):
@@ -475,7 +475,7 @@ def test_the_module_says_what_comes_next(app, clock):
 
 
 def test_a_key_of_the_inventory_that_is_none_is_named(app, tmp_path):
-    with pytest.raises(app_keys.KeysError, match="app_jwt_keys: is not a key in PEM"):
+    with pytest.raises(directory.KeysError, match="app_jwt_keys: is not a key in PEM"):
         module.keep(app, f"{app.etc}/jwt", options(keys=["x"]), False)
 
 
@@ -499,37 +499,37 @@ def test_the_oldest_key_signs_where_none_is_named(keep, clock):
     clock.pass_(10)
     keep(rotate=True)
     (keep.folder / "signing").unlink()
-    assert app_keys.KeyDirectory(str(keep.folder)).signer == old
-    record = json.loads((keep.folder / app_keys.RECORD).read_text())
+    assert directory.KeyDirectory(str(keep.folder)).signer == old
+    record = json.loads((keep.folder / directory.RECORD).read_text())
     record["published"] = {kid: START - (kid != old) for kid in record["published"]}
-    (keep.folder / app_keys.RECORD).chmod(0o600)
-    (keep.folder / app_keys.RECORD).write_text(json.dumps(record))
-    assert app_keys.KeyDirectory(str(keep.folder)).signer != old
+    (keep.folder / directory.RECORD).chmod(0o600)
+    (keep.folder / directory.RECORD).write_text(json.dumps(record))
+    assert directory.KeyDirectory(str(keep.folder)).signer != old
 
 
 def test_a_key_that_is_to_go_does_not_sign_in_place_of_another(keep):
     old, new = rotate(keep)
     (keep.folder / "signing").unlink()
-    record = json.loads((keep.folder / app_keys.RECORD).read_text())
-    (keep.folder / app_keys.RECORD).chmod(0o600)
-    (keep.folder / app_keys.RECORD).write_text(json.dumps({**record, "gone": {old: [START, "revoked"]}}))
-    assert app_keys.KeyDirectory(str(keep.folder)).signer == new
+    record = json.loads((keep.folder / directory.RECORD).read_text())
+    (keep.folder / directory.RECORD).chmod(0o600)
+    (keep.folder / directory.RECORD).write_text(json.dumps({**record, "gone": {old: [START, "revoked"]}}))
+    assert directory.KeyDirectory(str(keep.folder)).signer == new
 
 
 def test_a_signer_is_no_former_key_whatever_was_written_down(keep):
     signer = keep().ring.signer
-    record = json.loads((keep.folder / app_keys.RECORD).read_text())
-    (keep.folder / app_keys.RECORD).chmod(0o600)
-    (keep.folder / app_keys.RECORD).write_text(json.dumps({**record, "former": {signer: START}}))
-    ring = app_keys.KeyDirectory(str(keep.folder))
+    record = json.loads((keep.folder / directory.RECORD).read_text())
+    (keep.folder / directory.RECORD).chmod(0o600)
+    (keep.folder / directory.RECORD).write_text(json.dumps({**record, "former": {signer: START}}))
+    ring = directory.KeyDirectory(str(keep.folder))
     assert (ring.signer, ring.former) == (signer, {})
 
 
 def test_each_file_that_is_no_key_is_named(keep):
     for name in ("a.pem", "b.pem"):
         (keep.folder / name).write_bytes(b"\xff no key")
-    with pytest.raises(app_keys.KeysError) as said:
-        app_keys.KeyDirectory(str(keep.folder))
+    with pytest.raises(directory.KeysError) as said:
+        directory.KeyDirectory(str(keep.folder))
     assert [line.split(": ")[0] for line in str(said.value).splitlines()] == [
         f"{keep.folder}/a.pem",
         f"{keep.folder}/b.pem",
@@ -547,7 +547,7 @@ def test_each_step_is_told_by_the_name_of_its_file(keep, clock):
 
 
 def test_a_key_that_only_verifies_again_is_written_down_as_former(tmp_path, clock, owners):
-    ring = app_keys.KeyDirectory(str(tmp_path), (os.getuid(), os.getgid()))
+    ring = directory.KeyDirectory(str(tmp_path), (os.getuid(), os.getgid()))
     first, second = make(), make()
     ring.publish(first)
     ring.sign(first.kid)
@@ -555,15 +555,15 @@ def test_a_key_that_only_verifies_again_is_written_down_as_former(tmp_path, cloc
     ring.actions.clear()
     ring.publish(second.public())
     assert ring.actions == [f"{second.file_name} verifies only"]
-    again = app_keys.KeyDirectory(str(tmp_path))
+    again = directory.KeyDirectory(str(tmp_path))
     assert (again.former, again.keys[second.kid].private) == ({second.kid: START}, False)
     again.publish(second)
-    assert app_keys.KeyDirectory(str(tmp_path)).former == {}
+    assert directory.KeyDirectory(str(tmp_path)).former == {}
 
 
 def test_the_directory_of_keys_is_closed_to_all_but_the_app(tmp_path, owners):
     folder = tmp_path / "jwt"
-    ring = app_keys.KeyDirectory(str(folder), (os.getuid(), os.getgid()))
+    ring = directory.KeyDirectory(str(folder), (os.getuid(), os.getgid()))
     ring.tidy()
     assert ring.actions == [f"directory {folder}"]
     if os.getuid() == 0:

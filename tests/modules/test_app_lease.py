@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_lease
+from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.plugins.action import app_lock
 
 
@@ -22,18 +22,18 @@ def owner(name):
 
 @pytest.fixture(autouse=True)
 def run_directory(tmp_path, monkeypatch):
-    monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
-    monkeypatch.setattr(app_lease, "lead_group", lambda: None)  # pytest stays in the group of whoever began it
+    monkeypatch.setattr(leases, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(leases, "lead_group", lambda: None)  # pytest stays in the group of whoever began it
 
 
 @pytest.fixture
 def ann():
-    return app_lease.Lease("shop", owner("ann"))
+    return leases.Lease("shop", owner("ann"))
 
 
 @pytest.fixture
 def bob():
-    return app_lease.Lease("shop", owner("bob"))
+    return leases.Lease("shop", owner("bob"))
 
 
 @pytest.fixture
@@ -47,46 +47,46 @@ def worker():
 def test_the_second_is_told_who_was_first(ann, bob):
     ann.take()
     ann.take()
-    with pytest.raises(app_lease.LeaseError, match=r"locked: ann on laptop \(process 42\) deploys it since 20") as said:
+    with pytest.raises(leases.LeaseError, match=r"locked: ann on laptop \(process 42\) deploys it since 20") as said:
         bob.take()
     assert "ends by itself in 60 s" in str(said.value) and "-e app_lock_wait=300" in str(said.value)
 
 
 def test_another_app_is_another_lock(ann):
     ann.take()
-    app_lease.Lease("blog", owner("bob")).take()
+    leases.Lease("blog", owner("bob")).take()
 
 
 def test_a_silent_owner_loses_it_after_a_minute(ann, bob, monkeypatch):
     ann.take()
-    later = app_lease.now() + app_lease.LIFE + 1
-    monkeypatch.setattr(app_lease, "now", lambda: later)
+    later = leases.now() + leases.LIFE + 1
+    monkeypatch.setattr(leases, "now", lambda: later)
     bob.take()
-    with pytest.raises(app_lease.LeaseError, match="bob"), ann.held():
+    with pytest.raises(leases.LeaseError, match="bob"), ann.held():
         raise AssertionError("a step of ann's began")
 
 
 def test_a_running_step_keeps_it_however_long_that_takes(ann, bob, monkeypatch):
     ann.take()
     with ann.held():
-        later = app_lease.now() + 10 * app_lease.LIFE
-        monkeypatch.setattr(app_lease, "now", lambda: later)
-        with pytest.raises(app_lease.LeaseError, match=f"A step of that runs here now, as process {os.getpid()}"):
+        later = leases.now() + 10 * leases.LIFE
+        monkeypatch.setattr(leases, "now", lambda: later)
+        with pytest.raises(leases.LeaseError, match=f"A step of that runs here now, as process {os.getpid()}"):
             bob.take()
 
 
 def test_a_step_whose_owner_is_dead_is_ended(ann, bob, worker):
     ann.take()
-    ann._write([worker.pid, app_lease.started(worker.pid)])
+    ann._write([worker.pid, leases.started(worker.pid)])
     bob.take(dead="ann")
     assert worker.wait(5) == -signal.SIGKILL
 
 
 STEP = """
 import subprocess, sys
-from ansible.module_utils import app_lease
-app_lease.RUN = sys.argv[1]
-lease = app_lease.Lease("shop", {"id": "ann", "user": "ann", "host": "laptop", "process": 42})
+from ansible.module_utils.flask_deploy.switch import lease as leases
+leases.RUN = sys.argv[1]
+lease = leases.Lease("shop", {"id": "ann", "user": "ann", "host": "laptop", "process": 42})
 lease.take()
 with lease.held():
     child = subprocess.Popen(["sh", "-c", "sleep 60 & wait"])
@@ -98,9 +98,9 @@ with lease.held():
 @pytest.fixture
 def step(tmp_path):
     """A step of ann's that has started a command, which has started another."""
-    path = f"{Path(app_lease.__file__).parents[0]}"
+    path = f"{Path(leases.__file__).parents[2]}"
     code = f"import ansible.module_utils as m; m.__path__.append({path!r})\n{STEP}"
-    process = subprocess.Popen([sys.executable, "-c", code, app_lease.RUN], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code, leases.RUN], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline()
 
     def children():
@@ -133,8 +133,8 @@ def test_what_an_owner_left_that_is_silent_for_long_is_ended_too(bob, step, monk
     process, children = step
     process.kill()
     process.wait()
-    later = app_lease.now() + app_lease.LIFE + 1
-    monkeypatch.setattr(app_lease, "now", lambda: later)
+    later = leases.now() + leases.LIFE + 1
+    monkeypatch.setattr(leases, "now", lambda: later)
     bob.take()
     assert children() == []
 
@@ -142,39 +142,39 @@ def test_what_an_owner_left_that_is_silent_for_long_is_ended_too(bob, step, monk
 def test_who_looks_takes_nothing(ann, bob):
     assert bob.take(look=True) is None
     ann.take()
-    with pytest.raises(app_lease.LeaseError, match="locked: ann"):
+    with pytest.raises(leases.LeaseError, match="locked: ann"):
         bob.take(look=True)
     assert bob.take(dead="ann", look=True)["owner"]["id"] == "ann"
     ann.take()
 
 
 def test_a_lease_lives_as_long_as_its_owner_says(bob):
-    app_lease.Lease("shop", {**owner("ann"), "life": 600}).take()
-    with pytest.raises(app_lease.LeaseError, match="ends by itself in 600 s"):
+    leases.Lease("shop", {**owner("ann"), "life": 600}).take()
+    with pytest.raises(leases.LeaseError, match="ends by itself in 600 s"):
         bob.take()
 
 
 def test_locks_are_root_s_alone(ann):
     ann.take()
-    assert os.stat(app_lease.RUN).st_mode & 0o777 == 0o700
+    assert os.stat(leases.RUN).st_mode & 0o777 == 0o700
 
 
 def test_a_process_that_has_the_number_of_a_dead_step_lives_on(ann, bob, worker):
     ann.take()
-    ann._write([worker.pid, app_lease.started(worker.pid) - 1])
+    ann._write([worker.pid, leases.started(worker.pid) - 1])
     bob.take(dead="ann")
     assert worker.poll() is None
 
 
 def test_the_dead_owner_s_heir_does_not_take_it_from_a_third(ann, bob):
     ann.take()
-    with pytest.raises(app_lease.LeaseError):
+    with pytest.raises(leases.LeaseError):
         bob.take(dead="carl")
 
 
 def test_who_waits_gets_it_when_it_is_given_back(ann, bob):
     ann.take()
-    with pytest.raises(app_lease.LeaseError):
+    with pytest.raises(leases.LeaseError):
         bob.take(wait=0.1)
     ann.release()
     bob.take(wait=0.1)
@@ -183,17 +183,17 @@ def test_who_waits_gets_it_when_it_is_given_back(ann, bob):
 def test_only_its_owner_gives_it_back(ann, bob):
     ann.take()
     bob.release()
-    with pytest.raises(app_lease.LeaseError):
+    with pytest.raises(leases.LeaseError):
         bob.take()
 
 
 def test_a_zombie_does_not_run(worker):
-    assert app_lease.started(worker.pid)
+    assert leases.started(worker.pid)
     worker.kill()
     end = time.monotonic() + 5
-    while app_lease.started(worker.pid) and time.monotonic() < end:
+    while leases.started(worker.pid) and time.monotonic() < end:
         time.sleep(0.01)
-    assert app_lease.started(worker.pid) is None
+    assert leases.started(worker.pid) is None
 
 
 def test_a_controller_knows_its_own_dead(worker):
@@ -234,7 +234,7 @@ def test_a_lease_outlives_the_turns_of_the_other_hosts():
 
 
 def test_an_app_that_waits_for_its_host_is_told_so():
-    assert app_lock.tell({**app_lease.boot_owner(), "host": "web1"}) == (
+    assert app_lock.tell({**leases.boot_owner(), "host": "web1"}) == (
         "web1 settles a switch that its last end cut off; waiting for it"
     )
     assert app_lock.tell(owner("ann")) == "waiting for process 42 of ann on laptop"
@@ -258,13 +258,13 @@ def taking(host, wait=0):
 
 
 def test_a_host_that_settles_a_switch_is_waited_for_though_nobody_asked_to():
-    host = Host(*[{"failed": True, "holder": app_lease.boot_owner()}] * 3, {"owner": owner("ann")})
+    host = Host(*[{"failed": True, "holder": leases.boot_owner()}] * 3, {"owner": owner("ann")})
     assert taking(host) == {"owner": owner("ann")}
     assert [asked["wait"] for asked in host.asked] == [0, 10, 10, 10]
 
 
 def test_a_host_that_never_settles_it_is_not_waited_for_for_ever():
-    host = Host(*[{"failed": True, "holder": app_lease.boot_owner()}] * 20)
+    host = Host(*[{"failed": True, "holder": leases.boot_owner()}] * 20)
     assert taking(host)["failed"] and sum(asked["wait"] for asked in host.asked) <= app_lock.SETTLES
 
 
@@ -283,7 +283,7 @@ TIMES = {"since": 1.0, "expires": 1e9}
 LEASES = {
     "the boot's, of a4f4d54": {**TIMES, "owner": BOOT_OF_A4F4D54, "worker": [1, 1]},
     "a run's, of a4f4d54": {**TIMES, "owner": RUN_OF_A4F4D54, "worker": None},
-    "the boot's": {**TIMES, "owner": app_lease.boot_owner(), "worker": [1, 1]},
+    "the boot's": {**TIMES, "owner": leases.boot_owner(), "worker": [1, 1]},
     "a run's": {**TIMES, "owner": app_lock.owner(), "worker": None},
     "without times": {"owner": RUN_OF_A4F4D54},
     "odd inside": {"owner": {"id": "x"}, "since": "x", "expires": None, "worker": [None, "x"]},
@@ -299,11 +299,11 @@ LEASES = {
 
 
 @pytest.mark.parametrize("found", LEASES.values(), ids=LEASES.keys())
-@pytest.mark.parametrize("reader", [app_lease.boot_owner(), app_lock.owner()], ids=["the boot", "a run"])
+@pytest.mark.parametrize("reader", [leases.boot_owner(), app_lock.owner()], ids=["the boot", "a run"])
 def test_each_reader_of_a_lease_takes_what_any_writer_wrote(reader, found):
     """Told who holds it, or it is taken; nothing else."""
-    lease = app_lease.Lease("shop", reader)
-    Path(app_lease.RUN).mkdir()
+    lease = leases.Lease("shop", reader)
+    Path(leases.RUN).mkdir()
     raw = found if isinstance(found, (str, bytes)) else json.dumps(found)
     Path(lease.path).write_bytes(raw if isinstance(raw, bytes) else raw.encode())
     for act in (
@@ -314,7 +314,7 @@ def test_each_reader_of_a_lease_takes_what_any_writer_wrote(reader, found):
     ):
         try:
             act()
-        except app_lease.LeaseError as error:
+        except leases.LeaseError as error:
             assert "shop is locked" in str(error)
             holder = lease.holder()["owner"]
             assert app_lock.tell(holder) and app_lock.dead(holder) in (True, False)
@@ -326,9 +326,9 @@ def test_a_process_is_found_whatever_it_calls_itself():
     code = "open('/proc/self/comm', 'w').write('a) Z (b'); print('ready', flush=True); import time; time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
-        began = app_lease.started(process.pid)
+        began = leases.started(process.pid)
         process.kill()
-    ticks = app_lease.now() * os.sysconf("SC_CLK_TCK")
+    ticks = leases.now() * os.sysconf("SC_CLK_TCK")
     assert 0 <= ticks - began < 60 * os.sysconf("SC_CLK_TCK")
 
 
@@ -343,18 +343,18 @@ def test_a_wait_ends_as_soon_as_it_is_given_back(ann, bob):
 
 
 def test_it_is_told_since_when_the_first_step_has_it(ann, bob, monkeypatch):
-    monkeypatch.setattr(app_lease.time, "time", lambda: 1_800_000_000.0)
+    monkeypatch.setattr(leases.time, "time", lambda: 1_800_000_000.0)
     ann.take()
-    monkeypatch.setattr(app_lease.time, "time", lambda: 1_800_000_900.0)
+    monkeypatch.setattr(leases.time, "time", lambda: 1_800_000_900.0)
     with ann.held():
         pass
-    with pytest.raises(app_lease.LeaseError, match=r"deploys it since 2027-01-15 08:00:00 UTC\. If that is gone"):
+    with pytest.raises(leases.LeaseError, match=r"deploys it since 2027-01-15 08:00:00 UTC\. If that is gone"):
         bob.take()
 
 
 def test_it_is_told_whose_step_runs(ann, bob):
     ann.take()
-    with ann.held(), pytest.raises(app_lease.LeaseError) as said:
+    with ann.held(), pytest.raises(leases.LeaseError) as said:
         bob.take()
     assert "shop is locked: ann on laptop (process 42) deploys it since" in str(said.value)
     assert f"runs here now, as process {os.getpid()}. To wait for it" in str(said.value)
@@ -367,7 +367,7 @@ def test_a_lease_is_read_by_root_alone(ann):
 
 def test_who_gives_it_back_waits_for_who_looks_at_it(ann):
     ann.take()
-    with app_lease.lock("shop.lease.lock"):
+    with leases.lock("shop.lease.lock"):
         giving = threading.Thread(target=ann.release)
         giving.start()
         giving.join(0.3)
@@ -377,67 +377,67 @@ def test_who_gives_it_back_waits_for_who_looks_at_it(ann):
 
 
 def test_a_host_that_settles_is_an_owner_as_any_other():
-    told = app_lease.boot_owner()
-    assert set(told) == set(app_lease.UNKNOWN) == set(app_lease.an_owner({}))
-    me = {"process": os.getpid(), "started": str(app_lease.started(os.getpid())), "host": os.uname().nodename}
-    assert told == {**app_lease.UNKNOWN, **me, "id": "boot", "user": "root", "settles": True}
+    told = leases.boot_owner()
+    assert set(told) == set(leases.UNKNOWN) == set(leases.an_owner({}))
+    me = {"process": os.getpid(), "started": str(leases.started(os.getpid())), "host": os.uname().nodename}
+    assert told == {**leases.UNKNOWN, **me, "id": "boot", "user": "root", "settles": True}
 
 
 def test_an_earlier_version_s_owner_has_what_is_missing_and_nothing_more():
-    assert app_lease.an_owner({"id": "x", "user": "ann", "more": 1}) == {**app_lease.UNKNOWN, "id": "x", "user": "ann"}
+    assert leases.an_owner({"id": "x", "user": "ann", "more": 1}) == {**leases.UNKNOWN, "id": "x", "user": "ann"}
 
 
 def test_a_host_that_settles_is_told_so(ann):
-    app_lease.Lease("shop", app_lease.boot_owner()).take()
-    with pytest.raises(app_lease.LeaseError) as said:
+    leases.Lease("shop", leases.boot_owner()).take()
+    with pytest.raises(leases.LeaseError) as said:
         ann.take()
     assert str(said.value).startswith("shop is locked: its host settles a switch that its last end cut off, since 20")
     assert "ends by itself in 60 s. To wait for it" in str(said.value)
 
 
 def test_images_are_held_until_they_are_let_go_of(monkeypatch):
-    moment = app_lease.now()
-    monkeypatch.setattr(app_lease, "now", lambda: moment)
-    assert app_lease.held_images("shop") == {}
-    app_lease.hold_image("shop", "b1", "ann")
+    moment = leases.now()
+    monkeypatch.setattr(leases, "now", lambda: moment)
+    assert leases.held_images("shop") == {}
+    leases.hold_image("shop", "b1", "ann")
     moment += 10
-    app_lease.hold_image("shop", "b2", "ann")
-    app_lease.hold_image("shop", "b2", "bob")
-    app_lease.hold_image("blog", "b3", "ann")
-    early, late = moment - 10 + app_lease.HELD, moment + app_lease.HELD
-    assert app_lease.held_images("shop") == {"b1": {"ann": early}, "b2": {"ann": late, "bob": late}}
-    app_lease.let_go_of_image("shop", "b3", "ann")
-    app_lease.let_go_of_image("shop", "b1", "bob")
-    app_lease.let_go_of_image("shop", "b1", "ann")
-    app_lease.let_go_of_image("shop", "b2", "ann")
-    assert app_lease.held_images("shop") == {"b2": {"bob": late}}
-    assert list(app_lease.held_images("blog")) == ["b3"]
+    leases.hold_image("shop", "b2", "ann")
+    leases.hold_image("shop", "b2", "bob")
+    leases.hold_image("blog", "b3", "ann")
+    early, late = moment - 10 + leases.HELD, moment + leases.HELD
+    assert leases.held_images("shop") == {"b1": {"ann": early}, "b2": {"ann": late, "bob": late}}
+    leases.let_go_of_image("shop", "b3", "ann")
+    leases.let_go_of_image("shop", "b1", "bob")
+    leases.let_go_of_image("shop", "b1", "ann")
+    leases.let_go_of_image("shop", "b2", "ann")
+    assert leases.held_images("shop") == {"b2": {"bob": late}}
+    assert list(leases.held_images("blog")) == ["b3"]
 
 
 def test_images_of_a_run_that_is_gone_are_not_held_for_ever(monkeypatch):
-    moment = app_lease.now()
-    monkeypatch.setattr(app_lease, "now", lambda: moment)
-    app_lease.hold_image("shop", "b1", "ann")
-    moment += app_lease.HELD - 1
-    assert list(app_lease.held_images("shop")) == ["b1"]
+    moment = leases.now()
+    monkeypatch.setattr(leases, "now", lambda: moment)
+    leases.hold_image("shop", "b1", "ann")
+    moment += leases.HELD - 1
+    assert list(leases.held_images("shop")) == ["b1"]
     moment += 1
-    assert app_lease.held_images("shop") == {}
-    app_lease.hold_image("shop", "b2", "ann")
-    kept = json.loads(Path(f"{app_lease.RUN}/shop.images.json").read_text())
+    assert leases.held_images("shop") == {}
+    leases.hold_image("shop", "b2", "ann")
+    kept = json.loads(Path(f"{leases.RUN}/shop.images.json").read_text())
     assert list(kept) == ["b2"], "what is over is not kept"
 
 
 def test_what_is_no_time_holds_no_image():
-    Path(app_lease.RUN).mkdir()
+    Path(leases.RUN).mkdir()
     holding = {"a": "tomorrow", "b": None, "c": 1e12, "d": [1], "e": {"ann": "soon", "bob": 1e12}, "f": {}}
-    Path(f"{app_lease.RUN}/shop.images.json").write_text(json.dumps(holding))
-    assert app_lease.held_images("shop") == {"c": {"": 1e12}, "e": {"bob": 1e12}}, "c is an earlier version's"
+    Path(f"{leases.RUN}/shop.images.json").write_text(json.dumps(holding))
+    assert leases.held_images("shop") == {"c": {"": 1e12}, "e": {"bob": 1e12}}, "c is an earlier version's"
 
 
-@pytest.mark.parametrize("act", [app_lease.hold_image, app_lease.let_go_of_image], ids=lambda act: act.__name__)
+@pytest.mark.parametrize("act", [leases.hold_image, leases.let_go_of_image], ids=lambda act: act.__name__)
 def test_two_that_note_images_do_not_undo_each_other(act):
-    app_lease.hold_image("shop", "b1", "ann")
-    with app_lease.lock("shop.images"):
+    leases.hold_image("shop", "b1", "ann")
+    with leases.lock("shop.images"):
         noting = threading.Thread(target=act, args=("shop", "b1", "ann"))
         noting.start()
         noting.join(0.3)
@@ -450,7 +450,7 @@ def test_only_who_lives_and_is_another_holds_it(ann, bob, monkeypatch):
     ann.take()
     assert ann.holder() is None and bob.holder()["owner"]["id"] == "ann"
     later = bob.holder()["expires"]
-    monkeypatch.setattr(app_lease, "now", lambda: later)
+    monkeypatch.setattr(leases, "now", lambda: later)
     assert bob.holder() is None
 
 
@@ -462,33 +462,34 @@ def test_a_step_that_ends_by_itself_meanwhile_is_ended_too(worker, monkeypatch):
         worker.wait()
         raise ProcessLookupError
 
-    monkeypatch.setattr(app_lease.os, "kill", too_late)
-    app_lease.end_step([worker.pid, app_lease.started(worker.pid)])
+    monkeypatch.setattr(leases.os, "kill", too_late)
+    leases.end_step([worker.pid, leases.started(worker.pid)])
     assert worker.poll() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("known", [None, []])
 def test_an_owner_without_a_step_has_none_to_end(known, monkeypatch):
-    monkeypatch.setattr(app_lease.os, "kill", pytest.fail)
-    app_lease.end_step(known)
+    monkeypatch.setattr(leases.os, "kill", pytest.fail)
+    leases.end_step(known)
 
 
 def test_a_step_ends_the_processes_of_its_group_and_no_others(worker, monkeypatch):
     """Nor one that was there before the step began."""
     group = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True)
     try:
-        app_lease.end_step([group.pid, app_lease.started(group.pid)])
+        leases.end_step([group.pid, leases.started(group.pid)])
         assert group.wait(5) == -signal.SIGKILL and worker.poll() is None
-        assert app_lease._group([group.pid, app_lease.started(worker.pid)]) == []
-        assert app_lease._group([worker.pid, app_lease.started(worker.pid)]) == [worker.pid]
+        assert leases._group([group.pid, leases.started(worker.pid)]) == []
+        assert leases._group([worker.pid, leases.started(worker.pid)]) == [worker.pid]
     finally:
         group.poll() is None and os.killpg(group.pid, signal.SIGKILL)
 
 
 def test_who_leads_a_group_stays_its_leader():
     """A step that began one keeps it; another becomes the leader of its own."""
-    code = "import os\nfrom ansible.module_utils.app_lease import lead_group\nfor _ in (1, 2): lead_group()\n"
-    code = f"import ansible.module_utils as m; m.__path__.append({str(Path(app_lease.__file__).parent)!r})\n{code}"
+    code = "import os\nfrom ansible.module_utils.flask_deploy.switch.lease import lead_group\n"
+    code += "for _ in (1, 2): lead_group()\n"
+    code = f"import ansible.module_utils as m; m.__path__.append({str(Path(leases.__file__).parents[2])!r})\n{code}"
     code += "print(os.getpgrp() == os.getpid())"
     for apart in (False, True):
         command = [sys.executable, "-c", code]
@@ -499,7 +500,7 @@ def test_who_leads_a_group_stays_its_leader():
 def test_times_are_those_since_boot():
     """No clock that somebody sets."""
     with open("/proc/uptime", encoding="ascii") as file:
-        assert app_lease.now() == pytest.approx(float(file.read().split()[0]), abs=5)
+        assert leases.now() == pytest.approx(float(file.read().split()[0]), abs=5)
 
 
 def test_who_gives_back_what_nobody_holds_is_not_told_off(ann):
@@ -511,11 +512,11 @@ def test_who_gives_back_what_nobody_holds_is_not_told_off(ann):
 
 
 def test_what_a_step_did_not_give_back_is_held_on_from_its_end(ann, bob, monkeypatch):
-    moment = app_lease.now()
-    monkeypatch.setattr(app_lease, "now", lambda: moment)
+    moment = leases.now()
+    monkeypatch.setattr(leases, "now", lambda: moment)
     with ann.held():
         moment += 1000
-    assert bob.holder()["expires"] == moment + app_lease.LIFE and bob.holder()["worker"] is None
+    assert bob.holder()["expires"] == moment + leases.LIFE and bob.holder()["worker"] is None
 
 
 def test_a_step_whose_lease_somebody_took_meanwhile_leaves_it_to_them(ann, bob):
@@ -528,6 +529,6 @@ def test_a_step_whose_lease_somebody_took_meanwhile_leaves_it_to_them(ann, bob):
 def test_a_lock_that_ends_at_once_is_told_to_end_in_a_second(ann, bob, monkeypatch):
     ann.take()
     soon = bob.holder()["expires"] - 0.1
-    monkeypatch.setattr(app_lease, "now", lambda: soon)
-    with pytest.raises(app_lease.LeaseError, match=r"ends by itself in 1 s\."):
+    monkeypatch.setattr(leases, "now", lambda: soon)
+    with pytest.raises(leases.LeaseError, match=r"ends by itself in 1 s\."):
         bob.take()

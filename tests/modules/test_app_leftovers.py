@@ -6,14 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_command, app_engine
-from ansible.module_utils import app_deploy as deploys
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_leftovers as leftovers
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_switch as switch
-from ansible.module_utils import app_unit as unit
+from ansible.module_utils.flask_deploy.host import command as commands
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files, leftovers, nginx
+from ansible.module_utils.flask_deploy.switch import retire, switch, unit
+from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_remove
 
 from tests.modules.test_app_releases import begin, deploy, options, prepare
@@ -22,7 +19,7 @@ from tests.modules.test_app_releases import begin, deploy, options, prepare
 @pytest.fixture
 def app(host, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     return host()
 
 
@@ -53,11 +50,11 @@ def many(app, engine):
 
 def refuse(monkeypatch, *words):
     """Let the engine refuse commands that begin so, or ``rm`` the paths that hold a word."""
-    docker, run = app_engine.docker, app_command.run
+    docker, run = engines.docker, commands.run
 
     def refusing(*arguments, **more):
         if arguments[: len(words)] == words:
-            raise app_engine.EngineError(f"docker {' '.join(words)}: it is stuck")
+            raise engines.EngineError(f"docker {' '.join(words)}: it is stuck")
         return docker(*arguments, **more)
 
     def keeping(*arguments, **more):
@@ -65,7 +62,7 @@ def refuse(monkeypatch, *words):
             raise OSError(f"rm: cannot remove '{arguments[-1]}': Operation not permitted")
         return run(*arguments, **more)
 
-    monkeypatch.setattr(app_engine, "docker", refusing)
+    monkeypatch.setattr(engines, "docker", refusing)
     monkeypatch.setattr(files.command, "run", keeping)
 
 
@@ -134,8 +131,8 @@ def test_a_switch_that_went_back_ends_where_the_release_does_not_stop(app, engin
 def test_a_switch_that_went_back_waits_for_an_engine_that_is_away(app, monkeypatch):
     deploy(app)
     begin(app, prepare(app, build="b2"), confirm=0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: refuse(monkeypatch))
-    with pytest.raises(app_engine.EngineError):
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: refuse(monkeypatch))
+    with pytest.raises(engines.EngineError):
         switch.carry_out(app)
     assert switch.pending(app)["phase"] == "draining"
 
@@ -172,8 +169,8 @@ def test_an_app_goes_but_for_what_cannot(app, engine, many, monkeypatch, words, 
     with monkeypatch.context() as stuck:
         refuse(stuck, *words)
         if words[0] in ("systemd", "nginx"):
-            place, name = (unit, "disable") if words[0] == "systemd" else (site, "reload")
-            error = unit.UnitError("no answer") if words[0] == "systemd" else site.SiteError("another site is broken")
+            place, name = (unit, "disable") if words[0] == "systemd" else (nginx, "reload")
+            error = unit.UnitError("no answer") if words[0] == "systemd" else nginx.SiteError("another site is broken")
             stuck.setattr(place, name, lambda *given: (_ for _ in ()).throw(error))
         app_remove.remove(app, data=False, dry=False, left=left)
     (line,) = [line for line in left.lines if said.format(*sorted(many)) in line]

@@ -7,7 +7,7 @@ import os
 import threading
 
 import pytest
-from ansible.module_utils import app_lease
+from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import app_lock as module
 
@@ -18,7 +18,7 @@ LEASE = "{}/shop.lease"
 
 @pytest.fixture(autouse=True)
 def places(tmp_path, monkeypatch):
-    monkeypatch.setattr(app_lease, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(leases, "RUN", str(tmp_path / "run"))
     monkeypatch.setenv("PATH", str(tmp_path))  # without an engine
 
 
@@ -36,7 +36,7 @@ def lock(capsys):
 
 
 def held():
-    return os.path.exists(LEASE.format(app_lease.RUN))
+    return os.path.exists(LEASE.format(leases.RUN))
 
 
 def test_who_gets_it_is_told_so(lock):
@@ -54,7 +54,7 @@ def test_who_does_not_get_it_is_told_who_has_it(lock):
 
 def test_it_is_waited_for(lock):
     lock(ANN)
-    giving = threading.Timer(0.7, app_lease.Lease("shop", ANN).release)
+    giving = threading.Timer(0.7, leases.Lease("shop", ANN).release)
     giving.start()
     assert lock(BOB, wait=20)["owner"] == BOB
     giving.join()

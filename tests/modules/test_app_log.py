@@ -9,8 +9,8 @@ import time
 from contextlib import closing
 
 import pytest
-from ansible.module_utils import app_log as log
-from ansible.module_utils.app_tally import SAMPLE, Tally
+from ansible.module_utils.flask_deploy.switch import log
+from ansible.module_utils.flask_deploy.switch.tally import SAMPLE, Tally
 
 ONE, TWO = "1" * 12, "2" * 12
 

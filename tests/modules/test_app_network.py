@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_engine
-from ansible.module_utils import app_network as networks
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_switch as switch
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import networks
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.switch import retire, switch
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import app_preflight, app_remove
 
@@ -21,7 +20,7 @@ OTHER_POOLS = '[{"Base":"10.200.0.0/16","Size":24}]\n'
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
 
 
 @pytest.fixture
@@ -159,7 +158,7 @@ def test_a_container_of_somebody_else_is_not_taken_for_a_release(app, engine):
     release = prepare(app)
     for label in ("app", "release"):
         (engine.place / "containers" / f"shop-{release}" / label).write_text("\n")
-    with pytest.raises(app_engine.EngineError, match=f"docker rename shop-{release} shop-{release}-other"):
+    with pytest.raises(engines.EngineError, match=f"docker rename shop-{release} shop-{release}-other"):
         containers.ensure_running(app, release, app.record(release))
 
 
@@ -174,5 +173,5 @@ def test_an_image_is_found_by_its_name_and_not_by_the_beginning_of_an_id(monkeyp
     images = {"face": "face:latest", "python": "python:latest"}
     identity = {"face": f"sha256:face{60 * '0'}"}.get(name, f"sha256:b8{62 * '0'}")
     known = {"Id": identity, "RepoTags": [images.get(name, "other:1")]}
-    monkeypatch.setattr(app_engine, "_inspect", lambda kind, names: [known])
-    assert bool(app_engine.inspect("image", name)) is found
+    monkeypatch.setattr(engines, "_inspect", lambda kind, names: [known])
+    assert bool(engines.inspect("image", name)) is found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils import app_deploy as module
-from ansible.module_utils import app_engine, app_retire
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.switch import retire
+from ansible.module_utils.flask_deploy.switch import steps as module
 
 from .test_app_releases import deploy, options, serve
 
@@ -14,8 +15,8 @@ GIT = {"kind": "git", "repository": "git@git.example.com:shop.git", "ref": "main
 
 @pytest.fixture
 def app(host, monkeypatch):
-    monkeypatch.setattr(app_retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     return host()
 
 

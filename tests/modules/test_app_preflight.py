@@ -8,7 +8,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_files as files
+from ansible.module_utils.flask_deploy.host import files
 from ansible.modules import app_preflight as preflight
 
 LISTENING = 'LISTEN 0 511 {0}:{1} {0}:* users:(("{2}",pid=1,fd=6))'

@@ -6,23 +6,22 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_deploy as deploys
-from ansible.module_utils import app_engine, app_record
-from ansible.module_utils import app_failures as failures
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_ways as ways
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.release import containers, failures
+from ansible.module_utils.flask_deploy.release import record as records
+from ansible.module_utils.flask_deploy.switch import retire, ways
+from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_status
 
 from tests.modules.test_app_releases import deploy, options, serve
 
-ERRORS = (deploys.ReleaseError, app_engine.EngineError, containers.NotReady)
+ERRORS = (deploys.ReleaseError, engines.EngineError, containers.NotReady)
 
 
 @pytest.fixture
 def app(host, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     return host()
 
 
@@ -92,10 +91,10 @@ def test_a_rejected_release_is_refused_whatever_its_time_is(app):
 
 def test_a_record_with_a_value_of_another_type_is_damaged():
     whole = {"image": "sha256:1", "container": {"pids": "5", "memory": None}, "arguments": ["--name"]}
-    known = app_record.whole(whole)
+    known = records.whole(whole)
     assert known["image"] == "sha256:1" and known["arguments"] == ["--name"]
-    assert known["container"] == {**app_record.UNKNOWN["container"], "pids": "5"}
-    assert app_record.whole({**whole, "domain": 5}) == app_record.UNKNOWN
+    assert known["container"] == {**records.UNKNOWN["container"], "pids": "5"}
+    assert records.whole({**whole, "domain": 5}) == records.UNKNOWN
 
 
 FAILED = [

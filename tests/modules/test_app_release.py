@@ -7,10 +7,11 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_deploy as deploy
-from ansible.module_utils import app_engine, app_lease, app_static
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_switch as switch
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.release import static
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import retire, switch
+from ansible.module_utils.flask_deploy.switch import steps as deploy
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import app_release as module
 
@@ -38,11 +39,11 @@ WATCH = {"seconds": 0, "percent": 5, "samples": 20}
 @pytest.fixture
 def app(host, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     app = host()
     app.made = []
     by_module = SimpleNamespace(App=lambda name, uid: app.made.append((name, uid)) or app)
-    monkeypatch.setattr(module, "releases", by_module)
+    monkeypatch.setattr(module, "places", by_module)
     return app
 
 
@@ -61,7 +62,7 @@ def run(app, capsys):
 
 @pytest.fixture
 def lease(app):
-    lease = app_lease.Lease("shop", OWNER)
+    lease = leases.Lease("shop", OWNER)
     lease.take()
     return lease
 
@@ -232,7 +233,7 @@ def test_a_compressor_that_hangs_is_said_and_leaves_nothing(run, app, engine, le
     engine.public("shop.js", "hello " * 1000)
     (engine.place / "bin" / "brotli").write_text("#!/bin/sh\nexec sleep 60\n")
     (engine.place / "bin" / "brotli").chmod(0o755)
-    monkeypatch.setattr(app_static, "PATIENCE", 0.3)
+    monkeypatch.setattr(static, "PATIENCE", 0.3)
     failed = run("prepared", owner=OWNER, **{**WHOLE, "static": "static"})
     assert failed["rc"] == 1 and failed["failed"]
     said = "static file shop.js: nice brotli took longer than 0.3 s and was ended; the host may be busy"

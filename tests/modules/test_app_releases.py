@@ -12,14 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_deploy as module
-from ansible.module_utils import app_engine, app_lease, app_releases
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_log as log
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_switch as switch
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.release import containers, places
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import log, retire, switch
+from ansible.module_utils.flask_deploy.switch import steps as module
 from ansible.modules import app_remove, app_status
 
 SITE = "server {}\n"
@@ -107,7 +105,7 @@ def move(app, release):
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
 
 
 def draining(app, release):
@@ -200,7 +198,7 @@ def test_how_the_role_starts_containers_decides_the_release(app, engine, change_
 def test_a_release_has_one_id_on_hosts_that_differ(app, host, monkeypatch):
     """Nothing of a host is in it: its groups, its paths, its images."""
     one = prepare(app, release_key="YQ==")
-    monkeypatch.setattr(app_releases.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=101, pw_gid=101))
+    monkeypatch.setattr(places.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=101, pw_gid=101))
     other = host()
     other.root, other.releases = f"{app.root}/other", f"{app.root}/other/releases"
     assert (app.nginx_gid, other.nginx_gid) == (33, 101)
@@ -214,7 +212,7 @@ def test_a_rollback_starts_a_release_as_it_was_started(app, engine, change_role,
     change_role("--ipc", "none")
     deploy(app)
     if gone:
-        app_engine.remove(f"shop-{old}")
+        engines.remove(f"shop-{old}")
     engine.forget()
     assert restore(app, old) == old
     assert [("--ipc" in call) for call in engine.calls("docker create")] == [False] * gone
@@ -229,12 +227,12 @@ def test_a_container_that_was_made_otherwise_is_made_again(app, engine):
         right = made_with.read_text()
         made_with.write_text("otherwise")
         if not runs:
-            app_engine.docker("stop", "-t", "0", f"shop-{release}")
+            engines.docker("stop", "-t", "0", f"shop-{release}")
         assert prepare(app, build="b2") == release
         assert made_with.read_text() == right and f"shop-{release}" in engine.running()
     assert app.serving() == old
     (engine.place / "images").write_text("sha256:two\n")
-    app_engine.docker("stop", "-t", "0", f"shop-{release}")
+    engines.docker("stop", "-t", "0", f"shop-{release}")
     assert prepare(app, build="b2", image="sha256:two") == release
     assert "sha256:two" in engine.calls("docker create --name")[-1] and made_with.read_text() != right
 
@@ -467,7 +465,7 @@ def test_directories_are_mounted_never_single_files(app, engine):
 
 def test_a_release_that_does_not_answer_is_taken_away_and_the_old_one_serves_on(app, engine, monkeypatch):
     old = deploy(app)
-    monkeypatch.setattr(site, "probe_socket", lambda *arguments: 503)
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: 503)
     with pytest.raises(containers.NotReady, match=r"/ did not answer below 400 in 0 s \(status 503\)"):
         prepare(app, build="b2", start_timeout=0)
     assert app.serving() == old and engine.running() == [f"shop-{old}"]
@@ -482,7 +480,7 @@ def test_one_good_answer_is_not_enough(app, engine, monkeypatch):
             return status
         raise PermissionError("Permission denied")
 
-    monkeypatch.setattr(site, "probe_socket", answer_once)
+    monkeypatch.setattr(nginx, "probe_socket", answer_once)
     with pytest.raises(containers.NotReady, match="Permission denied"):
         prepare(app, start_timeout=1)
 
@@ -493,7 +491,7 @@ def test_a_container_that_ends_is_noticed_at_once(app, engine, monkeypatch):
             (engine.place / "containers" / name / "running").unlink()
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(site, "probe_socket", end)
+    monkeypatch.setattr(nginx, "probe_socket", end)
     with pytest.raises(containers.NotReady, match="its container ended with code 3"):
         prepare(app, start_timeout=60)
 
@@ -501,7 +499,7 @@ def test_a_container_that_ends_is_noticed_at_once(app, engine, monkeypatch):
 def test_a_site_that_nginx_refuses_never_serves(app, engine):
     old = deploy(app)
     (engine.place / "nginx-refuses").touch()
-    with pytest.raises(site.SiteError, match="unknown directive"):
+    with pytest.raises(nginx.SiteError, match="unknown directive"):
         prepare(app, files={"site.conf": "server }\n", "gunicorn.conf.py": "", "exec.py": ""})
     assert app.serving() == old and engine.running() == [f"shop-{old}"]
 
@@ -526,7 +524,7 @@ def test_a_link_that_leaves_the_tree_stops_the_release(app, engine, target):
     old = deploy(app)
     engine.public("css/site.css")
     (engine.place / "image/app/static/css/evil").symlink_to(target)
-    with pytest.raises(app_releases.ReleaseError, match="css/evil is a link that leaves"):
+    with pytest.raises(places.ReleaseError, match="css/evil is a link that leaves"):
         prepare(app, build="b2")
     assert app.known() == [old] and app.serving() == old
 
@@ -534,7 +532,7 @@ def test_a_link_that_leaves_the_tree_stops_the_release(app, engine, target):
 def test_a_static_directory_that_is_itself_a_link_does_not_publish_the_host_s(app, engine):
     (engine.place / "image/app").mkdir(parents=True)
     (engine.place / "image/app/static").symlink_to("/etc")
-    with pytest.raises(app_releases.ReleaseError, match="app_static: static is a link in the image"):
+    with pytest.raises(places.ReleaseError, match="app_static: static is a link in the image"):
         prepare(app)
 
 
@@ -543,20 +541,20 @@ def test_links_that_lead_out_together_stop_the_release(app, engine):
     (engine.place / "image/app/static/a").symlink_to("b/../etc")
     (engine.place / "image/app/static/b").symlink_to("css/..")
     (engine.place / "image/app/static/css/c").symlink_to("../b/../..")
-    with pytest.raises(app_releases.ReleaseError, match="is a link that leaves"):
+    with pytest.raises(places.ReleaseError, match="is a link that leaves"):
         prepare(app)
 
 
 def test_what_is_no_file_stops_the_release(app, engine):
     os.mkfifo(engine.public("pipe").with_name("fifo"))
-    with pytest.raises(app_releases.ReleaseError, match="fifo is neither a file nor a directory"):
+    with pytest.raises(places.ReleaseError, match="fifo is neither a file nor a directory"):
         prepare(app)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="to make a device takes root")
 def test_a_device_of_an_image_is_never_made_on_the_host(app, engine):
     os.mknod(engine.public("x").with_name("disk"), 0o060666, os.makedev(7, 0))
-    with pytest.raises(app_releases.ReleaseError, match="disk is neither a file nor a directory"):
+    with pytest.raises(places.ReleaseError, match="disk is neither a file nor a directory"):
         prepare(app)
     assert not [path for path in Path(app.root).rglob("*") if path.is_block_device()]
 
@@ -572,20 +570,20 @@ def test_a_name_that_is_no_text_is_served_as_it_is(app, engine):
 
 def test_a_link_with_a_name_that_is_no_text_is_told(app, engine):
     os.symlink(b"/etc/\xff", os.fsencode(engine.public("x").parent) + b"/\xfe")
-    with pytest.raises(app_releases.ReleaseError, match=r"static file \\xfe is a link that leaves.*\\xff"):
+    with pytest.raises(places.ReleaseError, match=r"static file \\xfe is a link that leaves.*\\xff"):
         prepare(app)
 
 
 def test_public_files_that_are_a_file_stop_the_release(app, engine):
     engine.public("static", directory="/app")
-    with pytest.raises(app_releases.ReleaseError, match="app_static: static is a file in the image"):
+    with pytest.raises(places.ReleaseError, match="app_static: static is a file in the image"):
         prepare(app)
 
 
 def test_files_larger_than_the_disk_stop_the_release_before_they_fill_it(app, engine, monkeypatch):
     engine.public("film.mp4", "x" * 1000)
-    monkeypatch.setattr(app_releases.static, "RESERVE", 1 << 60)
-    with pytest.raises(app_releases.ReleaseError, match="do not fit: 0 MB are left"):
+    monkeypatch.setattr(places.static, "RESERVE", 1 << 60)
+    with pytest.raises(places.ReleaseError, match="do not fit: 0 MB are left"):
         prepare(app)
 
 
@@ -611,7 +609,7 @@ def test_no_volume_of_an_image_stays(app, engine):
         release = prepare(app, build=f"b{number}", command="flask db upgrade")
         module.command(app, options(release=release, command="flask db upgrade", schema_command="tell"))
         serve(app, release, keep=2)
-    with pytest.raises(site.SiteError):
+    with pytest.raises(nginx.SiteError):
         (engine.place / "nginx-refuses").touch()
         prepare(app, build="fails at the gate")
     (engine.place / "nginx-refuses").unlink()
@@ -648,12 +646,12 @@ def test_the_engine_is_asked_as_often_for_many_releases_as_for_few(host, engine,
 
 
 def test_images_that_are_gone_are_told_from_an_engine_that_is(engine):
-    assert list(app_engine.inspect_all("image", {"sha256:one", "sha256:two"})) == ["sha256:one"]
-    assert app_engine.inspect_all("image", [f"sha256:{number:064}" for number in range(400)]) == {}
+    assert list(engines.inspect_all("image", {"sha256:one", "sha256:two"})) == ["sha256:one"]
+    assert engines.inspect_all("image", [f"sha256:{number:064}" for number in range(400)]) == {}
     gone = "#!/bin/sh\necho '[]'; echo Cannot connect to the Docker daemon >&2; exit 1\n"
     (engine.place / "bin" / "docker").write_text(gone)
-    with pytest.raises(app_engine.EngineError, match="Cannot connect"):
-        app_engine.inspect_all("image", {"sha256:one"})
+    with pytest.raises(engines.EngineError, match="Cannot connect"):
+        engines.inspect_all("image", {"sha256:one"})
 
 
 def test_what_cannot_start_leaves_no_volume(app, engine):
@@ -727,7 +725,7 @@ def test_traffic_moves_under_the_host_s_lock_on_nginx(app, monkeypatch, ends):
     link, moved = files.link, []
 
     def locked(path, target):
-        with open(site.LOCK, "w") as lock, pytest.raises(BlockingIOError):
+        with open(nginx.LOCK, "w") as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         moved.append(target)
         link(path, target)
@@ -741,7 +739,7 @@ def test_traffic_moves_under_the_host_s_lock_on_nginx(app, monkeypatch, ends):
 
 def test_an_unknown_release_cannot_serve(app):
     old = deploy(app)
-    with pytest.raises(app_releases.ReleaseError, match=f"there is no release 0000; known are: {old}"):
+    with pytest.raises(places.ReleaseError, match=f"there is no release 0000; known are: {old}"):
         begin(app, "0000")
 
 
@@ -752,9 +750,9 @@ class Killed(BaseException):
 EFFECTS = [
     (files, "write"),
     (files, "link"),
-    (app_engine, "docker"),
-    (site, "reload"),
-    (app_releases.os, "unlink"),
+    (engines, "docker"),
+    (nginx, "reload"),
+    (places.os, "unlink"),
 ]
 
 
@@ -861,7 +859,7 @@ def test_a_power_loss_in_the_first_deploy_leaves_its_release(app, engine):
 def test_a_run_that_is_quicker_than_the_boot_settles_by_itself(app):
     old, new = deploy(app), prepare(app, build="b2")
     begin(app, new)
-    lease = app_lease.Lease(app.name, {"id": "run", "user": "u", "host": "h", "process": 1})
+    lease = leases.Lease(app.name, {"id": "run", "user": "u", "host": "h", "process": 1})
     lease.take()
     switch.settle_links(app)
     switch.settle_at_boot(app)
@@ -880,7 +878,7 @@ def test_a_release_that_a_boot_goes_back_to_and_that_does_not_answer_is_left_aga
             raise OSError("connection refused")
         return 200
 
-    monkeypatch.setattr(site, "probe_socket", probe)
+    monkeypatch.setattr(nginx, "probe_socket", probe)
     switch.settle_at_boot(app)
     assert settled(app, engine, new) == []
 
@@ -900,13 +898,13 @@ def test_a_switch_is_watched_from_where_it_began(app, monkeypatch):
     since = log.position(log.LOG)
     begin(app, new)
     Path(log.LOG).write_text("before\nafter\n")
-    began = app_lease.now()
+    began = leases.now()
     switch.move(app, switch.pending(app))
     asked = []
     monkeypatch.setattr(switch.watch, "watch", lambda *given: asked.extend(given) or seen)
     switch.look(app, switch.pending(app))
     assert asked[1] == new and asked[-1] == since
-    assert began <= asked[-3] <= app_lease.now() and asked[-2] == os.lstat(app.current).st_mtime
+    assert began <= asked[-3] <= leases.now() and asked[-2] == os.lstat(app.current).st_mtime
 
 
 def test_a_switch_that_nobody_confirms_goes_back(app, engine):
@@ -1016,7 +1014,7 @@ def test_one_host_that_is_not_well_takes_the_release_back_here_too(app, engine):
     }
     switch.decide(app, begun, False, "x", True)
     switch.carry_out(app)
-    with pytest.raises(app_releases.ReleaseError, match="web2: its container ended; web3: it was lost"):
+    with pytest.raises(places.ReleaseError, match="web2: its container ended; web3: it was lost"):
         module.retired(app, options(release=new, switch=begun, outcomes=told), dry=False)
     assert settled(app, engine, old) == [] and app.state(new)["state"] == "rejected"
 
@@ -1032,7 +1030,7 @@ def test_a_release_before_that_does_not_answer_any_more_is_not_gone_back_to(app,
             raise OSError("connection refused")
         return 200
 
-    monkeypatch.setattr(site, "probe_socket", probe)
+    monkeypatch.setattr(nginx, "probe_socket", probe)
     ended = switch.carry_out(app)
     assert (ended["result"], app.serving()) == ("kept", new)
     assert f"{old} did not answer any more" in ended["reason"]
@@ -1050,7 +1048,7 @@ def test_all_hosts_hear_the_word_before_any_of_them_drains(app, monkeypatch):
     """With more hosts than forks the last one hears it when the first have heard it, not when they have drained."""
     old, new = deploy(app), prepare(app, build="b2")
     begun = begin(app, new, confirm=30)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 1)
     unit = threading.Thread(target=lambda: switch.carry_out(app))
     unit.start()
     assert module.watched(app, new, begun, 5)["well"]
@@ -1060,13 +1058,13 @@ def test_all_hosts_hear_the_word_before_any_of_them_drains(app, monkeypatch):
     unit.join()
     assert time.monotonic() - began < 5
     assert switch.outcome(app, new, begun)["result"] == "confirmed"
-    assert app_engine.containers(app.name)[app.container(old)] == "running", "it drains later"
+    assert engines.containers(app.name)[app.container(old)] == "running", "it drains later"
 
 
 def test_a_host_that_is_taken_back_hears_it_before_it_drains(app, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
     begun = begin(app, new, confirm=30, drain_timeout=2)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 1)
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 2)
     unit = threading.Thread(target=lambda: switch.carry_out(app))
     unit.start()
@@ -1108,7 +1106,7 @@ def test_nothing_is_left_of_a_word_that_came_too_late(app):
     old, new = deploy(app), prepare(app, build="b2")
     begun = begin(app, new, confirm=0)
     switch.carry_out(app)
-    with pytest.raises(app_releases.ReleaseError, match="nobody confirmed it"):
+    with pytest.raises(places.ReleaseError, match="nobody confirmed it"):
         module.retired(app, options(release=new, switch=begun, outcomes={"here": {"well": True}}), dry=False)
     assert not os.path.exists(app.decision) and app.serving() == old
 
@@ -1124,7 +1122,7 @@ def test_a_wrong_link_is_the_switch_s_to_put_right(app, engine):
 def test_what_ails_both_releases_does_not_keep_the_new_one(app, engine, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
     begin(app, new, confirm=0)
-    monkeypatch.setattr(site, "probe_socket", lambda *arguments: 503)
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: 503)
     assert switch.carry_out(app)["result"] == "reverted"
     assert app.serving() == old
 
@@ -1161,7 +1159,7 @@ def test_an_old_release_is_stopped_once_nothing_is_in_flight(app, engine, monkey
     old, new = deploy(app), prepare(app, build="b2")
     move(app, new)
     answers = iter([2, 1, 0])
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: next(answers))
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: next(answers))
     retired = retire.retire(app, drain=30, stop_timeout=40)
     assert [(each["container"], each["cut"]) for each in retired] == [(f"shop-{old}", 0)]
     assert engine.calls("docker stop") == [f"docker stop -t 40 shop-{old}"]
@@ -1170,7 +1168,7 @@ def test_an_old_release_is_stopped_once_nothing_is_in_flight(app, engine, monkey
 def test_what_outlasts_the_drain_is_cut(app, engine, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
     move(app, new)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 1)
     began = time.monotonic()
     retire.retire(app, drain=0.3, stop_timeout=40)
     assert 0.3 <= time.monotonic() - began < 2
@@ -1183,7 +1181,7 @@ def test_an_old_release_lives_until_nginx_let_go_of_it(app, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0.5)
     move(app, new)
     retire.retire(app, drain=0, stop_timeout=40)
-    assert app_lease.now() - app.state(new)["moved"] >= 0.5
+    assert leases.now() - app.state(new)["moved"] >= 0.5
 
 
 @pytest.mark.parametrize("hours", [-1, 1], ids=["back", "forward"])
@@ -1193,7 +1191,7 @@ def test_a_clock_that_is_set_changes_no_drain(app, engine, monkeypatch, hours):
     new = prepare(app, build="b2")
     move(app, new)
     began, wall = time.monotonic(), time.time
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 1)
     moments = iter([wall()])
     monkeypatch.setattr(time, "time", lambda: next(moments, wall() + hours * 3600))
     retired = retire.retire(app, drain=0.5, stop_timeout=40)
@@ -1259,25 +1257,25 @@ def test_an_image_of_a_run_that_has_not_written_its_release_is_kept(app, engine,
     """Builds are not locked: one run may clear up while another has just built."""
     with open(engine.place / "tags", "a") as file:
         file.write("sha256:new flask-deploy/shop:fresh\n")
-    app_lease.hold_image("shop", "fresh", "another")
+    leases.hold_image("shop", "fresh", "another")
     deploy(app), deploy(app, build="b1", keep=1)
     assert not engine.calls("docker rmi")
-    later = app_lease.now() + app_lease.HELD + 1
-    monkeypatch.setattr(app_lease, "now", lambda: later)
+    later = leases.now() + leases.HELD + 1
+    monkeypatch.setattr(leases, "now", lambda: later)
     deploy(app, build="b2", keep=1)
     assert engine.calls("docker rmi") == ["docker rmi flask-deploy/shop:fresh"]
 
 
 def test_a_release_that_is_written_holds_its_image_itself(app):
-    app_lease.hold_image("shop", "b1", "me")
+    leases.hold_image("shop", "b1", "me")
     prepare(app, build="b1")
-    assert app_lease.held_images("shop") == {}
+    assert leases.held_images("shop") == {}
 
 
 def test_a_run_holds_an_image_whatever_another_run_with_the_same_build_does(app, engine):
     (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\n")
     for run in ("me", "another"):
-        app_lease.hold_image("shop", "b1", run)
+        leases.hold_image("shop", "b1", run)
     release = prepare(app, build="b1")
     module.discarded(app, options(release=release, build="b1"), dry=False)
     assert "flask-deploy/shop:b1" in (engine.place / "tags").read_text()
@@ -1346,7 +1344,7 @@ def said_or_done(*actions):
     for action in actions:
         try:
             action()
-        except (app_releases.ReleaseError, app_engine.EngineError, containers.NotReady) as error:
+        except (places.ReleaseError, engines.EngineError, containers.NotReady) as error:
             assert str(error)
 
 
@@ -1408,21 +1406,21 @@ def test_a_word_of_an_earlier_version_is_heard(app):
 
 
 def test_a_failed_command_says_what_and_why(engine):
-    with pytest.raises(app_engine.EngineError, match="docker container inspect: Error: No such container: x"):
-        app_engine.docker("container", "inspect", "x")
-    assert app_engine.inspect("container", "x") is None
+    with pytest.raises(engines.EngineError, match="docker container inspect: Error: No such container: x"):
+        engines.docker("container", "inspect", "x")
+    assert engines.inspect("container", "x") is None
 
 
 def test_a_broken_engine_is_not_taken_for_a_missing_container(engine):
     (engine.place / "bin" / "docker").write_text("#!/bin/sh\necho Cannot connect to the Docker daemon >&2; exit 1\n")
-    with pytest.raises(app_engine.EngineError, match="Cannot connect"):
-        app_engine.inspect("container", "x")
+    with pytest.raises(engines.EngineError, match="Cannot connect"):
+        engines.inspect("container", "x")
 
 
 def test_a_command_that_hangs_is_given_up(engine):
     (engine.place / "bin" / "docker").write_text("#!/bin/sh\nexec sleep 9\n")
-    with pytest.raises(app_engine.EngineError, match=r"docker ps took longer than 0\.1 s"):
-        app_engine.docker("ps", timeout=0.1)
+    with pytest.raises(engines.EngineError, match=r"docker ps took longer than 0\.1 s"):
+        engines.docker("ps", timeout=0.1)
 
 
 def test_connections_in_flight_are_those_that_the_container_holds(tmp_path, monkeypatch):
@@ -1432,18 +1430,18 @@ def test_connections_in_flight_are_those_that_the_container_holds(tmp_path, monk
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
-        assert app_engine.in_flight(os.getpid(), path) == 0
+        assert engines.in_flight(os.getpid(), path) == 0
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
             server = listening.accept()[0]
-            assert app_engine.in_flight(os.getpid(), path) == 1
-            assert app_engine.in_flight(os.getpid(), f"{path}2") == 0
-            monkeypatch.setattr(app_engine, "_sockets", lambda pid: {"1"})
-            assert app_engine.in_flight(os.getpid(), path) == 0
+            assert engines.in_flight(os.getpid(), path) == 1
+            assert engines.in_flight(os.getpid(), f"{path}2") == 0
+            monkeypatch.setattr(engines, "_sockets", lambda pid: {"1"})
+            assert engines.in_flight(os.getpid(), path) == 0
             monkeypatch.undo()
             server.close()
-        assert app_engine.in_flight(os.getpid(), path) == 0
-    assert app_engine.in_flight(2**22 + 1, path) == 0
+        assert engines.in_flight(os.getpid(), path) == 0
+    assert engines.in_flight(2**22 + 1, path) == 0
 
 
 # -- rolling back ----------------------------------------------------------------------------
@@ -1469,16 +1467,16 @@ def test_a_rollback_goes_to_the_release_before_with_its_own_settings(app, engine
 def test_a_rollback_builds_nothing_even_where_the_container_is_gone(app, engine):
     old = deploy(app, environment={"A": "old"})
     deploy(app, environment={"A": "new"})
-    app_engine.docker("rm", "-f", app.container(old))
+    engines.docker("rm", "-f", app.container(old))
     assert roll_back(app) == old
-    assert app_engine.containers(app.name)[app.container(old)] == "running"
+    assert engines.containers(app.name)[app.container(old)] == "running"
 
 
 def test_a_release_rolled_back_from_is_not_deployed_again_unless_told_to(app, engine):
     deploy(app, environment={"A": "old"})
     new = deploy(app, environment={"A": "new"})
     old = roll_back(app)
-    with pytest.raises(app_releases.ReleaseError, match="app_accept_rejected=true"):
+    with pytest.raises(places.ReleaseError, match="app_accept_rejected=true"):
         deploy(app, environment={"A": "new"})
     assert app.serving() == old
     assert deploy(app, environment={"A": "new"}, accept_rejected=True) == new
@@ -1496,8 +1494,8 @@ def test_the_default_of_a_rollback_passes_rejected_releases_over(app, engine):
 @pytest.mark.parametrize("wanted", ["", "000000000000"])
 def test_an_impossible_rollback_lists_what_is_possible(app, engine, wanted):
     serving = deploy(app, environment={"A": "1"})
-    with pytest.raises(app_releases.ReleaseError, match="possible are: none"):
+    with pytest.raises(places.ReleaseError, match="possible are: none"):
         restore(app, wanted)
     deploy(app, environment={"A": "2"})
-    with pytest.raises(app_releases.ReleaseError, match=f"possible are:\n    {serving}"):
+    with pytest.raises(places.ReleaseError, match=f"possible are:\n    {serving}"):
         restore(app, "000000000000")

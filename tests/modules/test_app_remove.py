@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_unit as unit
+from ansible.module_utils.flask_deploy.host import nginx
+from ansible.module_utils.flask_deploy.switch import unit
 from ansible.modules import app_remove as module
 
 
@@ -66,7 +66,7 @@ def test_a_dry_run_tells_and_removes_nothing(app, engine):
 
 
 def test_visitors_are_sent_away_before_their_app_goes(app, engine, monkeypatch):
-    monkeypatch.setattr(site, "reload", lambda: os.stat(app.path("aaa")))
+    monkeypatch.setattr(nginx, "reload", lambda: os.stat(app.path("aaa")))
     module.remove(app, data=False, dry=False)
     assert not os.path.exists(app.path("aaa"))
 

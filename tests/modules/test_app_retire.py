@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_engine, app_lease
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_switch as switch
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import retire, switch
 
 from tests.modules.test_app_releases import begin, deploy, prepare
 
@@ -19,7 +19,7 @@ from tests.modules.test_app_releases import begin, deploy, prepare
 @pytest.fixture
 def app(host, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     return host()
 
 
@@ -34,14 +34,14 @@ def leaving(app):
 
 def stops(monkeypatch):
     """Return a list that gets what docker is told to stop: (seconds for the app, seconds for the engine)."""
-    docker, seen = app_engine.docker, []
+    docker, seen = engines.docker, []
 
     def watching(*words, **more):
         if words[0] == "stop":
             seen.append((int(words[2]), more["timeout"]))
         return docker(*words, **more)
 
-    monkeypatch.setattr(app_engine, "docker", watching)
+    monkeypatch.setattr(engines, "docker", watching)
     return seen
 
 
@@ -54,13 +54,13 @@ def stops(monkeypatch):
 )
 def test_what_runs_in_any_way_is_stopped(app, monkeypatch, state, ends):
     serving = deploy(app)
-    monkeypatch.setattr(app_engine, "containers", lambda name: {f"shop-{serving}": "running", "shop-abc": state})
+    monkeypatch.setattr(engines, "containers", lambda name: {f"shop-{serving}": "running", "shop-abc": state})
     assert [each["container"] for each in retire.retire(app, 0, 1)] == ["shop-abc"] * ends
 
 
 @pytest.mark.parametrize("flying", [0, 3])
 def test_the_engine_is_not_given_up_while_it_waits_for_an_app(app, leaving, monkeypatch, flying):
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: flying)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: flying)
     seen = stops(monkeypatch)
     assert [each["cut"] for each in retire.retire(app, 0, 40)] == [flying]
     ((seconds, limit),) = seen
@@ -69,14 +69,14 @@ def test_the_engine_is_not_given_up_while_it_waits_for_an_app(app, leaving, monk
 
 def test_what_is_in_flight_is_asked_of_the_release_that_is_left(app, leaving, monkeypatch):
     old, _new = leaving
-    asked, inspect = [], app_engine.inspect
+    asked, inspect = [], engines.inspect
 
     def found(kind, name):
         known = inspect(kind, name)
         return {**known, "State": {**known["State"], "Pid": 4711}} if name == f"shop-{old}" else known
 
-    monkeypatch.setattr(app_engine, "inspect", found)
-    monkeypatch.setattr(app_engine, "in_flight", lambda *of: asked.append(of) or 0)
+    monkeypatch.setattr(engines, "inspect", found)
+    monkeypatch.setattr(engines, "in_flight", lambda *of: asked.append(of) or 0)
     retire.retire(app, 0, 1)
     assert asked == [(4711, containers.SOCKET)]
 
@@ -88,21 +88,21 @@ def took(app, drain=0):
 
 
 def test_a_release_that_nginx_left_long_ago_is_stopped_at_once(app, leaving, monkeypatch):
-    app.set_state(leaving[1], "live", moved=app_lease.now() - 3600)
+    app.set_state(leaving[1], "live", moved=leases.now() - 3600)
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 5)
     assert took(app) < 5
 
 
 def test_a_move_before_a_boot_lengthens_no_drain(app, leaving, monkeypatch):
     """The boot clock began anew since: that moment may be far ahead."""
-    app.set_state(leaving[1], "live", moved=app_lease.now() + 1e6)
+    app.set_state(leaving[1], "live", moved=leases.now() + 1e6)
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0.5)
     assert 0.5 <= took(app, drain=20) < 10
 
 
 def test_a_short_drain_gives_what_nginx_still_asks_its_time(app, leaving, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0.6)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 1)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 1)
     assert 0.6 <= took(app, drain=0) < 5
 
 
@@ -147,10 +147,10 @@ def test_what_serves_is_never_surplus_whatever_its_state_says(app, state):
 def test_a_candidate_that_a_killed_run_left_is_stopped_and_no_other(app, engine):
     old, serving = deploy(app), deploy(app, build="b2")
     candidate = prepare(app, build="b3")
-    app_engine.docker("stop", "-t", "0", f"shop-{candidate}")
+    engines.docker("stop", "-t", "0", f"shop-{candidate}")
     assert retire.abandon(app) == [] and (engine.place / "containers" / f"shop-{candidate}").exists()
     for release in (old, candidate):
-        app_engine.docker("start", f"shop-{release}")
+        engines.docker("start", f"shop-{release}")
     assert retire.abandon(app, dry=True) == [f"shop-{candidate}"]
     assert f"shop-{candidate}" in engine.running()
     assert retire.abandon(app) == [f"shop-{candidate}"]

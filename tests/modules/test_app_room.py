@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils import app_engine, app_lease
-from ansible.module_utils import app_room as room
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import room
+from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import app_build, app_image
 from ansible.modules import app_room as module
@@ -43,7 +44,7 @@ def disks(tmp_path, monkeypatch):
         free[str(path)] = megabytes, disk or name
         return str(path)
 
-    monkeypatch.setattr(app_engine, "root", lambda: f"{tmp_path}/docker")
+    monkeypatch.setattr(engines, "root", lambda: f"{tmp_path}/docker")
     return has
 
 
@@ -77,9 +78,9 @@ def test_a_directory_that_is_not_there_yet_has_the_room_of_the_one_above(disks):
 @pytest.mark.parametrize(("said", "found"), [("/mnt/docker\n", "/mnt/docker"), ("", "/var/lib/docker")])
 def test_the_engine_tells_where_it_keeps_images(engine, said, found):
     (engine.place / "bin" / "docker").write_text(f"#!/bin/sh\nprintf '{said}'\n")
-    assert app_engine.root() == found
+    assert engines.root() == found
     (engine.place / "bin" / "docker").write_text("#!/bin/sh\necho no daemon >&2; exit 1\n")
-    assert app_engine.root() == "/var/lib/docker"
+    assert engines.root() == "/var/lib/docker"
 
 
 def ended(capsys, run, arguments):
@@ -161,8 +162,8 @@ def test_an_archive_is_not_fetched_where_the_controller_has_no_room(carry, monke
 def test_an_image_is_not_saved_where_its_archive_may_not_fit(disks, engine, monkeypatch):
     """How well it can be packed shows only afterwards: it is asked for the room that it takes at most."""
     home = disks("home", 100)
-    monkeypatch.setattr(app_engine, "inspect", lambda *names: {"Id": "sha256:one", "Size": 90 * MB})
-    with pytest.raises(app_engine.EngineError, match=f"{home} has 100 MB free; 106 MB are needed for the image's arch"):
+    monkeypatch.setattr(engines, "inspect", lambda *names: {"Id": "sha256:one", "Size": 90 * MB})
+    with pytest.raises(engines.EngineError, match=f"{home} has 100 MB free; 106 MB are needed for the image's arch"):
         app_image.save(TAG, f"{home}/image")
     assert os.listdir(home) == [] and not engine.calls("docker save")
 
@@ -228,7 +229,7 @@ def test_a_base_image_is_not_sent_where_it_does_not_fit(send, disks, tmp_path, f
             OSError(28, "No space left on device", "/var/tmp/x"),
             "a disk is full. Type on the host that builds: df -h /var/tmp /srv ",
         ),
-        (app_lease.LeaseError("shop.build is locked"), "shop.build is locked"),
+        (leases.LeaseError("shop.build is locked"), "shop.build is locked"),
     ],
 )
 def test_a_build_that_ends_for_want_of_room_or_of_a_lock_says_so(capsys, monkeypatch, engine, error, said):

@@ -11,19 +11,19 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_command, app_engine
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_deploy as module
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_run as run
-from ansible.module_utils import app_site as site
-from ansible.module_utils.app_diagnosis import diagnose
+from ansible.module_utils.flask_deploy.host import command as commands
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import nginx, untrusted
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
+from ansible.module_utils.flask_deploy.switch import retire
+from ansible.module_utils.flask_deploy.switch import steps as module
 from ansible.modules import app_remove, app_status
 
 from tests.modules.test_app_releases import deploy, options, prepare, restore, serve
 
 NAMES = ["draining", "turn", "anything"]
-REAL = site.probe_socket
+REAL = nginx.probe_socket
 SOON = 60  # seconds for all that a test does, on a machine that does much else
 DEEP = 1100  # directories in each other; more than Python's stack is deep
 
@@ -67,7 +67,7 @@ if os.getuid() == 0:
 def soon(monkeypatch):
     """End a test that hangs."""
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
 
     def late(*_):
         raise TimeoutError("it hangs")
@@ -93,7 +93,7 @@ def as_it_was(app, release):
     shutil.rmtree(app.path(release, "run"))
     os.mkdir(app.path(release, "run"))
     if release != app.serving():
-        run.mark(app.path(release, "run"), "draining", True)
+        untrusted.mark(app.path(release, "run"), "draining", True)
 
 
 def place(app, release):
@@ -147,10 +147,10 @@ def test_a_release_of_an_earlier_version_is_told_by_the_file_that_it_looks_for(a
 def test_a_line_that_does_not_end_is_kept_in_part(engine):
     """Docker keeps an app's output as it comes: one line of it may fill the memory."""
     (engine.place / "bin" / "docker").write_text("#!/bin/sh\nyes x | head -c 64000000 | tr -d '\\n'; echo; echo last\n")
-    said = app_engine.logs("shop-1", 20)
-    assert said[-1] == "last" and sum(map(len, said)) <= app_command.ENDS + 64
+    said = engines.logs("shop-1", 20)
+    assert said[-1] == "last" and sum(map(len, said)) <= commands.ENDS + 64
     shown = diagnose("1", "it ended", [*said, "\x1b[2Jgone"], "/")
-    assert len(shown) < 20 * run.SAID and "\x1b" not in shown
+    assert len(shown) < 20 * untrusted.SAID and "\x1b" not in shown
 
 
 @pytest.mark.parametrize("name", [b"\xff", b"a b", b"x\n\ny", b"x\n{path}"])
@@ -160,7 +160,7 @@ def test_an_app_s_odd_sockets_do_not_end_a_drain(tmp_path, monkeypatch, name):
     with socket.socket(socket.AF_UNIX) as odd:
         odd.bind(os.fsencode(tmp_path) + b"/" + name.replace(b"{path}", b"s"))
         odd.listen()
-        assert app_engine.in_flight(os.getpid(), path.decode()) == 0
+        assert engines.in_flight(os.getpid(), path.decode()) == 0
 
 
 FALSE = {name: make for name, make in PLANTED.items() if name != "a deep directory"}
@@ -174,28 +174,30 @@ def test_traffic_never_goes_to_what_is_no_socket(app, engine, what, earlier):
     if earlier:
         as_it_was(app, new)
     FALSE[what](Path(place(app, new), "gunicorn.sock"))
-    with pytest.raises(run.Untrusted, match=r"is no socket: the app put (a link|a directory|something else) there"):
+    with pytest.raises(
+        untrusted.Untrusted, match=r"is no socket: the app put (a link|a directory|something else) there"
+    ):
         serve(app, new)
     assert app.serving() == serving and not os.path.exists(app.pending)
 
 
 def test_a_link_in_the_place_of_a_socket_is_not_asked(app, tmp_path, monkeypatch):
-    monkeypatch.setattr(site, "probe_socket", REAL)
+    monkeypatch.setattr(nginx, "probe_socket", REAL)
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as another:
         another.bind("s")
         os.makedirs(app.path("new", "run", "sock"))
         os.symlink(tmp_path / "s", app.path("new", "run", "sock", "gunicorn.sock"))
         os.symlink("sock/gunicorn.sock", app.socket("new"))
-        with pytest.raises(run.Untrusted, match="put a link there"):
-            site.probe_socket(app.socket("new"), "/", "shop.example.com")
+        with pytest.raises(untrusted.Untrusted, match="put a link there"):
+            nginx.probe_socket(app.socket("new"), "/", "shop.example.com")
         os.unlink(app.path("new", "run", "sock", "gunicorn.sock"))
         os.rename("s", app.path("new", "run", "sock", "gunicorn.sock"))
-        run.refuse_false_socket(app.socket("new"))
+        untrusted.refuse_false_socket(app.socket("new"))
 
 
 def test_a_link_in_the_place_of_a_socket_ends_the_wait_at_once(app, monkeypatch):
-    monkeypatch.setattr(site, "probe_socket", lambda path, *more: run.refuse_false_socket(path) or 200)
+    monkeypatch.setattr(nginx, "probe_socket", lambda path, *more: untrusted.refuse_false_socket(path) or 200)
     release = prepare(app)
     os.symlink("/run/another", app.path(release, "run", "sock", "gunicorn.sock"))
     with pytest.raises(containers.NotReady, match="is no socket: the app put a link there"):
@@ -231,10 +233,10 @@ def test_a_release_of_an_earlier_version_starts_as_it_did(app, engine):
 def test_a_marker_is_never_made_through_a_link(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "run").symlink_to("real")
-    assert run.mark(str(tmp_path / "run"), "draining", True) is False
+    assert untrusted.mark(str(tmp_path / "run"), "draining", True) is False
     assert os.listdir(tmp_path / "real") == []
     (tmp_path / "real/draining").symlink_to("../elsewhere")
-    assert run.mark(str(tmp_path / "real"), "draining", True) is False
+    assert untrusted.mark(str(tmp_path / "real"), "draining", True) is False
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -254,8 +256,8 @@ def test_a_host_that_cannot_be_told_to_says_what_to_type(app, tmp_path, monkeypa
     def refuse(*_arguments, **_more):
         raise OSError("Read-only file system")
 
-    monkeypatch.setattr(run, "open", refuse, raising=False)
-    with pytest.raises(run.Untrusted, match=r"type there: sudo sysctl fs.protected_symlinks=1 \(Read-only"):
+    monkeypatch.setattr(untrusted, "open", refuse, raising=False)
+    with pytest.raises(untrusted.Untrusted, match=r"type there: sudo sysctl fs.protected_symlinks=1 \(Read-only"):
         app.ensure_places()
     assert not (tmp_path / "sysctl.conf").exists()
 
@@ -264,13 +266,13 @@ def test_a_link_of_the_app_s_own_that_looks_like_ours_is_not_followed(tmp_path, 
     """In a directory of an earlier version the app may make that link, and let `sock` lead to another app's."""
     (tmp_path / "other").mkdir()
     (tmp_path / "sock").symlink_to("other")
-    (tmp_path / "gunicorn.sock").symlink_to(run.LINK)
+    (tmp_path / "gunicorn.sock").symlink_to(untrusted.LINK)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "other/gunicorn.sock"))
-    run.refuse_false_socket(str(tmp_path / "gunicorn.sock"))  # ours
-    monkeypatch.setattr(run.os, "geteuid", lambda: 12345)
-    with pytest.raises(run.Untrusted, match="the app put a link there"):
-        run.refuse_false_socket(str(tmp_path / "gunicorn.sock"))
+    untrusted.refuse_false_socket(str(tmp_path / "gunicorn.sock"))  # ours
+    monkeypatch.setattr(untrusted.os, "geteuid", lambda: 12345)
+    with pytest.raises(untrusted.Untrusted, match="the app put a link there"):
+        untrusted.refuse_false_socket(str(tmp_path / "gunicorn.sock"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"image": "sha256:one"}'], ids=["empty", "a list", "cut in its fields"])

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_site as site
+from ansible.module_utils.flask_deploy.host import nginx
 
 from tests.authority import certificate, keys, pem
 
@@ -48,8 +48,8 @@ def app_socket(tmp_path):
 def same_user(monkeypatch):
     """Stay who runs the tests: to become another takes root."""
     user = SimpleNamespace(pw_uid=os.getuid(), pw_gid=os.getgid())
-    monkeypatch.setattr(site, "pwd", SimpleNamespace(getpwnam=lambda name: user))
-    monkeypatch.setattr(site.os, "setgroups", lambda groups: None)
+    monkeypatch.setattr(nginx, "pwd", SimpleNamespace(getpwnam=lambda name: user))
+    monkeypatch.setattr(nginx.os, "setgroups", lambda groups: None)
 
 
 MASTER = """
@@ -83,37 +83,37 @@ def test_a_reload_lasts_until_the_old_workers_accept_no_more(host, engine, tmp_p
         master.stdout.readline()
         try:
             (tmp_path / "nginx.pid").write_text(f"{master.pid}\n")
-            monkeypatch.setattr(site, "PID", str(tmp_path / "nginx.pid"))
+            monkeypatch.setattr(nginx, "PID", str(tmp_path / "nginx.pid"))
             (engine.place / "bin/systemctl").write_text(f"#!/bin/sh\nkill -HUP {master.pid}\n")
             host()
-            before, began = site._workers(), time.monotonic()
-            site.reload()
-            assert len(before) == 1 and site._workers() and not site._workers() & before
-            assert 0.7 < time.monotonic() - began < site.RELOADED
+            before, began = nginx._workers(), time.monotonic()
+            nginx.reload()
+            assert len(before) == 1 and nginx._workers() and not nginx._workers() & before
+            assert 0.7 < time.monotonic() - began < nginx.RELOADED
         finally:
             master.terminate()
 
 
 def test_an_nginx_that_is_not_found_is_not_waited_for(host, monkeypatch):
     host()
-    monkeypatch.setattr(site, "PID", "/nonexistent")
+    monkeypatch.setattr(nginx, "PID", "/nonexistent")
     began = time.monotonic()
-    site.reload()
+    nginx.reload()
     assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("status", [200, 302, 404, 503])
 def test_an_app_s_answer_is_its_status(app_socket, same_user, status):
-    assert site.probe_socket(app_socket, f"/{status}", "shop.example.com") == status
+    assert nginx.probe_socket(app_socket, f"/{status}", "shop.example.com") == status
 
 
 def test_an_app_is_asked_for_what_it_tells(app_socket, same_user):
-    assert site.ask_socket(app_socket, "/200", "shop.example.com") == {"waiting": [], "lost": 0}
+    assert nginx.ask_socket(app_socket, "/200", "shop.example.com") == {"waiting": [], "lost": 0}
 
 
 def test_an_app_that_does_not_answer_is_an_error_with_its_reason(tmp_path, same_user):
     with pytest.raises(OSError, match="FileNotFoundError"):
-        site.probe_socket(str(tmp_path / "none.sock"), "/", "shop.example.com")
+        nginx.probe_socket(str(tmp_path / "none.sock"), "/", "shop.example.com")
 
 
 DRIP = """
@@ -137,7 +137,7 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize("ask", [site.probe_socket, site.ask_socket])
+@pytest.mark.parametrize("ask", [nginx.probe_socket, nginx.ask_socket])
 @pytest.mark.parametrize("answer", ENDLESS)
 def test_an_answer_that_does_not_end_is_given_up(tmp_path, same_user, answer, ask):
     path = str(tmp_path / "gunicorn.sock")
@@ -156,7 +156,7 @@ def test_what_an_app_says_is_shown_cut_and_harmless(tmp_path, same_user):
     with subprocess.Popen([sys.executable, "-c", DRIP, path, said, "0"], stdout=subprocess.PIPE) as server:
         server.stdout.readline()
         with pytest.raises(OSError) as error:
-            site.probe_socket(path, "/", "shop.example.com", timeout=20)
+            nginx.probe_socket(path, "/", "shop.example.com", timeout=20)
         server.kill()
     assert len(str(error.value)) <= 600 and str(error.value).isprintable()
 
@@ -165,21 +165,21 @@ def test_what_an_app_says_is_shown_cut_and_harmless(tmp_path, same_user):
 def test_an_app_is_asked_as_nginx_s_own_user(app_socket, tmp_path, monkeypatch):
     """pytest's directories are the caller's alone, so nobody else gets to the socket."""
     nobody = SimpleNamespace(pw_uid=65534, pw_gid=65534)
-    monkeypatch.setattr(site, "pwd", SimpleNamespace(getpwnam=lambda name: nobody))
+    monkeypatch.setattr(nginx, "pwd", SimpleNamespace(getpwnam=lambda name: nobody))
     with pytest.raises(OSError, match="PermissionError"):
-        site.probe_socket(app_socket, "/200", "shop.example.com")
+        nginx.probe_socket(app_socket, "/200", "shop.example.com")
 
 
 def test_a_new_site_is_tested_among_the_others_and_nothing_in_place_changes(host, engine, tmp_path):
     host()
-    conf = Path(site.CONF) / "conf.d"
+    conf = Path(nginx.CONF) / "conf.d"
     (conf / "blog.conf").write_text("# blog\n")
     (conf / "shop.conf").write_text("# in place\n")
-    site.test_staged("shop", b"# new\n")
+    nginx.test_staged("shop", b"# new\n")
     staged = engine.place / "staged"
     assert (staged / "conf.d/shop.conf").read_text() == "# new\n"
     assert (staged / "conf.d/blog.conf").read_text() == "# blog\n"
-    assert f"{site.CONF}/conf.d" not in (staged / "nginx.conf").read_text()
+    assert f"{nginx.CONF}/conf.d" not in (staged / "nginx.conf").read_text()
     assert (conf / "shop.conf").read_text() == "# in place\n"
     assert not (tmp_path / "stage").exists()
 
@@ -187,29 +187,29 @@ def test_a_new_site_is_tested_among_the_others_and_nothing_in_place_changes(host
 def test_what_sites_of_others_include_by_a_relative_path_is_found(host, engine):
     """nginx looks for it where its main file is (ngx_conf_full_name)."""
     host()
-    (Path(site.CONF) / "snippets").mkdir()
-    (Path(site.CONF) / "snippets/php.conf").write_text("# php\n")
-    site.test_staged("shop", b"")
+    (Path(nginx.CONF) / "snippets").mkdir()
+    (Path(nginx.CONF) / "snippets/php.conf").write_text("# php\n")
+    nginx.test_staged("shop", b"")
     assert (engine.place / "staged/snippets/php.conf").read_text() == "# php\n"
 
 
 def test_a_refused_site_is_an_error_in_nginx_s_words(host, engine, tmp_path):
     host()
     (engine.place / "nginx-refuses").touch()
-    with pytest.raises(site.SiteError, match="unknown directive") as error:
-        site.test_staged("shop", b"server }\n")
+    with pytest.raises(nginx.SiteError, match="unknown directive") as error:
+        nginx.test_staged("shop", b"server }\n")
     assert str(tmp_path / "stage") not in str(error.value)
     assert not (tmp_path / "stage").exists()
 
 
 def test_nginx_tests_before_it_reloads(host, engine):
     host()
-    site.reload()
+    nginx.reload()
     assert engine.calls() == ["nginx -t -q", "systemctl reload nginx.service"]
     engine.forget()
     (engine.place / "nginx-refuses").touch()
-    with pytest.raises(site.SiteError):
-        site.reload()
+    with pytest.raises(nginx.SiteError):
+        nginx.reload()
     assert engine.calls() == ["nginx -t -q"]
 
 
@@ -235,7 +235,7 @@ def test_an_app_is_asked_as_nginx_asks(tmp_path, same_user):
         server.asked = []
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        told = site.ask_socket(path, "/ready?x=1", "shop.example.com")
+        told = nginx.ask_socket(path, "/ready?x=1", "shop.example.com")
         server.shutdown()
         thread.join()
     fields = {"Host": "shop.example.com", "User-Agent": "flask-deploy", "X-Forwarded-Proto": "https"}
@@ -260,7 +260,7 @@ def door(tmp_path, monkeypatch):
         assert where == ("127.0.0.1", 443) and 0 < timeout <= 5
         return real(server.server_address, timeout)
 
-    monkeypatch.setattr(site.socket, "create_connection", connect)
+    monkeypatch.setattr(nginx.socket, "create_connection", connect)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -270,7 +270,7 @@ def door(tmp_path, monkeypatch):
 
 
 def test_the_door_is_this_host_s_by_the_public_name_whatever_its_certificate(door):
-    assert site.probe_door("shop.example.com", "/ready") == 203
+    assert nginx.probe_door("shop.example.com", "/ready") == 203
     assert door.names == ["shop.example.com"]
     ((path, fields),) = door.asked
     assert (path, fields["host"], fields["connection"]) == ("/ready", "shop.example.com", "close")
@@ -280,25 +280,25 @@ def test_a_door_that_is_shut_is_an_error_with_its_reason(monkeypatch):
     def refuse(*_arguments):
         raise ConnectionRefusedError("nobody listens")
 
-    monkeypatch.setattr(site.socket, "create_connection", refuse)
+    monkeypatch.setattr(nginx.socket, "create_connection", refuse)
     with pytest.raises(OSError, match="ConnectionRefusedError: nobody listens"):
-        site.probe_door("shop.example.com", "/")
+        nginx.probe_door("shop.example.com", "/")
 
 
 def test_an_answer_is_read_up_to_a_size(tmp_path, same_user):
     path = str(tmp_path / "gunicorn.sock")
     head = "b'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n'"
-    for spaces, good in ((site.LARGEST - 2, True), (site.LARGEST - 1, False)):
+    for spaces, good in ((nginx.LARGEST - 2, True), (nginx.LARGEST - 1, False)):
         said = f"{head} + b'{{' + {spaces} * b' ' + b'}}'"
         slow = DRIP.replace("for byte in eval(sys.argv[2])", "for bytes_ in [eval(sys.argv[2])]")
         slow = slow.replace("bytes([byte])", "bytes_").replace("time.sleep(float(sys.argv[3]))", "connection.close()")
         with subprocess.Popen([sys.executable, "-c", slow, path, said, "0"], stdout=subprocess.PIPE) as server:
             server.stdout.readline()
             if good:
-                assert site.ask_socket(path, "/", "shop.example.com") == {}
+                assert nginx.ask_socket(path, "/", "shop.example.com") == {}
             else:
                 with pytest.raises(ValueError, match="Expecting"):
-                    site.ask_socket(path, "/", "shop.example.com")
+                    nginx.ask_socket(path, "/", "shop.example.com")
             server.kill()
         os.unlink(path)
 
@@ -310,7 +310,7 @@ def test_an_app_that_answers_with_anything_else_is_an_error(tmp_path, same_user)
     ) as server:
         server.stdout.readline()
         with pytest.raises(OSError, match="BadStatusLine"):
-            site.probe_socket(path, "/", "shop.example.com", timeout=1)
+            nginx.probe_socket(path, "/", "shop.example.com", timeout=1)
         server.kill()
 
 
@@ -319,19 +319,19 @@ def test_no_question_leaves_a_process_or_a_file_open(app_socket, same_user):
         return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
     before = children(), sorted(os.listdir("/proc/self/fd"))
-    site.probe_socket(app_socket, "/200", "shop.example.com")
+    nginx.probe_socket(app_socket, "/200", "shop.example.com")
     with pytest.raises(OSError):
-        site.probe_socket(f"{app_socket}.none", "/200", "shop.example.com")
+        nginx.probe_socket(f"{app_socket}.none", "/200", "shop.example.com")
     assert (children(), sorted(os.listdir("/proc/self/fd"))) == before
 
 
 def test_a_worker_that_serves_on_for_long_is_not_waited_for(host, monkeypatch):
     """One has an upload in flight: it accepts no more, and tells nobody."""
     host()
-    monkeypatch.setattr(site, "RELOADED", 1)
-    monkeypatch.setattr(site, "_workers", lambda: {"1"})
+    monkeypatch.setattr(nginx, "RELOADED", 1)
+    monkeypatch.setattr(nginx, "_workers", lambda: {"1"})
     began = time.monotonic()
-    site.reload()
+    nginx.reload()
     assert 1 <= time.monotonic() - began < 10
 
 
@@ -339,42 +339,44 @@ def test_a_certificate_that_is_missing_is_told_with_what_makes_it(host, engine):
     host()
     text = '#!/bin/sh\necho "nginx: [emerg] cannot load certificate \\"/x.pem\\": No such file" >&2\nexit 1\n'
     (engine.place / "bin/nginx").write_text(text)
-    with pytest.raises(site.SiteError, match=r"cannot load certificate.*\n  what to do: role nginx makes certificates"):
-        site.test()
+    with pytest.raises(
+        nginx.SiteError, match=r"cannot load certificate.*\n  what to do: role nginx makes certificates"
+    ):
+        nginx.test()
     (engine.place / "nginx-refuses").touch()
     (engine.place / "bin/nginx").write_text('#!/bin/sh\necho "unknown directive" >&2\nexit 1\n')
-    with pytest.raises(site.SiteError) as said:
-        site.test()
+    with pytest.raises(nginx.SiteError) as said:
+        nginx.test()
     assert "what to do" not in str(said.value)
 
 
 def test_an_nginx_or_a_systemd_that_hangs_is_given_up(host, engine, monkeypatch):
     host()
-    monkeypatch.setattr(site, "PATIENCE", 1)
-    for name, act in (("systemctl", site.reload), ("nginx", site.test)):
+    monkeypatch.setattr(nginx, "PATIENCE", 1)
+    for name, act in (("systemctl", nginx.reload), ("nginx", nginx.test)):
         (engine.place / "bin" / name).write_text("#!/bin/sh\nexec sleep 60\n")
         began = time.monotonic()
-        with pytest.raises(site.SiteError, match=f"{name} .*took longer than 1 s"):
+        with pytest.raises(nginx.SiteError, match=f"{name} .*took longer than 1 s"):
             act()
         assert time.monotonic() - began < 10
 
 
 def test_a_lock_on_nginx_that_others_hold_is_told(host, monkeypatch):
     host()
-    monkeypatch.setattr(site.files, "LOCK_WAIT", 0)
-    locked = site.files.locked
-    monkeypatch.setattr(site.files, "locked", lambda path: locked(path, 0.1))
-    with site.lock(), pytest.raises(site.SiteError, match=r"lock was not free for 0\.1 s: process"), site.lock():
+    monkeypatch.setattr(nginx.files, "LOCK_WAIT", 0)
+    locked = nginx.files.locked
+    monkeypatch.setattr(nginx.files, "locked", lambda path: locked(path, 0.1))
+    with nginx.lock(), pytest.raises(nginx.SiteError, match=r"lock was not free for 0\.1 s: process"), nginx.lock():
         pass
 
 
 def test_of_other_sites_the_files_that_nginx_reads_are_tested(host, engine):
     host()
-    conf = Path(site.CONF)
+    conf = Path(nginx.CONF)
     for name in ("blog.conf", "shop.conf", "blog.conf.before", "notes.txt"):
         (conf / "conf.d" / name).write_text("# there\n")
     (conf / "mime.types").write_text("# types\n")
-    site.test_staged("shop", b"# new\n")
+    nginx.test_staged("shop", b"# new\n")
     staged = engine.place / "staged"
     assert sorted(os.listdir(staged)) == ["conf.d", "mime.types", "nginx.conf"]
     assert sorted(os.listdir(staged / "conf.d")) == ["blog.conf", "shop.conf"]

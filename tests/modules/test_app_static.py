@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from ansible.module_utils import app_static
+from ansible.module_utils.flask_deploy.release import static
 
 TEXT = b"body { color: red; }\n" * 100
 
@@ -34,14 +34,14 @@ def unpacked(path):
 
 
 def test_what_gets_smaller_is_compressed_and_nothing_else(root):
-    app_static.finish(root)
+    static.finish(root)
     assert names(root) == {"css/page.css.gz", "css/page.css.br"}
     assert gzip.decompress((root / "css/page.css.gz").read_bytes()) == TEXT
     assert unpacked(root / "css/page.css.br") == TEXT
 
 
 def test_compressed_files_look_like_theirs(root):
-    app_static.finish(root)
+    static.finish(root)
     plain, packed = ((root / name).stat() for name in ("css/page.css", "css/page.css.gz"))
     assert (plain.st_mtime, plain.st_mode) == (packed.st_mtime, packed.st_mode)
 
@@ -50,65 +50,65 @@ def test_dates_and_bytes_come_from_the_content_alone(root, tmp_path):
     other = shutil.copytree(root, tmp_path / "other", symlinks=True)
     os.utime(other / "css/page.css", (1, 1))
     for folder in (root, other):
-        app_static.finish(folder)
+        static.finish(folder)
     for name in ("css/page.css", "css/page.css.gz"):
         assert (root / name).stat().st_mtime == (other / name).stat().st_mtime
         assert (root / name).read_bytes() == (other / name).read_bytes()
 
 
 def test_a_change_of_the_same_size_changes_the_date(root):
-    app_static.finish(root)
+    static.finish(root)
     before = (root / "css/page.css").stat().st_mtime
     (root / "css/page.css").write_bytes(TEXT.replace(b"red", b"tan"))
-    app_static.finish(root)
+    static.finish(root)
     assert (root / "css/page.css").stat().st_mtime != before
 
 
 def test_the_build_s_own_compressed_files_stay(root):
     (root / "css/page.css.gz").write_bytes(b"mine")
-    app_static.finish(root)
+    static.finish(root)
     assert (root / "css/page.css.gz").read_bytes() == b"mine"
 
 
 def test_what_serves_already_is_not_compressed_again(root, tmp_path):
     serving = shutil.copytree(root, tmp_path / "serving", symlinks=True)
-    app_static.finish(serving)
+    static.finish(serving)
     (serving / "css/page.css.br").write_bytes(b"kept")
-    app_static.finish(root, serving)
+    static.finish(root, serving)
     assert (root / "css/page.css.br").read_bytes() == b"kept"
     for name in ("css/page.css.br", "css/page.css.gz"):
         (root / name).unlink()
     (root / "css/page.css").write_bytes(TEXT + b" ")
-    app_static.finish(root, serving)
+    static.finish(root, serving)
     assert unpacked(root / "css/page.css.br") == TEXT + b" "
 
 
 def test_large_files_take_less_trouble(root, monkeypatch):
     words = " ".join(str(number**3) for number in range(5000)).encode()
     (root / "words.txt").write_bytes(words)
-    app_static.finish(root)
+    static.finish(root)
     best = (root / "words.txt.br").stat().st_size
     (root / "words.txt.br").unlink()
-    monkeypatch.setattr(app_static, "SLOW", 1000)
-    app_static.finish(root)
+    monkeypatch.setattr(static, "SLOW", 1000)
+    static.finish(root)
     assert unpacked(root / "words.txt.br") == words
     assert (root / "words.txt.br").stat().st_size > best
 
 
 def test_without_brotli_there_is_gzip(root, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    app_static.finish(root)
+    static.finish(root)
     assert names(root) == {"css/page.css.gz"}
 
 
 def test_equal_files_are_compressed_to_equal_bytes():
     """Without the time that gzip writes into its head (RFC 1952 section 2.3.1): the ETag comes from the content."""
-    assert app_static._gzip(b"hello" * 100)[4:8] == bytes(4)
+    assert static._gzip(b"hello" * 100)[4:8] == bytes(4)
 
 
 def test_a_file_is_not_compressed_without_brotli_s_word(tmp_path, monkeypatch):
     (tmp_path / "brotli").write_text("#!/bin/sh\necho half of it; exit 1\n")
     (tmp_path / "brotli").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(app_static.StaticError, match="half of it"):
-        app_static._brotli(b"hello")
+    with pytest.raises(static.StaticError, match="half of it"):
+        static._brotli(b"hello")

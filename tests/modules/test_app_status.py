@@ -8,9 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_record, app_retire
-from ansible.module_utils import app_site as site
+from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.release import record as records
+from ansible.module_utils.flask_deploy.switch import retire
 from ansible.modules import app_status
 from keep_certificates import pair
 
@@ -26,7 +26,7 @@ FOLDED = 74  # columns that are left of 80 beside Ansible's own
 
 @pytest.fixture
 def app(host, monkeypatch):
-    monkeypatch.setattr(app_retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
     usage = SimpleNamespace(free=7 << 30)
     monkeypatch.setattr(app_status, "shutil", SimpleNamespace(disk_usage=lambda path: usage))
     return host()
@@ -91,7 +91,7 @@ def test_an_app_that_does_not_answer_says_why_below_the_table(app, monkeypatch):
     def refuse(*arguments):
         raise OSError("refused\n" * 200)
 
-    monkeypatch.setattr(site, "probe_socket", refuse)
+    monkeypatch.setattr(nginx, "probe_socket", refuse)
     status = app_status.describe(app)
     assert not status["healthy"]
     (said,) = status["remarks"]
@@ -133,7 +133,7 @@ def test_days_of_a_certificate_are_whole_and_none_without_one(app):
     ],
 )
 def test_history_says_what_a_release_was_made_of(source, said):
-    assert app_record.origin(source) == said
+    assert records.origin(source) == said
 
 
 def test_a_line_of_history_is_never_folded(app):

@@ -6,13 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_deploy, app_engine, app_lease
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_log as log
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_switch as switch
-from ansible.module_utils import app_unit as unit
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import log, retire, switch, unit
+from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_remove
 
 from tests.modules.test_app_releases import begin, deploy, options, prepare, settled
@@ -23,7 +21,7 @@ CHANGED = {"files": {"site.conf": "server {}\n# new\n", "gunicorn.conf.py": "", 
 @pytest.fixture
 def app(host, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     monkeypatch.setattr(switch, "POLL", 0.01)
     return host()
 
@@ -162,11 +160,11 @@ def test_a_watch_begins_where_the_switch_did(app, cut_off, monkeypatch, told):
     if not told:
         files.write_json(app.pending, {name: known[name] for name in known if name not in ("log", "moved_at")})
     monkeypatch.setattr(switch.watch, "watch", lambda *of: asked.extend(of) or {"well": True, "reason": None})
-    began = app_lease.now()
+    began = leases.now()
     switch.look(app, switch.pending(app))
     *_, moved_at, _moved, since = asked
     assert since == (known["log"] if told else log.position(log.LOG)) and since
-    assert moved_at == known["moved_at"] if told else began <= moved_at <= app_lease.now()
+    assert moved_at == known["moved_at"] if told else began <= moved_at <= leases.now()
 
 
 @pytest.fixture
@@ -175,7 +173,7 @@ def under_lock(engine, tmp_path):
     docker, seen = engine.place / "bin" / "docker", tmp_path / "under-lock"
     docker.rename(docker.with_name("docker-itself"))
     docker.write_text(
-        f'#!/bin/sh\n[ -e "{site.LOCK}" ] && ! flock -n "{site.LOCK}" true && echo "docker $*" >> "{seen}"\n'
+        f'#!/bin/sh\n[ -e "{nginx.LOCK}" ] && ! flock -n "{nginx.LOCK}" true && echo "docker $*" >> "{seen}"\n'
         'exec docker-itself "$@"\n'
     )
     docker.chmod(0o755)
@@ -198,14 +196,14 @@ def test_the_engine_is_never_asked_while_the_lock_on_nginx_is_held(app, under_lo
     switch.settle_links(app)
     switch.settle_at_boot(app)
     switch.settle(app)
-    app_deploy.restore(app, options(release=""), dry=False)
+    deploys.restore(app, options(release=""), dry=False)
     app_remove.remove(app, data=False, dry=False)
     assert under_lock() == []
 
 
 def test_a_command_under_the_lock_on_nginx_would_be_seen(app, under_lock):
-    with site.lock():
-        app_engine.containers(app.name)
+    with nginx.lock():
+        engines.containers(app.name)
     assert len(under_lock()) == 1
 
 
@@ -242,7 +240,7 @@ def test_a_boot_lets_the_links_be_where_they_do_not_go_back(app, engine, cut_off
     phase = "confirming" if ends == "it was confirmed" else "waiting"
     _old, new, _begun = cut_off(phase, first=ends == "none was before it")
     if ends == "a run is quicker":
-        app_lease.Lease("shop", {"id": "ann"}).take()
+        leases.Lease("shop", {"id": "ann"}).take()
     switch.settle_links(app)
     assert app.serving() == new and switch.pending(app)["phase"] == phase and engine.calls() == []
 

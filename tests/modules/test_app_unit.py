@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
 import io
 import os
 import re
@@ -14,7 +14,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_unit as unit
+from ansible.module_utils.flask_deploy.switch import unit
+
+from tests.conftest import APP
 
 
 def test_the_program_finds_all_its_parts_by_itself(tmp_path):
@@ -28,13 +30,16 @@ def test_the_program_finds_all_its_parts_by_itself(tmp_path):
 
 def test_ansible_carries_all_its_parts_to_the_host():
     """Which are those that the module imports, by whatever way; the sources are read there."""
-    roles, seen, left = Path(unit.__file__).parents[1], set(), {"library/app_release.py"}
+    package, seen, left = Path(unit.__file__).parents[1], set(), {APP / "library" / "app_release.py"}
     while left:
-        text = (roles / left.pop()).read_text()
-        found = set(re.findall(r"^from ansible\.module_utils(?: import |\.)(app_\w+)", text, re.MULTILINE)) - seen
+        found = set()
+        for node in ast.walk(ast.parse(left.pop().read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(f"{unit.PACKAGE}."):
+                inside = node.module.removeprefix(f"{unit.PACKAGE}.").replace(".", "/")
+                found |= {inside} if "/" in inside else {f"{inside}/{each.name}" for each in node.names}
+        left |= {package / f"{name}.py" for name in found - seen}
         seen |= found
-        left |= {f"module_utils/{name}.py" for name in found}
-    assert {f"app_{part}" for part in unit.PARTS.split()} <= seen
+    assert {f"{room}/{name}" for room, names in unit.PARTS.items() for name in names.split()} <= seen
 
 
 def test_the_same_code_is_the_same_program():
@@ -44,10 +49,12 @@ def test_the_same_code_is_the_same_program():
 def test_the_program_holds_its_parts_as_they_are():
     with zipfile.ZipFile(io.BytesIO(unit.code())) as program:
         held = {name: program.read(name).decode() for name in program.namelist()}
-    modules = [importlib.import_module(f"ansible.module_utils.app_{part}") for part in unit.PARTS.split()]
-    parts = {f"ansible/module_utils/{Path(each.__file__).name}": Path(each.__file__).read_text() for each in modules}
+    package, inside = Path(unit.__file__).parents[1], "ansible/module_utils/flask_deploy"
+    parts = [f"{room}/{name}.py" for room, names in unit.PARTS.items() for name in names.split()]
+    packages = ["ansible", "ansible/module_utils", inside, *(f"{inside}/{room}" for room in unit.PARTS)]
     assert held.pop("__main__.py").startswith("import sys")
-    assert held == {"ansible/__init__.py": "", "ansible/module_utils/__init__.py": "", **parts}
+    sources = {f"{inside}/{part}": (package / part).read_text() for part in parts}
+    assert held == {**{f"{each}/__init__.py": "" for each in packages}, **sources}
 
 
 def test_the_unit_is_started_again_should_it_be_killed(host, engine):

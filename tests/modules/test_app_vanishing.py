@@ -5,13 +5,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_deploy as deploys
-from ansible.module_utils import app_engine, app_releases
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_leftovers as leftovers
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_switch as switch
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files, leftovers
+from ansible.module_utils.flask_deploy.release import containers, places
+from ansible.module_utils.flask_deploy.switch import retire, switch
+from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_build, app_remove
 
 from tests.modules.test_app_releases import deploy, prepare
@@ -22,7 +20,7 @@ RUNNING = {"State": {"Running": True, "Pid": 1, "ExitCode": 0}, "HostConfig": {"
 @pytest.fixture
 def app(host, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     app = host()
     deploy(app)
     return app
@@ -31,20 +29,18 @@ def app(host, monkeypatch):
 @pytest.fixture(params=["before it is looked at", "after that"])
 def vanishing(request, app, engine, monkeypatch):
     """List a container that is gone before it is inspected, or just after that; return its name."""
-    listed = app_engine.containers(app.name)
-    monkeypatch.setattr(
-        app_engine, "containers", lambda name: {**listed, "shop-abc": "running", "shop-abc-x": "running"}
-    )
+    listed = engines.containers(app.name)
+    monkeypatch.setattr(engines, "containers", lambda name: {**listed, "shop-abc": "running", "shop-abc-x": "running"})
     if request.param == "after that":
-        inspect = app_engine.inspect
+        inspect = engines.inspect
 
         def known(kind, name):
             return inspect(kind, name) or (RUNNING if name.startswith("shop-abc") else None)
 
-        monkeypatch.setattr(app_engine, "inspect", known)
+        monkeypatch.setattr(engines, "inspect", known)
         found = {name: {**RUNNING, "Name": f"/{name}"} for name in ("shop-abc", "shop-abc-x")}
         listing = lambda kind, names: {name: found[name] for name in names if name in found}  # noqa: E731
-        monkeypatch.setattr(app_engine, "inspect_all", listing)
+        monkeypatch.setattr(engines, "inspect_all", listing)
     return "shop-abc"
 
 
@@ -57,7 +53,7 @@ def vanishing(request, app, engine, monkeypatch):
         lambda app: deploys.discard(app, "abc", {}, "it failed"),
         lambda app: switch.settle(app),
         lambda app: app.set_restarts({"abc": "no", "abc-x": "no"}),
-        lambda app: app_engine.remove("shop-abc"),
+        lambda app: engines.remove("shop-abc"),
         lambda app: containers.end_commands(app.name),
         lambda app: app_remove.remove(app, data=False, dry=False),
     ],
@@ -81,9 +77,9 @@ def test_a_container_that_vanishes_is_gone_and_no_error(app, vanishing, act):
 
 def test_a_candidate_that_vanishes_before_it_is_made_anew_is_made(app, engine, monkeypatch):
     release = prepare(app, build="b2")
-    stopped = {**app_engine.inspect("container", f"shop-{release}"), "State": {"Running": False}}
+    stopped = {**engines.inspect("container", f"shop-{release}"), "State": {"Running": False}}
     shutil.rmtree(engine.place / "containers" / f"shop-{release}")
-    monkeypatch.setattr(app_engine, "inspect", lambda kind, name: stopped if kind == "container" else {})
+    monkeypatch.setattr(engines, "inspect", lambda kind, name: stopped if kind == "container" else {})
     (engine.place / "bin" / "docker").write_text(
         (engine.place / "bin" / "docker")
         .read_text()
@@ -94,7 +90,7 @@ def test_a_candidate_that_vanishes_before_it_is_made_anew_is_made(app, engine, m
 
 
 def test_an_image_that_vanishes_before_its_files_are_taken_out_is_said(app):
-    with pytest.raises(app_releases.ReleaseError, match=r"image sha256:gone is not on this host any more.*again"):
+    with pytest.raises(places.ReleaseError, match=r"image sha256:gone is not on this host any more.*again"):
         prepare(app, build="b2", image="sha256:gone")
 
 

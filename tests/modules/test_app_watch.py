@@ -12,13 +12,10 @@ import time
 from contextlib import closing
 
 import pytest
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_lease as leases
-from ansible.module_utils import app_log as log
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_tally as tally
-from ansible.module_utils import app_watch as watch
+from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import log, tally, watch
 
 RULES = {"seconds": 0.4, "percent": 5, "samples": 20, "slow": 0, "slower": 0}
 OLD, NEW = "0" * 12, "1" * 12
@@ -235,7 +232,7 @@ def test_a_boot_ends_a_watch(app, monkeypatch):
 
 def test_nginx_s_log_is_waited_for_at_the_end(look, monkeypatch):
     """nginx writes each second: what failed in the last one counts."""
-    delay = importlib.reload(importlib.import_module("ansible.module_utils.app_watch")).LOG_DELAY
+    delay = importlib.reload(importlib.import_module(watch.__name__)).LOG_DELAY
     assert delay > 1
     monkeypatch.setattr(watch, "LOG_DELAY", 1.0)
     late = lambda: (time.sleep(1), write(NEW, 500, times=40))  # noqa: E731
@@ -261,7 +258,7 @@ def tells(app, monkeypatch):
                 raise answer
             return answer
 
-        monkeypatch.setattr(site, "ask_socket", ask)
+        monkeypatch.setattr(nginx, "ask_socket", ask)
 
     return telling
 
@@ -350,7 +347,7 @@ def test_a_short_watch_takes_half_of_its_time_for_hanging(look, tells):
 def test_a_release_that_does_not_say_what_waits_is_judged_without(look, monkeypatch):
     """One that an earlier commit made: it is not even asked."""
     asked = []
-    monkeypatch.setattr(site, "ask_socket", lambda *arguments: asked.append(arguments) or wait_for(0))
+    monkeypatch.setattr(nginx, "ask_socket", lambda *arguments: asked.append(arguments) or wait_for(0))
     assert look(wrote((NEW, 200, 40)), **SLOW)["well"] and asked == []
 
 
@@ -416,26 +413,26 @@ def test_answers_that_take_much_longer_are_bad(look, before, after, rules, well)
 
 
 def test_a_failing_door_is_bad(look, monkeypatch, often, later):
-    monkeypatch.setattr(site, "probe_door", lambda *arguments: 502)
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: 502)
     assert look(seconds=5)["reason"] == "/ failed 3 of 3 times through the public door: status 502"
 
 
 def test_a_door_that_fails_every_second_time_is_bad(look, monkeypatch, often, later):
     answers = itertools.cycle([200, 502])
-    monkeypatch.setattr(site, "probe_door", lambda *arguments: next(answers))
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: next(answers))
     assert look(seconds=5)["reason"] == "/ failed 3 of 6 times through the public door: status 502"
 
 
 @pytest.mark.parametrize(("own", "well"), [(200, True), (503, False)])
 def test_a_door_that_may_have_met_the_release_before_asks_the_new_one_itself(look, monkeypatch, often, own, well):
-    monkeypatch.setattr(site, "probe_door", lambda *arguments: 503)
-    monkeypatch.setattr(site, "probe_socket", lambda *arguments: own)
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: 503)
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: own)
     assert look()["well"] is well
 
 
 def test_one_failing_request_at_the_door_is_not_bad(look, monkeypatch, often, later):
     answers = iter([502, 502])
-    monkeypatch.setattr(site, "probe_door", lambda *arguments: next(answers, 200))
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: next(answers, 200))
     seen = look()
     assert seen["well"] and seen["probes_failed"] == 2
 
@@ -444,7 +441,7 @@ def test_one_failing_request_at_the_door_is_not_bad(look, monkeypatch, often, la
 def test_a_watch_does_not_end_with_a_failing_door(look, monkeypatch, often, later, answers, well):
     """On a slow host there may be time for one request alone."""
     told = iter(answers)
-    monkeypatch.setattr(site, "probe_door", lambda *arguments: next(told))
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: next(told))
     seen = look(seconds=0.001)
     assert (seen["well"], seen["probes"]) == (well, len(answers))
 
@@ -464,7 +461,7 @@ def test_a_site_without_a_log_is_judged_by_its_door(look):
 
 
 def test_no_seconds_is_no_watch(look, monkeypatch):
-    monkeypatch.setattr(site, "probe_door", lambda *arguments: 502)
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: 502)
     assert look(wrote((NEW, 500, 40)), seconds=0)["well"]
 
 
@@ -543,7 +540,7 @@ def test_what_was_lost_before_the_first_look_is_not_this_watch_s(app, tells):
 def test_a_release_is_asked_what_waits_where_it_listens_and_not_for_ever(app, monkeypatch, tells):
     tells(wait_for(0))
     asked = []
-    monkeypatch.setattr(site, "ask_socket", lambda *arguments: asked.append(arguments) or wait_for(0))
+    monkeypatch.setattr(nginx, "ask_socket", lambda *arguments: asked.append(arguments) or wait_for(0))
     watch.Pulse(app, NEW, moved=leases.now()).ask()
     assert asked == [(app.socket(NEW), watch.PULSE, "shop.example.com", watch.PULSE_TIMEOUT)]
 
@@ -552,7 +549,7 @@ def test_a_door_that_cannot_be_asked_says_why(app, monkeypatch, later):
     def refuse(*arguments):
         raise OSError("connection refused")
 
-    monkeypatch.setattr(site, "probe_door", refuse)
+    monkeypatch.setattr(nginx, "probe_door", refuse)
     door = watch.Door(app, NEW, leases.now())
     door.ask()
     door.asking.join()
@@ -561,7 +558,7 @@ def test_a_door_that_cannot_be_asked_says_why(app, monkeypatch, later):
 
 @pytest.mark.parametrize(("status", "good"), [(200, True), (302, True), (399, True), (400, False), (503, False)])
 def test_the_door_is_good_below_400(app, monkeypatch, later, status, good):
-    monkeypatch.setattr(site, "probe_door", lambda domain, path: status if (domain, path) == TARGET else 599)
+    monkeypatch.setattr(nginx, "probe_door", lambda domain, path: status if (domain, path) == TARGET else 599)
     door = watch.Door(app, NEW, leases.now())
     assert not door.waits
     door.ask()
@@ -574,7 +571,7 @@ TARGET = ("shop.example.com", "/")
 
 def test_the_door_is_asked_one_question_at_a_time(app, monkeypatch, often):
     answer = threading.Event()
-    monkeypatch.setattr(site, "probe_door", lambda *arguments: answer.wait(10) and 200)
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: answer.wait(10) and 200)
     door = watch.Door(app, NEW, leases.now())
     for _look in range(3):
         door.ask()
@@ -590,8 +587,8 @@ def test_the_door_is_asked_one_question_at_a_time(app, monkeypatch, often):
 
 def test_a_door_that_met_the_release_before_asks_where_the_new_one_listens(app, monkeypatch):
     asked = []
-    monkeypatch.setattr(site, "probe_door", lambda *arguments: 503)
-    monkeypatch.setattr(site, "probe_socket", lambda *arguments: asked.append(arguments) or 200)
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: 503)
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: asked.append(arguments) or 200)
     for moved, good in ((leases.now(), True), (leases.now() - watch.KEPT - 1, False)):
         door = watch.Door(app, NEW, moved)
         door.ask()

@@ -6,10 +6,10 @@ import os
 import shutil
 
 import pytest
-from ansible.module_utils import app_deploy as deploys
-from ansible.module_utils import app_engine
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_retire as retire
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.switch import retire
+from ansible.module_utils.flask_deploy.switch import steps as deploys
 
 from tests.modules.test_app_releases import deploy, options, prepare
 
@@ -21,7 +21,7 @@ DIRECTORY = {"kind": "directory", "digest": "d"}
 @pytest.fixture
 def app(host, engine, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
     (engine.place / "images").write_text("sha256:one\nsha256:two\n")
     return host()
 

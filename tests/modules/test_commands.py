@@ -12,18 +12,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_command as command
-from ansible.module_utils import app_engine, app_repository, app_retire
-from ansible.module_utils import app_schema as schema
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_unit as unit
+from ansible.module_utils import app_repository
+from ansible.module_utils.flask_deploy.host import command, nginx
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.release import schema
+from ansible.module_utils.flask_deploy.switch import retire, unit
 from ansible.modules import app_build, app_release
 
 from .test_app_releases import deploy, prepare
 
 ROOT = Path(__file__).parents[2]
 # Programs of their own, which a host runs without Ansible, another role, and what runs on the controller.
-APART = ("nginx/files/", "host/module_utils/", "app/action_plugins/", "app/plugin_utils/")
+APART = ("roles/nginx/files/", "roles/host/module_utils/", "roles/app/action_plugins/", "roles/app/plugin_utils/")
 UNLIMITED = {"system", "popen", "spawnl", "spawnv", "spawnvp", "posix_spawn", "posix_spawnp"}
 
 
@@ -95,8 +95,9 @@ def test_a_command_is_called_as_its_caller_says():
 def test_a_command_ends_with_who_ran_it(tmp_path):
     """A module that is killed leaves no docker, git or nginx at work beside the next run's."""
     script = f"echo $$ > {tmp_path}/child; exec sleep 60"
-    code = f"import sys; sys.path.insert(0, {str(ROOT / 'roles/app/module_utils')!r}); import app_command; "
-    code += f"app_command.attempt('sh', '-c', {script!r}, limit=60)"
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'plugins/module_utils')!r}); "
+    code += "from flask_deploy.host import command; "
+    code += f"command.attempt('sh', '-c', {script!r}, limit=60)"
     with subprocess.Popen([sys.executable, "-c", code]) as module:
         while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text().strip():
             assert module.poll() is None
@@ -114,16 +115,16 @@ def test_what_stays_in_the_background_does_not_hold_up_a_command_that_ended():
 @pytest.mark.parametrize(
     ("program", "limit", "call", "error", "advice"),
     [
-        ("nginx", (site, "PATIENCE"), lambda app: site.test(), site.SiteError, "systemctl status nginx"),
-        ("systemctl", (site, "PATIENCE"), lambda app: site.reload(), site.SiteError, "systemctl list-jobs"),
+        ("nginx", (nginx, "PATIENCE"), lambda app: nginx.test(), nginx.SiteError, "systemctl status nginx"),
+        ("systemctl", (nginx, "PATIENCE"), lambda app: nginx.reload(), nginx.SiteError, "systemctl list-jobs"),
         ("systemctl", (unit, "PATIENCE"), unit.active, unit.UnitError, "systemctl list-jobs"),
         ("systemctl", (unit, "STOP_PATIENCE"), unit.disable, unit.UnitError, "systemctl list-jobs"),
         ("systemd-run", (unit, "PATIENCE"), unit.start, unit.UnitError, "systemctl list-jobs"),
         (
             "docker",
-            (app_engine, "QUERY"),
-            lambda app: app_engine.inspect("image", "x"),
-            app_engine.EngineError,
+            (engines, "QUERY"),
+            lambda app: engines.inspect("image", "x"),
+            engines.EngineError,
             "journalctl -u docker",
         ),
         (
@@ -148,10 +149,10 @@ def test_a_time_limit_is_an_error_of_its_caller_s_own_kind(
         call(app)
 
 
-@pytest.mark.parametrize(("program", "limit"), [("nginx", (site, "PATIENCE")), ("docker", (app_engine, "QUERY"))])
+@pytest.mark.parametrize(("program", "limit"), [("nginx", (nginx, "PATIENCE")), ("docker", (engines, "QUERY"))])
 def test_a_gate_that_hangs_takes_the_candidate_away(host, engine, monkeypatch, program, limit):
     app = host()
-    monkeypatch.setattr(app_retire, "DRAIN_FLOOR", 0)
+    monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
     old = deploy(app)
     hang(engine, program, "image inspect" if program == "docker" else "")
     monkeypatch.setattr(*limit, 0.3)
@@ -164,9 +165,9 @@ def test_a_release_has_as_long_to_stop_as_it_was_promised(host, engine, monkeypa
     """A stop of 3,610 s is no engine that hangs."""
     app = host()
     asked = []
-    monkeypatch.setattr(app_engine, "docker", lambda *words, timeout=600: asked.append((words, timeout)))
-    monkeypatch.setattr(app_retire, "_drain", lambda *arguments: 0)
-    app_retire._stop(app, "shop-aaa", 3600, 3610)
+    monkeypatch.setattr(engines, "docker", lambda *words, timeout=600: asked.append((words, timeout)))
+    monkeypatch.setattr(retire, "_drain", lambda *arguments: 0)
+    retire._stop(app, "shop-aaa", 3600, 3610)
     ((words, timeout),) = asked
     assert words == ("stop", "-t", "3610", "shop-aaa") and timeout > 3610
 
@@ -208,7 +209,7 @@ def test_an_answer_that_does_not_fit_is_an_error_not_half_an_answer(monkeypatch)
 
 def test_an_app_s_endless_line_does_not_fill_the_host_s_memory(engine):
     (engine.place / "bin" / "docker").write_text("#!/bin/sh\nhead -c 60000000 /dev/zero\necho end\n")
-    lines, memory = peak(lambda: app_engine.logs("shop-aaa"))
+    lines, memory = peak(lambda: engines.logs("shop-aaa"))
     assert lines[-1].endswith("end") and memory < 2 << 20
 
 
@@ -295,7 +296,7 @@ def test_what_hangs_while_it_is_read_is_ended(tmp_path):
 
 def unlimited(path):
     """Return the lines of a file that run a command without a limit of time."""
-    inside, tree = str(path.relative_to(ROOT / "roles")), ast.parse(path.read_text())
+    inside, tree = str(path.relative_to(ROOT)), ast.parse(path.read_text())
     found = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
@@ -312,6 +313,7 @@ def unlimited(path):
 
 def test_no_command_runs_without_a_limit():
     """On a host through this module alone; programs of their own and the controller say a limit at each call."""
-    sources = [path for path in (ROOT / "roles").rglob("*.py") if path.name != "app_command.py"]
-    assert len(sources) > 30
+    sources = [path for room in ("roles", "plugins") for path in (ROOT / room).rglob("*.py")]
+    sources.remove(ROOT / "plugins/module_utils/flask_deploy/host/command.py")
+    assert len(sources) > 60
     assert {str(path): lines for path in sources if (lines := unlimited(path))} == {}

@@ -7,10 +7,10 @@ import shutil
 from functools import partial
 
 import pytest
-from ansible.module_utils import app_engine, app_keys
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_switch as switch
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.keys import directory
+from ansible.module_utils.flask_deploy.switch import retire, switch
 from keep_certificates import store
 
 from tests.modules.durable import Disk
@@ -21,7 +21,7 @@ from tests.modules.test_app_releases import SITE, deploy, prepare, serve
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
-    monkeypatch.setattr(app_engine, "in_flight", lambda pid, path: 0)
+    monkeypatch.setattr(engines, "in_flight", lambda pid, path: 0)
 
 
 @pytest.fixture
@@ -141,24 +141,24 @@ def test_a_key_that_signs_is_never_missing_and_a_revoked_one_never_back(app, mac
     folder = f"{app.etc}/jwt"
     app.ensure_places()
     pems = [make(), make()]
-    ring = app_keys.KeyDirectory(folder)
+    ring = directory.KeyDirectory(folder)
     ring.tidy()
     ring.publish(pems[0])
     ring.sign(pems[0].kid)
 
     def act(promise):
-        ring = app_keys.KeyDirectory(folder)
+        ring = directory.KeyDirectory(folder)
         ring.publish(pems[1])
-        promise(lambda: equal(lambda: pems[1].kid in app_keys.KeyDirectory(folder).keys, True))
+        promise(lambda: equal(lambda: pems[1].kid in directory.KeyDirectory(folder).keys, True))
         ring.condemn(pems[0].kid, "revoked")
-        promise(lambda: equal(lambda: pems[0].kid in app_keys.KeyDirectory(folder).gone, True))
+        promise(lambda: equal(lambda: pems[0].kid in directory.KeyDirectory(folder).gone, True))
         ring.sign(pems[1].kid)
-        promise(lambda: equal(lambda: app_keys.KeyDirectory(folder).signer, pems[1].kid))
+        promise(lambda: equal(lambda: directory.KeyDirectory(folder).signer, pems[1].kid))
         ring.drop(pems[0].kid)
-        promise(lambda: equal(lambda: pems[0].kid in app_keys.KeyDirectory(folder).keys, False))
+        promise(lambda: equal(lambda: pems[0].kid in directory.KeyDirectory(folder).keys, False))
 
     def check():
-        ring = app_keys.KeyDirectory(folder)
+        ring = directory.KeyDirectory(folder)
         assert ring.signer in ring.keys and ring.keys[ring.signer].private
 
     assert machine(act, check) > 5
@@ -188,7 +188,7 @@ def test_what_killed_writes_left_is_cleared_away(app):
     for path in left:
         files.write(path, b"key")
     app.ensure_places()
-    app_keys.KeyDirectory(f"{app.etc}/jwt").tidy()
+    directory.KeyDirectory(f"{app.etc}/jwt").tidy()
     assert not any(map(os.path.exists, left))
 
 

@@ -10,8 +10,8 @@ import time
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils import app_keys, app_rotation
-from ansible.module_utils.app_pem import Pem
+from ansible.module_utils.flask_deploy.keys import directory, rotation
+from ansible.module_utils.flask_deploy.keys.pem import Pem
 from ansible.modules import app_jwt as module
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from key_vault import VaultError, advance, condemned, gather
 
-REAL = app_rotation.Waits(300, 10, 300)
+REAL = rotation.Waits(300, 10, 300)
 
 
 def make():
@@ -49,8 +49,8 @@ def fleet(tmp_path, clock, owners):
         looks = []
         for host in hosts:
             (tmp_path / host).mkdir(exist_ok=True)
-            ring = app_keys.KeyDirectory(str(tmp_path / host), (os.getuid(), os.getgid()), lenient=bool(revoke))
-            keeper = app_rotation.Keeper(ring, REAL, "EdDSA", [Pem(text) for text in keys])
+            ring = directory.KeyDirectory(str(tmp_path / host), (os.getuid(), os.getgid()), lenient=bool(revoke))
+            keeper = rotation.Keeper(ring, REAL, "EdDSA", [Pem(text) for text in keys])
             keeper.keep(revoke=revoke)
             looks.append(module.describe(ring, keeper))
         return looks
@@ -126,7 +126,7 @@ def test_a_revocation_takes_the_key_out_of_the_vault_first(fleet):
     # Cut off here, `current` still means the key that hosts sign with.
     assert condemned(keys, looks, "current") == old.kid
     assert uses(fleet(keys, revoke=old.kid)) == [{new.kid: "signs"}] * 2
-    with pytest.raises(app_keys.KeysError, match=r"revoked here on .* fetch its newest version"):
+    with pytest.raises(directory.KeysError, match=r"revoked here on .* fetch its newest version"):
         fleet([old.text])
     with pytest.raises(VaultError, match="there is no key nothing"):
         condemned(keys, fleet(keys), "nothing")

@@ -12,17 +12,17 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_files as files
 from ansible.module_utils import app_repository
+from ansible.module_utils.flask_deploy.host import files
 from ansible.modules import app_build, nginx_certificate
 from keep_certificates import acme, keeper, store
 
 from .test_app_releases import prepare
 from .test_keep_certificates import ASKED, NAMES
 
-ROLES = Path(__file__).parents[2] / "roles"
+ROOT = Path(__file__).parents[2]
 # Makes directories that nobody but its own user has to read: on the controller, or below a directory that is closed.
-PRIVATE = {"app_key_vault.py", "app_lease.py", "app_repository.py", "app_site.py"}
+PRIVATE = {"app_key_vault.py", "app_repository.py", "nginx.py"}
 
 
 @pytest.fixture(params=[0o077, 0o027], ids=oct)
@@ -171,7 +171,7 @@ def test_the_program_that_keeps_certificates_is_open(tmp_path, strict):
 def test_who_makes_a_directory_sets_its_mode():
     """mkdir(2) and open(2) take the umask off a mode; chmod(2) does not."""
     loose = []
-    for path in sorted(ROLES.glob("**/*.py")):
+    for path in sorted([*ROOT.glob("roles/**/*.py"), *ROOT.glob("plugins/**/*.py")]):
         for function in ast.walk(ast.parse(path.read_text())):
             if isinstance(function, ast.FunctionDef) and path.name not in PRIVATE:
                 called = {node.func.attr for node in ast.walk(function) if _is_call_of_os(node)}

@@ -29,7 +29,7 @@ def tell(event, arguments):
 
 def watch(event, arguments):
     global who, noting
-    if event == "import" and arguments[0] == "ansible.module_utils.app_deploy":
+    if event == "import" and arguments[0] == "ansible.module_utils.flask_deploy.switch.steps":
         who = "module"
     if not who or noting or event not in EFFECTS:
         return

@@ -1,6 +1,6 @@
 """Releases that an earlier commit made are upgraded over, and rolled back to, without a lost request.
 
-BEFORE=<commit> chooses the earlier one; without it, what was before the newest change of roles or playbooks.
+BEFORE=<commit> chooses the earlier one; without it, what was before the newest change of what is deployed with.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bench.judge import Judge
 
 ROOT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 URL = "https://app.test/"
+ROOMS = ("roles", "plugins", "playbooks", "site.yml", "ansible.cfg")
 
 
 def git(*words):
@@ -25,7 +26,7 @@ def git(*words):
 @pytest.fixture(scope="module")
 def before(tmp_path_factory):
     """Return a checkout of the earlier commit."""
-    newest = git("log", "-1", "--format=%H", "--", "roles", "playbooks", "site.yml")
+    newest = git("log", "-1", "--format=%H", "--", *ROOMS)
     commit = os.environ.get("BEFORE") or git("rev-parse", "--verify", f"{newest}^")
     place = tmp_path_factory.mktemp("before") / "checkout"
     git("worktree", "add", "--detach", str(place), commit)

@@ -9,14 +9,13 @@ import tempfile
 import time
 from contextlib import contextmanager, nullcontext
 
-from ansible.module_utils import app_command as commands
 from ansible.module_utils import app_dockerfile as dockerfiles
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_lease as leases
 from ansible.module_utils import app_repository as repositories
 from ansible.module_utils import app_source as sources
-from ansible.module_utils.app_module import QuietModule
+from ansible.module_utils.flask_deploy.host import command as commands
+from ansible.module_utils.flask_deploy.host import engine, files
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.switch import lease as leases
 
 DOCUMENTATION = r"""
 module: app_build

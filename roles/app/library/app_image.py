@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils import app_command as command
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_lease as leases
-from ansible.module_utils import app_room as room
-from ansible.module_utils.app_module import QuietModule
+from ansible.module_utils.flask_deploy.host import command, engine, room
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.switch import lease as leases
 
 DOCUMENTATION = r"""
 module: app_image

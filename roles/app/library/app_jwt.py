@@ -7,18 +7,19 @@ import os
 import time
 from contextlib import nullcontext
 
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_lease as leases
-from ansible.module_utils import app_releases as releases
-from ansible.module_utils.app_module import QuietModule
 from ansible.module_utils.basic import missing_required_lib
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import places
+from ansible.module_utils.flask_deploy.switch import lease as leases
 
 try:
-    from ansible.module_utils import app_keys, app_pem, app_rotation
+    from ansible.module_utils.flask_deploy.keys import directory, rotation
+    from ansible.module_utils.flask_deploy.keys.pem import Pem, PemError
 except ImportError as error:  # cryptography comes with the role's packages
     if (error.name or "").partition(".")[0] != "cryptography":
         raise
-    app_keys = None
+    directory = None
 
 DOCUMENTATION = r"""
 module: app_jwt
@@ -118,16 +119,16 @@ def export(folder):
 
 def pem(text, variable):
     try:
-        return app_pem.Pem(text)
-    except app_pem.PemError as error:
-        raise app_keys.KeysError(f"{variable}: {error}") from None
+        return Pem(text)
+    except PemError as error:
+        raise directory.KeysError(f"{variable}: {error}") from None
 
 
 def keep(app, folder, options, dry):
-    ring = app_keys.KeyDirectory(folder, (app.uid, app.gid), dry, lenient=bool(options["revoke"]))
+    ring = directory.KeyDirectory(folder, (app.uid, app.gid), dry, lenient=bool(options["revoke"]))
     declared = [pem(text, "app_jwt_keys") for text in options["keys"]]
     fresh = pem(options["fresh"], "fresh") if options["fresh"] else None
-    keeper = app_rotation.Keeper(ring, app_rotation.waits_of(app), options["algorithm"], declared, fresh)
+    keeper = rotation.Keeper(ring, rotation.waits_of(app), options["algorithm"], declared, fresh)
     keeper.keep(options["rotate"], options["rotate_after"] * 86400, options["revoke"])
     if dry and keeper.wants_key:
         ring.actions.append(f"a new key for {options['algorithm']}")
@@ -150,13 +151,13 @@ def main():
         supports_check_mode=True,
     )
     options, dry = module.params, module.check_mode
-    app = releases.App(options["app"], options["uid"])
+    app = places.App(options["app"], options["uid"])
     folder = f"{app.etc}/jwt"
     if options["export"]:
         module.exit_json(changed=False, exported=export(folder))
-    if app_keys is None and not dry:
+    if directory is None and not dry:
         module.fail_json(msg=missing_required_lib("python3-cryptography"))
-    if app_keys is None:  # a dry run on a bare host
+    if directory is None:  # a dry run on a bare host
         module.exit_json(changed=True, actions=["a signing key"], wants_key=False, next={}, message=[])
     try:
         if not dry and not os.path.isdir(folder):
@@ -165,11 +166,11 @@ def main():
         with nullcontext() if dry else files.locked(f"{leases.RUN}/{app.name}.keys"):  # the app can lock what it reads
             before = listing(folder)
             result = keep(app, folder, options, dry)
-    except (app_keys.KeysError, files.LockError) as error:
+    except (directory.KeysError, files.LockError) as error:
         module.fail_json(msg=str(error))
     revoked = not dry and any(action.endswith("is revoked") for action in result["actions"])
     if revoked:
-        time.sleep(app_keys.SETTLE)  # now every worker refuses it
+        time.sleep(directory.SETTLE)  # now every worker refuses it
     after = listing(folder) if not dry else before + "".join(f"# {action}\n" for action in result["actions"])
     module.exit_json(
         changed=bool(result["actions"]),

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from ansible.module_utils import app_certificate as certificate
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_lease as leases
-from ansible.module_utils.app_module import QuietModule
+from ansible.module_utils.flask_deploy.host import certificate, engine
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.switch import lease as leases
 
 DOCUMENTATION = r"""
 module: app_lock

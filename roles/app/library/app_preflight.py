@@ -7,11 +7,8 @@ import glob
 import os
 import re
 
-from ansible.module_utils import app_command as command
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_network as networks
-from ansible.module_utils.app_module import QuietModule
+from ansible.module_utils.flask_deploy.host import command, engine, files, networks
+from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
 module: app_preflight

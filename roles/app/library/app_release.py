@@ -6,15 +6,12 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_deploy as deploy
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_lease as leases
-from ansible.module_utils import app_releases as releases
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_static as static
-from ansible.module_utils import app_unit as unit
-from ansible.module_utils.app_module import QuietModule
+from ansible.module_utils.flask_deploy.host import engine, nginx
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import containers, places, static
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import steps as deploy
+from ansible.module_utils.flask_deploy.switch import unit
 
 DOCUMENTATION = r"""
 module: app_release
@@ -109,9 +106,9 @@ MAPS = ("owner", "source", "container", "files", "environment", "commanded", "wa
 STATES = ["written", "commanded", "prepared", "restored", "discarded", "switched", "watched", "confirmed", "retired"]
 WHOLE = ("domain", "health_path", "image", "build", "wsgi", "files", "container")
 ERRORS = (
-    releases.ReleaseError,
+    places.ReleaseError,
     containers.NotReady,
-    site.SiteError,
+    nginx.SiteError,
     static.StaticError,
     engine.EngineError,
     unit.UnitError,
@@ -183,7 +180,7 @@ def main():
         supports_check_mode=True,
     )
     options, dry, began = module.params, module.check_mode, time.monotonic()
-    app = releases.App(options["app"], options["uid"])
+    app = places.App(options["app"], options["uid"])
     previous = app.serving()
     lease = leases.Lease(app.name, options["owner"]) if options["owner"] and not dry else None
     try:

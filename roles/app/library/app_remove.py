@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_lease as leases
-from ansible.module_utils import app_network as networks
-from ansible.module_utils import app_releases as releases
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_unit as unit
-from ansible.module_utils.app_leftovers import Leftovers
-from ansible.module_utils.app_module import QuietModule
+from ansible.module_utils.flask_deploy.host import engine, networks, nginx
+from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import places
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import unit
 
 DOCUMENTATION = r"""
 module: app_remove
@@ -74,9 +72,9 @@ def remove(app, data, dry, left=None):
     with left.unless_gone("what starts it again", "systemctl list-jobs"):
         unit.disable(app)
     if os.path.lexists(app.include):
-        with left.unless_gone("its site in nginx", "nginx -t; then: systemctl reload nginx"), site.lock():
+        with left.unless_gone("its site in nginx", "nginx -t; then: systemctl reload nginx"), nginx.lock():
             _delete(app.include, left)
-            site.reload()
+            nginx.reload()
     done = remove_from_engine(app, False, left)
     for path in goes(app, data):
         _delete(path, left)
@@ -117,7 +115,7 @@ def main():
         supports_check_mode=True,
     )
     options, dry = module.params, module.check_mode
-    app, left = releases.App(options["app"]), Leftovers(AGAIN)
+    app, left = places.App(options["app"]), Leftovers(AGAIN)
     try:
         if options["owner"] and not dry:
             lease = leases.Lease(app.name, options["owner"])
@@ -126,7 +124,7 @@ def main():
             lease.release()
         else:
             actions = remove(app, options["data"], dry, left)
-    except (engine.EngineError, site.SiteError, leases.LeaseError) as error:
+    except (engine.EngineError, nginx.SiteError, leases.LeaseError) as error:
         module.fail_json(msg=str(error))
     stays = [path for path in (f"{app.root}/data", app.etc) if os.path.exists(path)]
     module.exit_json(changed=bool(actions), actions=actions, stays=stays, left=left.lines)

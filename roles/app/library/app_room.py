@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_room as room
-from ansible.module_utils.app_module import QuietModule
+from ansible.module_utils.flask_deploy.host import engine, room
+from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
 module: app_room

@@ -7,13 +7,9 @@ import os
 import shutil
 import time
 
-from ansible.module_utils import app_certificate as certificate
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_failures as failures
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_releases as releases
-from ansible.module_utils import app_site as site
-from ansible.module_utils.app_module import QuietModule
+from ansible.module_utils.flask_deploy.host import certificate, engine, files, nginx
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import failures, places
 
 DOCUMENTATION = r"""
 module: app_status
@@ -59,7 +55,7 @@ def health(app, release):
     if not record["domain"]:
         return False, "its release.json is damaged"
     try:
-        status = site.probe_socket(app.socket(release), record["health_path"], record["domain"])
+        status = nginx.probe_socket(app.socket(release), record["health_path"], record["domain"])
     except Exception as error:  # whatever an app may answer with
         return False, " ".join(str(error).split())[:REASON]
     return status < 400, str(status)
@@ -121,7 +117,7 @@ def main():
     module = QuietModule(argument_spec={"app": {"type": "str", "required": True}}, supports_check_mode=True)
     if not engine.installed():
         module.fail_json(msg="no Docker engine here; deploy first: ansible-playbook site.yml")
-    module.exit_json(changed=False, **describe(releases.App(module.params["app"])))
+    module.exit_json(changed=False, **describe(places.App(module.params["app"])))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import re
 import shutil
 import tempfile
 
-from ansible.module_utils import app_command as commands
-from ansible.module_utils import app_files as files
 from ansible.module_utils import app_source as sources
+from ansible.module_utils.flask_deploy.host import command as commands
+from ansible.module_utils.flask_deploy.host import files
 
 # The host's own settings must not decide what a commit holds; how its addresses are reached they may.
 ALONE = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}

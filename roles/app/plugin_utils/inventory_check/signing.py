@@ -6,9 +6,9 @@ import os
 import sys
 
 # What judges keys on a host judges them here.
-sys.path.append(os.path.join(os.path.dirname(__file__), "..", "..", "module_utils"))
+sys.path.append(os.path.join(os.path.dirname(__file__), *[".."] * 4, "plugins", "module_utils"))
 
-from app_pem import Pem, PemError
+from flask_deploy.keys.pem import Pem, PemError
 
 MAKE_KEY = {
     "RS256": "openssl genrsa 3072",

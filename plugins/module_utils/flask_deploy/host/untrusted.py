@@ -10,7 +10,7 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 
-from ansible.module_utils import app_files as files
+from ansible.module_utils.flask_deploy.host import files
 
 SAID = 500  # characters that are shown of a line
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from ansible.module_utils import app_certificate as certificate
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_schema as schema
+from ansible.module_utils.flask_deploy.host import certificate
+from ansible.module_utils.flask_deploy.release import schema
+from ansible.module_utils.flask_deploy.switch import retire
 
 BUILD = "ansible-playbook site.yml -i inventories/... -e app_ref="
 WORD = "needs its id and a word: -e app_rollback_to={} -e app_accept_rejected=true"

@@ -6,11 +6,10 @@ import os
 import re
 import time
 
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_network as networks
-from ansible.module_utils.app_lease import held_images, now
-from ansible.module_utils.app_leftovers import Leftovers
+from ansible.module_utils.flask_deploy.host import engine, networks
+from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.switch.lease import held_images, now
 
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed

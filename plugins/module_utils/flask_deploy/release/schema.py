@@ -13,10 +13,8 @@ import re
 import shlex
 import time
 
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_failures as failures
-from ansible.module_utils import app_files as files
+from ansible.module_utils.flask_deploy.host import engine, files
+from ansible.module_utils.flask_deploy.release import containers, failures
 
 ASK_TIMEOUT = 30  # seconds
 LONGEST_STATE = 500  # characters; of a longer one the beginning and a digest are kept

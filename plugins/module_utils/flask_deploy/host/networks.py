@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
+from ansible.module_utils.flask_deploy.host import engine, files
 
 # Containers reach the world from here, and one another not.
 OPTIONS = ("--driver", "bridge", "--opt", "com.docker.network.bridge.enable_icc=false")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ansible.module_utils import app_files as files
-from ansible.module_utils.app_keys import SETTLE, KeysError
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.keys.directory import SETTLE, KeysError
 
 # Settings of the app that decide how long a key must overlap its successor, with the defaults of flask_jwt_keys.
 LIFETIME, LEEWAY, MAX_AGE = "FLASK_JWT_EXPIRATION_DELTA", "FLASK_JWT_LEEWAY", "FLASK_JWT_JWKS_MAX_AGE"

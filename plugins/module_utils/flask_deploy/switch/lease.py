@@ -7,7 +7,7 @@ import signal
 import time
 from contextlib import contextmanager, suppress
 
-from ansible.module_utils import app_files as files
+from ansible.module_utils.flask_deploy.host import files
 
 RUN = "/run/flask-deploy"  # a reboot ends every lease
 LIFE = 60  # seconds that a lease lives after its owner's last step ended, unless its owner says otherwise

@@ -16,9 +16,8 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 
-from ansible.module_utils import app_command as command
-from ansible.module_utils import app_files as files
-from ansible.module_utils.app_run import plain, refuse_false_socket
+from ansible.module_utils.flask_deploy.host import command, files
+from ansible.module_utils.flask_deploy.host.untrusted import plain, refuse_false_socket
 
 CONF = "/etc/nginx"
 NGINX = "www-data"  # the user that nginx's workers run as

@@ -6,8 +6,8 @@ import re
 import ssl
 import time
 
-from ansible.module_utils import app_command as command
-from ansible.module_utils.app_site import MAKES_CERTIFICATES, SiteError
+from ansible.module_utils.flask_deploy.host import command
+from ansible.module_utils.flask_deploy.host.nginx import MAKES_CERTIFICATES, SiteError
 
 CERTIFICATE = re.compile(r"^\s*ssl_certificate\s+([^;\s]+);", re.MULTILINE)
 NAMES = re.compile(r"^\s*server_name\s+([^;]+);", re.MULTILINE)

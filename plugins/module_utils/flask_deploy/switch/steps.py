@@ -5,21 +5,12 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, nullcontext
 
-from ansible.module_utils import app_certificate as certificate
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_failures as failures
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_lease as leases
-from ansible.module_utils import app_leftovers as leftovers
-from ansible.module_utils import app_plan as plans
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_schema as schema
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_switch as switch
-from ansible.module_utils import app_unit as unit
-from ansible.module_utils import app_ways as ways
-from ansible.module_utils.app_releases import ReleaseError
+from ansible.module_utils.flask_deploy.host import certificate, engine, files, leftovers, nginx
+from ansible.module_utils.flask_deploy.release import containers, failures, schema
+from ansible.module_utils.flask_deploy.release import plan as plans
+from ansible.module_utils.flask_deploy.release.places import ReleaseError
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import retire, switch, unit, ways
 
 ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
 OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
@@ -179,10 +170,10 @@ def start(app, release, options, reload):
     if containers.ensure_running(app, release, record):
         actions.append(f"container {app.container(release)}")
     containers.wait_ready(app, release, options["domain"], options["health_path"], options["start_timeout"])
-    site.test_staged(app.name, options["files"]["site.conf"].encode())
+    nginx.test_staged(app.name, options["files"]["site.conf"].encode())
     if reload and release == app.serving():
-        with site.lock():
-            site.reload()
+        with nginx.lock():
+            nginx.reload()
         actions.append("nginx reloaded")
     return actions
 
@@ -256,7 +247,7 @@ def begin_switch(app, options, dry):
     if app.serving() == release:
         return None, []
     if not dry:
-        site.refuse_false_socket(app.socket(release))
+        nginx.refuse_false_socket(app.socket(release))
         leaving = "rejected" if options["reject"] else "retired"
         begun = switch.begin(app, release, leaving, options["watch"], options["drain_timeout"], options["confirm"])
         try:

@@ -8,7 +8,7 @@ import re
 import shutil
 from contextlib import contextmanager, suppress
 
-from ansible.module_utils import app_command as command
+from ansible.module_utils.flask_deploy.host import command
 
 SAID = 3000  # characters of what docker said that a message holds: the command, and the end
 SAID_BEGIN = 200

@@ -8,23 +8,24 @@ import os
 import time
 import zipfile
 
-from ansible.module_utils import app_command as command
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_keeper  # noqa: F401 - Ansible carries to a host what is imported
-from ansible.module_utils import app_lease as leases
+from ansible.module_utils.flask_deploy.host import command, files
+from ansible.module_utils.flask_deploy.switch import keeper as _keeper  # noqa: F401 - to be carried to the host
+from ansible.module_utils.flask_deploy.switch import lease as leases
 
 PATIENCE = 60  # seconds that systemd has for an answer
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
-PARTS = (
-    "command containers diagnosis engine files keeper lease leftovers log network record releases retire run site"
-    " static switch tally unit watch"
-)
+PACKAGE = "ansible.module_utils.flask_deploy"
+PARTS = {
+    "host": "command engine files leftovers networks nginx untrusted",
+    "release": "containers diagnosis places record static",
+    "switch": "keeper lease log retire switch tally unit watch",
+}
 MAIN = """\
 import sys
-from ansible.module_utils import app_keeper, app_releases, app_switch
-does = {"": app_switch.carry_out, "decide": app_switch.settle_links, "settle": app_switch.settle_at_boot}
-does |= {"keep": app_keeper.keep}
-does["".join(sys.argv[3:])](app_releases.App(sys.argv[1], int(sys.argv[2])))
+from ansible.module_utils.flask_deploy.release.places import App
+from ansible.module_utils.flask_deploy.switch import keeper, switch
+does = {"": switch.carry_out, "decide": switch.settle_links, "settle": switch.settle_at_boot, "keep": keeper.keep}
+does["".join(sys.argv[3:])](App(sys.argv[1], int(sys.argv[2])))
 """
 HEAD = """\
 # Managed by Ansible: flask-deploy
@@ -83,16 +84,20 @@ def name(app):
 
 
 def code():
-    """Return this role's host code as a program in one file (zipapp), equal for equal code."""
-    sources = {"__main__.py": MAIN, "ansible/__init__.py": "", "ansible/module_utils/__init__.py": ""}
-    for each in PARTS.split():
-        full = f"ansible.module_utils.app_{each}"
-        sources[f"ansible/module_utils/app_{each}.py"] = importlib.import_module(full).__loader__.get_source(full)
+    """Return what outlives the controller as a program in one file (zipapp), equal for equal code."""
+    modules = [f"{PACKAGE}.{room}.{name}" for room, names in PARTS.items() for name in names.split()]
+    packages = ["ansible", "ansible.module_utils", PACKAGE, *(f"{PACKAGE}.{room}" for room in PARTS)]
+    sources = {"__main__.py": MAIN, **{f"{_path(each)}/__init__.py": "" for each in packages}}
+    sources |= {f"{_path(each)}.py": importlib.import_module(each).__loader__.get_source(each) for each in modules}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path, text in sources.items():
             archive.writestr(zipfile.ZipInfo(path), text)
     return packed.getvalue()
+
+
+def _path(module):
+    return module.replace(".", "/")
 
 
 def start(app):

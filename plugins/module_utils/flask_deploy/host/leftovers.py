@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_unit as unit
+from ansible.module_utils.flask_deploy.host import engine, files, nginx
+from ansible.module_utils.flask_deploy.switch import unit
 
-ERRORS = (engine.EngineError, site.SiteError, unit.UnitError, OSError)
+ERRORS = (engine.EngineError, nginx.SiteError, unit.UnitError, OSError)
 LONGEST = 300  # characters of why something stays: the end says it
 DEPLOY = "the next deploy tries again"
 

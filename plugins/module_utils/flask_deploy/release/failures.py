@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 import time
 
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_plan as plans
-from ansible.module_utils.app_record import NUMBER, SOURCE, TEXT, fits, origin
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.release import plan as plans
+from ansible.module_utils.flask_deploy.release.record import NUMBER, SOURCE, TEXT, fits, origin
 
 KEPT = 10
 LONGEST = 300  # characters of a reason

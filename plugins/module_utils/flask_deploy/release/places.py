@@ -9,15 +9,12 @@ import secrets
 import tarfile
 import time
 
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_record as records
-from ansible.module_utils import app_run as run
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_static as static
-from ansible.module_utils.app_record import NUMBER, origin
+from ansible.module_utils.flask_deploy.host import engine, files, nginx, untrusted
+from ansible.module_utils.flask_deploy.release import record as records
+from ansible.module_utils.flask_deploy.release import static
+from ansible.module_utils.flask_deploy.release.record import NUMBER, origin
 
-SOCKET = f"run/{run.LINK}"  # as the host sees it
+SOCKET = f"run/{untrusted.LINK}"  # as the host sees it
 MARKER = "draining"  # gunicorn.conf.py looks for it
 NUMBERS = ("since", "switched", "order", "moved")  # of a state
 LAYOUT = {"marker": MARKER, "socket": SOCKET}  # missing in what earlier versions wrote
@@ -38,7 +35,7 @@ class App:
         self.name = name
         self.uid = uid
         self.gid = uid  # a group of its own; nginx's is all apps' neighbour
-        self.nginx_gid = pwd.getpwnam(site.NGINX).pw_gid
+        self.nginx_gid = pwd.getpwnam(nginx.NGINX).pw_gid
         self.root = f"/srv/{name}"
         self.etc = f"/etc/{name}"
         self.releases = f"{self.root}/releases"
@@ -51,7 +48,7 @@ class App:
         self.failed = f"{self.root}/failed.json"
         self.systemd = "/etc/systemd/system"
         self.schema_file = f"{self.root}/schema.json"
-        self.include = f"{site.CONF}/conf.d/{name}.conf"
+        self.include = f"{nginx.CONF}/conf.d/{name}.conf"
 
     def path(self, release, *names):
         return os.path.join(self.releases, release, *names)
@@ -146,7 +143,7 @@ class App:
         return isinstance(known, dict) and "id" in known and field not in known
 
     def draining(self, release):
-        return run.marked(self.path(release), self.marker(release))
+        return untrusted.marked(self.path(release), self.marker(release))
 
     def mark_draining(self, release, draining):
         """Tell the workers of a release, by a file, whether to close each connection after its answer.
@@ -157,7 +154,7 @@ class App:
         if draining == self.draining(release):
             return False
         if self.marker(release) != MARKER:
-            return run.mark(*os.path.split(path), draining)
+            return untrusted.mark(*os.path.split(path), draining)
         files.write(path, b"") if draining else files.remove(path)
         return True
 
@@ -206,7 +203,7 @@ class App:
         if not dry:
             for folder in (self.root, self.etc, f"{self.root}/maintenance"):
                 files.sweep(folder)
-        return run.ensure_links_refused(dry) + [
+        return untrusted.ensure_links_refused(dry) + [
             path for path, *rest in wanted if files.ensure_directory(path, *rest, dry=dry)
         ]
 
@@ -263,10 +260,10 @@ class App:
         wanted = [(f"{folder}/run", 0o710, 0, self.nginx_gid), (f"{folder}/run/sock", 0o1777, 0, 0)]
         changed = [path for path, *rest in wanted if files.ensure_directory(path, *rest, dry=dry)]
         link = f"{folder}/run/gunicorn.sock"
-        if not os.path.islink(link) or os.readlink(link) != run.LINK:
+        if not os.path.islink(link) or os.readlink(link) != untrusted.LINK:
             changed.append(link)
             if not dry:
-                files.link(link, run.LINK)
+                files.link(link, untrusted.LINK)
         return changed
 
     def repair_release(self, release, rows, record, dry=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ansible.module_utils.app_run import plain
+from ansible.module_utils.flask_deploy.host.untrusted import plain
 
 # Python's last line of a traceback, and gunicorn's words for an app that it cannot load.
 CAUSE = re.compile(r"^\S*(Error|Exception)\b|Failed to |\] (ERROR|CRITICAL)\b|No module named")

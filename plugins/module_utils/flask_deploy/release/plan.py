@@ -8,9 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 
-from ansible.module_utils import app_certificate as certificate
-from ansible.module_utils import app_command as command
-from ansible.module_utils import app_files as files
+from ansible.module_utils.flask_deploy.host import certificate, command, files
 
 READABLE = (".conf", ".py")
 NOT_BUILT = "not built yet"

@@ -10,9 +10,8 @@ import select
 import sys
 import time
 
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
+from ansible.module_utils.flask_deploy.host import engine, files
+from ansible.module_utils.flask_deploy.release import containers
 
 LOOK = 1  # seconds between two looks at the link
 GRACE = 2  # seconds that the engine has to start again what crashed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils import app_engine as engine
+from ansible.module_utils.flask_deploy.host import engine
 
 OTHERS = 16 << 20  # bytes that stay free for whatever else writes there
 ENGINE = "engine"  # stands for the directory where the engine keeps images, wherever that is

@@ -13,12 +13,11 @@ import time
 from collections import deque
 from contextlib import closing
 
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_log as log
-from ansible.module_utils import app_site as site
-from ansible.module_utils.app_lease import now
-from ansible.module_utils.app_tally import Tally
+from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.switch import log
+from ansible.module_utils.flask_deploy.switch.lease import now
+from ansible.module_utils.flask_deploy.switch.tally import Tally
 
 BEFORE = 60  # seconds before a switch whose requests tell how the release before did
 SET = 2  # seconds by which the wall clock may be off between two that read it
@@ -85,10 +84,10 @@ class Door(Asked):
 
     def _ask(self):
         began = now()
-        good, said = _try(lambda: site.probe_door(self.domain, self.path))
+        good, said = _try(lambda: nginx.probe_door(self.domain, self.path))
         if not good and began < self.moved + KEPT:
             # It may have met the release before, on a connection that nginx kept.
-            good, said = _try(lambda: site.probe_socket(self.socket, self.path, self.domain))
+            good, said = _try(lambda: nginx.probe_socket(self.socket, self.path, self.domain))
         self.told(good, said)
 
 
@@ -113,7 +112,7 @@ class Pulse(Asked):
         if not self.knows or not self.due:
             return None
         try:
-            told = site.ask_socket(self.socket, PULSE, self.domain, PULSE_TIMEOUT)
+            told = nginx.ask_socket(self.socket, PULSE, self.domain, PULSE_TIMEOUT)
             self.ages, lost, self.at = sorted(map(float, told["waiting"])), int(told["lost"]), now()
         except Exception as error:  # whatever an app may answer with
             return self.told(False, str(error))
@@ -209,7 +208,7 @@ def watch(app, release, before, rules, moved, wall, since):
     :param rules: {"seconds": how long, "percent": share of failures beyond that of the release before, "samples":
         requests it takes to judge by, "slow": seconds after which a request hangs, "slower": factor of the median}.
     :param moved: when the link moved, by the boot clock; `wall`: the same by the wall clock.
-    :param since: nginx's log, as app_log.position told before that.
+    :param since: nginx's log, as log.position told before that.
     :return: {"well": bool, "reason": str or None, "watched": {...}, "before": {...}, "probes", "probes_failed"}.
     """
     look = Look(app, release, before, rules, moved)

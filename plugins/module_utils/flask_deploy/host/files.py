@@ -13,7 +13,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible.module_utils import app_command as command
+from ansible.module_utils.flask_deploy.host import command
 
 PART = ".new-"  # begins the name of a file that is being written
 REMOVAL_PATIENCE = 600  # seconds for one tree

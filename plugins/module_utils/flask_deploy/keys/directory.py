@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import time
 
-from ansible.module_utils import app_files as files
-from ansible.module_utils.app_pem import Pem, PemError
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.keys.pem import Pem, PemError
 
 SETTLE = 2  # seconds; workers look at the directory once a second
 RECORD = "rotation.json"

@@ -6,13 +6,10 @@ import shlex
 import time
 from contextlib import suppress
 
-from ansible.module_utils import app_command as commands
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_network as networks
-from ansible.module_utils import app_site as site
-from ansible.module_utils.app_diagnosis import diagnose
-from ansible.module_utils.app_run import Untrusted
+from ansible.module_utils.flask_deploy.host import command as commands
+from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx
+from ansible.module_utils.flask_deploy.host.untrusted import Untrusted
+from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
 HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4); s.connect(\"{SOCKET}\")'"
@@ -171,7 +168,7 @@ def wait_ready(app, release, domain, path, timeout):
     good = 0
     while True:
         try:
-            status = site.probe_socket(app.socket(release), path, domain, PROBE_TIMEOUT)
+            status = nginx.probe_socket(app.socket(release), path, domain, PROBE_TIMEOUT)
             good = good + 1 if status < 400 else 0
             if good == 2:
                 return
@@ -200,11 +197,11 @@ def _how_it_ended(found):
 def run_once(app, release, record, purpose, command, timeout, together=False):
     """Run a command once in a container of its own, on a release's code and with what its processes have.
 
-    :param purpose: a word for the container's name, one of app_engine.PURPOSES.
+    :param purpose: a word for the container's name, one of engine.PURPOSES.
     :param command: words as a shell would split them; no shell runs.
     :param timeout: seconds.
-    :param together: what it prints is for people, see app_command.attempt.
-    :return: what came of it, an app_command.Done.
+    :param together: what it prints is for people, see command.attempt.
+    :return: what came of it, a command.Done.
     """
     name = f"{app.container(release)}-{purpose}"
     engine.remove(name)

@@ -11,15 +11,10 @@ import secrets
 import time
 from contextlib import contextmanager, suppress
 
-from ansible.module_utils import app_containers as containers
-from ansible.module_utils import app_engine as engine
-from ansible.module_utils import app_files as files
-from ansible.module_utils import app_log as log
-from ansible.module_utils import app_retire as retire
-from ansible.module_utils import app_site as site
-from ansible.module_utils import app_unit as unit
-from ansible.module_utils import app_watch as watch
-from ansible.module_utils.app_lease import Lease, LeaseError, boot_owner, now
+from ansible.module_utils.flask_deploy.host import engine, files, nginx
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.switch import log, retire, unit, watch
+from ansible.module_utils.flask_deploy.switch.lease import Lease, LeaseError, boot_owner, now
 
 POLL = 0.1  # seconds
 SETTLED_IN = 120  # seconds that a switch may take beside its watch and drain
@@ -45,7 +40,7 @@ def begin(app, release, leaving, rules, drain, confirm):
     """Write down a switch to a prepared release; return its id.
 
     :param leaving: state that the release before gets: "retired", or "rejected" by a rollback.
-    :param rules: of the watch, see app_watch.watch.
+    :param rules: of the watch, see watch.watch.
     :param drain: seconds that requests in flight have to finish, should it go back.
     :param confirm: seconds after the watch within which it is to be confirmed.
     """
@@ -95,20 +90,20 @@ def move(app, known):
     old, new = known["from"], known["to"]
     app.set_restart(new, "unless-stopped")
     try:
-        with site.lock():
+        with nginx.lock():
             app.mark_draining(new, False)
             if old and old != new:
                 files.link(app.previous, f"releases/{old}")
             if app.serving() != new:
                 files.link(app.current, f"releases/{new}")
             if known["reload"]:
-                site.reload()
+                nginx.reload()
             moved, moved_at = os.lstat(app.current).st_mtime, now()
             if old and old != new:
                 app.mark_draining(old, True)
                 app.set_state(old, known["leaving"])
             app.set_state(new, "live", previous=old, switched=moved, order=app.next_order(), moved=moved_at)
-    except site.SiteError as error:
+    except nginx.SiteError as error:
         return _go_on(app, known, "reverting", reason=str(error), reject=False)
     if old and old != new:
         app.set_restart(old, "no")
@@ -170,10 +165,10 @@ def revert(app, known):
         return _keep(app, known)
     if old:
         app.set_restart(old, "unless-stopped")
-    with site.lock():
+    with nginx.lock():
         _turn_back(app, known)
         if known["reload"]:
-            site.reload()
+            nginx.reload()
     app.set_restart(new, "no")
     return _go_on(app, known, "draining")
 
@@ -221,7 +216,7 @@ def _answers(app, release):
         return False
     while True:
         try:
-            site.probe_socket(app.socket(release), record["health_path"], record["domain"])
+            nginx.probe_socket(app.socket(release), record["health_path"], record["domain"])
             return True
         except Exception:  # whatever an app may answer with
             if time.monotonic() >= end:

@@ -9,7 +9,7 @@ import shutil
 import tarfile
 import tempfile
 
-from ansible.module_utils import app_command as command
+from ansible.module_utils.flask_deploy.host import command
 
 # Suffixes of what compression makes smaller; images, films and fonts for the web are compressed already.
 TEXTS = frozenset(

@@ -1,0 +1,1 @@
+"""The machine: files, locks and commands, the engine, nginx, systemd."""

@@ -1,0 +1,1 @@
+"""The keys that sign an app's tokens, and their rotation."""
