@@ -11,9 +11,8 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils import app_repository
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import files, nginx, untrusted
+from ansible.module_utils.flask_deploy.host import files, locks, nginx, untrusted
 from ansible.module_utils.flask_deploy.release import places
-from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import log, watch
 
 ENGINE = r"""#!/bin/sh
@@ -260,7 +259,7 @@ def engine(tmp_path, monkeypatch):
         (place / name).write_text(text)
     monkeypatch.setenv("PATH", f"{place / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("ENGINE", str(place))
-    monkeypatch.setattr(leases, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(locks, "RUN", str(tmp_path / "run"))
     return Engine(place)
 
 

@@ -7,8 +7,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils.flask_deploy.host import certificate, nginx
-from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.host import certificate, locks, nginx
 from ansible.module_utils.flask_deploy.switch import retire
 from ansible.module_utils.flask_deploy.switch import steps as module
 from ansible.modules import app_lock
@@ -142,7 +141,7 @@ def run(monkeypatch, module, arguments, dry):
     ("dry", "covered", "refused"), [(False, None, True), (False, ["a.test"], False), (True, None, False)]
 )
 def test_a_deploy_without_a_certificate_ends_before_its_build(monkeypatch, tmp_path, serve, dry, covered, refused):
-    monkeypatch.setattr(leases, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(locks, "RUN", str(tmp_path / "run"))
     owner = {"id": "1", "user": "ann", "host": "laptop", "process": 1, "namespace": ""}
     arguments = {
         "app": "shop",

@@ -11,8 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.flask_deploy.host import files, nginx
-from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.host import files, locks, nginx
 from keep_certificates import store
 
 MINE = (os.getuid(), os.getgid())
@@ -180,7 +179,7 @@ def test_a_lock_that_is_not_free_in_time_is_an_error_that_says_who_has_it(holder
     path, pid = holder
     began = time.monotonic()
     said = rf"some\.lock was not free for 0\.3 s: process {pid} \(flock .*\) has it; .*on the host: sudo kill {pid}$"
-    with pytest.raises(files.LockError, match=said), files.locked(path, 0.3):
+    with pytest.raises(locks.LockError, match=said), locks.locked(path, 0.3):
         pass
     assert time.monotonic() - began < 5
     said = r"was not free for 0\.3 s; see who has it, on the host: sudo lslocks"
@@ -188,7 +187,7 @@ def test_a_lock_that_is_not_free_in_time_is_an_error_that_says_who_has_it(holder
         pass
 
 
-@pytest.mark.parametrize(("locked", "error"), [(files.locked, files.LockError), (store.locked, store.LockError)])
+@pytest.mark.parametrize(("locked", "error"), [(locks.locked, locks.LockError), (store.locked, store.LockError)])
 def test_a_lock_is_held_by_one_alone_until_that_ends(tmp_path, locked, error):
     path = str(tmp_path / "run" / "x")
     with locked(path), pytest.raises(error), locked(path, 0.1):
@@ -197,7 +196,7 @@ def test_a_lock_is_held_by_one_alone_until_that_ends(tmp_path, locked, error):
         pass
 
 
-@pytest.mark.parametrize("locked", [files.locked, store.locked])
+@pytest.mark.parametrize("locked", [locks.locked, store.locked])
 def test_nobody_but_root_reaches_a_lock(tmp_path, locked):
     (tmp_path / "run").mkdir(mode=0o755)
     with locked(str(tmp_path / "run" / "x")):
@@ -210,7 +209,7 @@ def test_nobody_but_root_reaches_a_lock(tmp_path, locked):
 
 
 def test_all_that_change_nginx_s_files_take_one_lock():
-    assert nginx.LOCK == store.NGINX_LOCK == f"{leases.RUN}/nginx.lock"
+    assert nginx.LOCK == store.NGINX_LOCK == f"{locks.RUN}/nginx.lock"
 
 
 def test_no_lock_of_a_host_is_waited_for_without_end():
@@ -228,25 +227,25 @@ def test_no_lock_of_a_host_is_waited_for_without_end():
 def test_a_lock_s_holders_are_told_by_number_and_command(tmp_path, holder):
     path, _pid = holder
     with open(path, "rb") as file:
-        said = files.holders(file.fileno())
+        said = locks.holders(file.fileno())
         (number,) = {int(word) for word in said.replace("(", " ").split() if word.isdigit()}
         assert said.startswith(f"process {number} (flock {path} -c echo held; sleep 30)")
     with open(tmp_path / "free", "wb") as file:
-        assert files.holders(file.fileno()).startswith("the kernel does not say who has it; see all locks")
+        assert locks.holders(file.fileno()).startswith("the kernel does not say who has it; see all locks")
 
 
 def test_of_a_long_command_the_begin_is_told():
     with subprocess.Popen(["sh", "-c", "sleep 60; :", "x" * 500]) as process:
-        assert files._command(process.pid) == "sh -c sleep 60; : " + "x" * 102
+        assert locks._command(process.pid) == "sh -c sleep 60; : " + "x" * 102
         process.kill()
-    assert files._command(process.pid) == "it just ended"
+    assert locks._command(process.pid) == "it just ended"
 
 
 def test_a_lock_is_free_again_however_its_holder_left(tmp_path):
     path = str(tmp_path / "run" / "x")
-    with pytest.raises(ZeroDivisionError), files.locked(path):
+    with pytest.raises(ZeroDivisionError), locks.locked(path):
         raise ZeroDivisionError
-    with files.locked(path, 0), pytest.raises(files.LockError, match="was not free for 0 s"), files.locked(path, 0):
+    with locks.locked(path, 0), pytest.raises(locks.LockError, match="was not free for 0 s"), locks.locked(path, 0):
         pass
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.flask_deploy.host import clock, locks
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.plugins.action import app_lock
 
@@ -22,7 +23,7 @@ def owner(name):
 
 @pytest.fixture(autouse=True)
 def run_directory(tmp_path, monkeypatch):
-    monkeypatch.setattr(leases, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(locks, "RUN", str(tmp_path / "run"))
     monkeypatch.setattr(leases, "lead_group", lambda: None)  # pytest stays in the group of whoever began it
 
 
@@ -59,7 +60,7 @@ def test_another_app_is_another_lock(ann):
 
 def test_a_silent_owner_loses_it_after_a_minute(ann, bob, monkeypatch):
     ann.take()
-    later = leases.now() + leases.LIFE + 1
+    later = clock.now() + leases.LIFE + 1
     monkeypatch.setattr(leases, "now", lambda: later)
     bob.take()
     with pytest.raises(leases.LeaseError, match="bob"), ann.held():
@@ -69,7 +70,7 @@ def test_a_silent_owner_loses_it_after_a_minute(ann, bob, monkeypatch):
 def test_a_running_step_keeps_it_however_long_that_takes(ann, bob, monkeypatch):
     ann.take()
     with ann.held():
-        later = leases.now() + 10 * leases.LIFE
+        later = clock.now() + 10 * leases.LIFE
         monkeypatch.setattr(leases, "now", lambda: later)
         with pytest.raises(leases.LeaseError, match=f"A step of that runs here now, as process {os.getpid()}"):
             bob.take()
@@ -84,8 +85,9 @@ def test_a_step_whose_owner_is_dead_is_ended(ann, bob, worker):
 
 STEP = """
 import subprocess, sys
+from ansible.module_utils.flask_deploy.host import locks
 from ansible.module_utils.flask_deploy.switch import lease as leases
-leases.RUN = sys.argv[1]
+locks.RUN = sys.argv[1]
 lease = leases.Lease("shop", {"id": "ann", "user": "ann", "host": "laptop", "process": 42})
 lease.take()
 with lease.held():
@@ -100,7 +102,7 @@ def step(tmp_path):
     """A step of ann's that has started a command, which has started another."""
     path = f"{Path(leases.__file__).parents[2]}"
     code = f"import ansible.module_utils as m; m.__path__.append({path!r})\n{STEP}"
-    process = subprocess.Popen([sys.executable, "-c", code, leases.RUN], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code, locks.RUN], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline()
 
     def children():
@@ -133,7 +135,7 @@ def test_what_an_owner_left_that_is_silent_for_long_is_ended_too(bob, step, monk
     process, children = step
     process.kill()
     process.wait()
-    later = leases.now() + leases.LIFE + 1
+    later = clock.now() + leases.LIFE + 1
     monkeypatch.setattr(leases, "now", lambda: later)
     bob.take()
     assert children() == []
@@ -156,7 +158,7 @@ def test_a_lease_lives_as_long_as_its_owner_says(bob):
 
 def test_locks_are_root_s_alone(ann):
     ann.take()
-    assert os.stat(leases.RUN).st_mode & 0o777 == 0o700
+    assert os.stat(locks.RUN).st_mode & 0o777 == 0o700
 
 
 def test_a_process_that_has_the_number_of_a_dead_step_lives_on(ann, bob, worker):
@@ -303,7 +305,7 @@ LEASES = {
 def test_each_reader_of_a_lease_takes_what_any_writer_wrote(reader, found):
     """Told who holds it, or it is taken; nothing else."""
     lease = leases.Lease("shop", reader)
-    Path(leases.RUN).mkdir()
+    Path(locks.RUN).mkdir()
     raw = found if isinstance(found, (str, bytes)) else json.dumps(found)
     Path(lease.path).write_bytes(raw if isinstance(raw, bytes) else raw.encode())
     for act in (
@@ -328,7 +330,7 @@ def test_a_process_is_found_whatever_it_calls_itself():
         process.stdout.readline()
         began = leases.started(process.pid)
         process.kill()
-    ticks = leases.now() * os.sysconf("SC_CLK_TCK")
+    ticks = clock.now() * os.sysconf("SC_CLK_TCK")
     assert 0 <= ticks - began < 60 * os.sysconf("SC_CLK_TCK")
 
 
@@ -396,7 +398,7 @@ def test_a_host_that_settles_is_told_so(ann):
 
 
 def test_images_are_held_until_they_are_let_go_of(monkeypatch):
-    moment = leases.now()
+    moment = clock.now()
     monkeypatch.setattr(leases, "now", lambda: moment)
     assert leases.held_images("shop") == {}
     leases.hold_image("shop", "b1", "ann")
@@ -415,7 +417,7 @@ def test_images_are_held_until_they_are_let_go_of(monkeypatch):
 
 
 def test_images_of_a_run_that_is_gone_are_not_held_for_ever(monkeypatch):
-    moment = leases.now()
+    moment = clock.now()
     monkeypatch.setattr(leases, "now", lambda: moment)
     leases.hold_image("shop", "b1", "ann")
     moment += leases.HELD - 1
@@ -423,14 +425,14 @@ def test_images_of_a_run_that_is_gone_are_not_held_for_ever(monkeypatch):
     moment += 1
     assert leases.held_images("shop") == {}
     leases.hold_image("shop", "b2", "ann")
-    kept = json.loads(Path(f"{leases.RUN}/shop.images.json").read_text())
+    kept = json.loads(Path(f"{locks.RUN}/shop.images.json").read_text())
     assert list(kept) == ["b2"], "what is over is not kept"
 
 
 def test_what_is_no_time_holds_no_image():
-    Path(leases.RUN).mkdir()
+    Path(locks.RUN).mkdir()
     holding = {"a": "tomorrow", "b": None, "c": 1e12, "d": [1], "e": {"ann": "soon", "bob": 1e12}, "f": {}}
-    Path(f"{leases.RUN}/shop.images.json").write_text(json.dumps(holding))
+    Path(f"{locks.RUN}/shop.images.json").write_text(json.dumps(holding))
     assert leases.held_images("shop") == {"c": {"": 1e12}, "e": {"bob": 1e12}}, "c is an earlier version's"
 
 
@@ -500,7 +502,7 @@ def test_who_leads_a_group_stays_its_leader():
 def test_times_are_those_since_boot():
     """No clock that somebody sets."""
     with open("/proc/uptime", encoding="ascii") as file:
-        assert leases.now() == pytest.approx(float(file.read().split()[0]), abs=5)
+        assert clock.now() == pytest.approx(float(file.read().split()[0]), abs=5)
 
 
 def test_who_gives_back_what_nobody_holds_is_not_told_off(ann):
@@ -512,7 +514,7 @@ def test_who_gives_back_what_nobody_holds_is_not_told_off(ann):
 
 
 def test_what_a_step_did_not_give_back_is_held_on_from_its_end(ann, bob, monkeypatch):
-    moment = leases.now()
+    moment = clock.now()
     monkeypatch.setattr(leases, "now", lambda: moment)
     with ann.held():
         moment += 1000

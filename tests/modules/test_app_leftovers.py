@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import files, leftovers, nginx
+from ansible.module_utils.flask_deploy.host import files, leftovers, nginx, systemd
 from ansible.module_utils.flask_deploy.switch import retire, switch, unit
 from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_remove
@@ -170,7 +170,9 @@ def test_an_app_goes_but_for_what_cannot(app, engine, many, monkeypatch, words, 
         refuse(stuck, *words)
         if words[0] in ("systemd", "nginx"):
             place, name = (unit, "disable") if words[0] == "systemd" else (nginx, "reload")
-            error = unit.UnitError("no answer") if words[0] == "systemd" else nginx.SiteError("another site is broken")
+            error = (
+                systemd.UnitError("no answer") if words[0] == "systemd" else nginx.SiteError("another site is broken")
+            )
             stuck.setattr(place, name, lambda *given: (_ for _ in ()).throw(error))
         app_remove.remove(app, data=False, dry=False, left=left)
     (line,) = [line for line in left.lines if said.format(*sorted(many)) in line]

@@ -7,6 +7,7 @@ import os
 import threading
 
 import pytest
+from ansible.module_utils.flask_deploy.host import locks
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import app_lock as module
@@ -18,7 +19,7 @@ LEASE = "{}/shop.lease"
 
 @pytest.fixture(autouse=True)
 def places(tmp_path, monkeypatch):
-    monkeypatch.setattr(leases, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(locks, "RUN", str(tmp_path / "run"))
     monkeypatch.setenv("PATH", str(tmp_path))  # without an engine
 
 
@@ -36,7 +37,7 @@ def lock(capsys):
 
 
 def held():
-    return os.path.exists(LEASE.format(leases.RUN))
+    return os.path.exists(LEASE.format(locks.RUN))
 
 
 def test_who_gets_it_is_told_so(lock):

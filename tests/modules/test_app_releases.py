@@ -12,8 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.release import containers, places
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import log, retire, switch
@@ -898,13 +898,13 @@ def test_a_switch_is_watched_from_where_it_began(app, monkeypatch):
     since = log.position(log.LOG)
     begin(app, new)
     Path(log.LOG).write_text("before\nafter\n")
-    began = leases.now()
+    began = clock.now()
     switch.move(app, switch.pending(app))
     asked = []
     monkeypatch.setattr(switch.watch, "watch", lambda *given: asked.extend(given) or seen)
     switch.look(app, switch.pending(app))
     assert asked[1] == new and asked[-1] == since
-    assert began <= asked[-3] <= leases.now() and asked[-2] == os.lstat(app.current).st_mtime
+    assert began <= asked[-3] <= clock.now() and asked[-2] == os.lstat(app.current).st_mtime
 
 
 def test_a_switch_that_nobody_confirms_goes_back(app, engine):
@@ -1181,7 +1181,7 @@ def test_an_old_release_lives_until_nginx_let_go_of_it(app, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0.5)
     move(app, new)
     retire.retire(app, drain=0, stop_timeout=40)
-    assert leases.now() - app.state(new)["moved"] >= 0.5
+    assert clock.now() - app.state(new)["moved"] >= 0.5
 
 
 @pytest.mark.parametrize("hours", [-1, 1], ids=["back", "forward"])
@@ -1260,7 +1260,7 @@ def test_an_image_of_a_run_that_has_not_written_its_release_is_kept(app, engine,
     leases.hold_image("shop", "fresh", "another")
     deploy(app), deploy(app, build="b1", keep=1)
     assert not engine.calls("docker rmi")
-    later = leases.now() + leases.HELD + 1
+    later = clock.now() + leases.HELD + 1
     monkeypatch.setattr(leases, "now", lambda: later)
     deploy(app, build="b2", keep=1)
     assert engine.calls("docker rmi") == ["docker rmi flask-deploy/shop:fresh"]

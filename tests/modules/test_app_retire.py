@@ -7,10 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.flask_deploy.host import clock, files
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import containers
-from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import retire, switch
 
 from tests.modules.test_app_releases import begin, deploy, prepare
@@ -88,14 +87,14 @@ def took(app, drain=0):
 
 
 def test_a_release_that_nginx_left_long_ago_is_stopped_at_once(app, leaving, monkeypatch):
-    app.set_state(leaving[1], "live", moved=leases.now() - 3600)
+    app.set_state(leaving[1], "live", moved=clock.now() - 3600)
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 5)
     assert took(app) < 5
 
 
 def test_a_move_before_a_boot_lengthens_no_drain(app, leaving, monkeypatch):
     """The boot clock began anew since: that moment may be far ahead."""
-    app.set_state(leaving[1], "live", moved=leases.now() + 1e6)
+    app.set_state(leaving[1], "live", moved=clock.now() + 1e6)
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0.5)
     assert 0.5 <= took(app, drain=20) < 10
 

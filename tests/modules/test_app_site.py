@@ -363,9 +363,9 @@ def test_an_nginx_or_a_systemd_that_hangs_is_given_up(host, engine, monkeypatch)
 
 def test_a_lock_on_nginx_that_others_hold_is_told(host, monkeypatch):
     host()
-    monkeypatch.setattr(nginx.files, "LOCK_WAIT", 0)
-    locked = nginx.files.locked
-    monkeypatch.setattr(nginx.files, "locked", lambda path: locked(path, 0.1))
+    monkeypatch.setattr(nginx.locks, "LOCK_WAIT", 0)
+    locked = nginx.locks.locked
+    monkeypatch.setattr(nginx.locks, "locked", lambda path: locked(path, 0.1))
     with nginx.lock(), pytest.raises(nginx.SiteError, match=r"lock was not free for 0\.1 s: process"), nginx.lock():
         pass
 

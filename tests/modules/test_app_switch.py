@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import log, retire, switch, unit
 from ansible.module_utils.flask_deploy.switch import steps as deploys
@@ -160,11 +160,11 @@ def test_a_watch_begins_where_the_switch_did(app, cut_off, monkeypatch, told):
     if not told:
         files.write_json(app.pending, {name: known[name] for name in known if name not in ("log", "moved_at")})
     monkeypatch.setattr(switch.watch, "watch", lambda *of: asked.extend(of) or {"well": True, "reason": None})
-    began = leases.now()
+    began = clock.now()
     switch.look(app, switch.pending(app))
     *_, moved_at, _moved, since = asked
     assert since == (known["log"] if told else log.position(log.LOG)) and since
-    assert moved_at == known["moved_at"] if told else began <= moved_at <= leases.now()
+    assert moved_at == known["moved_at"] if told else began <= moved_at <= clock.now()
 
 
 @pytest.fixture

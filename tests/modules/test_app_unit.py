@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.flask_deploy.host import systemd
 from ansible.module_utils.flask_deploy.switch import unit
 
 from tests.conftest import APP
@@ -114,7 +115,7 @@ def test_a_unit_that_systemd_refuses_says_why(host, engine):
     app = host()
     Path(app.root).mkdir(parents=True)
     (engine.place / "systemd-refuses").touch()
-    with pytest.raises(unit.UnitError, match="the switch does not start: Failed to start transient service unit"):
+    with pytest.raises(systemd.UnitError, match="the switch does not start: Failed to start transient service unit"):
         unit.start(app)
 
 
@@ -130,13 +131,15 @@ def test_a_unit_that_waits_to_be_started_again_has_not_ended(host, engine, said,
 def test_a_unit_at_what_was_promised_is_not_stopped(host, engine):
     """It may drain for as long as app_drain_timeout says."""
     (engine.place / "bin" / "systemctl").write_text('#!/bin/sh\necho "systemctl $*" >> "$ENGINE/calls"\necho active\n')
-    with pytest.raises(unit.UnitError, match=r"did not end within 0 s; look at: journalctl -u flask-deploy-shop\.serv"):
+    with pytest.raises(
+        systemd.UnitError, match=r"did not end within 0 s; look at: journalctl -u flask-deploy-shop\.serv"
+    ):
         unit.wait_for_end(host(), limit=0)
     assert not engine.calls("systemctl stop")
 
 
 @pytest.fixture
-def systemd(engine):
+def systemctl(engine):
     """Let systemctl do as it is told, after it noted what it was asked."""
 
     def does(script):
@@ -159,14 +162,14 @@ def systemd(engine):
         ("", False),
     ],
 )
-def test_a_unit_runs_until_systemd_says_that_it_ended(host, engine, systemd, said, runs):
-    systemd(f"echo {said}")
+def test_a_unit_runs_until_systemd_says_that_it_ended(host, engine, systemctl, said, runs):
+    systemctl(f"echo {said}")
     assert unit.active(host()) is runs
     assert engine.calls() == ["systemctl show --property=ActiveState --value flask-deploy-shop.service"]
 
 
-def test_a_unit_that_ends_in_time_is_waited_for(host, engine, systemd):
-    systemd('[ -e "$ENGINE/ended" ] && echo inactive || echo active')
+def test_a_unit_that_ends_in_time_is_waited_for(host, engine, systemctl):
+    systemctl('[ -e "$ENGINE/ended" ] && echo inactive || echo active')
     ending = threading.Timer(0.5, (engine.place / "ended").touch)
     ending.start()
     began = time.monotonic()
@@ -175,38 +178,38 @@ def test_a_unit_that_ends_in_time_is_waited_for(host, engine, systemd):
     ending.join()
 
 
-def test_a_unit_that_does_not_end_is_given_up_when_it_is_time(host, systemd):
-    systemd("echo active")
+def test_a_unit_that_does_not_end_is_given_up_when_it_is_time(host, systemctl):
+    systemctl("echo active")
     began = time.monotonic()
-    with pytest.raises(unit.UnitError, match=r"within 1 s.* to end it: systemctl stop flask-deploy-shop\.service"):
+    with pytest.raises(systemd.UnitError, match=r"within 1 s.* to end it: systemctl stop flask-deploy-shop\.service"):
         unit.wait_for_end(host(), limit=1)
     assert 1 <= time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("act", [unit.active, unit.ensure, unit.disable], ids=lambda act: act.__name__)
-def test_a_systemd_that_does_not_answer_is_an_error_that_says_what_to_do(host, systemd, monkeypatch, act):
-    monkeypatch.setattr(unit, "PATIENCE", 1)
+def test_a_systemd_that_does_not_answer_is_an_error_that_says_what_to_do(host, systemctl, monkeypatch, act):
+    monkeypatch.setattr(systemd, "PATIENCE", 1)
     monkeypatch.setattr(unit, "STOP_PATIENCE", 1)
-    systemd("exec sleep 60")
+    systemctl("exec sleep 60")
     app, began = host(), time.monotonic()
     Path(app.root).mkdir(parents=True)
     with pytest.raises(
-        unit.UnitError, match=r"^systemctl \S+.* took longer than 1 s and was ended(?s:.*)systemctl list-jobs"
+        systemd.UnitError, match=r"^systemctl \S+.* took longer than 1 s and was ended(?s:.*)systemctl list-jobs"
     ):
         act(app)
     assert time.monotonic() - began < 20
 
 
-def test_a_keeper_has_longer_to_stop_than_systemd_has_to_answer(host, systemd, monkeypatch):
+def test_a_keeper_has_longer_to_stop_than_systemd_has_to_answer(host, systemctl, monkeypatch):
     """systemd itself gives a unit 90 s."""
     assert unit.STOP_PATIENCE > 90
-    monkeypatch.setattr(unit, "PATIENCE", 0.1)
-    systemd("sleep 0.5")
+    monkeypatch.setattr(systemd, "PATIENCE", 0.1)
+    systemctl("sleep 0.5")
     unit.disable(host())
 
 
-def test_what_systemd_refuses_does_not_stop_a_removal(host, engine, systemd):
-    systemd("echo no such unit >&2; exit 5")
+def test_what_systemd_refuses_does_not_stop_a_removal(host, engine, systemctl):
+    systemctl("echo no such unit >&2; exit 5")
     unit.disable(host())
     assert engine.calls() == ["systemctl stop flask-deploy-keep@shop.service"]
 

@@ -12,9 +12,8 @@ import time
 from contextlib import closing
 
 import pytest
-from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.release import containers
-from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import log, tally, watch
 
 RULES = {"seconds": 0.4, "percent": 5, "samples": 20, "slow": 0, "slower": 0}
@@ -49,7 +48,7 @@ def look(app):
     """Return a function that watches a switch of this very moment, to which something may happen meanwhile."""
 
     def watched(*meanwhile, before=OLD, since=None, **rules):
-        moved = leases.now(), time.time(), since or log.position(log.LOG)
+        moved = clock.now(), time.time(), since or log.position(log.LOG)
         writing = threading.Thread(target=_one_by_one, args=(meanwhile,))
         writing.start()
         seen = watch.watch(app, NEW, before, {**RULES, **rules}, *moved)
@@ -181,14 +180,14 @@ def test_a_clock_that_is_set_changes_no_verdict(look, monkeypatch, later, step):
     assert bad["reason"] == "10 of 20 requests failed (50 %), 0 % with the release before"
     assert bad["seconds"] < 5
     monkeypatch.setattr(time, "time", real)
-    began = leases.now()
+    began = clock.now()
     well = look(wrote((NEW, 200, 20)), lambda: monkeypatch.setattr(time, "time", lambda: real() + step), seconds=1)
-    assert well["well"] and 1 <= leases.now() - began < 4 and 1 <= well["seconds"] < 4
+    assert well["well"] and 1 <= clock.now() - began < 4 and 1 <= well["seconds"] < 4
 
 
 def test_what_nginx_wrote_late_is_told_by_when_it_ended(app):
     """It is flushed each second: what ended before the link moved may be written after a look that followed that."""
-    look = watch.Look(app, NEW, OLD, RULES, leases.now() - 0.5)
+    look = watch.Look(app, NEW, OLD, RULES, clock.now() - 0.5)
     since = log.position(log.LOG)
     write(NEW, 200)
     with closing(log.Log(log.LOG, since)) as written:
@@ -201,7 +200,7 @@ def test_what_nginx_wrote_late_is_told_by_when_it_ended(app):
 def test_rules_of_an_earlier_version_judge_by_failures_alone(app, tells):
     tells(wait_for(20, 9.0))
     rules = {"seconds": 60, "percent": RULES["percent"], "samples": RULES["samples"]}
-    look = watch.Look(app, NEW, OLD, rules, leases.now() - 10)
+    look = watch.Look(app, NEW, OLD, rules, clock.now() - 10)
     assert look.pulse.ask() is None and look.pulse.ages == [9.0] * 20
     for seconds, counted in ((0.01, look.old), (9.0, look.new)):
         for _request in range(40):
@@ -226,7 +225,7 @@ def test_lines_without_times_and_in_any_order_are_judged_by_their_place(look):
 
 def test_a_boot_ends_a_watch(app, monkeypatch):
     """The boot clock begins anew: such a switch is not this boot's to judge."""
-    seen = watch.watch(app, NEW, OLD, {**RULES, "seconds": 3600}, leases.now() + 1e6, time.time(), None)
+    seen = watch.watch(app, NEW, OLD, {**RULES, "seconds": 3600}, clock.now() + 1e6, time.time(), None)
     assert seen["well"] and seen["seconds"] == 0
 
 
@@ -529,7 +528,7 @@ def test_what_waits_for_too_long_began_after_the_switch(app, monkeypatch, tells,
 
 def test_what_was_lost_before_the_first_look_is_not_this_watch_s(app, tells):
     tells(wait_for(0, lost=7), wait_for(0, lost=9))
-    pulse = watch.Pulse(app, NEW, moved=leases.now())
+    pulse = watch.Pulse(app, NEW, moved=clock.now())
     assert (pulse.lost, pulse.good) == (0, False)
     pulse.ask()
     assert (pulse.lost, pulse.good, pulse.said) == (0, True, "")
@@ -541,7 +540,7 @@ def test_a_release_is_asked_what_waits_where_it_listens_and_not_for_ever(app, mo
     tells(wait_for(0))
     asked = []
     monkeypatch.setattr(nginx, "ask_socket", lambda *arguments: asked.append(arguments) or wait_for(0))
-    watch.Pulse(app, NEW, moved=leases.now()).ask()
+    watch.Pulse(app, NEW, moved=clock.now()).ask()
     assert asked == [(app.socket(NEW), watch.PULSE, "shop.example.com", watch.PULSE_TIMEOUT)]
 
 
@@ -550,7 +549,7 @@ def test_a_door_that_cannot_be_asked_says_why(app, monkeypatch, later):
         raise OSError("connection refused")
 
     monkeypatch.setattr(nginx, "probe_door", refuse)
-    door = watch.Door(app, NEW, leases.now())
+    door = watch.Door(app, NEW, clock.now())
     door.ask()
     door.asking.join()
     assert (door.failed, door.said) == (1, "connection refused")
@@ -559,7 +558,7 @@ def test_a_door_that_cannot_be_asked_says_why(app, monkeypatch, later):
 @pytest.mark.parametrize(("status", "good"), [(200, True), (302, True), (399, True), (400, False), (503, False)])
 def test_the_door_is_good_below_400(app, monkeypatch, later, status, good):
     monkeypatch.setattr(nginx, "probe_door", lambda domain, path: status if (domain, path) == TARGET else 599)
-    door = watch.Door(app, NEW, leases.now())
+    door = watch.Door(app, NEW, clock.now())
     assert not door.waits
     door.ask()
     door.asking.join()
@@ -572,7 +571,7 @@ TARGET = ("shop.example.com", "/")
 def test_the_door_is_asked_one_question_at_a_time(app, monkeypatch, often):
     answer = threading.Event()
     monkeypatch.setattr(nginx, "probe_door", lambda *arguments: answer.wait(10) and 200)
-    door = watch.Door(app, NEW, leases.now())
+    door = watch.Door(app, NEW, clock.now())
     for _look in range(3):
         door.ask()
     first = door.asking
@@ -589,7 +588,7 @@ def test_a_door_that_met_the_release_before_asks_where_the_new_one_listens(app, 
     asked = []
     monkeypatch.setattr(nginx, "probe_door", lambda *arguments: 503)
     monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: asked.append(arguments) or 200)
-    for moved, good in ((leases.now(), True), (leases.now() - watch.KEPT - 1, False)):
+    for moved, good in ((clock.now(), True), (clock.now() - watch.KEPT - 1, False)):
         door = watch.Door(app, NEW, moved)
         door.ask()
         door.asking.join()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import app_repository
-from ansible.module_utils.flask_deploy.host import command, nginx
+from ansible.module_utils.flask_deploy.host import command, nginx, systemd
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import schema
 from ansible.module_utils.flask_deploy.switch import retire, unit
@@ -117,9 +117,9 @@ def test_what_stays_in_the_background_does_not_hold_up_a_command_that_ended():
     [
         ("nginx", (nginx, "PATIENCE"), lambda app: nginx.test(), nginx.SiteError, "systemctl status nginx"),
         ("systemctl", (nginx, "PATIENCE"), lambda app: nginx.reload(), nginx.SiteError, "systemctl list-jobs"),
-        ("systemctl", (unit, "PATIENCE"), unit.active, unit.UnitError, "systemctl list-jobs"),
-        ("systemctl", (unit, "STOP_PATIENCE"), unit.disable, unit.UnitError, "systemctl list-jobs"),
-        ("systemd-run", (unit, "PATIENCE"), unit.start, unit.UnitError, "systemctl list-jobs"),
+        ("systemctl", (systemd, "PATIENCE"), unit.active, systemd.UnitError, "systemctl list-jobs"),
+        ("systemctl", (unit, "STOP_PATIENCE"), unit.disable, systemd.UnitError, "systemctl list-jobs"),
+        ("systemd-run", (systemd, "PATIENCE"), unit.start, systemd.UnitError, "systemctl list-jobs"),
         (
             "docker",
             (engines, "QUERY"),

@@ -8,10 +8,9 @@ import time
 from contextlib import nullcontext
 
 from ansible.module_utils.basic import missing_required_lib
-from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.host import files, locks
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import places
-from ansible.module_utils.flask_deploy.switch import lease as leases
 
 try:
     from ansible.module_utils.flask_deploy.keys import directory, rotation
@@ -163,10 +162,10 @@ def main():
         if not dry and not os.path.isdir(folder):
             files.ensure_directory(app.etc)
             files.ensure_directory(folder, 0o500, app.uid, app.gid)
-        with nullcontext() if dry else files.locked(f"{leases.RUN}/{app.name}.keys"):  # the app can lock what it reads
+        with nullcontext() if dry else locks.locked(f"{locks.RUN}/{app.name}.keys"):  # the app can lock what it reads
             before = listing(folder)
             result = keep(app, folder, options, dry)
-    except (directory.KeysError, files.LockError) as error:
+    except (directory.KeysError, locks.LockError) as error:
         module.fail_json(msg=str(error))
     revoked = not dry and any(action.endswith("is revoked") for action in result["actions"])
     if revoked:

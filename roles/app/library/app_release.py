@@ -6,12 +6,11 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 
-from ansible.module_utils.flask_deploy.host import engine, nginx
+from ansible.module_utils.flask_deploy.host import engine, nginx, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import containers, places, static
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import steps as deploy
-from ansible.module_utils.flask_deploy.switch import unit
 
 DOCUMENTATION = r"""
 module: app_release
@@ -111,7 +110,7 @@ ERRORS = (
     nginx.SiteError,
     static.StaticError,
     engine.EngineError,
-    unit.UnitError,
+    systemd.UnitError,
     leases.LeaseError,
     OSError,
 )

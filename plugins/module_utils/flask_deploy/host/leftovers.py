@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from ansible.module_utils.flask_deploy.host import engine, files, nginx
-from ansible.module_utils.flask_deploy.switch import unit
+from ansible.module_utils.flask_deploy.host import engine, files, nginx, systemd
 
-ERRORS = (engine.EngineError, nginx.SiteError, unit.UnitError, OSError)
+ERRORS = (engine.EngineError, nginx.SiteError, systemd.UnitError, OSError)
 LONGEST = 300  # characters of why something stays: the end says it
 DEPLOY = "the next deploy tries again"
 

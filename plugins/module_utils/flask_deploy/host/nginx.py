@@ -16,13 +16,13 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 
-from ansible.module_utils.flask_deploy.host import command, files
+from ansible.module_utils.flask_deploy.host import command, locks
 from ansible.module_utils.flask_deploy.host.untrusted import plain, refuse_false_socket
 
 CONF = "/etc/nginx"
 NGINX = "www-data"  # the user that nginx's workers run as
 PATIENCE = 60  # seconds that nginx and systemd have for nginx's configuration
-LOCK = "/run/flask-deploy/nginx.lock"  # role nginx's keep_certificates takes it too
+LOCK = f"{locks.RUN}/nginx.lock"  # role nginx's keep_certificates takes it too
 PID = "/run/nginx.pid"
 RELOADED = 10  # seconds in which nginx has taken a configuration that it was told to take
 LARGEST = 1 << 18  # bytes of an answer that are read
@@ -40,9 +40,9 @@ class SiteError(Exception):
 def lock():
     """Hold the host's lock on nginx's configuration, shared by all apps and the certificate hook."""
     try:
-        with files.locked(LOCK):
+        with locks.locked(LOCK):
             yield
-    except files.LockError as error:
+    except locks.LockError as error:
         raise SiteError(str(error)) from error
 
 

@@ -7,9 +7,9 @@ import signal
 import time
 from contextlib import contextmanager, suppress
 
-from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.host import files, locks
+from ansible.module_utils.flask_deploy.host.clock import now
 
-RUN = "/run/flask-deploy"  # a reboot ends every lease
 LIFE = 60  # seconds that a lease lives after its owner's last step ended, unless its owner says otherwise
 HELD = 3600  # seconds from a build until its release is written: other hosts get the image, the lock is waited for
 UNKNOWN = {
@@ -26,11 +26,6 @@ UNKNOWN = {
 
 class LeaseError(Exception):
     """Somebody else deploys this app on this host; the message says who and since when."""
-
-
-def now():
-    """Return seconds since boot, which no clock adjustment moves."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _stat(pid):
@@ -64,9 +59,9 @@ def boot_owner():
 def lock(name):
     """Hold a lock that only root can see: whoever may open its file may hold it, and lets all others wait."""
     try:
-        with files.locked(f"{RUN}/{name}"):
+        with locks.locked(f"{locks.RUN}/{name}"):
             yield
-    except files.LockError as error:
+    except locks.LockError as error:
         raise LeaseError(str(error)) from error
 
 
@@ -78,7 +73,7 @@ def hold_image(app, build, run):
     with lock(f"{app}.images"):
         held = held_images(app)
         held.setdefault(build, {})[run] = now() + HELD
-        files.write_json(f"{RUN}/{app}.images.json", held)
+        files.write_json(f"{locks.RUN}/{app}.images.json", held)
 
 
 def let_go_of_image(app, build, run):
@@ -86,13 +81,13 @@ def let_go_of_image(app, build, run):
     with lock(f"{app}.images"):
         held = held_images(app)
         if held.get(build, {}).pop(run, None):
-            files.write_json(f"{RUN}/{app}.images.json", held)
+            files.write_json(f"{locks.RUN}/{app}.images.json", held)
 
 
 def held_images(app):
     """Return {build: {run: until when}} of the images that runs hold; a run that is gone holds none for long."""
     held = {}
-    for build, runs in files.read_json(f"{RUN}/{app}.images.json", {}).items():
+    for build, runs in files.read_json(f"{locks.RUN}/{app}.images.json", {}).items():
         times = runs.items() if isinstance(runs, dict) else [("", runs)]  # an earlier version named no run
         if living := {run: end for run, end in times if isinstance(end, (int, float)) and end > now()}:
             held[build] = living
@@ -110,7 +105,7 @@ class Lease:
 
     def __init__(self, app, owner):
         self.app, self.owner = app, an_owner(owner)
-        self.path = f"{RUN}/{app}.lease"
+        self.path = f"{locks.RUN}/{app}.lease"
 
     def take(self, wait=0, dead="", look=False):
         """Become the owner; return what is known of an owner that did not give it back, or None.

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from ansible.module_utils.flask_deploy.switch.lease import now
+from ansible.module_utils.flask_deploy.host.clock import now
 
 LOG = "/var/log/nginx/access.log"
 TAIL = 4 << 20  # bytes looked at of what lies before a position

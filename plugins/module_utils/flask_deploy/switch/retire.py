@@ -7,9 +7,10 @@ import re
 import time
 
 from ansible.module_utils.flask_deploy.host import engine, networks
+from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
 from ansible.module_utils.flask_deploy.release import containers
-from ansible.module_utils.flask_deploy.switch.lease import held_images, now
+from ansible.module_utils.flask_deploy.switch.lease import held_images
 
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed

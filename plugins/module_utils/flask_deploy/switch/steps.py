@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, nullcontext
 
-from ansible.module_utils.flask_deploy.host import certificate, engine, files, leftovers, nginx
+from ansible.module_utils.flask_deploy.host import certificate, engine, files, leftovers, nginx, systemd
 from ansible.module_utils.flask_deploy.release import containers, failures, schema
 from ansible.module_utils.flask_deploy.release import plan as plans
 from ansible.module_utils.flask_deploy.release.places import ReleaseError
@@ -252,7 +252,7 @@ def begin_switch(app, options, dry):
         begun = switch.begin(app, release, leaving, options["watch"], options["drain_timeout"], options["confirm"])
         try:
             unit.start(app)
-        except unit.UnitError as error:
+        except systemd.UnitError as error:
             switch.give_up(app, str(error))
     return None if dry else begun, [f"current -> {release}"]
 

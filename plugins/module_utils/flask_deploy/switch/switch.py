@@ -12,9 +12,10 @@ import time
 from contextlib import contextmanager, suppress
 
 from ansible.module_utils.flask_deploy.host import engine, files, nginx
+from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.switch import log, retire, unit, watch
-from ansible.module_utils.flask_deploy.switch.lease import Lease, LeaseError, boot_owner, now
+from ansible.module_utils.flask_deploy.switch.lease import Lease, LeaseError, boot_owner
 
 POLL = 0.1  # seconds
 SETTLED_IN = 120  # seconds that a switch may take beside its watch and drain

@@ -8,15 +8,14 @@ import os
 import time
 import zipfile
 
-from ansible.module_utils.flask_deploy.host import command, files
+from ansible.module_utils.flask_deploy.host import command, files, systemd
 from ansible.module_utils.flask_deploy.switch import keeper as _keeper  # noqa: F401 - to be carried to the host
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
-PATIENCE = 60  # seconds that systemd has for an answer
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
 PACKAGE = "ansible.module_utils.flask_deploy"
 PARTS = {
-    "host": "command engine files leftovers networks nginx untrusted",
+    "host": "clock command engine files leftovers locks networks nginx systemd untrusted",
     "release": "containers diagnosis places record static",
     "switch": "keeper lease log retire switch tally unit watch",
 }
@@ -75,10 +74,6 @@ RestartSec=2
 }
 
 
-class UnitError(Exception):
-    """The unit does not start; the message holds what systemd said."""
-
-
 def name(app):
     return f"flask-deploy-{app.name}.service"
 
@@ -112,8 +107,8 @@ def start(app):
         *("--property=Restart=on-failure", "--property=RestartSec=1", "--property=Type=exec"),
         "--property=StartLimitIntervalSec=0",  # it may find no engine for as long as that is upgraded
         *("python3", "-I", app.program, app.name, str(app.uid)),
-        error=UnitError,
-        limit=PATIENCE,
+        error=systemd.UnitError,
+        limit=systemd.PATIENCE,
         called="the switch does not start",
     )
 
@@ -141,8 +136,8 @@ def ensure(app):
             files.link(path, target)
             changed.append(path)
     if changed:
-        _systemctl("daemon-reload")
-        _systemctl("restart", keeper(app))
+        systemd.ask("daemon-reload")
+        systemd.ask("restart", keeper(app))
     return changed
 
 
@@ -152,22 +147,10 @@ def keeper(app):
 
 def disable(app):
     """Stop what keeps the app up, and let no boot begin anything."""
-    _systemctl("stop", keeper(app), limit=STOP_PATIENCE)
+    systemd.ask("stop", keeper(app), limit=STOP_PATIENCE)
     texts, links = paths(app)
     for path in filter(os.path.lexists, [*links, *texts]):
         os.unlink(path)
-
-
-def _systemctl(*arguments, limit=None):
-    """Ask systemd, or tell it; what it refuses is no error here, but that it does not answer is.
-
-    :raises UnitError: it took too long.
-    """
-    limit = limit or PATIENCE
-    done = command.attempt("systemctl", *arguments, limit=limit)
-    if done.code is None:
-        raise UnitError(command.late(("systemctl", *arguments), limit))
-    return done.out.decode(errors="replace")
 
 
 def word(app):
@@ -177,7 +160,7 @@ def word(app):
 
 def active(app):
     """Tell whether the unit runs, or waits to be started again."""
-    said = _systemctl("show", "--property=ActiveState", "--value", name(app))
+    said = systemd.ask("show", "--property=ActiveState", "--value", name(app))
     return said.strip() in ("active", "activating", "deactivating", "reloading")
 
 
@@ -190,5 +173,5 @@ def wait_for_end(app, limit):
     while active(app):
         if time.monotonic() > end:
             look = f"look at: journalctl -u {name(app)}; to end it: systemctl stop {name(app)}"
-            raise UnitError(f"the switch did not end within {limit} s; {look}")
+            raise systemd.UnitError(f"the switch did not end within {limit} s; {look}")
         time.sleep(0.1)

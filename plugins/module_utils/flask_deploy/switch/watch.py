@@ -14,9 +14,9 @@ from collections import deque
 from contextlib import closing
 
 from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.switch import log
-from ansible.module_utils.flask_deploy.switch.lease import now
 from ansible.module_utils.flask_deploy.switch.tally import Tally
 
 BEFORE = 60  # seconds before a switch whose requests tell how the release before did
