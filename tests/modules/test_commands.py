@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import app_repository
-from ansible.module_utils.flask_deploy.host import command, nginx, systemd
+from ansible.module_utils.flask_deploy.host import command, nginx, process, systemd
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import schema
 from ansible.module_utils.flask_deploy.switch import retire, unit
@@ -95,8 +95,8 @@ def test_a_command_is_called_as_its_caller_says():
 def test_a_command_ends_with_who_ran_it(tmp_path):
     """A module that is killed leaves no docker, git or nginx at work beside the next run's."""
     script = f"echo $$ > {tmp_path}/child; exec sleep 60"
-    code = f"import sys; sys.path.insert(0, {str(ROOT / 'plugins/module_utils')!r}); "
-    code += "from flask_deploy.host import command; "
+    code = f"import ansible.module_utils as m; m.__path__.append({str(ROOT / 'plugins/module_utils')!r}); "
+    code += "from ansible.module_utils.flask_deploy.host import command; "
     code += f"command.attempt('sh', '-c', {script!r}, limit=60)"
     with subprocess.Popen([sys.executable, "-c", code]) as module:
         while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text().strip():
@@ -199,7 +199,7 @@ def test_of_much_that_is_said_the_beginning_and_the_end_stay():
 
 
 def test_an_answer_that_does_not_fit_is_an_error_not_half_an_answer(monkeypatch):
-    monkeypatch.setattr(command, "WHOLE", 1 << 20)
+    monkeypatch.setattr(process, "WHOLE", 1 << 20)
     script = "head -c 60000000 /dev/zero"
     with pytest.raises(Fault, match="printed more than 1 MB"):
         command.run("sh", "-c", script, error=Fault, limit=60)
@@ -314,6 +314,6 @@ def unlimited(path):
 def test_no_command_runs_without_a_limit():
     """On a host through this module alone; programs of their own and the controller say a limit at each call."""
     sources = [path for room in ("roles", "plugins") for path in (ROOT / room).rglob("*.py")]
-    sources.remove(ROOT / "plugins/module_utils/flask_deploy/host/command.py")
+    sources.remove(ROOT / "plugins/module_utils/flask_deploy/host/process.py")
     assert len(sources) > 60
     assert {str(path): lines for path in sources if (lines := unlimited(path))} == {}

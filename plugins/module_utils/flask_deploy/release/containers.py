@@ -201,7 +201,7 @@ def run_once(app, release, record, purpose, command, timeout, together=False):
     :param command: words as a shell would split them; no shell runs.
     :param timeout: seconds.
     :param together: what it prints is for people, see command.attempt.
-    :return: what came of it, a command.Done.
+    :return: what came of it, a process.Done.
     """
     name = f"{app.container(release)}-{purpose}"
     engine.remove(name)

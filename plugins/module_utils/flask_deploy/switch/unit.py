@@ -15,7 +15,7 @@ from ansible.module_utils.flask_deploy.switch import lease as leases
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
 PACKAGE = "ansible.module_utils.flask_deploy"
 PARTS = {
-    "host": "clock command engine files leftovers locks networks nginx systemd untrusted",
+    "host": "clock command engine files leftovers locks networks nginx process systemd untrusted",
     "release": "containers diagnosis places record static",
     "switch": "keeper lease log retire switch tally unit watch",
 }
