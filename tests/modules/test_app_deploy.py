@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.switch import retire, switch, unit
+from ansible.module_utils.flask_deploy.switch import progress, retire, switch, unit
 from ansible.module_utils.flask_deploy.switch import steps as module
 
 from tests.modules.test_app_releases import begin, deploy, options, prepare
@@ -41,30 +41,30 @@ def waiting(app):
     new = prepare(app, build="b2")
     begun = begin(app, new, confirm=50)
     for step in (switch.move, switch.look):
-        step(app, switch.pending(app))
+        step(app, progress.pending(app))
     return new, begun
 
 
 def test_a_switch_that_waits_for_a_word_is_well(app, waiting):
     new, begun = waiting
-    seen = switch.pending(app)["seen"]
+    seen = progress.pending(app)["seen"]
     assert module.watched(app, new, begun, 0) == {"well": True, "reason": None, "reject": False, "seen": seen}
 
 
 def test_a_switch_that_goes_back_says_why_and_whether_it_is_the_release_s_fault(app, waiting):
     new, begun = waiting
-    switch.decide(app, begun, False, "it failed", True)
-    switch.wait(app, switch.pending(app))
+    progress.decide(app, begun, False, "it failed", True)
+    switch.wait(app, progress.pending(app))
     told = module.watched(app, new, begun, 0)
     assert (told["well"], told["reason"], told["reject"]) == (False, "it failed", True)
-    assert told["seen"] == switch.pending(app)["seen"] and sorted(told) == ["reason", "reject", "seen", "well"]
+    assert told["seen"] == progress.pending(app)["seen"] and sorted(told) == ["reason", "reject", "seen", "well"]
 
 
 def test_a_switch_that_ended_is_not_well(app, waiting):
     new, begun = waiting
-    switch.decide(app, begun, False, "it failed", True)
+    progress.decide(app, begun, False, "it failed", True)
     switch.carry_out(app)
-    seen = switch.outcome(app, new, begun)["watch"]
+    seen = progress.outcome(app, new, begun)["watch"]
     assert module.watched(app, new, begun, 0) == {"well": False, "reason": "it failed", "reject": False, "seen": seen}
 
 
@@ -108,7 +108,7 @@ def test_the_word_is_that_of_all_hosts(app, waiting, monkeypatch, told, why):
     new, begun = waiting
     monkeypatch.setattr(module, "HEARD_IN", 0)
     assert module.confirmed(app, options(release=new, switch=begun, outcomes=told)) == why
-    said = switch.said_of(app, switch.pending(app))
+    said = progress.said_of(app, progress.pending(app))
     assert (said["confirm"], said["reason"]) == (why is None, why or "")
     assert said["reject"] is any(each.get("reject", False) for each in told.values())
 
@@ -117,14 +117,14 @@ def test_the_word_is_given_while_the_switch_waits_and_no_longer(app, waiting, mo
     """It is not waited for what follows, which may take as long as a drain."""
     new, begun = waiting
     phases = iter(["waiting", "waiting", "draining"])
-    pending = switch.pending
+    pending = progress.pending
     asked = []
 
     def next_phase(app):
         asked.append(1)
         return pending(app) if len(asked) == 1 else {**pending(app), "phase": next(phases)}
 
-    monkeypatch.setattr(switch, "pending", next_phase)
+    monkeypatch.setattr(progress, "pending", next_phase)
     module.tell(app, new, begun, {"here": {"well": True}})
     assert next(phases, None) is None
 
@@ -175,15 +175,15 @@ def test_a_release_that_was_left_for_a_cause_says_when_and_why(app, reason):
 def test_what_a_rollback_leaves_is_written_down_as_rejected(app):
     old, new = deploy(app), prepare(app, build="b2")
     begin(app, new, reject=True)
-    assert (switch.pending(app)["leaving"], switch.pending(app)["from"]) == ("rejected", old)
-    switch.give_up(app, "x")
+    assert (progress.pending(app)["leaving"], progress.pending(app)["from"]) == ("rejected", old)
+    progress.give_up(app, "x")
     begin(app, new)
-    assert switch.pending(app)["leaving"] == "retired"
+    assert progress.pending(app)["leaving"] == "retired"
 
 
 def test_a_record_of_the_deploy_lies_in_its_release(app, waiting):
     new, begun = waiting
-    switch.decide(app, begun, True)
+    progress.decide(app, begun, True)
     switch.carry_out(app)
     told = options(release=new, switch=begun, outcomes={"here": {"well": True}})
     _actions, record, lines = module.retired(app, told, dry=False)

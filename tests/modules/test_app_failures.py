@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.release import failures
 from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import retire, switch
+from ansible.module_utils.flask_deploy.switch import progress, retire, switch
 from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_status
 
@@ -190,7 +190,7 @@ def test_what_a_switch_under_way_needs_is_not_taken_away(app, engine):
     old, new = deploy(app), prepare(app, **FAILING)
     begun = begin(app, new)
     assert deploys.discarded(app, options(release=new, **FAILING), dry=False) == [] and new in app.known()
-    switch.move(app, switch.pending(app))
+    switch.move(app, progress.pending(app))
     assert deploys.discarded(app, options(release=old), dry=False) == []
     assert engine.running() == sorted([f"shop-{old}", f"shop-{new}"]) and begun
 

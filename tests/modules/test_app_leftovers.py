@@ -9,7 +9,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, leftovers, nginx, systemd
-from ansible.module_utils.flask_deploy.switch import retire, switch, unit
+from ansible.module_utils.flask_deploy.switch import progress, retire, switch, unit
 from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_remove
 
@@ -27,7 +27,7 @@ def retired(app, release, **more):
     """Let a release serve and conclude that; return (the record of it, its summary)."""
     begun = begin(app, release)
     if begun:
-        switch.decide(app, begun, True)
+        progress.decide(app, begun, True)
         switch.carry_out(app)
     told = options(release=release, switch=begun, outcomes={"here": {"well": True}}, **more)
     _actions, record, summary = deploys.retired(app, told, dry=False)
@@ -125,7 +125,7 @@ def test_a_switch_that_went_back_ends_where_the_release_does_not_stop(app, engin
     begun = begin(app, new, confirm=0)
     refuse(monkeypatch, "stop")
     assert switch.carry_out(app)["result"] == "reverted"
-    assert switch.outcome(app, new, begun) and not os.path.exists(app.pending)
+    assert progress.outcome(app, new, begun) and not os.path.exists(app.pending)
 
 
 def test_a_switch_that_went_back_waits_for_an_engine_that_is_away(app, monkeypatch):
@@ -134,7 +134,7 @@ def test_a_switch_that_went_back_waits_for_an_engine_that_is_away(app, monkeypat
     monkeypatch.setattr(engines, "in_flight", lambda pid, path: refuse(monkeypatch))
     with pytest.raises(engines.EngineError):
         switch.carry_out(app)
-    assert switch.pending(app)["phase"] == "draining"
+    assert progress.pending(app)["phase"] == "draining"
 
 
 def test_why_something_stays_is_one_line_of_bounded_length():
@@ -188,7 +188,7 @@ def test_an_app_goes_but_for_what_cannot(app, engine, many, monkeypatch, words, 
 
 def test_an_engine_that_goes_away_at_the_end_fails_no_deploy_that_serves(app, engine, many):
     begun = begin(app, many[3])
-    switch.decide(app, begun, True)
+    progress.decide(app, begun, True)
     switch.carry_out(app)
     (engine.place / "bin/docker").write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2; exit 1\n")
     told = options(release=many[3], switch=begun, outcomes={"here": {"well": True}})

@@ -8,7 +8,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import networks
 from ansible.module_utils.flask_deploy.release import containers
-from ansible.module_utils.flask_deploy.switch import retire, switch
+from ansible.module_utils.flask_deploy.switch import retire, settling
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import app_preflight, app_remove
 
@@ -149,7 +149,7 @@ def test_a_container_made_by_hand_from_the_app_s_image_is_left_alone(app, engine
     container(engine, name)
     deploy(app), deploy(app, build="b2", keep=2), deploy(app, build="b3", keep=2)
     containers.end_commands("shop")
-    switch.settle(app)
+    settling.settle(app)
     app_remove.remove(app, data=False, dry=False)
     assert engine.running() == [name]
 

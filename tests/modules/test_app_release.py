@@ -10,7 +10,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import static
 from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import retire, switch
+from ansible.module_utils.flask_deploy.switch import progress, retire, switch
 from ansible.module_utils.flask_deploy.switch import steps as deploy
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import app_release as module
@@ -78,10 +78,10 @@ def serve(run, app):
     def serve(release, **more):
         begun = run("switched", release=release, watch=WATCH)["switch"]
         for step in (switch.move, switch.look) if begun else ():
-            step(app, switch.pending(app))
+            step(app, progress.pending(app))
         told = run("watched", release=release, switch=begun, watch=WATCH)
         if begun:
-            switch.decide(app, begun, True)
+            progress.decide(app, begun, True)
             switch.carry_out(app)
         outcomes = {"here": {"well": told["well"], "reason": told["reason"]}}
         return begun, told, run(LAST, release=release, switch=begun, outcomes=outcomes, **more)
@@ -97,7 +97,7 @@ def test_a_release_comes_to_serve_step_by_step(run, app, serve):
     assert app.made == [("shop", 10001)]
     begun, told, served = serve(prepared["release"], steps={"build": 1.5})
     assert (begun, told["well"], told["changed"]) == (
-        switch.outcome(app, prepared["release"], begun)["id"],
+        progress.outcome(app, prepared["release"], begun)["id"],
         True,
         False,
     )
@@ -205,7 +205,7 @@ def test_a_step_keeps_the_lease_and_the_last_one_gives_it_back(run, app, lease):
     assert held(lease)
     begun = run("switched", release=release, watch=WATCH, owner=OWNER)["switch"]
     assert held(lease)
-    switch.decide(app, begun, True)
+    progress.decide(app, begun, True)
     switch.carry_out(app)
     run(LAST, release=release, switch=begun, outcomes={"here": {"well": True}}, owner=OWNER)
     assert not held(lease)

@@ -16,7 +16,7 @@ from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import containers, places
 from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import log, retire, switch
+from ansible.module_utils.flask_deploy.switch import log, progress, retire, settling, switch
 from ansible.module_utils.flask_deploy.switch import steps as module
 from ansible.modules import app_remove, app_status
 
@@ -90,7 +90,7 @@ def serve(app, release, well=True, **more):
     begun = begin(app, release, **more)
     told = {"well": well, "reason": None if well else "it was lost"}
     if begun:
-        switch.decide(app, begun, well, told["reason"] or "", False)
+        progress.decide(app, begun, well, told["reason"] or "", False)
         switch.carry_out(app)
     outcome = options(release=release, switch=begun, outcomes={"here": told}, **more)
     return module.retired(app, outcome, dry=False)[1]
@@ -99,7 +99,7 @@ def serve(app, release, well=True, **more):
 def move(app, release):
     """Move traffic and go no further."""
     begin(app, release)
-    switch.move(app, switch.pending(app))
+    switch.move(app, progress.pending(app))
 
 
 @pytest.fixture(autouse=True)
@@ -614,7 +614,7 @@ def test_no_volume_of_an_image_stays(app, engine):
         prepare(app, build="fails at the gate")
     (engine.place / "nginx-refuses").unlink()
     candidate = prepare(app, build="left by a killed run")
-    switch.settle(app)
+    settling.settle(app)
     assert engine.running() == [f"shop-{release}"] and f"shop-{candidate}" not in engine.running()
     held = sorted(os.listdir(engine.place / "containers"))
     assert engine.volumes() == [f"of-{name}" for name in held] and len(held) == 2
@@ -629,7 +629,7 @@ def kept(app, engine, count):
     releases = [deploy(app, build=f"b{number}", keep=count) for number in range(count)]
     assert app.known() == sorted(releases)
     engine.forget()
-    switch.settle(app)
+    settling.settle(app)
     assert module.prepare(app, options(build=f"b{count - 1}"), dry=False)[1] == []
     assert module.retired(app, options(release=releases[-1], keep=count), dry=False)[0] == []
     assert module.restore(app, options(release=releases[-2]), dry=True) and module.way_back(app)
@@ -710,11 +710,11 @@ def test_a_reload_that_nginx_refuses_leaves_the_old_release(app, engine):
     new = prepare(app, files={"site.conf": SITE + "#\n", "gunicorn.conf.py": "", "exec.py": ""})
     (engine.place / "nginx-refuses").touch()
     begun = begin(app, new)
-    switch.move(app, switch.pending(app))
+    switch.move(app, progress.pending(app))
     (engine.place / "nginx-refuses").unlink()
     switch.carry_out(app)
-    assert switch.outcome(app, new, begun)["result"] == "reverted"
-    assert "unknown directive" in switch.outcome(app, new, begun)["reason"]
+    assert progress.outcome(app, new, begun)["result"] == "reverted"
+    assert "unknown directive" in progress.outcome(app, new, begun)["reason"]
     assert settled(app, engine, old) == []
 
 
@@ -731,7 +731,7 @@ def test_traffic_moves_under_the_host_s_lock_on_nginx(app, monkeypatch, ends):
         link(path, target)
 
     begun = begin(app, prepare(app, build="b2"), confirm=0)
-    switch.decide(app, begun, ends == "forwards", "told to", False)
+    progress.decide(app, begun, ends == "forwards", "told to", False)
     monkeypatch.setattr(files, "link", locked)
     switch.carry_out(app)
     assert moved
@@ -795,19 +795,19 @@ def test_whatever_kills_a_switch_it_goes_on(host, app, engine, monkeypatch, heir
 
         def whole(app=app, release=release):
             begun = begin(app, release)
-            switch.decide(app, begun, well, "told to", False)
+            progress.decide(app, begun, well, "told to", False)
             switch.carry_out(app)
 
         killed = killed_before(step, monkeypatch, whole)
         assert app.serving() in (old, release)
         app = host()
         if heir == "the next run":
-            switch.settle(app)
+            settling.settle(app)
         else:
             switch.carry_out(app)
-            switch.settle(app)
+            settling.settle(app)
         assert settled(app, engine, app.serving()) == [], f"killed at step {step}"
-        assert switch.settle(app) == [], f"killed at step {step}"
+        assert settling.settle(app) == [], f"killed at step {step}"
         if app.serving() == release:
             assert engine.calls("systemctl reload"), f"killed at step {step}: nginx was never told"
             old = release
@@ -826,23 +826,23 @@ def test_a_switch_that_a_power_loss_cuts_off_is_settled_at_the_next_boot(app, en
         def whole(new=new):
             begun = begin(app, new, confirm=0)
             if said is not None:
-                switch.decide(app, begun, said, "told to", False)
+                progress.decide(app, begun, said, "told to", False)
             switch.carry_out(app)
 
         killed = killed_before(step, monkeypatch, whole)
-        told = switch.pending(app) is not None and (said is None or os.path.exists(app.decision))
-        confirmed_early = said and (switch.pending(app) or {}).get("phase") == "moving"  # which nobody does
+        told = progress.pending(app) is not None and (said is None or os.path.exists(app.decision))
+        confirmed_early = said and (progress.pending(app) or {}).get("phase") == "moving"  # which nobody does
         engine.forget()
-        switch.settle_links(app)
+        settling.settle_links(app)
         assert engine.calls() == [], "neither the engine nor nginx has started then"
         decided = app.serving()
         engine.reboot()
-        switch.settle_at_boot(app)
+        settling.settle_at_boot(app)
         assert confirmed_early or decided == app.serving(), f"cut off at step {step}: a visitor saw both"
         assert not os.path.exists(app.pending), f"cut off at step {step}"
         if told:
             assert app.serving() == {"old": old, "new": new}[serves], f"cut off at step {step}"
-        assert switch.settle(app) == [], f"cut off at step {step}"
+        assert settling.settle(app) == [], f"cut off at step {step}"
         assert settled(app, engine, app.serving()) == [], f"cut off at step {step}"
         old = app.serving()
         step += 1
@@ -852,7 +852,7 @@ def test_a_switch_that_a_power_loss_cuts_off_is_settled_at_the_next_boot(app, en
 def test_a_power_loss_in_the_first_deploy_leaves_its_release(app, engine):
     release = prepare(app)
     begin(app, release)
-    switch.settle_at_boot(app)
+    settling.settle_at_boot(app)
     assert settled(app, engine, release) == []
 
 
@@ -861,15 +861,15 @@ def test_a_run_that_is_quicker_than_the_boot_settles_by_itself(app):
     begin(app, new)
     lease = leases.Lease(app.name, {"id": "run", "user": "u", "host": "h", "process": 1})
     lease.take()
-    switch.settle_links(app)
-    switch.settle_at_boot(app)
+    settling.settle_links(app)
+    settling.settle_at_boot(app)
     assert app.serving() == old and os.path.exists(app.pending)
 
 
 def test_a_release_that_a_boot_goes_back_to_and_that_does_not_answer_is_left_again(app, engine, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
     move(app, new)
-    switch.settle_links(app)
+    settling.settle_links(app)
     assert app.serving() == old
     monkeypatch.setattr(switch, "STARTED_IN", 0)
 
@@ -879,7 +879,7 @@ def test_a_release_that_a_boot_goes_back_to_and_that_does_not_answer_is_left_aga
         return 200
 
     monkeypatch.setattr(nginx, "probe_socket", probe)
-    switch.settle_at_boot(app)
+    settling.settle_at_boot(app)
     assert settled(app, engine, new) == []
 
 
@@ -899,10 +899,10 @@ def test_a_switch_is_watched_from_where_it_began(app, monkeypatch):
     begin(app, new)
     Path(log.LOG).write_text("before\nafter\n")
     began = clock.now()
-    switch.move(app, switch.pending(app))
+    switch.move(app, progress.pending(app))
     asked = []
     monkeypatch.setattr(switch.watch, "watch", lambda *given: asked.extend(given) or seen)
-    switch.look(app, switch.pending(app))
+    switch.look(app, progress.pending(app))
     assert asked[1] == new and asked[-1] == since
     assert began <= asked[-3] <= clock.now() and asked[-2] == os.lstat(app.current).st_mtime
 
@@ -922,17 +922,18 @@ def test_a_switch_waits_anew_for_whoever_is_still_there(app, engine, monkeypatch
     new = prepare(app, build="b2")
     begun = begin(app, new, confirm=100)
     for step in (switch.move, switch.look):
-        step(app, switch.pending(app))
-    deadline = switch.pending(app)["deadline"]
+        step(app, progress.pending(app))
+    deadline = progress.pending(app)["deadline"]
     clock = [deadline - 1]
 
     def pass_time(_seconds):
         clock[0] += 10
         if clock[0] > deadline + 50:
-            switch.decide(app, begun, True)
+            progress.decide(app, begun, True)
 
-    monkeypatch.setattr(switch, "now", lambda: clock[0])
-    assert switch.hear(app, begun)
+    for part in (switch, progress):
+        monkeypatch.setattr(part, "now", lambda: clock[0])
+    assert progress.hear(app, begun)
     monkeypatch.setattr(switch.time, "sleep", pass_time)
     assert switch.carry_out(app)["result"] == "confirmed"
 
@@ -943,7 +944,7 @@ def test_who_is_heard_just_as_it_goes_back_is_not_told_that_all_is_well(app, mon
     new = prepare(app, build="b2")
     begun = begin(app, new, confirm=0)
     for step in (switch.move, switch.look):
-        step(app, switch.pending(app))
+        step(app, progress.pending(app))
     write, going_back, heard = files.write_json, threading.Event(), []
 
     def slow(path, value, *mode):
@@ -953,12 +954,12 @@ def test_who_is_heard_just_as_it_goes_back_is_not_told_that_all_is_well(app, mon
         write(path, value, *mode)
 
     monkeypatch.setattr(files, "write_json", slow)
-    waiting = threading.Thread(target=lambda: switch.wait(app, switch.pending(app)))
+    waiting = threading.Thread(target=lambda: switch.wait(app, progress.pending(app)))
     waiting.start()
     assert going_back.wait(5)
-    heard.append(switch.hear(app, begun))
+    heard.append(progress.hear(app, begun))
     waiting.join()
-    assert heard == [None] and switch.pending(app)["phase"] == "reverting"
+    assert heard == [None] and progress.pending(app)["phase"] == "reverting"
 
 
 def test_who_is_heard_in_time_is_not_gone_back_from(app, monkeypatch):
@@ -966,15 +967,15 @@ def test_who_is_heard_in_time_is_not_gone_back_from(app, monkeypatch):
     new = prepare(app, build="b2")
     begun = begin(app, new, confirm=30)
     for step in (switch.move, switch.look):
-        step(app, switch.pending(app))
-    deadline = switch.pending(app)["deadline"]
-    monkeypatch.setattr(switch, "now", lambda: deadline - 10)
-    assert switch.hear(app, begun)
+        step(app, progress.pending(app))
+    deadline = progress.pending(app)["deadline"]
+    monkeypatch.setattr(progress, "now", lambda: deadline - 10)
+    assert progress.hear(app, begun)
     monkeypatch.setattr(switch, "now", lambda: deadline + 5)
-    assert not switch._heard(app, switch.pending(app))
-    switch.decide(app, begun, True)
-    assert not switch.hear(app, "another") and switch.hear(app, begun)
-    assert switch._heard(app, switch.pending(app)) and switch.pending(app)["phase"] == "confirming"
+    assert not switch._heard(app, progress.pending(app))
+    progress.decide(app, begun, True)
+    assert not progress.hear(app, "another") and progress.hear(app, begun)
+    assert switch._heard(app, progress.pending(app)) and progress.pending(app)["phase"] == "confirming"
 
 
 def test_who_is_heard_too_late_finds_it_gone_back(app, engine):
@@ -982,7 +983,7 @@ def test_who_is_heard_too_late_finds_it_gone_back(app, engine):
     new = prepare(app, build="b2")
     begun = begin(app, new, confirm=0)
     switch.carry_out(app)
-    assert not switch.hear(app, begun)
+    assert not progress.hear(app, begun)
     assert not module.watched(app, new, begun, 0)["well"]
 
 
@@ -990,8 +991,8 @@ def test_a_watch_that_ends_between_two_looks_at_it_is_well(app, monkeypatch):
     deploy(app)
     new = prepare(app, build="b2")
     begun = begin(app, new, confirm=100)
-    switch.move(app, switch.pending(app))
-    pending = switch.pending
+    switch.move(app, progress.pending(app))
+    pending = progress.pending
 
     def look_on(app):
         known = pending(app)
@@ -999,7 +1000,7 @@ def test_a_watch_that_ends_between_two_looks_at_it_is_well(app, monkeypatch):
             switch.look(app, known)
         return known
 
-    monkeypatch.setattr(switch, "pending", look_on)
+    monkeypatch.setattr(progress, "pending", look_on)
     told = module.watched(app, new, begun, 0)
     assert told["well"] and told["seen"]["well"]
 
@@ -1012,7 +1013,7 @@ def test_one_host_that_is_not_well_takes_the_release_back_here_too(app, engine):
         "web2": {"well": False, "reason": "its container ended", "reject": True},
         "web3": {},
     }
-    switch.decide(app, begun, False, "x", True)
+    progress.decide(app, begun, False, "x", True)
     switch.carry_out(app)
     with pytest.raises(places.ReleaseError, match="web2: its container ended; web3: it was lost"):
         module.retired(app, options(release=new, switch=begun, outcomes=told), dry=False)
@@ -1022,7 +1023,7 @@ def test_one_host_that_is_not_well_takes_the_release_back_here_too(app, engine):
 def test_a_release_before_that_does_not_answer_any_more_is_not_gone_back_to(app, engine, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
     begin(app, new, confirm=0)
-    switch.move(app, switch.pending(app))
+    switch.move(app, progress.pending(app))
     monkeypatch.setattr(switch, "STARTED_IN", 0)
 
     def probe(path, *more):
@@ -1057,7 +1058,7 @@ def test_all_hosts_hear_the_word_before_any_of_them_drains(app, monkeypatch):
     assert module.confirmed(app, word) is None
     unit.join()
     assert time.monotonic() - began < 5
-    assert switch.outcome(app, new, begun)["result"] == "confirmed"
+    assert progress.outcome(app, new, begun)["result"] == "confirmed"
     assert engines.containers(app.name)[app.container(old)] == "running", "it drains later"
 
 
@@ -1072,7 +1073,7 @@ def test_a_host_that_is_taken_back_hears_it_before_it_drains(app, monkeypatch):
     told = {"here": {"well": True}, "web2": {}}
     why = module.confirmed(app, options(release=new, switch=begun, outcomes=told))
     assert why == "web2: it was lost; if it switched, it goes back by itself"
-    assert switch.pending(app)["phase"] in ("reverting", "draining")
+    assert progress.pending(app)["phase"] in ("reverting", "draining")
     unit.join()
     assert app.serving() == old
 
@@ -1081,9 +1082,9 @@ def test_a_drain_that_was_promised_is_waited_for(app, engine):
     """However long: whoever concludes a switch, or takes one over, waits for what that one promised."""
     deploy(app)
     begin(app, prepare(app, build="b2"), drain_timeout=3600)
-    assert switch.patience(switch.pending(app)) > 2 * 3600
+    assert settling.patience(progress.pending(app)) > 2 * 3600
     (engine.place / "bin" / "systemctl").write_text("#!/bin/sh\necho inactive\n")
-    switch.settle(app)
+    settling.settle(app)
     assert not engine.calls("systemctl stop")
 
 
@@ -1140,9 +1141,9 @@ def test_a_dry_run_shows_what_a_killed_run_left_and_leaves_it(app, engine):
     release = deploy(app)
     Path(app.pending).write_text("{")
     Path(app.path(release, "draining")).touch()
-    assert switch.settle(app, dry=True) == ["an interrupted switch", f"the drain marker of {release}"]
+    assert settling.settle(app, dry=True) == ["an interrupted switch", f"the drain marker of {release}"]
     assert os.path.exists(app.pending) and draining(app, release)
-    switch.settle(app)
+    settling.settle(app)
     assert settled(app, engine, release) == []
 
 
@@ -1355,18 +1356,18 @@ def test_each_reader_takes_whatever_a_file_holds(app, engine, where, content):
     old, new = deploy(app), deploy(app, build="b2")
     Path(where(app, old, new)).write_bytes(content)
     said_or_done(
-        lambda: switch.settle(app, dry=True),
+        lambda: settling.settle(app, dry=True),
         lambda: [app.describe(release) for release in app.known()],
         lambda: sorted(app.known(), key=app.order),
         lambda: retire.targets(app),
         lambda: retire.surplus(app, 2),
-        lambda: switch.outcome(app, new, "0123"),
-        lambda: switch.hear(app, "0123"),
-        lambda: switch.settle_links(app),
-        lambda: switch.settle_at_boot(app),
+        lambda: progress.outcome(app, new, "0123"),
+        lambda: progress.hear(app, "0123"),
+        lambda: settling.settle_links(app),
+        lambda: settling.settle_at_boot(app),
         lambda: restore(app, old),
         lambda: prepare(app, build="b3"),
-        lambda: switch.settle(app),
+        lambda: settling.settle(app),
         lambda: deploy(app, build="b3"),
     )
     assert app.serving() in (old, new, *app.known())
@@ -1386,10 +1387,10 @@ def test_a_switch_that_an_earlier_version_began_is_ended(app, engine, phase, rea
     if reader == "the unit":
         switch.carry_out(app)
     elif reader == "the next run":
-        switch.settle(app)
+        settling.settle(app)
     else:
-        switch.settle_links(app)
-        switch.settle_at_boot(app)
+        settling.settle_links(app)
+        settling.settle_at_boot(app)
     assert settled(app, engine, app.serving()) == []
     assert app.serving() == (new if phase == "confirming" else old)
 

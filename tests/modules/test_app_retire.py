@@ -10,7 +10,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import clock, files
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import containers
-from ansible.module_utils.flask_deploy.switch import retire, switch
+from ansible.module_utils.flask_deploy.switch import progress, retire, switch
 
 from tests.modules.test_app_releases import begin, deploy, prepare
 
@@ -27,7 +27,7 @@ def leaving(app):
     """Move traffic and go no further; return (the release that is left, the one that serves)."""
     old, new = deploy(app), prepare(app, build="b2")
     begin(app, new)
-    switch.move(app, switch.pending(app))
+    switch.move(app, progress.pending(app))
     return old, new
 
 

@@ -9,7 +9,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import log, retire, switch, unit
+from ansible.module_utils.flask_deploy.switch import log, progress, retire, settling, switch, unit
 from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_remove
 
@@ -35,12 +35,12 @@ def cut_off(app, engine):
         new = prepare(app, **CHANGED)
         begun = begin(app, new, confirm=50)
         for step in {"moving": [], "watching": [switch.move]}.get(phase, [switch.move, switch.look]):
-            step(app, switch.pending(app))
+            step(app, progress.pending(app))
         if phase in ("confirming", "reverting"):
-            switch.decide(app, begun, phase == "confirming", "it was told to", True)
-            switch.wait(app, switch.pending(app))
-            switch.forget_decision(app)
-        assert switch.pending(app)["phase"] == phase
+            progress.decide(app, begun, phase == "confirming", "it was told to", True)
+            switch.wait(app, progress.pending(app))
+            progress.forget_decision(app)
+        assert progress.pending(app)["phase"] == phase
         engine.forget()
         return old, new, begun
 
@@ -48,7 +48,7 @@ def cut_off(app, engine):
 
 
 def went_back(app, engine, old, new, begun, reason, state):
-    ended = switch.outcome(app, new, begun)
+    ended = progress.outcome(app, new, begun)
     assert (ended["result"], ended["from"], ended["to"], ended["reason"]) == ("reverted", old, new, reason)
     assert (app.state(new)["state"], app.state(new)["reason"]) == (state, reason)
     assert app.state(old)["state"] == "live" and app.state(old)["switched"] == os.lstat(app.current).st_mtime
@@ -58,7 +58,7 @@ def went_back(app, engine, old, new, begun, reason, state):
 
 
 def stayed(app, engine, old, new, begun):
-    ended = switch.outcome(app, new, begun)
+    ended = progress.outcome(app, new, begun)
     assert (ended["result"], ended["from"], ended["to"]) == ("confirmed", old, new)
     assert (app.serving(), app.state(new)["state"]) == (new, "live")
     assert engine.restart(f"shop-{new}") == "unless-stopped"
@@ -66,21 +66,21 @@ def stayed(app, engine, old, new, begun):
 
 
 @pytest.mark.parametrize("phase", ["moving", "watching", "waiting"])
-@pytest.mark.parametrize("heir", [switch.settle, switch.settle_at_boot])
+@pytest.mark.parametrize("heir", [settling.settle, settling.settle_at_boot])
 def test_what_nobody_confirmed_goes_back(app, engine, cut_off, phase, heir):
     old, new, begun = cut_off(phase)
     heir(app)
     went_back(app, engine, old, new, begun, "it was cut off", "reverted")
 
 
-@pytest.mark.parametrize("heir", [switch.settle, switch.settle_at_boot])
+@pytest.mark.parametrize("heir", [settling.settle, settling.settle_at_boot])
 def test_what_goes_back_goes_on_to_with_its_own_reason(app, engine, cut_off, heir):
     old, new, begun = cut_off("reverting")
     heir(app)
     went_back(app, engine, old, new, begun, "it was told to", "rejected")
 
 
-@pytest.mark.parametrize("heir", [switch.settle, switch.settle_at_boot])
+@pytest.mark.parametrize("heir", [settling.settle, settling.settle_at_boot])
 def test_what_was_confirmed_stays(app, engine, cut_off, heir):
     old, new, begun = cut_off("confirming")
     heir(app)
@@ -90,34 +90,34 @@ def test_what_was_confirmed_stays(app, engine, cut_off, heir):
 def test_the_next_run_goes_back_only_to_a_release_that_still_runs(app, engine, cut_off):
     old, new, begun = cut_off("watching")
     (engine.place / "containers" / f"shop-{old}" / "running").unlink()
-    switch.settle(app)
+    settling.settle(app)
     stayed(app, engine, old, new, begun)
 
 
 def test_a_word_that_was_given_counts_at_boot(app, engine, cut_off):
     old, new, begun = cut_off("waiting")
-    switch.decide(app, begun, True)
-    switch.settle_at_boot(app)
+    progress.decide(app, begun, True)
+    settling.settle_at_boot(app)
     stayed(app, engine, old, new, begun)
 
 
 def test_a_word_for_another_switch_does_not_count_at_boot(app, engine, cut_off):
     old, new, begun = cut_off("waiting")
     files.write_json(app.decision, {"id": "another", "confirm": True})
-    switch.settle_at_boot(app)
+    settling.settle_at_boot(app)
     went_back(app, engine, old, new, begun, "it was cut off", "reverted")
 
 
 def test_a_word_that_takes_it_back_counts_at_boot(app, engine, cut_off):
     old, new, begun = cut_off("waiting")
-    switch.decide(app, begun, False, "web2 was lost")
-    switch.settle_at_boot(app)
+    progress.decide(app, begun, False, "web2 was lost")
+    settling.settle_at_boot(app)
     went_back(app, engine, old, new, begun, "it was cut off", "reverted")
 
 
 def test_a_first_release_serves_after_a_boot(app, engine, cut_off):
     old, new, begun = cut_off("waiting", first=True)
-    switch.settle_at_boot(app)
+    settling.settle_at_boot(app)
     stayed(app, engine, old, new, begun)
 
 
@@ -130,23 +130,23 @@ def test_a_first_release_that_is_taken_back_leaves_nothing_serving(app, engine, 
 
 def test_a_switch_that_does_not_begin_is_told_as_one_that_went_back(app, cut_off):
     old, new, begun = cut_off("moving")
-    switch.give_up(app, "systemd refuses")
-    ended = switch.outcome(app, new, begun)
+    progress.give_up(app, "systemd refuses")
+    ended = progress.outcome(app, new, begun)
     assert (ended["result"], ended["reason"]) == ("reverted", "systemd refuses")
     assert app.serving() == old and not os.path.exists(app.pending)
 
 
 def test_only_the_switch_that_is_asked_for_is_heard(app, cut_off):
     _old, new, begun = cut_off("waiting")
-    assert switch.hear(app, "another") is None
-    assert switch.hear(app, begun)["to"] == new
+    assert progress.hear(app, "another") is None
+    assert progress.hear(app, begun)["to"] == new
     assert files.read_json(app.decision)["id"] == begun
-    assert switch.outcome(app, new, begun) is None
+    assert progress.outcome(app, new, begun) is None
 
 
 def test_a_switch_that_only_moved_is_not_heard(app, cut_off):
     _old, _new, begun = cut_off("watching")
-    assert switch.hear(app, begun) is None
+    assert progress.hear(app, begun) is None
     assert not os.path.exists(app.decision)
 
 
@@ -155,13 +155,13 @@ def test_a_watch_begins_where_the_switch_did(app, cut_off, monkeypatch, told):
     """What is not written down counts from now: what was logged before is not held against the release."""
     Path(log.LOG).write_text("before\n")
     _old, _new, _begun = cut_off("watching")
-    known, asked = switch.pending(app), []
+    known, asked = progress.pending(app), []
     Path(log.LOG).write_text("before\nafter\n")
     if not told:
         files.write_json(app.pending, {name: known[name] for name in known if name not in ("log", "moved_at")})
     monkeypatch.setattr(switch.watch, "watch", lambda *of: asked.extend(of) or {"well": True, "reason": None})
     began = clock.now()
-    switch.look(app, switch.pending(app))
+    switch.look(app, progress.pending(app))
     *_, moved_at, _moved, since = asked
     assert since == (known["log"] if told else log.position(log.LOG)) and since
     assert moved_at == known["moved_at"] if told else began <= moved_at <= clock.now()
@@ -187,15 +187,15 @@ def test_the_engine_is_never_asked_while_the_lock_on_nginx_is_held(app, under_lo
     for well in (True, False):
         new = prepare(app, **site_changes[1 if well else 2])
         begun = begin(app, new)
-        switch.decide(app, begun, well, "told to", True)
+        progress.decide(app, begun, well, "told to", True)
         switch.carry_out(app)
     serving = app.serving()
     Path(app.path(serving, "site.conf")).write_text("damaged")
     prepare(app, **site_changes[1])  # repairs it, and reloads nginx
-    files.write_json(app.pending, {**switch.DEFAULTS, "id": "x", "to": serving, "phase": "moving", "from": None})
-    switch.settle_links(app)
-    switch.settle_at_boot(app)
-    switch.settle(app)
+    files.write_json(app.pending, {**progress.DEFAULTS, "id": "x", "to": serving, "phase": "moving", "from": None})
+    settling.settle_links(app)
+    settling.settle_at_boot(app)
+    settling.settle(app)
     deploys.restore(app, options(release=""), dry=False)
     app_remove.remove(app, data=False, dry=False)
     assert under_lock() == []
@@ -215,23 +215,23 @@ def test_a_boot_lets_the_links_go_back_before_anything_starts(app, engine, cut_o
     old, new, begun = cut_off(phase)
     told = phase == "reverting"
     reason, state = ("it was told to", "rejected") if told else ("it was cut off", "reverted")
-    switch.settle_links(app)
+    settling.settle_links(app)
     assert app.serving() == old and engine.calls() == [], "neither engine nor nginx is there yet"
     assert (app.draining(old), app.draining(new)) == (False, True)
     assert (app.state(old)["state"], app.state(new)["state"], app.state(new)["reason"]) == ("live", state, reason)
-    assert switch.pending(app)["phase"] == "reverting"
-    switch.settle_at_boot(app)
+    assert progress.pending(app)["phase"] == "reverting"
+    settling.settle_at_boot(app)
     went_back(app, engine, old, new, begun, reason, state)
 
 
 def test_a_boot_lets_a_switch_that_drained_go_back_again_for_its_own_reason(app, engine, cut_off):
     old, new, begun = cut_off("reverting")
-    switch.revert(app, switch.pending(app))
-    assert switch.pending(app)["phase"] == "draining"
+    switch.revert(app, progress.pending(app))
+    assert progress.pending(app)["phase"] == "draining"
     engine.forget()
-    switch.settle_links(app)
+    settling.settle_links(app)
     assert app.serving() == old and engine.calls() == []
-    switch.settle_at_boot(app)
+    settling.settle_at_boot(app)
     went_back(app, engine, old, new, begun, "it was told to", "rejected")
 
 
@@ -241,15 +241,15 @@ def test_a_boot_lets_the_links_be_where_they_do_not_go_back(app, engine, cut_off
     _old, new, _begun = cut_off(phase, first=ends == "none was before it")
     if ends == "a run is quicker":
         leases.Lease("shop", {"id": "ann"}).take()
-    switch.settle_links(app)
-    assert app.serving() == new and switch.pending(app)["phase"] == phase and engine.calls() == []
+    settling.settle_links(app)
+    assert app.serving() == new and progress.pending(app)["phase"] == phase and engine.calls() == []
 
 
 def test_a_boot_finds_nothing_to_do_for_an_app_that_was_not_switching(app, engine):
     release = deploy(app)
     engine.forget()
-    switch.settle_links(app)
-    switch.settle_at_boot(app)
+    settling.settle_links(app)
+    settling.settle_at_boot(app)
     assert app.serving() == release and engine.calls() == []
 
 
@@ -266,20 +266,20 @@ def waited(monkeypatch):
 
 def test_a_later_run_takes_it_back_and_waits_for_its_unit(app, cut_off, waited):
     _old, _new, begun = cut_off("waiting")
-    limit = switch.patience(switch.pending(app))
-    switch.settle(app)
+    limit = settling.patience(progress.pending(app))
+    settling.settle(app)
     ((word, for_seconds),) = waited
     assert (word["id"], word["confirm"], for_seconds) == (begun, False, limit)
 
 
 def test_it_waits_for_as_long_as_a_watch_and_both_drains_take():
-    least = switch.patience({"drain": 0, "rules": {}})
+    least = settling.patience({"drain": 0, "rules": {}})
     assert least > switch.STARTED_IN
-    assert switch.patience({"drain": 10, "rules": {"seconds": 5}}) == least + 2 * 10 + 5
+    assert settling.patience({"drain": 10, "rules": {"seconds": 5}}) == least + 2 * 10 + 5
 
 
 def test_what_is_no_switch_is_waited_for_and_removed(app, waited):
     deploy(app)
     files.write_json(app.pending, {"phase": "of tomorrow"})
-    assert "an interrupted switch" in switch.settle(app)
-    assert waited == [(None, switch.SETTLED_IN)] and not os.path.exists(app.pending)
+    assert "an interrupted switch" in settling.settle(app)
+    assert waited == [(None, settling.SETTLED_IN)] and not os.path.exists(app.pending)

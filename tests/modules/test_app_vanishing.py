@@ -8,7 +8,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, leftovers
 from ansible.module_utils.flask_deploy.release import containers, places
-from ansible.module_utils.flask_deploy.switch import retire, switch
+from ansible.module_utils.flask_deploy.switch import retire, settling
 from ansible.module_utils.flask_deploy.switch import steps as deploys
 from ansible.modules import app_build, app_remove
 
@@ -51,7 +51,7 @@ def vanishing(request, app, engine, monkeypatch):
         lambda app: retire.prune(app, 3),
         lambda app: retire.abandon(app),
         lambda app: deploys.discard(app, "abc", {}, "it failed"),
-        lambda app: switch.settle(app),
+        lambda app: settling.settle(app),
         lambda app: app.set_restarts({"abc": "no", "abc-x": "no"}),
         lambda app: engines.remove("shop-abc"),
         lambda app: containers.end_commands(app.name),

@@ -10,7 +10,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.keys import directory
-from ansible.module_utils.flask_deploy.switch import retire, switch
+from ansible.module_utils.flask_deploy.switch import retire, settling
 from keep_certificates import store
 
 from tests.modules.durable import Disk
@@ -88,11 +88,11 @@ def comes_back(app, engine):
     """The host starts, and the next deploy ends well."""
     whole(app)
     engine.reboot()
-    switch.settle_at_boot(app)
+    settling.settle_at_boot(app)
     assert not os.path.exists(app.pending)
     whole(app)
     release = deploy(app, build="the next")
-    assert app.serving() == release and switch.settle(app) == []
+    assert app.serving() == release and settling.settle(app) == []
 
 
 def equal(found, wanted):

@@ -10,7 +10,7 @@ from ansible.module_utils.flask_deploy.release import containers, failures, sche
 from ansible.module_utils.flask_deploy.release import plan as plans
 from ansible.module_utils.flask_deploy.release.places import ReleaseError
 from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import retire, switch, unit, ways
+from ansible.module_utils.flask_deploy.switch import progress, retire, settling, switch, unit, ways
 
 ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
 OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
@@ -42,7 +42,7 @@ def write(app, options, dry):
     secret_files = text(options["secret_files"])
     actions = app.ensure_places(dry)
     actions += app.ensure_digest_key(options["release_key"], dry)
-    actions += switch.settle(app, dry)
+    actions += settling.settle(app, dry)
     release = release_id(app, options, environment, secret, dry)
     refuse_rejected(app, release, options)
     record = describe(app, release, options)
@@ -100,7 +100,7 @@ def discarded(app, options, dry):
     The run holds the image no longer: where no release needs it and no other run holds it, it goes too.
     """
     release = options["release"]
-    made = release in app.known() and release != app.serving() and switch.pending(app) is None
+    made = release in app.known() and release != app.serving() and progress.pending(app) is None
     if not dry:
         let_go_of_image(app, options)
         if made and "switched" in app.state(release):  # it may have run before, with requests in flight
@@ -209,7 +209,7 @@ def restore(app, options, dry):
 
     :return: (its id, what was done, plan, lines to be said of it).
     """
-    actions = switch.settle(app, dry)
+    actions = settling.settle(app, dry)
     possible = retire.targets(app)
     wanted = options["release"] or next(iter(retire.targets(app, cause=False)), None)
     if wanted not in possible:
@@ -249,27 +249,27 @@ def begin_switch(app, options, dry):
     if not dry:
         nginx.refuse_false_socket(app.socket(release))
         leaving = "rejected" if options["reject"] else "retired"
-        begun = switch.begin(app, release, leaving, options["watch"], options["drain_timeout"], options["confirm"])
+        begun = progress.begin(app, release, leaving, options["watch"], options["drain_timeout"], options["confirm"])
         try:
             unit.start(app)
         except systemd.UnitError as error:
-            switch.give_up(app, str(error))
+            progress.give_up(app, str(error))
     return None if dry else begun, [f"current -> {release}"]
 
 
 def watched(app, release, begun, seconds):
     """Wait until a switch was watched; return {"well", "reason", "reject", "seen"}."""
     if begun is None:
-        well = app.serving() == release and switch.pending(app) is None
+        well = app.serving() == release and progress.pending(app) is None
         reason = None if well else "whether its switch began is not known"
         return {"well": well, "reason": reason, "reject": False, "seen": None}
     end = time.monotonic() + seconds + OUTCOME_MARGIN
     while time.monotonic() < end:
-        ended = switch.outcome(app, release, begun)
-        known = switch.pending(app) or {}
+        ended = progress.outcome(app, release, begun)
+        known = progress.pending(app) or {}
         if ended:
             return {"well": False, "reason": ended["reason"], "reject": False, "seen": ended["watch"]}
-        if waiting := switch.hear(app, begun):
+        if waiting := progress.hear(app, begun):
             return {"well": True, "reason": None, "reject": False, "seen": waiting["seen"]}
         if known.get("id") == begun and known["phase"] in ("reverting", "draining"):
             return {"well": False, **{name: known.get(name) for name in ("reason", "reject", "seen")}}
@@ -287,11 +287,11 @@ def tell(app, release, begun, outcomes):
     :return: why it is taken back, or None.
     """
     why = "; ".join(_lost(host, told) for host, told in outcomes.items() if not told.get("well")) or None
-    if begun and switch.pending(app):
+    if begun and progress.pending(app):
         rejected = any(told.get("reject") for told in outcomes.values())
-        switch.decide(app, begun, why is None, why or "", rejected)
+        progress.decide(app, begun, why is None, why or "", rejected)
         end = time.monotonic() + HEARD_IN
-        while (switch.pending(app) or {}).get("phase") == "waiting" and time.monotonic() < end:
+        while (progress.pending(app) or {}).get("phase") == "waiting" and time.monotonic() < end:
             time.sleep(switch.POLL)
     return why
 
@@ -308,11 +308,11 @@ def conclude(app, release, begun, outcomes):
     """
     why = tell(app, release, begun, outcomes)
     if begun:
-        known = switch.pending(app)
+        known = progress.pending(app)
         if known:
-            unit.wait_for_end(app, switch.patience(known))
-        switch.forget_decision(app)  # a switch that had gone back by itself has not read it
-    ended = switch.outcome(app, release, begun) if begun else None
+            unit.wait_for_end(app, settling.patience(known))
+        progress.forget_decision(app)  # a switch that had gone back by itself has not read it
+    ended = progress.outcome(app, release, begun) if begun else None
     if why or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
         why = why or (ended or {}).get("reason") or "the switch gave no sign"
         raise ReleaseError(

@@ -17,13 +17,14 @@ PACKAGE = "ansible.module_utils.flask_deploy"
 PARTS = {
     "host": "clock command engine files leftovers locks networks nginx process systemd untrusted",
     "release": "containers diagnosis places record static",
-    "switch": "keeper lease log retire switch tally unit watch",
+    "switch": "keeper lease log progress retire settling switch tally unit watch",
 }
 MAIN = """\
 import sys
 from ansible.module_utils.flask_deploy.release.places import App
-from ansible.module_utils.flask_deploy.switch import keeper, switch
-does = {"": switch.carry_out, "decide": switch.settle_links, "settle": switch.settle_at_boot, "keep": keeper.keep}
+from ansible.module_utils.flask_deploy.switch import keeper, settling, switch
+does = {"": switch.carry_out, "keep": keeper.keep}
+does |= {"decide": settling.settle_links, "settle": settling.settle_at_boot}
 does["".join(sys.argv[3:])](App(sys.argv[1], int(sys.argv[2])))
 """
 HEAD = """\

@@ -1,0 +1,117 @@
+"""How far a switch is, what was said of it, and what came of it: files, written before each step.
+
+An app has switch.json, where it is at, and switch.decision, what it was told; a release has switch.json, how it ended.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.host.clock import now
+from ansible.module_utils.flask_deploy.switch import log, unit
+
+PHASES = ("moving", "watching", "waiting", "confirming", "reverting", "draining")
+CUT_OFF = "it was cut off"
+DEFAULTS = {  # what an earlier version may not have written
+    "from": None,
+    "before": None,
+    "leaving": "retired",
+    "reload": True,
+    "rules": {"seconds": 0, "percent": 100, "samples": 1},
+    "drain": 30,
+    "confirm": 30,
+    "moved": 0.0,
+    "deadline": 0.0,
+    "reason": CUT_OFF,
+    "reject": False,
+}
+
+
+def begin(app, release, leaving, rules, drain, confirm):
+    """Write down a switch to a prepared release; return its id.
+
+    :param leaving: state that the release before gets: "retired", or "rejected" by a rollback.
+    :param rules: of the watch, see watch.watch.
+    :param drain: seconds that requests in flight have to finish, should it go back.
+    :param confirm: seconds after the watch within which it is to be confirmed.
+    """
+    old = app.serving()
+    known = {"id": secrets.token_hex(8), "from": old, "to": release, "leaving": leaving, "phase": "moving"}
+    known |= {"rules": rules, "drain": drain, "confirm": confirm, "log": log.position(log.LOG)}
+    known["before"] = app.link(app.previous)
+    known["reload"] = old is None or app.site(old) != app.site(release)
+    forget_decision(app)
+    files.write_json(app.pending, known)
+    return known["id"]
+
+
+def pending(app):
+    """Return the switch under way, or None; what is no switch that this code can carry out is none."""
+    known = files.read_json(app.pending) or {}
+    whole = known.get("phase") in PHASES and all(isinstance(known.get(name), str) for name in ("id", "to"))
+    return {**DEFAULTS, **known} if whole else None
+
+
+def said_of(app, known):
+    """Return what was said of a switch."""
+    said = files.read_json(app.decision) or {}
+    return said if said.get("id") == known["id"] else {}
+
+
+def go_on(app, known, phase, **more):
+    files.write_json(app.pending, {**known, "phase": phase, **more})
+
+
+def hear(app, switch):
+    """Let a switch wait anew, as whoever began it is there; return what is known of it, or None if it does not."""
+    with unit.word(app):
+        known = pending(app) or {}
+        if known.get("id") != switch or known["phase"] != "waiting":
+            return None
+        if "confirm" not in said_of(app, known):
+            files.write_json(app.decision, {"id": switch, "heard": now()})
+        return known
+
+
+def decide(app, switch, confirm, reason="", reject=False):
+    """Tell a switch whether it stays."""
+    with unit.word(app):
+        files.write_json(app.decision, {"id": switch, "confirm": confirm, "reason": reason, "reject": reject})
+
+
+def forget_decision(app):
+    """Remove what was said of a switch that ended."""
+    with suppress(FileNotFoundError):
+        files.remove(app.decision)
+
+
+def end(app, known, result, reason=None):
+    outcome = {
+        "id": known["id"],
+        "from": known["from"],
+        "to": known["to"],
+        "result": result,
+        "reason": reason,
+        "reload": known["reload"],
+        "moved": known.get("moved"),
+        "watch": known.get("seen"),
+    }
+    files.write_json(app.path(known["to"], "switch.json"), outcome)
+    files.remove(app.pending)
+    forget_decision(app)
+    return outcome
+
+
+def give_up(app, reason):
+    """End a switch that did not begin to move."""
+    end(app, pending(app), "reverted", reason)
+
+
+def outcome(app, release, switch):
+    """Return what came of a switch that ended, or None."""
+    known = files.read_json(app.path(release, "switch.json")) or {}
+    if known.get("id") != switch:
+        return None
+    return {"from": None, "result": "reverted", "reason": None, "watch": None, **known}

@@ -1,0 +1,104 @@
+"""What a killed run or the end of a host cut off: it is ended, forward or back, before anything new begins."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.switch import progress, retire, switch, unit
+from ansible.module_utils.flask_deploy.switch.lease import Lease, LeaseError, boot_owner
+
+SETTLED_IN = 120  # seconds that a switch may take beside its watch and drain
+
+
+def settle(app, dry=False):
+    """Put right what a killed run left; return what was, or would be, put right.
+
+    A switch that nobody confirmed goes back while the release before still runs, and stays otherwise.
+    To be called by who holds the lease.
+    """
+    done = []
+    if os.path.lexists(app.pending):
+        done.append("an interrupted switch")
+        if not dry:
+            _settle_pending(app)
+    serving = app.serving()
+    known = app.known() if serving else []  # where none serves, the switch to come puts them right
+    for release in known:
+        leaving = release != serving
+        if leaving != app.draining(release) and (dry or app.mark_draining(release, leaving)):
+            done.append(f"the drain marker of {release}")
+    policies = {release: "unless-stopped" if release == serving else "no" for release in known}
+    done += [f"the restart policy of {release}" for release in ([] if dry else app.set_restarts(policies))]
+    return done + [f"abandoned {name}" for name in retire.abandon(app, dry)]
+
+
+def _settle_pending(app):
+    known = progress.pending(app)
+    if known is None:
+        unit.wait_for_end(app, SETTLED_IN)
+        files.remove(app.pending)
+        return
+    progress.decide(app, known["id"], False, "a later deploy took over")
+    unit.wait_for_end(app, patience(known))
+    known = progress.pending(app)
+    if known is None:
+        return
+    old = known["from"]
+    _end_cut_off(app, back=app.serving() != known["to"] or bool(old and containers.running(app, old)))
+
+
+def patience(known):
+    """Return the seconds that a switch may still take, once it is told whether it stays."""
+    return SETTLED_IN + switch.STARTED_IN + 2 * known["drain"] + known["rules"].get("seconds", 0)
+
+
+def settle_links(app):
+    """Before nginx and the engine start, let the links say what serves: no visitor sees a switch that goes back."""
+    with _boot_lease(app) as mine:
+        known = progress.pending(app) if mine else None
+        if known and _goes_back(app, known):
+            if known["phase"] not in ("reverting", "draining"):
+                known |= {"reason": progress.CUT_OFF, "reject": False}
+            progress.go_on(app, known, "reverting")
+            switch.turn_back(app, known)
+
+
+def settle_at_boot(app):
+    """End a switch that the end of the host cut off: unless it was confirmed, the release before serves again."""
+    with _boot_lease(app) as mine:
+        known = progress.pending(app) if mine else None
+        if known:
+            _end_cut_off(app, back=_goes_back(app, known))
+
+
+@contextmanager
+def _boot_lease(app):
+    """Hold the lease as the host itself; tell whether it was to be had: a run that is quicker settles by itself."""
+    lease = Lease(app.name, boot_owner())
+    try:
+        lease.take()
+    except LeaseError:
+        yield False
+        return
+    with lease.held():
+        yield True
+    lease.release()
+
+
+def _goes_back(app, known):
+    """Tell whether a switch that was cut off goes back: unless it was confirmed, or there is nothing before it."""
+    confirmed = known["phase"] == "confirming" or progress.said_of(app, known).get("confirm", False)
+    return known["phase"] in ("reverting", "draining") or (known["from"] is not None and not confirmed)
+
+
+def _end_cut_off(app, back):
+    known = progress.pending(app)
+    if known["phase"] not in ("confirming", "reverting", "draining"):
+        if not back:
+            switch.move(app, known)
+        phase = "reverting" if back else "confirming"
+        progress.go_on(app, progress.pending(app), phase, reason=progress.CUT_OFF, reject=False)
+    switch.carry_out(app)
