@@ -67,7 +67,7 @@ def include(app, engine, monkeypatch, **more):
 
 def outcome(app, engine, monkeypatch, **more):
     broken = lambda *given: (_ for _ in ()).throw(OSError("no space"))  # noqa: E731
-    monkeypatch.setattr(deploys.schema, "record_outcome", broken)
+    monkeypatch.setattr(deploys.release_command, "record_outcome", broken)
     prepare(app, commanded={"command": "migrate"}, **more)
 
 

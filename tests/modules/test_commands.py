@@ -15,7 +15,7 @@ import pytest
 from ansible.module_utils import app_repository
 from ansible.module_utils.flask_deploy.host import command, nginx, process, systemd
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.release import schema
+from ansible.module_utils.flask_deploy.release import release_command
 from ansible.module_utils.flask_deploy.switch import retire, unit
 from ansible.modules import app_build, app_release
 
@@ -219,7 +219,7 @@ def test_a_release_command_s_output_is_kept_from_its_beginning_and_its_end(host,
     text = (engine.place / "bin" / "docker").read_text()
     shout = '"run --name") echo first; head -c 60000000 /dev/zero; seq 1 100; exit 1 ;;\n"run --name")'
     (engine.place / "bin" / "docker").write_text(text.replace('"run --name")', shout, 1))
-    done, memory = peak(lambda: schema.release_command(app, release, "flask db upgrade", 60))
+    done, memory = peak(lambda: release_command.run(app, release, "flask db upgrade", 60))
     assert done["code"] == 1 and done["said"][0] == "first" and done["said"][-1] == "100"
     assert len(done["said"]) < 30 and memory < 2 << 20
 

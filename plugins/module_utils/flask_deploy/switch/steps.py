@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager, nullcontext
 
 from ansible.module_utils.flask_deploy.host import certificate, engine, files, leftovers, nginx, systemd
-from ansible.module_utils.flask_deploy.release import containers, failures, schema
+from ansible.module_utils.flask_deploy.release import ahead, containers, failures, release_command, schema
 from ansible.module_utils.flask_deploy.release import plan as plans
 from ansible.module_utils.flask_deploy.release.places import ReleaseError
 from ansible.module_utils.flask_deploy.switch import lease as leases
@@ -136,7 +136,7 @@ def prepare(app, options, dry):
     release, actions, planned = write(app, options, dry)
     with nullcontext() if dry else failing(app, release, app.record(release)):
         if options["commanded"] and not dry:
-            schema.record_outcome(app, release, options["commanded"])
+            release_command.record_outcome(app, release, options["commanded"])
         include = app.ensure_include(dry)
         if include:
             actions.append(app.include)
@@ -185,8 +185,8 @@ def command(app, options):
     """
     release, then = options["release"], schema.ran_with(app, options["release"])
     with failing(app, release, app.record(release)):
-        outcome, ran = schema.bring(app, options)
-        if reason := schema.failure(outcome):
+        outcome, ran = release_command.bring(app, options)
+        if reason := release_command.failure(outcome):
             raise ReleaseError(reason)
     if release != app.serving() and "switched" in app.state(release):
         refuse_old_code(app, release, then, outcome, options)
@@ -199,9 +199,9 @@ def refuse_old_code(app, release, then, outcome, options):
         return
     schema.served_with(app, release, then["state"], then["schema_command"])
     seen = {"state": outcome["after"], "how": "now", "schema_command": outcome["schema_command"]}
-    why, _ = schema.judge(app, release, seen)
+    why, _ = ahead.judge(app, release, seen)
     if why:
-        raise ReleaseError(ahead(release, why))
+        raise ReleaseError(ahead.refusal(release, why))
 
 
 def restore(app, options, dry):
@@ -228,15 +228,10 @@ def restore(app, options, dry):
 
 def refuse_schema_ahead(app, release, options, dry):
     """Code that never ran with the database as it is may not know it; return lines to be said where it may go on."""
-    why, said = schema.judge(app, release, schema.now(app, options, dry))
+    why, said = ahead.judge(app, release, ahead.now(app, options, dry))
     if why and not options["accept_schema_ahead"]:
-        raise ReleaseError(ahead(release, why))
+        raise ReleaseError(ahead.refusal(release, why))
     return [f"release {release}: {each}" for each in (why, said) if each]
-
-
-def ahead(release, why):
-    may = f"If that code can work with the database as it is, add: {schema.ACCEPT}"
-    return f"the database is ahead of release {release}: {why}. {may}"
 
 
 def begin_switch(app, options, dry):
@@ -349,7 +344,7 @@ def retired(app, options, dry):
         "seconds": {name: float(spent) for name, spent in options["steps"].items()},
     }
     told = app.schema() if app.schema().get("release") == release else {}
-    record["schema"] = schema.line(told)
+    record["schema"] = release_command.line(told)
     record["back"] = way_back(app) if begun else None
     record["seconds"]["retire"] = sum(each["seconds"] for each in retired)
     if begun:
@@ -384,11 +379,11 @@ def way_back(app):
     refused, _ = certificate.judge((app.site(release) or b"").decode(errors="replace"))
     if refused:
         return f"a rollback to {release} is refused: {refused}"
-    why, said = schema.judge(app, release, schema.recorded(app, "nothing asked now"))
+    why, said = ahead.judge(app, release, ahead.recorded(app, "nothing asked now"))
     if why:
-        may = f"If that code can work with the database as it is: {ROLLBACK} {schema.ACCEPT}"
+        may = f"If that code can work with the database as it is: {ROLLBACK} {ahead.ACCEPT}"
         return f"a rollback to {release} is refused without a word: {why}. {may}"
-    return f"roll back: {ROLLBACK}" + (f" ({said})" if said == schema.NOT_LOOKED_AT else "")
+    return f"roll back: {ROLLBACK}" + (f" ({said})" if said == ahead.NOT_LOOKED_AT else "")
 
 
 def summarise(record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from ansible.module_utils.flask_deploy.host import certificate
-from ansible.module_utils.flask_deploy.release import schema
+from ansible.module_utils.flask_deploy.release import ahead
 from ansible.module_utils.flask_deploy.switch import retire
 
 BUILD = "ansible-playbook site.yml -i inventories/... -e app_ref="
@@ -35,8 +35,8 @@ def impossible(app, wanted):
 def _needs(app, release):
     """Return on a line of its own what stands between a release and a rollback without a word."""
     said = [WORD.format(release)] if app.state(release).get("state") == "rejected" else []
-    why, _ = schema.judge(app, release, schema.recorded(app, "nothing asked now"))
-    said += [f"{why}; if that code can work with the database as it is: {schema.ACCEPT}"] if why else []
+    why, _ = ahead.judge(app, release, ahead.recorded(app, "nothing asked now"))
+    said += [f"{why}; if that code can work with the database as it is: {ahead.ACCEPT}"] if why else []
     refused, _ = certificate.judge((app.site(release) or b"").decode(errors="replace"))
     return "".join(f"\n      {each}" for each in [*said, *([refused] if refused else [])])
 
