@@ -9,7 +9,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, nginx
-from ansible.module_utils.flask_deploy.release import failures
+from ansible.module_utils.flask_deploy.release import failures, writing
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import progress, retire, switch
 from ansible.module_utils.flask_deploy.switch import steps as deploys
@@ -61,7 +61,7 @@ def write(app, engine, monkeypatch, **more):
 
 
 def include(app, engine, monkeypatch, **more):
-    monkeypatch.setattr(type(app), "ensure_include", lambda self, dry: (_ for _ in ()).throw(OSError("no space")))
+    monkeypatch.setattr(writing, "ensure_include", lambda app, dry: (_ for _ in ()).throw(OSError("no space")))
     prepare(app, **more)
 
 
@@ -286,7 +286,7 @@ def test_failures_are_shown_with_what_they_were_and_why(app, engine, monkeypatch
     "content", [b"", b"[1]", b'{"failed": 1}', b'{"failed": [1, {"id": 2}, {"id": "a", "at": "b"}]}']
 )
 def test_a_file_of_failures_may_hold_anything(app, content):
-    app.ensure_places()
+    writing.ensure_places(app)
     Path(app.failed).write_bytes(content)
     assert failures.lines(app) == [] and failures.known(app, "a") == {}
     files.write_json(app.failed, {"failed": [{"id": "a", "at": 1, "source": [], "reason": None}]})

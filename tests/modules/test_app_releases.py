@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.release import containers, places
+from ansible.module_utils.flask_deploy.release import containers, places, secrets, writing
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import log, progress, retire, settling, switch
 from ansible.module_utils.flask_deploy.switch import steps as module
@@ -166,7 +166,7 @@ def test_the_same_input_is_the_same_release_and_no_change(app, engine):
     ids=lambda change: " ".join(change),
 )
 def test_each_input_decides_the_release(app, change):
-    app.ensure_places()
+    writing.ensure_places(app)
     ids = [module.prepare(app, options(**more), dry=False)[0] for more in ({}, change, {})]
     assert ids[0] == ids[2] != ids[1]
 
@@ -288,9 +288,9 @@ def test_a_secret_that_is_no_longer_wanted_goes(app):
 
 
 def test_a_secret_s_digest_key_stays_on_the_host_and_private(app):
-    app.ensure_places()
-    key = app.digest_key()
-    assert key == app.digest_key() and len(key) == 32
+    writing.ensure_places(app)
+    key = secrets.digest_key(app)
+    assert key == secrets.digest_key(app) and len(key) == 32
     assert files.os.lstat(f"{app.etc}/release.key").st_mode & 0o777 == 0o400
 
 
@@ -326,8 +326,8 @@ def test_the_diff_is_against_the_serving_release_and_shows_of_the_environment_na
 
 
 def test_an_aborted_write_leaves_no_release(app, monkeypatch):
-    app.ensure_places()
-    monkeypatch.setattr(app, "extract_static", lambda record, target: 1 / 0)
+    writing.ensure_places(app)
+    monkeypatch.setattr(writing, "extract_static", lambda *given: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare(app)
     assert app.known() == []
@@ -364,11 +364,13 @@ def test_each_place_is_open_to_whom_it_is_for(app):
         f"{app.root}/data": (0o700, *own),
         **{f"{app.etc}/{name}": (0o500, *own) for name in ("secrets", "jwt")},
     }
-    assert sorted(places) == sorted(set(app.ensure_places(dry=True)) & set(places)) and not os.path.exists(app.root)
-    app.ensure_places()
+    assert sorted(places) == sorted(set(writing.ensure_places(app, dry=True)) & set(places)) and not os.path.exists(
+        app.root
+    )
+    writing.ensure_places(app)
     found = {path: files.os.lstat(path) for path in places}
     assert {path: (info.st_mode & 0o777, info.st_uid, info.st_gid) for path, info in found.items()} == places
-    assert app.ensure_places() == []
+    assert writing.ensure_places(app) == []
 
 
 def test_only_the_app_reads_its_environment(app):
@@ -582,7 +584,7 @@ def test_public_files_that_are_a_file_stop_the_release(app, engine):
 
 def test_files_larger_than_the_disk_stop_the_release_before_they_fill_it(app, engine, monkeypatch):
     engine.public("film.mp4", "x" * 1000)
-    monkeypatch.setattr(places.static, "RESERVE", 1 << 60)
+    monkeypatch.setattr(writing.static, "RESERVE", 1 << 60)
     with pytest.raises(places.ReleaseError, match="do not fit: 0 MB are left"):
         prepare(app)
 
@@ -1148,7 +1150,7 @@ def test_a_dry_run_shows_what_a_killed_run_left_and_leaves_it(app, engine):
 
 
 def test_a_link_to_a_release_that_is_gone_serves_nothing(app):
-    app.ensure_places()
+    writing.ensure_places(app)
     files.link(app.current, "releases/gone")
     assert app.serving() is None
 

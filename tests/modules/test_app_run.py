@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import nginx, process, untrusted
-from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.release import containers, writing
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.switch import retire
 from ansible.module_utils.flask_deploy.switch import steps as module
@@ -241,12 +241,12 @@ def test_a_marker_is_never_made_through_a_link(tmp_path):
 
 def test_a_kernel_that_follows_links_is_told_not_to(app, tmp_path):
     (tmp_path / "protected_symlinks").write_text("0\n")
-    assert "fs.protected_symlinks" in app.ensure_places(dry=True)
+    assert "fs.protected_symlinks" in writing.ensure_places(app, dry=True)
     assert (tmp_path / "protected_symlinks").read_text() == "0\n"
-    assert "fs.protected_symlinks" in app.ensure_places()
+    assert "fs.protected_symlinks" in writing.ensure_places(app)
     assert (tmp_path / "protected_symlinks").read_text() == "1\n"
     assert "fs.protected_symlinks = 1" in (tmp_path / "sysctl.conf").read_text()
-    assert "fs.protected_symlinks" not in app.ensure_places()
+    assert "fs.protected_symlinks" not in writing.ensure_places(app)
 
 
 def test_a_host_that_cannot_be_told_to_says_what_to_type(app, tmp_path, monkeypatch):
@@ -257,7 +257,7 @@ def test_a_host_that_cannot_be_told_to_says_what_to_type(app, tmp_path, monkeypa
 
     monkeypatch.setattr(untrusted, "open", refuse, raising=False)
     with pytest.raises(untrusted.Untrusted, match=r"type there: sudo sysctl fs.protected_symlinks=1 \(Read-only"):
-        app.ensure_places()
+        writing.ensure_places(app)
     assert not (tmp_path / "sysctl.conf").exists()
 
 

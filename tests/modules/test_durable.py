@@ -10,6 +10,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.keys import directory
+from ansible.module_utils.flask_deploy.release import secrets, writing
 from ansible.module_utils.flask_deploy.switch import retire, settling
 from keep_certificates import store
 
@@ -122,12 +123,12 @@ def test_what_was_removed_does_not_come_back(app, engine, machine):
 
 
 def test_a_secret_that_was_taken_away_stays_away(app, machine):
-    app.ensure_places()
-    app.ensure_secrets({"KEY": "old"}, {"users.json": "[]"})
+    writing.ensure_places(app)
+    secrets.ensure(app, {"KEY": "old"}, {"users.json": "[]"})
     path = f"{app.etc}/secrets"
 
     def act(promise):
-        app.ensure_secrets({"KEY": "new"}, {})
+        secrets.ensure(app, {"KEY": "new"}, {})
         promise(lambda: equal(lambda: sorted(n for n in os.listdir(path) if n[0] != "."), ["env.json"]))
         promise(lambda: equal(lambda: files.read_json(f"{path}/env.json"), {"KEY": "new"}))
 
@@ -139,7 +140,7 @@ def test_a_secret_that_was_taken_away_stays_away(app, machine):
 
 def test_a_key_that_signs_is_never_missing_and_a_revoked_one_never_back(app, machine):
     folder = f"{app.etc}/jwt"
-    app.ensure_places()
+    writing.ensure_places(app)
     pems = [make(), make()]
     ring = directory.KeyDirectory(folder)
     ring.tidy()
@@ -183,11 +184,11 @@ def test_a_certificate_in_use_is_always_whole(app, machine, tmp_path, monkeypatc
 
 
 def test_what_killed_writes_left_is_cleared_away(app):
-    app.ensure_places()
+    writing.ensure_places(app)
     left = [f"{folder}/.new-x" for folder in (app.root, app.etc, f"{app.root}/maintenance", f"{app.etc}/jwt")]
     for path in left:
         files.write(path, b"key")
-    app.ensure_places()
+    writing.ensure_places(app)
     directory.KeyDirectory(f"{app.etc}/jwt").tidy()
     assert not any(map(os.path.exists, left))
 

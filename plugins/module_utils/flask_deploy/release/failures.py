@@ -6,7 +6,7 @@ import textwrap
 import time
 
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.release import plan as plans
+from ansible.module_utils.flask_deploy.release import secrets
 from ansible.module_utils.flask_deploy.release.record import NUMBER, SOURCE, TEXT, fits, origin
 
 KEPT = 10
@@ -58,7 +58,7 @@ def _plain(app, value):
 
 def _shown(app):
     """Return the app's secrets as a message may show them: without the newline of a file, by line, and as repr does."""
-    environment, contents = plans.secrets(app)
+    environment, contents = secrets.held(app)
     whole = [str(each).strip() for each in (*environment.values(), *contents.values())]
     lines_of = {line.strip() for each in whole for line in (each, *each.splitlines())}
     return {form for line in lines_of for form in (line, repr(line)[1:-1], repr(f"{line}'\"")[1:-4])}

@@ -40,14 +40,6 @@ def of_options(release, record, contents, environment):
     return {"id": release, "record": record, "texts": texts, "environment": environment}
 
 
-def secrets(app):
-    """Return the app's secrets on this host: (environment, files)."""
-    folder = f"{app.etc}/secrets"
-    names = [name for name in os.listdir(folder) if name != "env.json"] if os.path.isdir(folder) else []
-    contents = {name: (files.read(f"{folder}/{name}") or b"").decode(errors="replace") for name in names}
-    return files.read_json(f"{folder}/env.json", {}), contents
-
-
 def named(before, after):
     """Return what differs between two environments by name: (new, gone, changed)."""
     both = set(before) & set(after)

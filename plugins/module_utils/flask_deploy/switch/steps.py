@@ -6,7 +6,15 @@ import time
 from contextlib import contextmanager, nullcontext
 
 from ansible.module_utils.flask_deploy.host import certificate, engine, files, leftovers, nginx, systemd
-from ansible.module_utils.flask_deploy.release import ahead, containers, failures, release_command, schema
+from ansible.module_utils.flask_deploy.release import (
+    ahead,
+    containers,
+    failures,
+    release_command,
+    schema,
+    secrets,
+    writing,
+)
 from ansible.module_utils.flask_deploy.release import plan as plans
 from ansible.module_utils.flask_deploy.release.places import ReleaseError
 from ansible.module_utils.flask_deploy.switch import lease as leases
@@ -29,7 +37,7 @@ def release_id(app, options, environment, secret, dry):
     """Return the id that all inputs of a release decide; of secrets it tells only whether they changed."""
     inputs = [options[name] for name in ("build", "wsgi", "static", "container", "files", "uid")]
     inputs.append(containers.start_digest(options["container"], options["wsgi"]))
-    hidden = files.keyed_digest(app.digest_key(dry), [secret, options["secret_files"] or {}])
+    hidden = files.keyed_digest(secrets.digest_key(app, dry), [secret, options["secret_files"] or {}])
     return files.digest(inputs, environment, hidden)[:12]
 
 
@@ -40,26 +48,26 @@ def write(app, options, dry):
     """
     environment, secret = text(options["environment"]), text(options["secrets"])
     secret_files = text(options["secret_files"])
-    actions = app.ensure_places(dry)
-    actions += app.ensure_digest_key(options["release_key"], dry)
+    actions = writing.ensure_places(app, dry)
+    actions += secrets.ensure_digest_key(app, options["release_key"], dry)
     actions += settling.settle(app, dry)
     release = release_id(app, options, environment, secret, dry)
     refuse_rejected(app, release, options)
     record = describe(app, release, options)
     planned = foretell(app, plans.of_options(release, record, options["files"], environment), (secret, secret_files))
-    actions += app.ensure_secrets(secret, secret_files, dry)
-    rows = app.release_files(options["files"], environment)
+    actions += secrets.ensure(app, secret, secret_files, dry)
+    rows = writing.rows(app, options["files"], environment)
     repaired = []
     if not dry:
         let_go_of_image(app, options)
     with nullcontext() if dry else failing(app, release, record):
         if release in app.known():
-            repaired = app.repair_release(release, rows, record, dry)
+            repaired = writing.repair(app, release, rows, record, dry)
             planned["lines"] += [f"repairs: {path}" for path in repaired]
         else:
             actions.append(f"release {release}")
             if not dry:
-                app.write_release(release, rows, record)
+                writing.write(app, release, rows, record)
     return release, actions + repaired, planned
 
 
@@ -126,7 +134,7 @@ def foretell(app, made, secret=None):
     """Return the plan of letting a release serve."""
     hidden = []
     if secret:
-        hidden = list(zip(("app_secrets", "app_secret_files"), plans.secrets(app), secret, strict=True))
+        hidden = list(zip(("app_secrets", "app_secret_files"), secrets.held(app), secret, strict=True))
     lines, diff = plans.compare(app, plans.of_release(app, app.serving()), made, hidden)
     return {"lines": lines, "diff": diff}
 
@@ -137,7 +145,7 @@ def prepare(app, options, dry):
     with nullcontext() if dry else failing(app, release, app.record(release)):
         if options["commanded"] and not dry:
             release_command.record_outcome(app, release, options["commanded"])
-        include = app.ensure_include(dry)
+        include = writing.ensure_include(app, dry)
         if include:
             actions.append(app.include)
         reload = include or app.path(release, "site.conf") in actions

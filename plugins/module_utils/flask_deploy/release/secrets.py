@@ -1,0 +1,53 @@
+"""What an app keeps to itself on its hosts, outside of releases: its secrets, and the key of their digests."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+
+from ansible.module_utils.flask_deploy.host import files
+
+
+def digest_key(app, dry=False):
+    """Return the key of this app's secret digests, made at first use; it never leaves the app's hosts."""
+    path = f"{app.etc}/release.key"
+    key = files.read(path)
+    if key is None:
+        key = secrets.token_bytes(32)
+        if not dry:
+            files.write(path, key, 0o400)
+    return key
+
+
+def ensure_digest_key(app, key, dry=False):
+    """Keep the key that the app's hosts share (base64), so that a release has one id on all of them."""
+    if not key:
+        return []
+    path = f"{app.etc}/release.key"
+    return [path] if files.ensure_file(path, base64.b64decode(key), 0o400, dry=dry) else []
+
+
+def ensure(app, environment, contents, dry=False):
+    """Keep exactly these secrets where the app reads them; return the files that changed or would."""
+    folder = f"{app.etc}/secrets"
+    wanted = {name: text.encode() for name, text in contents.items()}
+    wanted["env.json"] = files.canonical(environment)
+    changed = [
+        name
+        for name, content in wanted.items()
+        if files.ensure_file(f"{folder}/{name}", content, 0o400, app.uid, app.gid, dry=dry)
+    ]
+    stray = set(os.listdir(folder)) - set(wanted) if os.path.isdir(folder) else set()
+    for name in stray:
+        if not dry:
+            files.remove(f"{folder}/{name}")
+    return [f"{folder}/{name}" for name in [*changed, *sorted(stray)]]
+
+
+def held(app):
+    """Return the app's secrets on this host: (environment, files)."""
+    folder = f"{app.etc}/secrets"
+    names = [name for name in os.listdir(folder) if name != "env.json"] if os.path.isdir(folder) else []
+    contents = {name: (files.read(f"{folder}/{name}") or b"").decode(errors="replace") for name in names}
+    return files.read_json(f"{folder}/env.json", {}), contents
