@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils import app_bases as bases
 from ansible.modules import app_build as module
 from ansible.plugins.action import app_build as action
 
@@ -422,7 +423,7 @@ def test_a_base_that_is_on_the_host_alone_is_used_and_that_is_said(engine, base,
 def test_a_base_that_cannot_be_had_is_named_with_a_way_out(engine, base, options, rebuild):
     (engine.place / "no-registry").touch()
     own = {"dockerfile_content": "FROM gone:1\n"} if rebuild else {"base_image": "gone:1"}
-    with pytest.raises(module.BuildError, match=r"gone:1 cannot be pulled, and is not on this host(.|\n)*docker login"):
+    with pytest.raises(bases.BaseError, match=r"gone:1 cannot be pulled, and is not on this host(.|\n)*docker login"):
         module.make({**options, **own, "rebuild": rebuild}, False)
     assert not engine.calls("docker build")
 
@@ -451,7 +452,7 @@ def test_a_base_image_is_pulled_where_nothing_can_be_sent(engine, options):
 
 
 def test_an_archive_without_the_image_is_named(engine, options):
-    with pytest.raises(module.BuildError, match="app_base_image_archive holds no image python:3"):
+    with pytest.raises(bases.BaseError, match="app_base_image_archive holds no image python:3"):
         module.make({**options, "base_archive": "/base.tar"}, False)
 
 

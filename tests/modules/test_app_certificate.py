@@ -8,8 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import certificate, locks, nginx
-from ansible.module_utils.flask_deploy.switch import retire
-from ansible.module_utils.flask_deploy.switch import steps as module
+from ansible.module_utils.flask_deploy.switch import retire, steps, summary
 from ansible.modules import app_lock
 from keep_certificates import pair
 
@@ -97,7 +96,7 @@ def test_no_rollback_goes_to_names_that_have_no_certificate_any_more(app, serve)
     new = deploy(app, build="b2")
     serve(["old.example.com"], ["new.example.com"])
     with pytest.raises(nginx.SiteError, match=r"does not cover old\.example\.com"):
-        module.restore(app, options(release=None), dry=False)
+        steps.restore(app, options(release=None), dry=False)
     assert app.serving() == new
 
 
@@ -106,7 +105,7 @@ def test_no_rollback_is_printed_that_would_be_refused(app, serve):
     deploy(app, files=files)
     serve(["old.example.com"], ["new.example.com"])
     new = prepare(app, build="b2")
-    (line,) = [line for line in module.summarise(let_serve(app, new)) if "rollback" in line]
+    (line,) = [line for line in summary.summarise(let_serve(app, new)) if "rollback" in line]
     assert "is refused" in line and "does not cover old.example.com" in line
 
 

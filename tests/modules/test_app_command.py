@@ -8,8 +8,7 @@ import time
 import pytest
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import containers, diagnosis, places, schema
-from ansible.module_utils.flask_deploy.switch import retire
-from ansible.module_utils.flask_deploy.switch import steps as module
+from ansible.module_utils.flask_deploy.switch import retire, steps, summary
 
 from .test_app_releases import deploy, options, prepare, serve
 
@@ -21,19 +20,19 @@ def app(host, monkeypatch):
 
 
 def write(app, **more):
-    return module.write(app, options(**more), dry=False)[0]
+    return steps.write(app, options(**more), dry=False)[0]
 
 
 def command(app, release, words="flask db upgrade", tells=""):
     """Run the release command; return its outcome where it ran."""
-    outcome, ran = module.command(app, options(release=release, command=words, schema_command=tells))
+    outcome, ran = steps.command(app, options(release=release, command=words, schema_command=tells))
     return outcome if ran else None
 
 
 def commanded(app, words="flask db upgrade", tells="", **more):
     """Deploy a release that has a release command, as a run does; return (its id, the record of the deploy)."""
     release = write(app, **more)
-    outcome, _ = module.command(app, options(release=release, command=words, schema_command=tells))
+    outcome, _ = steps.command(app, options(release=release, command=words, schema_command=tells))
     assert prepare(app, commanded=outcome, **more) == release
     return release, serve(app, release)
 
@@ -41,7 +40,7 @@ def commanded(app, words="flask db upgrade", tells="", **more):
 def go_back(app, **more):
     """Let the release before serve again; return (its id, what was said)."""
     told = {"release": None, "command": "flask db upgrade", **more}
-    release, _, _, said = module.restore(app, options(**told), dry=False)
+    release, _, _, said = steps.restore(app, options(**told), dry=False)
     serve(app, release, reject=True)
     return release, said
 
@@ -119,8 +118,8 @@ def test_a_deploy_that_changed_no_schema_is_gone_back_from_without_a_word(app, e
     engine.schema("1a (head)")
     first, _ = commanded(app)
     _, record = commanded(app, build="b2")
-    assert "schema: 1a, as before" in module.summarise(record)
-    assert module.summarise(record)[-1] == "roll back: ansible-playbook playbooks/rollback.yml -i inventories/..."
+    assert "schema: 1a, as before" in summary.summarise(record)
+    assert summary.summarise(record)[-1] == "roll back: ansible-playbook playbooks/rollback.yml -i inventories/..."
     assert go_back(app) == (first, [])
 
 
@@ -129,8 +128,8 @@ def test_going_back_to_code_of_another_schema_needs_a_word(app, engine):
     first, _ = commanded(app)
     engine.schema(after="2b (head)")
     second, record = commanded(app, build="b2")
-    assert "schema: 1a -> 2b" in module.summarise(record)
-    assert "app_accept_schema_ahead=true" in module.summarise(record)[-1], "what is printed works as printed"
+    assert "schema: 1a -> 2b" in summary.summarise(record)
+    assert "app_accept_schema_ahead=true" in summary.summarise(record)[-1], "what is printed works as printed"
     why = (
         rf"ran with schema 1a, the database is at 2b.*'flask db upgrade' of release {second} ran at .*app_accept_schema"
     )
@@ -152,7 +151,7 @@ def test_a_deploy_of_what_served_before_needs_the_word_too(app, engine):
             command(app, first, "python migrate.py", tells="sql db current")
     assert app.serving() == second
     told = {"command": "python migrate.py", "schema_command": "sql db current", "accept_schema_ahead": True}
-    assert module.command(app, options(release=first, **told))
+    assert steps.command(app, options(release=first, **told))
 
 
 def test_what_serves_is_not_refused_for_the_schema_that_it_serves_with(app, engine):
@@ -238,14 +237,14 @@ def test_a_dry_run_of_a_rollback_asks_nothing(app, engine):
     commanded(app, build="b2")
     engine.forget()
     with pytest.raises(places.ReleaseError, match=r"at 2b .as recorded at .*a dry run does not ask"):
-        module.restore(app, options(release=None), dry=True)
+        steps.restore(app, options(release=None), dry=True)
     assert engine.calls("docker run") == []
 
 
 def test_without_a_command_that_tells_the_schema_a_rollback_says_so_and_goes_on(app):
     first, _ = commanded(app, "python migrate.py")
     _, record = commanded(app, "python migrate.py", build="b2")
-    assert "was not looked at; set app_schema_command" in module.summarise(record)[-1]
+    assert "was not looked at; set app_schema_command" in summary.summarise(record)[-1]
     went, said = go_back(app, command="python migrate.py")
     assert went == first and "was not looked at; set app_schema_command" in said[0]
 
@@ -255,7 +254,7 @@ def test_any_command_may_tell_the_schema(app, engine):
     commanded(app, "python migrate.py", tells="sql db current")
     engine.schema(after="4 tables\n")
     _, record = commanded(app, "python migrate.py", tells="sql db current", build="b2")
-    assert "the database is at 4 tables" in module.summarise(record)[-1]
+    assert "the database is at 4 tables" in summary.summarise(record)[-1]
 
 
 def test_a_schema_is_told_without_a_release_command(app, engine):
@@ -272,7 +271,7 @@ def test_a_schema_that_cannot_be_asked_is_said_and_stops_no_deploy(app, engine):
     (engine.place / "mute").touch()
     commanded(app)
     _, record = commanded(app, build="b2")
-    assert "schema: not known; 'flask db current' ended with code 1: ERROR Can't locate revision" in module.summarise(
+    assert "schema: not known; 'flask db current' ended with code 1: ERROR Can't locate revision" in summary.summarise(
         record
     )
     _, said = go_back(app)
@@ -307,7 +306,7 @@ def test_what_an_earlier_version_recorded_is_read(app, engine):
 def test_going_back_before_any_command_needs_none(app):
     first = deploy(app)
     deploy(app, build="b2")
-    assert module.restore(app, options(release=None), dry=False)[::3] == (first, [])
+    assert steps.restore(app, options(release=None), dry=False)[::3] == (first, [])
 
 
 @pytest.mark.parametrize(

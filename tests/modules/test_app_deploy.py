@@ -6,8 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.switch import progress, retire, switch, unit
-from ansible.module_utils.flask_deploy.switch import steps as module
+from ansible.module_utils.flask_deploy.switch import concluding, progress, retire, steps, summary, switch, unit
 
 from tests.modules.test_app_releases import begin, deploy, options, prepare
 
@@ -48,14 +47,14 @@ def waiting(app):
 def test_a_switch_that_waits_for_a_word_is_well(app, waiting):
     new, begun = waiting
     seen = progress.pending(app)["seen"]
-    assert module.watched(app, new, begun, 0) == {"well": True, "reason": None, "reject": False, "seen": seen}
+    assert concluding.watched(app, new, begun, 0) == {"well": True, "reason": None, "reject": False, "seen": seen}
 
 
 def test_a_switch_that_goes_back_says_why_and_whether_it_is_the_release_s_fault(app, waiting):
     new, begun = waiting
     progress.decide(app, begun, False, "it failed", True)
     switch.wait(app, progress.pending(app))
-    told = module.watched(app, new, begun, 0)
+    told = concluding.watched(app, new, begun, 0)
     assert (told["well"], told["reason"], told["reject"]) == (False, "it failed", True)
     assert told["seen"] == progress.pending(app)["seen"] and sorted(told) == ["reason", "reject", "seen", "well"]
 
@@ -65,13 +64,18 @@ def test_a_switch_that_ended_is_not_well(app, waiting):
     progress.decide(app, begun, False, "it failed", True)
     switch.carry_out(app)
     seen = progress.outcome(app, new, begun)["watch"]
-    assert module.watched(app, new, begun, 0) == {"well": False, "reason": "it failed", "reject": False, "seen": seen}
+    assert concluding.watched(app, new, begun, 0) == {
+        "well": False,
+        "reason": "it failed",
+        "reject": False,
+        "seen": seen,
+    }
 
 
 def test_a_switch_that_gives_no_sign_is_not_well_and_says_where_to_look(app, waiting, monkeypatch):
     new, _begun = waiting
-    monkeypatch.setattr(module, "OUTCOME_MARGIN", 0.1)
-    told = module.watched(app, new, "another", 0)
+    monkeypatch.setattr(concluding, "OUTCOME_MARGIN", 0.1)
+    told = concluding.watched(app, new, "another", 0)
     reason = f"the switch gave no sign; look at: journalctl -u {unit.name(app)}"
     assert told == {"well": False, "reason": reason, "reject": False, "seen": None}
 
@@ -80,15 +84,15 @@ def test_a_switch_is_waited_for_as_long_as_it_watches_and_longer(app, waiting, m
     new, _begun = waiting
     clock = [1000.0]
     passing = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: clock.append(clock.pop() + 10))
-    monkeypatch.setattr(module, "time", passing)
-    assert module.watched(app, new, "another", 3600)["well"] is False
+    monkeypatch.setattr(concluding, "time", passing)
+    assert concluding.watched(app, new, "another", 3600)["well"] is False
     assert clock[0] > 1000 + 3600 + 10
 
 
 @pytest.mark.parametrize("serves", [True, False])
 def test_where_no_switch_began_what_serves_tells(app, serves):
     old, new = deploy(app), prepare(app, build="b2")
-    told = module.watched(app, old if serves else new, None, 0)
+    told = concluding.watched(app, old if serves else new, None, 0)
     reason = None if serves else "whether its switch began is not known"
     assert told == {"well": serves, "reason": reason, "reject": False, "seen": None}
 
@@ -106,8 +110,8 @@ def test_where_no_switch_began_what_serves_tells(app, serves):
 )
 def test_the_word_is_that_of_all_hosts(app, waiting, monkeypatch, told, why):
     new, begun = waiting
-    monkeypatch.setattr(module, "HEARD_IN", 0)
-    assert module.confirmed(app, options(release=new, switch=begun, outcomes=told)) == why
+    monkeypatch.setattr(concluding, "HEARD_IN", 0)
+    assert concluding.confirmed(app, options(release=new, switch=begun, outcomes=told)) == why
     said = progress.said_of(app, progress.pending(app))
     assert (said["confirm"], said["reason"]) == (why is None, why or "")
     assert said["reject"] is any(each.get("reject", False) for each in told.values())
@@ -125,12 +129,12 @@ def test_the_word_is_given_while_the_switch_waits_and_no_longer(app, waiting, mo
         return pending(app) if len(asked) == 1 else {**pending(app), "phase": next(phases)}
 
     monkeypatch.setattr(progress, "pending", next_phase)
-    module.tell(app, new, begun, {"here": {"well": True}})
+    concluding.tell(app, new, begun, {"here": {"well": True}})
     assert next(phases, None) is None
 
 
 def test_a_deploy_is_told_in_lines():
-    assert module.summarise(RECORD) == [
+    assert summary.summarise(RECORD) == [
         "release old -> new",
         "seconds: build 1.2, retire 0.1",
         "watched 40 requests, failed 2 (1 of 7 with the release before); p99 - -> 700 ms; asked 5 times, failed 3",
@@ -141,35 +145,35 @@ def test_a_deploy_is_told_in_lines():
 
 def test_a_first_deploy_has_no_way_back_and_a_schema_has_a_line():
     first = {**RECORD, "previous": None, "watch": None, "retired": [], "schema": "schema: 5", "seconds": {}}
-    assert module.summarise(first) == ["release none -> new", "schema: 5"]
+    assert summary.summarise(first) == ["release none -> new", "schema: 5"]
 
 
 def test_a_deploy_that_changes_nothing_says_so():
-    assert module.summarise({**RECORD, "switched": False}) == [
+    assert summary.summarise({**RECORD, "switched": False}) == [
         "release new serves, as before",
         "seconds: build 1.2, retire 0.1",
     ]
 
 
 def test_a_release_that_is_not_there_is_not_switched_to(app):
-    with pytest.raises(module.ReleaseError, match="there is no release 0000; known are: none"):
+    with pytest.raises(steps.ReleaseError, match="there is no release 0000; known are: none"):
         begin(app, "0000")
     old = deploy(app)
-    with pytest.raises(module.ReleaseError, match=f"there is no release 0000; known are: {old}"):
+    with pytest.raises(steps.ReleaseError, match=f"there is no release 0000; known are: {old}"):
         begin(app, "0000")
 
 
 @pytest.mark.parametrize("reason", [None, "10 of 20 requests failed"])
 def test_a_release_that_was_left_for_a_cause_says_when_and_why(app, reason):
     state = {"state": "rejected", "since": 1e9, **({"reason": reason} if reason else {})}
-    module.files.ensure_directory(app.path("abc"))
-    module.files.write_json(app.path("abc", "state.json"), state)
-    with pytest.raises(module.ReleaseError) as refused:
-        module.refuse_rejected(app, "abc", options())
+    steps.files.ensure_directory(app.path("abc"))
+    steps.files.write_json(app.path("abc", "state.json"), state)
+    with pytest.raises(steps.ReleaseError) as refused:
+        steps.refuse_rejected(app, "abc", options())
     why = f" ({reason})" if reason else ""
     assert str(refused.value).startswith(f"release abc was rolled back from at 2001-09-09 01:46:40 UTC{why}; change")
     assert str(refused.value).endswith("-e app_accept_rejected=true")
-    module.refuse_rejected(app, "abc", options(accept_rejected=True))
+    steps.refuse_rejected(app, "abc", options(accept_rejected=True))
 
 
 def test_what_a_rollback_leaves_is_written_down_as_rejected(app):
@@ -186,9 +190,9 @@ def test_a_record_of_the_deploy_lies_in_its_release(app, waiting):
     progress.decide(app, begun, True)
     switch.carry_out(app)
     told = options(release=new, switch=begun, outcomes={"here": {"well": True}})
-    _actions, record, lines = module.retired(app, told, dry=False)
-    assert module.files.read_json(app.path(new, "deploy.json")) == record
+    _actions, record, lines = concluding.retired(app, told, dry=False)
+    assert steps.files.read_json(app.path(new, "deploy.json")) == record
     assert (record["release"], record["switched"], record["by"]) == (new, True, "tester")
     assert record["seconds"] == {"build": 1.5, "retire": record["retired"][0]["seconds"]}
-    assert lines == module.summarise(record)
-    assert module.retired(app, told, dry=True) == ([], {}, [])
+    assert lines == summary.summarise(record)
+    assert concluding.retired(app, told, dry=True) == ([], {}, [])

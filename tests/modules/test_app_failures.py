@@ -9,10 +9,8 @@ import pytest
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, nginx
-from ansible.module_utils.flask_deploy.release import failures, writing
-from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import progress, retire, switch
-from ansible.module_utils.flask_deploy.switch import steps as deploys
+from ansible.module_utils.flask_deploy.release import failures, images, writing
+from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, steps, switch
 from ansible.modules import app_status
 
 from tests.modules.test_app_releases import MARK, begin, deploy, options, prepare, settled
@@ -30,8 +28,8 @@ def app(host, engine, monkeypatch):
 
 
 def command(app, engine, monkeypatch, **more):
-    release = deploys.write(app, options(**more), dry=False)[0]
-    deploys.command(app, options(release=release, command="shout now"))
+    release = steps.write(app, options(**more), dry=False)[0]
+    steps.command(app, options(release=release, command="shout now"))
 
 
 def gate(app, engine, monkeypatch, **more):
@@ -45,18 +43,18 @@ def broken_site(app, engine, monkeypatch, **more):
 
 
 def refuse(text):
-    raise deploys.certificate.CertificateError("no certificate for shop.example.com")
+    raise steps.certificate.CertificateError("no certificate for shop.example.com")
 
 
 def certificate(app, engine, monkeypatch, **more):
-    monkeypatch.setattr(deploys.certificate, "demand", refuse)
+    monkeypatch.setattr(steps.certificate, "demand", refuse)
     prepare(app, **more)
 
 
 def write(app, engine, monkeypatch, **more):
     engine.public("css/x")
     (engine.place / "image/app/static/css/evil").symlink_to("/etc/passwd")
-    leases.hold_image("shop", more.get("build", "b1"), "me")
+    images.hold("shop", more.get("build", "b1"), "me")
     prepare(app, **more)
 
 
@@ -67,7 +65,7 @@ def include(app, engine, monkeypatch, **more):
 
 def outcome(app, engine, monkeypatch, **more):
     broken = lambda *given: (_ for _ in ()).throw(OSError("no space"))  # noqa: E731
-    monkeypatch.setattr(deploys.release_command, "record_outcome", broken)
+    monkeypatch.setattr(steps.release_command, "record_outcome", broken)
     prepare(app, commanded={"command": "migrate"}, **more)
 
 
@@ -108,7 +106,7 @@ def test_an_image_that_another_run_is_about_to_use_stays(app, engine, monkeypatc
     deploy(app)
 
     def gate_meanwhile(app, engine, monkeypatch, **more):
-        monkeypatch.setattr(nginx, "probe_socket", lambda *given: leases.hold_image("shop", "b2", "another") or 503)
+        monkeypatch.setattr(nginx, "probe_socket", lambda *given: images.hold("shop", "b2", "another") or 503)
         prepare(app, start_timeout=0, **more)
 
     fail(app, engine, monkeypatch, gate_meanwhile, **FAILING)
@@ -150,9 +148,9 @@ def test_what_another_host_refuses_is_taken_away_here(app, engine, build):
     old = deploy(app)
     (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\nsha256:two flask-deploy/shop:b2\n")
     given = options(**FAILING, release=prepare(app, **FAILING))
-    assert deploys.discarded(app, given, dry=True) == [f"release {given['release']}"]
+    assert discarding.discarded(app, given, dry=True) == [f"release {given['release']}"]
     assert f"shop-{given['release']}" in engine.running(), "a dry run takes nothing away"
-    assert deploys.discarded(app, {**given, "build": build}, dry=False) == [f"release {given['release']}"]
+    assert discarding.discarded(app, {**given, "build": build}, dry=False) == [f"release {given['release']}"]
     assert os.listdir(app.releases) == [old] and "shop:b2" not in (engine.place / "tags").read_text()
     assert failures.recall(app)[0]["reason"] == "another host refused it"
     assert settled(app, engine, old) == []
@@ -161,7 +159,7 @@ def test_what_another_host_refuses_is_taken_away_here(app, engine, build):
 def test_what_served_once_and_another_host_refuses_stops_and_stays(app, engine):
     old, new = deploy(app), deploy(app, build="b2", image="sha256:two")
     engines.docker("start", f"shop-{old}")
-    assert deploys.discarded(app, options(release=old, build=None), dry=False) == [f"release {old}"]
+    assert discarding.discarded(app, options(release=old, build=None), dry=False) == [f"release {old}"]
     assert engine.running() == [f"shop-{new}"] and retire.targets(app) == [old] and app.state(old)["state"] == "retired"
 
 
@@ -171,8 +169,8 @@ def test_what_served_once_ends_what_is_in_flight_before_it_stops(app, engine, mo
     engines.docker("start", f"shop-{old}")
     asked = []
     monkeypatch.setattr(engines, "in_flight", lambda pid, path: asked.append(1) or (3 if len(asked) < 4 else 0))
-    deploys.restore(app, options(release=old), dry=False)
-    deploys.discarded(app, options(release=old, build=None, drain_timeout=5), dry=False)
+    steps.restore(app, options(release=old), dry=False)
+    discarding.discarded(app, options(release=old, build=None, drain_timeout=5), dry=False)
     assert len(asked) >= 4 and f"shop-{old}" not in engine.running()
 
 
@@ -181,7 +179,7 @@ def test_why_a_release_was_left_stays_known_where_another_host_refuses_it(app, e
     app.set_state(old, "rejected", reason="40 of 50 requests failed")
     before = app.state(old)
     prepare(app, accept_rejected=True)
-    deploys.discarded(app, options(release=old), dry=False)
+    discarding.discarded(app, options(release=old), dry=False)
     assert app.state(old) == before
 
 
@@ -189,9 +187,9 @@ def test_what_a_switch_under_way_needs_is_not_taken_away(app, engine):
     """The lease lapsed while the unit lives."""
     old, new = deploy(app), prepare(app, **FAILING)
     begun = begin(app, new)
-    assert deploys.discarded(app, options(release=new, **FAILING), dry=False) == [] and new in app.known()
+    assert discarding.discarded(app, options(release=new, **FAILING), dry=False) == [] and new in app.known()
     switch.move(app, progress.pending(app))
-    assert deploys.discarded(app, options(release=old), dry=False) == []
+    assert discarding.discarded(app, options(release=old), dry=False) == []
     assert engine.running() == sorted([f"shop-{old}", f"shop-{new}"]) and begun
 
 
@@ -199,7 +197,7 @@ def test_what_serves_is_never_taken_away(app, engine):
     """A host where the release serves already has nothing to take back."""
     serving = deploy(app)
     before = made_of(app, serving)
-    assert deploys.discarded(app, options(release=serving), dry=False) == []
+    assert discarding.discarded(app, options(release=serving), dry=False) == []
     assert made_of(app, serving) == before and settled(app, engine, serving) == []
 
 
@@ -208,10 +206,10 @@ def test_where_no_release_was_made_its_new_image_goes_all_the_same(app, engine, 
     """A run may end between the build and the release."""
     old = deploy(app)
     (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\nsha256:two flask-deploy/shop:b2\n")
-    leases.hold_image("shop", "b2", "me")
-    assert deploys.discarded(app, options(release=release, build=None), dry=False) == []
+    images.hold("shop", "b2", "me")
+    assert discarding.discarded(app, options(release=release, build=None), dry=False) == []
     assert "flask-deploy/shop:b2" in (engine.place / "tags").read_text(), "no build of this run"
-    assert deploys.discarded(app, options(release=release, build="b2"), dry=False) == []
+    assert discarding.discarded(app, options(release=release, build="b2"), dry=False) == []
     assert (engine.place / "tags").read_text() == "sha256:one flask-deploy/shop:b1\n"
     assert settled(app, engine, old) == []
 
@@ -242,8 +240,8 @@ def test_what_cannot_be_taken_away_hides_no_reason(app, engine, monkeypatch, wor
 def test_a_command_that_ran_is_not_run_again_where_a_gate_failed(app, engine, monkeypatch):
     deploy(app)
     for run in range(2):
-        release = deploys.write(app, options(**FAILING), dry=False)[0]
-        outcome, ran = deploys.command(app, options(release=release, command="migrate"))
+        release = steps.write(app, options(**FAILING), dry=False)[0]
+        outcome, ran = steps.command(app, options(release=release, command="migrate"))
         assert ran is (run == 0)
         fail(app, engine, monkeypatch, gate, commanded=outcome, **FAILING)
         assert release not in app.known()
@@ -262,8 +260,8 @@ def test_the_last_ten_failures_are_kept_for_root_alone(app, engine, monkeypatch)
 
 def test_a_reason_holds_no_secret_and_is_bounded(app, engine, monkeypatch):
     def leak(app, engine, monkeypatch, **more):
-        release = deploys.write(app, options(**more), dry=False)[0]
-        deploys.command(app, options(release=release, command=f"shout --password {MARK} {'x' * 5000}"))
+        release = steps.write(app, options(**more), dry=False)[0]
+        steps.command(app, options(release=release, command=f"shout --password {MARK} {'x' * 5000}"))
 
     assert MARK in fail(app, engine, monkeypatch, leak)
     (failed,) = failures.recall(app)
@@ -297,9 +295,9 @@ def test_a_file_of_failures_may_hold_anything(app, content):
 def test_a_secret_is_not_shown_in_another_form_either(app, engine, monkeypatch, secret):
     """A file ends with a newline, and a command is shown as Python writes a text."""
     places = {"secrets": {}, "secret_files": {"token": secret}}
-    release = deploys.write(app, options(**places), dry=False)[0]
-    with pytest.raises(deploys.ReleaseError):
-        deploys.command(app, options(release=release, command=f'shout "its" "{secret.strip()}"'))
+    release = steps.write(app, options(**places), dry=False)[0]
+    with pytest.raises(steps.ReleaseError):
+        steps.command(app, options(release=release, command=f'shout "its" "{secret.strip()}"'))
     failed = failures.recall(app)[0]
     for said in (failed["reason"], failed["command"]["command"]):
         assert "***" in said and not any(part in said for part in ("token-1", "slash-1", "quote", "line"))
@@ -317,8 +315,8 @@ def test_a_full_disk_hides_no_reason(app, engine, monkeypatch):
         return 503
 
     monkeypatch.setattr(nginx, "probe_socket", ends)
-    with pytest.raises(deploys.containers.NotReady, match="did not answer below 400"):
-        deploys.restore(app, options(release=old, start_timeout=0), dry=False)
+    with pytest.raises(steps.containers.NotReady, match="did not answer below 400"):
+        steps.restore(app, options(release=old, start_timeout=0), dry=False)
 
 
 def test_a_release_that_failed_and_serves_since_is_not_told_as_gone(app, engine, monkeypatch):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import clock, locks
+from ansible.module_utils.flask_deploy.release import images
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.plugins.action import app_lock
 
@@ -399,32 +400,32 @@ def test_a_host_that_settles_is_told_so(ann):
 
 def test_images_are_held_until_they_are_let_go_of(monkeypatch):
     moment = clock.now()
-    monkeypatch.setattr(leases, "now", lambda: moment)
-    assert leases.held_images("shop") == {}
-    leases.hold_image("shop", "b1", "ann")
+    monkeypatch.setattr(images, "now", lambda: moment)
+    assert images.held("shop") == {}
+    images.hold("shop", "b1", "ann")
     moment += 10
-    leases.hold_image("shop", "b2", "ann")
-    leases.hold_image("shop", "b2", "bob")
-    leases.hold_image("blog", "b3", "ann")
-    early, late = moment - 10 + leases.HELD, moment + leases.HELD
-    assert leases.held_images("shop") == {"b1": {"ann": early}, "b2": {"ann": late, "bob": late}}
-    leases.let_go_of_image("shop", "b3", "ann")
-    leases.let_go_of_image("shop", "b1", "bob")
-    leases.let_go_of_image("shop", "b1", "ann")
-    leases.let_go_of_image("shop", "b2", "ann")
-    assert leases.held_images("shop") == {"b2": {"bob": late}}
-    assert list(leases.held_images("blog")) == ["b3"]
+    images.hold("shop", "b2", "ann")
+    images.hold("shop", "b2", "bob")
+    images.hold("blog", "b3", "ann")
+    early, late = moment - 10 + images.HELD, moment + images.HELD
+    assert images.held("shop") == {"b1": {"ann": early}, "b2": {"ann": late, "bob": late}}
+    images.let_go("shop", "b3", "ann")
+    images.let_go("shop", "b1", "bob")
+    images.let_go("shop", "b1", "ann")
+    images.let_go("shop", "b2", "ann")
+    assert images.held("shop") == {"b2": {"bob": late}}
+    assert list(images.held("blog")) == ["b3"]
 
 
 def test_images_of_a_run_that_is_gone_are_not_held_for_ever(monkeypatch):
     moment = clock.now()
-    monkeypatch.setattr(leases, "now", lambda: moment)
-    leases.hold_image("shop", "b1", "ann")
-    moment += leases.HELD - 1
-    assert list(leases.held_images("shop")) == ["b1"]
+    monkeypatch.setattr(images, "now", lambda: moment)
+    images.hold("shop", "b1", "ann")
+    moment += images.HELD - 1
+    assert list(images.held("shop")) == ["b1"]
     moment += 1
-    assert leases.held_images("shop") == {}
-    leases.hold_image("shop", "b2", "ann")
+    assert images.held("shop") == {}
+    images.hold("shop", "b2", "ann")
     kept = json.loads(Path(f"{locks.RUN}/shop.images.json").read_text())
     assert list(kept) == ["b2"], "what is over is not kept"
 
@@ -433,12 +434,12 @@ def test_what_is_no_time_holds_no_image():
     Path(locks.RUN).mkdir()
     holding = {"a": "tomorrow", "b": None, "c": 1e12, "d": [1], "e": {"ann": "soon", "bob": 1e12}, "f": {}}
     Path(f"{locks.RUN}/shop.images.json").write_text(json.dumps(holding))
-    assert leases.held_images("shop") == {"c": {"": 1e12}, "e": {"bob": 1e12}}, "c is an earlier version's"
+    assert images.held("shop") == {"c": {"": 1e12}, "e": {"bob": 1e12}}, "c is an earlier version's"
 
 
-@pytest.mark.parametrize("act", [leases.hold_image, leases.let_go_of_image], ids=lambda act: act.__name__)
+@pytest.mark.parametrize("act", [images.hold, images.let_go], ids=lambda act: act.__name__)
 def test_two_that_note_images_do_not_undo_each_other(act):
-    leases.hold_image("shop", "b1", "ann")
+    images.hold("shop", "b1", "ann")
     with leases.lock("shop.images"):
         noting = threading.Thread(target=act, args=("shop", "b1", "ann"))
         noting.start()

@@ -9,8 +9,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, leftovers, nginx, systemd
-from ansible.module_utils.flask_deploy.switch import progress, retire, switch, unit
-from ansible.module_utils.flask_deploy.switch import steps as deploys
+from ansible.module_utils.flask_deploy.switch import concluding, progress, retire, switch, unit
 from ansible.modules import app_remove
 
 from tests.modules.test_app_releases import begin, deploy, options, prepare
@@ -30,7 +29,7 @@ def retired(app, release, **more):
         progress.decide(app, begun, True)
         switch.carry_out(app)
     told = options(release=release, switch=begun, outcomes={"here": {"well": True}}, **more)
-    _actions, record, summary = deploys.retired(app, told, dry=False)
+    _actions, record, summary = concluding.retired(app, told, dry=False)
     return record, summary
 
 
@@ -192,7 +191,7 @@ def test_an_engine_that_goes_away_at_the_end_fails_no_deploy_that_serves(app, en
     switch.carry_out(app)
     (engine.place / "bin/docker").write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2; exit 1\n")
     told = options(release=many[3], switch=begun, outcomes={"here": {"well": True}})
-    _actions, record, summary = deploys.retired(app, told, dry=False)
+    _actions, record, summary = concluding.retired(app, told, dry=False)
     assert app.serving() == many[3] and files.read_json(app.path(many[3], "deploy.json")) == record
     assert "is a release to roll back to is not known: docker image inspect: Cannot connect" in "\n".join(summary)
     assert any(line.startswith("warning: what served before stays: ") for line in summary)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.switch import retire
-from ansible.module_utils.flask_deploy.switch import steps as module
+from ansible.module_utils.flask_deploy.switch import retire, steps
 
 from .test_app_releases import deploy, options, serve
 
@@ -21,7 +20,7 @@ def app(host, monkeypatch):
 
 
 def plan(app, **more):
-    return module.prepare(app, options(**more), dry=True)[2]
+    return steps.prepare(app, options(**more), dry=True)[2]
 
 
 def test_a_converged_host_shows_nothing(app):
@@ -61,7 +60,7 @@ def test_each_change_has_a_line(app):
     ]
     assert HIDDEN not in str(planned)
     assert plan(app, **changed)["lines"][0].startswith(
-        f"release: {old} -> {module.write(app, options(**changed), True)[0]}"
+        f"release: {old} -> {steps.write(app, options(**changed), True)[0]}"
     )
 
 
@@ -86,7 +85,7 @@ def test_the_commits_between_are_counted_where_the_repository_is(app, checkout, 
     assert f"source: {first[:12]}..{last[:12]}" in plan(app, **new)["lines"]
     git(checkout, "clone", "-q", "--bare", ".", f"{app.root}/source.git")
     assert f"source: {first[:12]}..{last[:12]} (2 commits)" in plan(app, **new)["lines"]
-    serve(app, module.prepare(app, options(**new), dry=False)[0])
+    serve(app, steps.prepare(app, options(**new), dry=False)[0])
     back = plan(app, source={**GIT, "commit": first, "digest": "t1"})["lines"]
     assert f"source: {last[:12]}..{first[:12]} (2 taken back)" in back
 
@@ -122,7 +121,7 @@ def test_what_is_damaged_is_planned_as_a_repair(app, engine):
 def test_a_rollback_is_planned_too(app):
     first = deploy(app, environment={"A": "1"})
     second = deploy(app, environment={"A": "2"})
-    planned = module.restore(app, options(release=None), dry=True)[2]
+    planned = steps.restore(app, options(release=None), dry=True)[2]
     assert planned["lines"] == [
         f"release: {second} -> {first}",
         f"stops: {second}, once its requests have ended",

@@ -9,13 +9,12 @@ import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import containers, failures
 from ansible.module_utils.flask_deploy.release import record as records
-from ansible.module_utils.flask_deploy.switch import retire, ways
-from ansible.module_utils.flask_deploy.switch import steps as deploys
+from ansible.module_utils.flask_deploy.switch import retire, steps, ways
 from ansible.modules import app_status
 
 from tests.modules.test_app_releases import deploy, options, serve
 
-ERRORS = (deploys.ReleaseError, engines.EngineError, containers.NotReady)
+ERRORS = (steps.ReleaseError, engines.EngineError, containers.NotReady)
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def alter(path, odd):
 
 
 def same(app, old):
-    deploys.prepare(app, options(), dry=False)
+    steps.prepare(app, options(), dry=False)
 
 
 def another(app, old):
@@ -40,7 +39,7 @@ def another(app, old):
 
 def back(app, old):
     try:
-        serve(app, deploys.restore(app, options(release=old), dry=False)[0])
+        serve(app, steps.restore(app, options(release=old), dry=False)[0])
     except ERRORS:
         assert ways.impossible(app, old)
 
@@ -85,8 +84,8 @@ def test_odd_values_of_a_release_end_no_verb_with_a_traceback(app, verb, name, o
 def test_a_rejected_release_is_refused_whatever_its_time_is(app):
     old = deploy(app)
     alter(app.path(old, "state.json"), {"state": "rejected", "since": "x"})
-    with pytest.raises(deploys.ReleaseError, match="was rolled back from at 1970"):
-        deploys.prepare(app, options(), dry=False)
+    with pytest.raises(steps.ReleaseError, match="was rolled back from at 1970"):
+        steps.prepare(app, options(), dry=False)
 
 
 def test_a_record_with_a_value_of_another_type_is_damaged():
@@ -113,9 +112,9 @@ FAILED = [
 
 @pytest.mark.parametrize("odd", FAILED, ids=str)
 def test_odd_values_of_what_failed_end_nothing(app, odd):
-    release = deploys.write(app, options(), dry=False)[0]
+    release = steps.write(app, options(), dry=False)[0]
     Path(app.failed).write_text(json.dumps({"failed": ["x", {"id": release, "at": 1, **odd}]}))
     assert app_status.describe(app)["failures"] == failures.lines(app)
-    deploys.command(app, options(release=release, command="migrate"))
+    steps.command(app, options(release=release, command="migrate"))
     failures.remember(app, release, app.record(release), "it broke")
     assert failures.lines(app)[1] == "  it broke" and failures.known(app, release)["command"]["command"] == "migrate"

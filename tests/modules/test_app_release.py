@@ -10,8 +10,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import static
 from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import progress, retire, switch
-from ansible.module_utils.flask_deploy.switch import steps as deploy
+from ansible.module_utils.flask_deploy.switch import progress, retire, steps, switch
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import app_release as module
 
@@ -185,7 +184,7 @@ def test_a_word_that_is_no_state_is_refused(run):
 def test_what_is_left_out_has_the_words_of_the_specification(run, app, monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        deploy, "prepare", lambda app, options, dry: seen.update(options) or ("r", [], {"diff": [], "lines": []})
+        steps, "prepare", lambda app, options, dry: seen.update(options) or ("r", [], {"diff": [], "lines": []})
     )
     run("prepared", **{name: WHOLE[name] for name in module.WHOLE})
     numbers = {"start_timeout": 60, "drain_timeout": 30, "keep": 5, "command_timeout": 600, "confirm": 30}

@@ -14,10 +14,19 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.release import containers, places, secrets, writing
+from ansible.module_utils.flask_deploy.release import containers, images, places, secrets, writing
+from ansible.module_utils.flask_deploy.switch import (
+    concluding,
+    discarding,
+    log,
+    progress,
+    retire,
+    settling,
+    steps,
+    summary,
+    switch,
+)
 from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import log, progress, retire, settling, switch
-from ansible.module_utils.flask_deploy.switch import steps as module
 from ansible.modules import app_remove, app_status
 
 SITE = "server {}\n"
@@ -69,7 +78,7 @@ def options(**more):
 
 def prepare(app, **more):
     """Prepare a release; return its id."""
-    return module.prepare(app, options(**more), dry=False)[0]
+    return steps.prepare(app, options(**more), dry=False)[0]
 
 
 def deploy(app, **more):
@@ -82,7 +91,7 @@ def deploy(app, **more):
 
 def begin(app, release, **more):
     """Begin a switch; return its id. The unit is run by who calls."""
-    return module.begin_switch(app, options(release=release, **more), dry=False)[0]
+    return steps.begin_switch(app, options(release=release, **more), dry=False)[0]
 
 
 def serve(app, release, well=True, **more):
@@ -93,7 +102,7 @@ def serve(app, release, well=True, **more):
         progress.decide(app, begun, well, told["reason"] or "", False)
         switch.carry_out(app)
     outcome = options(release=release, switch=begun, outcomes={"here": told}, **more)
-    return module.retired(app, outcome, dry=False)[1]
+    return concluding.retired(app, outcome, dry=False)[1]
 
 
 def move(app, release):
@@ -142,9 +151,9 @@ def test_a_release_holds_all_it_needs_to_run_again(app, engine):
 def test_the_same_input_is_the_same_release_and_no_change(app, engine):
     release = deploy(app)
     engine.forget()
-    again, actions, planned = module.prepare(app, options(), dry=False)
+    again, actions, planned = steps.prepare(app, options(), dry=False)
     assert (again, actions, planned) == (release, [], {"lines": [], "diff": []})
-    assert module.begin_switch(app, options(release=release), dry=True) == (None, [])
+    assert steps.begin_switch(app, options(release=release), dry=True) == (None, [])
     assert not [call for call in engine.calls() if call.split()[1] in ("create", "start", "stop", "rm", "update")]
     assert not engine.calls("systemctl")
 
@@ -167,7 +176,7 @@ def test_the_same_input_is_the_same_release_and_no_change(app, engine):
 )
 def test_each_input_decides_the_release(app, change):
     writing.ensure_places(app)
-    ids = [module.prepare(app, options(**more), dry=False)[0] for more in ({}, change, {})]
+    ids = [steps.prepare(app, options(**more), dry=False)[0] for more in ({}, change, {})]
     assert ids[0] == ids[2] != ids[1]
 
 
@@ -186,12 +195,12 @@ def test_how_the_role_starts_containers_decides_the_release(app, engine, change_
     """Or a new flag would reach a host whose inventory stays the same only by chance."""
     old = deploy(app)
     change_role("--ipc", "none")
-    planned = module.prepare(app, options(), dry=True)
+    planned = steps.prepare(app, options(), dry=True)
     assert "container: +--ipc +none" in planned[2]["lines"]
     new = deploy(app)
     assert new == planned[0] != old and "--ipc none" in engine.calls("docker create --name")[-1]
     engine.forget()
-    assert module.prepare(app, options(), dry=False)[:2] == (new, [])
+    assert steps.prepare(app, options(), dry=False)[:2] == (new, [])
     assert not engine.calls("docker create")
 
 
@@ -203,7 +212,7 @@ def test_a_release_has_one_id_on_hosts_that_differ(app, host, monkeypatch):
     other.root, other.releases = f"{app.root}/other", f"{app.root}/other/releases"
     assert (app.nginx_gid, other.nginx_gid) == (33, 101)
     assert prepare(other, release_key="YQ==", image="sha256:one", build="b1") == one
-    assert module.prepare(other, options(release_key="YQ==", image="sha256:two"), dry=True)[0] == one
+    assert steps.prepare(other, options(release_key="YQ==", image="sha256:two"), dry=True)[0] == one
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["its container is left", "its container is gone"])
@@ -253,7 +262,7 @@ def test_a_release_of_an_earlier_version_keeps_its_container(app, engine):
     (engine.place / "containers" / f"shop-{old}" / "arguments").unlink()
     assert (
         "container: is started as this version of the role does it"
-        in (module.prepare(app, options(build="b2"), dry=True)[2]["lines"])
+        in (steps.prepare(app, options(build="b2"), dry=True)[2]["lines"])
     )
     deploy(app, build="b2")
     engine.forget()
@@ -296,12 +305,12 @@ def test_a_secret_s_digest_key_stays_on_the_host_and_private(app):
 
 def test_a_dry_run_on_a_bare_host_predicts_and_changes_nothing(app, tmp_path, engine):
     before = snapshot(tmp_path)
-    _release, actions, planned = module.prepare(app, options(), dry=True)
+    _release, actions, planned = steps.prepare(app, options(), dry=True)
     assert any(action.startswith("release ") for action in actions) and app.root in actions
     names = ["app_env (names alone)", "app_secrets (names alone)", "app_secret_files (names alone)", "site.conf"]
     assert [shown["before_header"] for shown in planned["diff"]] == names
     assert MARK not in str([actions, planned])
-    assert module.begin_switch(app, options(release="0" * 12), dry=True)[1] == [f"current -> {'0' * 12}"]
+    assert steps.begin_switch(app, options(release="0" * 12), dry=True)[1] == [f"current -> {'0' * 12}"]
     assert [row for row in snapshot(tmp_path) if "/engine/" not in row[0]] == [
         row for row in before if "/engine/" not in row[0]
     ]
@@ -310,14 +319,14 @@ def test_a_dry_run_on_a_bare_host_predicts_and_changes_nothing(app, tmp_path, en
 
 def test_a_dry_run_predicts_the_release_that_comes(app):
     deploy(app)
-    predicted = module.prepare(app, options(build="b2"), dry=True)[0]
+    predicted = steps.prepare(app, options(build="b2"), dry=True)[0]
     assert predicted == prepare(app, build="b2")
 
 
 def test_the_diff_is_against_the_serving_release_and_shows_of_the_environment_names_alone(app):
     deploy(app)
     changed = {"site.conf": "server { }\n", "gunicorn.conf.py": "", "exec.py": ""}
-    diff = module.prepare(app, options(files=changed, environment={"A": MARK}), dry=True)[2]["diff"]
+    diff = steps.prepare(app, options(files=changed, environment={"A": MARK}), dry=True)[2]["diff"]
     assert [(shown["before_header"], shown["before"], shown["after"]) for shown in diff] == [
         ("app_env (names alone)", "A\n", "A (changed)\n"),
         ("site.conf", SITE, "server { }\n"),
@@ -341,9 +350,9 @@ def test_damage_is_seen_by_a_dry_run_and_mended(app, engine):
     Path(app.path(release, "static", "hello.txt")).write_text("damaged")
     files.os.chmod(app.path(release, "env.json"), 0o644)
     expected = [app.path(release, name) for name in ("gunicorn.conf.py", "env.json", "static")]
-    assert module.prepare(app, options(), dry=True)[1] == expected
-    assert module.prepare(app, options(), dry=False)[1] == expected
-    assert module.prepare(app, options(), dry=False)[1] == []
+    assert steps.prepare(app, options(), dry=True)[1] == expected
+    assert steps.prepare(app, options(), dry=False)[1] == expected
+    assert steps.prepare(app, options(), dry=False)[1] == []
     assert Path(app.path(release, "static", "hello.txt")).read_text() == "hello"
 
 
@@ -351,7 +360,7 @@ def test_a_release_s_directory_that_nginx_cannot_enter_is_mended(app):
     release = deploy(app)
     files.os.chmod(app.path(release), 0o700)
     for dry in (True, False):
-        assert module.prepare(app, options(), dry=dry)[1] == [app.path(release)]
+        assert steps.prepare(app, options(), dry=dry)[1] == [app.path(release)]
     assert files.os.lstat(app.path(release)).st_mode & 0o777 == 0o755
 
 
@@ -383,9 +392,9 @@ def test_only_the_app_reads_its_environment(app):
 def test_a_stopped_container_is_started(app, engine):
     release = deploy(app)
     (engine.place / "containers" / f"shop-{release}" / "running").unlink()
-    assert module.prepare(app, options(), dry=True)[1] == [f"container shop-{release}"]
+    assert steps.prepare(app, options(), dry=True)[1] == [f"container shop-{release}"]
     assert engine.running() == []
-    assert module.prepare(app, options(), dry=False)[1] == [f"container shop-{release}"]
+    assert steps.prepare(app, options(), dry=False)[1] == [f"container shop-{release}"]
     assert engine.running() == [f"shop-{release}"]
 
 
@@ -567,7 +576,7 @@ def test_a_name_that_is_no_text_is_served_as_it_is(app, engine):
         file.write(b"hello")
     release = deploy(app)
     assert b"caf\xe9.txt" in os.listdir(os.fsencode(app.path(release, "static")))
-    assert module.prepare(app, options(), dry=False)[1] == []
+    assert steps.prepare(app, options(), dry=False)[1] == []
 
 
 def test_a_link_with_a_name_that_is_no_text_is_told(app, engine):
@@ -609,7 +618,7 @@ def test_no_volume_of_an_image_stays(app, engine):
     """An image with VOLUME gives each container a volume without a name, which goes with it when that is said."""
     for number in range(5):
         release = prepare(app, build=f"b{number}", command="flask db upgrade")
-        module.command(app, options(release=release, command="flask db upgrade", schema_command="tell"))
+        steps.command(app, options(release=release, command="flask db upgrade", schema_command="tell"))
         serve(app, release, keep=2)
     with pytest.raises(nginx.SiteError):
         (engine.place / "nginx-refuses").touch()
@@ -632,9 +641,9 @@ def kept(app, engine, count):
     assert app.known() == sorted(releases)
     engine.forget()
     settling.settle(app)
-    assert module.prepare(app, options(build=f"b{count - 1}"), dry=False)[1] == []
-    assert module.retired(app, options(release=releases[-1], keep=count), dry=False)[0] == []
-    assert module.restore(app, options(release=releases[-2]), dry=True) and module.way_back(app)
+    assert steps.prepare(app, options(build=f"b{count - 1}"), dry=False)[1] == []
+    assert concluding.retired(app, options(release=releases[-1], keep=count), dry=False)[0] == []
+    assert steps.restore(app, options(release=releases[-2]), dry=True) and summary.way_back(app)
     assert app_remove.remove(app, data=False, dry=True)
     app_status.describe(app)
     containers.end_commands("shop")
@@ -986,7 +995,7 @@ def test_who_is_heard_too_late_finds_it_gone_back(app, engine):
     begun = begin(app, new, confirm=0)
     switch.carry_out(app)
     assert not progress.hear(app, begun)
-    assert not module.watched(app, new, begun, 0)["well"]
+    assert not concluding.watched(app, new, begun, 0)["well"]
 
 
 def test_a_watch_that_ends_between_two_looks_at_it_is_well(app, monkeypatch):
@@ -1003,7 +1012,7 @@ def test_a_watch_that_ends_between_two_looks_at_it_is_well(app, monkeypatch):
         return known
 
     monkeypatch.setattr(progress, "pending", look_on)
-    told = module.watched(app, new, begun, 0)
+    told = concluding.watched(app, new, begun, 0)
     assert told["well"] and told["seen"]["well"]
 
 
@@ -1018,7 +1027,7 @@ def test_one_host_that_is_not_well_takes_the_release_back_here_too(app, engine):
     progress.decide(app, begun, False, "x", True)
     switch.carry_out(app)
     with pytest.raises(places.ReleaseError, match="web2: its container ended; web3: it was lost"):
-        module.retired(app, options(release=new, switch=begun, outcomes=told), dry=False)
+        concluding.retired(app, options(release=new, switch=begun, outcomes=told), dry=False)
     assert settled(app, engine, old) == [] and app.state(new)["state"] == "rejected"
 
 
@@ -1041,10 +1050,10 @@ def test_a_release_before_that_does_not_answer_any_more_is_not_gone_back_to(app,
 
 def test_a_switch_whose_begin_was_not_heard_of_is_not_well(app, engine):
     old, new = deploy(app), prepare(app, build="b2")
-    assert module.watched(app, old, None, 0)["well"]
-    assert module.watched(app, new, None, 0)["reason"] == "whether its switch began is not known"
+    assert concluding.watched(app, old, None, 0)["well"]
+    assert concluding.watched(app, new, None, 0)["reason"] == "whether its switch began is not known"
     move(app, new)
-    assert not module.watched(app, new, None, 0)["well"]
+    assert not concluding.watched(app, new, None, 0)["well"]
 
 
 def test_all_hosts_hear_the_word_before_any_of_them_drains(app, monkeypatch):
@@ -1054,10 +1063,10 @@ def test_all_hosts_hear_the_word_before_any_of_them_drains(app, monkeypatch):
     monkeypatch.setattr(engines, "in_flight", lambda pid, path: 1)
     unit = threading.Thread(target=lambda: switch.carry_out(app))
     unit.start()
-    assert module.watched(app, new, begun, 5)["well"]
+    assert concluding.watched(app, new, begun, 5)["well"]
     began = time.monotonic()
     word = options(release=new, switch=begun, outcomes={"here": {"well": True}}, drain_timeout=60)
-    assert module.confirmed(app, word) is None
+    assert concluding.confirmed(app, word) is None
     unit.join()
     assert time.monotonic() - began < 5
     assert progress.outcome(app, new, begun)["result"] == "confirmed"
@@ -1071,9 +1080,9 @@ def test_a_host_that_is_taken_back_hears_it_before_it_drains(app, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 2)
     unit = threading.Thread(target=lambda: switch.carry_out(app))
     unit.start()
-    assert module.watched(app, new, begun, 5)["well"]
+    assert concluding.watched(app, new, begun, 5)["well"]
     told = {"here": {"well": True}, "web2": {}}
-    why = module.confirmed(app, options(release=new, switch=begun, outcomes=told))
+    why = concluding.confirmed(app, options(release=new, switch=begun, outcomes=told))
     assert why == "web2: it was lost; if it switched, it goes back by itself"
     assert progress.pending(app)["phase"] in ("reverting", "draining")
     unit.join()
@@ -1110,14 +1119,14 @@ def test_nothing_is_left_of_a_word_that_came_too_late(app):
     begun = begin(app, new, confirm=0)
     switch.carry_out(app)
     with pytest.raises(places.ReleaseError, match="nobody confirmed it"):
-        module.retired(app, options(release=new, switch=begun, outcomes={"here": {"well": True}}), dry=False)
+        concluding.retired(app, options(release=new, switch=begun, outcomes={"here": {"well": True}}), dry=False)
     assert not os.path.exists(app.decision) and app.serving() == old
 
 
 def test_a_wrong_link_is_the_switch_s_to_put_right(app, engine):
     release = deploy(app)
     files.link(app.current, "releases/gone")
-    assert module.prepare(app, options(), dry=False)[1] == []
+    assert steps.prepare(app, options(), dry=False)[1] == []
     serve(app, release)
     assert settled(app, engine, release) == []
 
@@ -1134,7 +1143,7 @@ def test_a_unit_that_does_not_start_leaves_the_old_release(app, engine):
     old, new = deploy(app), prepare(app, build="b2")
     (engine.place / "systemd-refuses").touch()
     begun = begin(app, new)
-    told = module.watched(app, new, begun, 0)
+    told = concluding.watched(app, new, begun, 0)
     assert not told["well"] and "Failed to start transient service unit" in told["reason"]
     assert app.serving() == old and not os.path.exists(app.pending)
 
@@ -1260,29 +1269,29 @@ def test_an_image_of_a_run_that_has_not_written_its_release_is_kept(app, engine,
     """Builds are not locked: one run may clear up while another has just built."""
     with open(engine.place / "tags", "a") as file:
         file.write("sha256:new flask-deploy/shop:fresh\n")
-    leases.hold_image("shop", "fresh", "another")
+    images.hold("shop", "fresh", "another")
     deploy(app), deploy(app, build="b1", keep=1)
     assert not engine.calls("docker rmi")
-    later = clock.now() + leases.HELD + 1
-    monkeypatch.setattr(leases, "now", lambda: later)
+    later = clock.now() + images.HELD + 1
+    monkeypatch.setattr(images, "now", lambda: later)
     deploy(app, build="b2", keep=1)
     assert engine.calls("docker rmi") == ["docker rmi flask-deploy/shop:fresh"]
 
 
 def test_a_release_that_is_written_holds_its_image_itself(app):
-    leases.hold_image("shop", "b1", "me")
+    images.hold("shop", "b1", "me")
     prepare(app, build="b1")
-    assert leases.held_images("shop") == {}
+    assert images.held("shop") == {}
 
 
 def test_a_run_holds_an_image_whatever_another_run_with_the_same_build_does(app, engine):
     (engine.place / "tags").write_text("sha256:one flask-deploy/shop:b1\n")
     for run in ("me", "another"):
-        leases.hold_image("shop", "b1", run)
+        images.hold("shop", "b1", run)
     release = prepare(app, build="b1")
-    module.discarded(app, options(release=release, build="b1"), dry=False)
+    discarding.discarded(app, options(release=release, build="b1"), dry=False)
     assert "flask-deploy/shop:b1" in (engine.place / "tags").read_text()
-    module.discarded(app, options(release=None, build="b1", owner={"id": "another"}), dry=False)
+    discarding.discarded(app, options(release=None, build="b1", owner={"id": "another"}), dry=False)
     assert (engine.place / "tags").read_text() == ""
 
 
@@ -1451,7 +1460,7 @@ def test_connections_in_flight_are_those_that_the_container_holds(tmp_path, monk
 
 
 def restore(app, release="", **more):
-    return module.restore(app, options(release=release, **more), dry=False)[0]
+    return steps.restore(app, options(release=release, **more), dry=False)[0]
 
 
 def roll_back(app, release=""):

@@ -15,8 +15,7 @@ from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import nginx, process, untrusted
 from ansible.module_utils.flask_deploy.release import containers, writing
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
-from ansible.module_utils.flask_deploy.switch import retire
-from ansible.module_utils.flask_deploy.switch import steps as module
+from ansible.module_utils.flask_deploy.switch import retire, steps
 from ansible.modules import app_remove, app_status
 
 from tests.modules.test_app_releases import deploy, options, prepare, restore, serve
@@ -217,9 +216,9 @@ def test_a_damaged_place_of_a_socket_is_mended(app, damage):
     release = deploy(app)
     path = app.path(release, damage)
     os.unlink(path) if os.path.islink(path) else os.chmod(path, 0o700)
-    assert path in module.prepare(app, options(), dry=True)[1]
-    assert path in module.prepare(app, options(), dry=False)[1]
-    assert module.prepare(app, options(), dry=False)[1] == []
+    assert path in steps.prepare(app, options(), dry=True)[1]
+    assert path in steps.prepare(app, options(), dry=False)[1]
+    assert steps.prepare(app, options(), dry=False)[1] == []
 
 
 def test_a_release_of_an_earlier_version_starts_as_it_did(app, engine):
@@ -280,7 +279,7 @@ def test_a_damaged_record_is_made_anew_from_the_same_inputs(app, engine, text):
     release = deploy(app)
     whole = app.record(release)
     Path(app.path(release, "release.json")).write_text(text)
-    assert app.path(release, "release.json") in module.prepare(app, options(), dry=False)[1]
+    assert app.path(release, "release.json") in steps.prepare(app, options(), dry=False)[1]
     assert {**app.record(release), "created": 0} == {**whole, "created": 0}
     assert os.listdir(app.path(release, "static")) == ["hello.txt"]
-    assert module.prepare(app, options(), dry=False)[1] == []
+    assert steps.prepare(app, options(), dry=False)[1] == []

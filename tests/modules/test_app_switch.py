@@ -9,8 +9,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import log, progress, retire, settling, switch, unit
-from ansible.module_utils.flask_deploy.switch import steps as deploys
+from ansible.module_utils.flask_deploy.switch import log, progress, retire, settling, steps, switch, unit
 from ansible.modules import app_remove
 
 from tests.modules.test_app_releases import begin, deploy, options, prepare, settled
@@ -196,7 +195,7 @@ def test_the_engine_is_never_asked_while_the_lock_on_nginx_is_held(app, under_lo
     settling.settle_links(app)
     settling.settle_at_boot(app)
     settling.settle(app)
-    deploys.restore(app, options(release=""), dry=False)
+    steps.restore(app, options(release=""), dry=False)
     app_remove.remove(app, data=False, dry=False)
     assert under_lock() == []
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from ansible.module_utils import app_bases as bases
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, leftovers
 from ansible.module_utils.flask_deploy.release import containers, places
-from ansible.module_utils.flask_deploy.switch import retire, settling
-from ansible.module_utils.flask_deploy.switch import steps as deploys
+from ansible.module_utils.flask_deploy.switch import discarding, retire, settling
 from ansible.modules import app_build, app_remove
 
 from tests.modules.test_app_releases import deploy, prepare
@@ -50,7 +50,7 @@ def vanishing(request, app, engine, monkeypatch):
         lambda app: retire.retire(app, drain=0, stop_timeout=1),
         lambda app: retire.prune(app, 3),
         lambda app: retire.abandon(app),
-        lambda app: deploys.discard(app, "abc", {}, "it failed"),
+        lambda app: discarding.discard(app, "abc", {}, "it failed"),
         lambda app: settling.settle(app),
         lambda app: app.set_restarts({"abc": "no", "abc-x": "no"}),
         lambda app: engines.remove("shop-abc"),
@@ -100,13 +100,13 @@ def build_options(**more):
 
 
 def test_a_base_image_that_vanishes_after_it_was_pulled_is_said(engine):
-    with pytest.raises(app_build.BuildError, match=r"sha256:gone.*is not there"):
-        app_build.base_id(build_options(), "FROM $BASE_IMAGE")
+    with pytest.raises(bases.BaseError, match=r"sha256:gone.*is not there"):
+        bases.find(build_options(), "FROM $BASE_IMAGE")
 
 
 def test_an_image_that_vanishes_after_it_was_built_is_said(engine, monkeypatch):
     monkeypatch.setattr(app_build, "build", lambda *arguments: None)
-    with pytest.raises(app_build.BuildError, match=r"flask-deploy/shop:[0-9a-f]{12} is not there"):
+    with pytest.raises(bases.BaseError, match=r"flask-deploy/shop:[0-9a-f]{12} is not there"):
         app_build.make_of({"digest": "d"}, "FROM x", None, build_options(), dry=False)
 
 

@@ -8,8 +8,7 @@ import shutil
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.switch import retire
-from ansible.module_utils.flask_deploy.switch import steps as deploys
+from ansible.module_utils.flask_deploy.switch import retire, steps, summary
 
 from tests.modules.test_app_releases import deploy, options, prepare
 
@@ -27,8 +26,8 @@ def app(host, engine, monkeypatch):
 
 
 def refused(app, wanted=""):
-    with pytest.raises(deploys.ReleaseError) as raised:
-        deploys.restore(app, options(release=wanted), dry=False)
+    with pytest.raises(steps.ReleaseError) as raised:
+        steps.restore(app, options(release=wanted), dry=False)
     return str(raised.value)
 
 
@@ -81,8 +80,8 @@ def test_what_was_left_for_a_cause_is_named_after_a_deploy_with_the_words_it_nee
     old, _serving = deploy(app), deploy(app, build="b2")
     app.set_state(old, state)
     words = f"-e app_rollback_to={old} -e app_accept_rejected=true"
-    assert deploys.way_back(app).endswith(f"playbooks/rollback.yml -i inventories/... {words}")
-    assert deploys.restore(app, options(release=old, accept_rejected=True), dry=True)[0] == old
+    assert summary.way_back(app).endswith(f"playbooks/rollback.yml -i inventories/... {words}")
+    assert steps.restore(app, options(release=old, accept_rejected=True), dry=True)[0] == old
 
 
 def test_what_is_possible_says_what_it_needs(app, engine):

@@ -9,12 +9,13 @@ import tempfile
 import time
 from contextlib import contextmanager, nullcontext
 
-from ansible.module_utils import app_dockerfile as dockerfiles
+from ansible.module_utils import app_bases as bases
 from ansible.module_utils import app_repository as repositories
 from ansible.module_utils import app_source as sources
 from ansible.module_utils.flask_deploy.host import command as commands
-from ansible.module_utils.flask_deploy.host import engine, files
+from ansible.module_utils.flask_deploy.host import engine, files, room
 from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import images
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
 DOCUMENTATION = r"""
@@ -65,20 +66,16 @@ wants: {type: list, returned: always, description: Files this module needs to be
 
 REBUILT = "/srv/{}/rebuilt.json"
 UNPACK_PATIENCE = 600  # seconds
-NO_IMAGE = (
-    "{0} cannot be pulled, and is not on this host: {1}\n"
-    "  what to do: see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "
-    "sudo docker login <registry>; without a registry: app_base_image_archive, or docker load there"
-)
 REBUILT_KEPT = 20  # sets of inputs
 
 
 class BuildError(Exception):
-    """The source does not unpack, or its base image cannot be had."""
+    """The source does not unpack."""
 
 
 ERRORS = (
     BuildError,
+    bases.BaseError,
     repositories.RepositoryError,
     sources.SourceError,
     engine.EngineError,
@@ -105,65 +102,6 @@ def find_source(options, dry):
             yield {**record, "digest": digest}, dockerfile, checkout.pack
 
 
-def base_id(options, dockerfile, said=None):
-    """Return the id of the base image, loaded or pulled where it is missing; None asks for it to be sent.
-
-    :param said: takes lines for people.
-    """
-    if "BASE_IMAGE" not in dockerfile:
-        return ""
-    name = options["base_image"]
-    found = None if options["rebuild"] else engine.inspect("image", name)
-    if not found and options["base_archive"]:
-        engine.docker("load", "-q", "-i", options["base_archive"])
-        found = engine.inspect("image", name)
-        if not found:
-            raise BuildError(f"app_base_image_archive holds no image {name}")
-    elif not found and options["base_can_be_sent"]:
-        return None
-    elif not found:
-        pull(name, said=said)
-        found = engine.inspect("image", name)
-    return image_id(name, found)
-
-
-def pull(name, target="", said=None):
-    """Pull an image; where that fails and one of that name is here, it is used, which is said.
-
-    :param target: platform, where it is not this host's.
-    """
-    try:
-        engine.docker("pull", "-q", *(("--platform", target) if target else ()), name)
-    except engine.EngineError as error:
-        if not engine.inspect("image", name):
-            raise BuildError(NO_IMAGE.format(name, error)) from error
-        if said is not None:
-            said.append(f"{name} cannot be pulled; the build uses the one that is on the host. {error}")
-
-
-def pull_anew(options, dockerfile, said):
-    """Pull what a Dockerfile builds on, but for what cannot change and the base image that is looked at by itself.
-
-    Not by `docker build --pull`: that fails for an image that is on the host alone.
-    """
-    for name, target in dockerfiles.images(dockerfile, arguments(options, dockerfile)):
-        if "@" not in name and not ("BASE_IMAGE" in dockerfile and name == options["base_image"]):
-            pull(name, target, said)
-
-
-def arguments(options, dockerfile):
-    """Return the arguments of a build."""
-    base = {"BASE_IMAGE": options["base_image"]} if "BASE_IMAGE" in dockerfile else {}
-    return {**options["build_args"], **base}
-
-
-def image_id(name, found):
-    """Return the id of an image that was loaded, pulled or built just now: by now somebody may have removed it."""
-    if not found:
-        raise BuildError(f"image {name} is not there, though it was a moment ago; run the same command again")
-    return found["Id"]
-
-
 def unpack(archive, folder):
     """Unpack with new times: BuildKit takes a file of the same size and time for the one it had before.
 
@@ -185,7 +123,7 @@ def build(options, tag, dockerfile, archive, labels):
             file.write(dockerfile)
         with open(f"{folder}/ca", "w", encoding="utf-8") as file:
             file.write(options["ca"])
-        given = arguments(options, dockerfile)
+        given = bases.arguments(options, dockerfile)
         engine.docker(
             *("build", "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
             *(("--no-cache",) if options["rebuild"] else ()),
@@ -208,14 +146,14 @@ def make(options, dry):
 
 def make_of(source, dockerfile, write_archive, options, dry):
     dockerfile, said = dockerfile or options["fallback_dockerfile"], []
-    base = base_id(options, dockerfile, said) if not dry else dry_base_id(options, dockerfile)
+    base = bases.find(options, dockerfile, said) if not dry else bases.foretell(options, dockerfile)
     if base is None:
         return {"wants": ["base"]}
     inputs = files.digest(source["digest"], dockerfile, base, options["build_args"])[:12]
     digest = generation(options, inputs)
     tag = f"flask-deploy/{options['app']}:{digest}"
     if not dry:
-        leases.hold_image(options["app"], digest, options["run"])
+        images.hold(options["app"], digest, options["run"])
     found = engine.inspect("image", tag) if engine.installed() else None
     answer = {"build": digest, "source": source, "wants": []}
     if found:
@@ -230,12 +168,12 @@ def make_of(source, dockerfile, write_archive, options, dry):
             archive = f"{folder}/source.tar"
             write_archive(archive)
         if options["rebuild"]:
-            pull_anew(options, dockerfile, said)
+            bases.pull_anew(options, dockerfile, said)
         build(options, tag, dockerfile, archive, labels(options, source))
     if options["rebuild"]:
         remember(options["app"], inputs, digest)
     answer |= {"warnings": said} if said else {}
-    return {**answer, "image": image_id(tag, engine.inspect("image", tag)), "changed": True}
+    return {**answer, "image": bases.image_id(tag, engine.inspect("image", tag)), "changed": True}
 
 
 def generation(options, inputs):
@@ -253,11 +191,6 @@ def remember(app, inputs, digest):
     files.write_json(path, {**dict(known), inputs: digest})
 
 
-def dry_base_id(options, dockerfile):
-    found = engine.inspect("image", options["base_image"]) if engine.installed() else None
-    return found["Id"] if found and "BASE_IMAGE" in dockerfile else ""
-
-
 def labels(options, source):
     """Return image labels (OCI image spec, annotations)."""
     commit = source.get("commit", source["digest"])
@@ -266,13 +199,6 @@ def labels(options, source):
         "org.opencontainers.image.revision": source["digest"] if source.get("changes") else commit,
         "org.opencontainers.image.source": source.get("repository", ""),
     }
-
-
-def way_out(said):
-    """Return what to type where a disk was full: git, tar and the engine each say so, and none says which disk."""
-    if "no space left on device" not in said.lower():
-        return ""
-    return f"; a disk is full. Type on the host that builds: df -h /var/tmp /srv {engine.root()}"
 
 
 def main():
@@ -312,7 +238,7 @@ def main():
         with nullcontext() if dry else leases.lock(f"{options['app']}.build"):
             answer = make(options, dry)
     except ERRORS as error:
-        module.fail_json(msg=f"the image was not built: {error}{way_out(str(error))}")
+        module.fail_json(msg=f"the image was not built: {error}{room.way_out(str(error))}")
     module.exit_json(**{"changed": False, **answer}, seconds=round(time.monotonic() - began, 2))
 
 

@@ -7,6 +7,7 @@ import os
 
 from ansible.module_utils.flask_deploy.host import command, engine, room
 from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import images
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
 DOCUMENTATION = r"""
@@ -92,7 +93,7 @@ def main():
     image, tag, state, archive = (module.params[name] for name in ("image", "tag", "state", "archive"))
     try:
         if state != "saved":
-            leases.hold_image(*tag.removeprefix("flask-deploy/").split(":"), module.params["run"])
+            images.hold(*tag.removeprefix("flask-deploy/").split(":"), module.params["run"])
         if state == "saved":
             written = save(tag, archive)
         elif state == "loaded":

@@ -9,8 +9,8 @@ from contextlib import nullcontext
 from ansible.module_utils.flask_deploy.host import engine, nginx, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import containers, places, static
+from ansible.module_utils.flask_deploy.switch import concluding, discarding, steps
 from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import steps as deploy
 
 DOCUMENTATION = r"""
 module: app_release
@@ -137,30 +137,30 @@ def step(app, options, dry):
     """Do what a state asks for; return what the module answers with."""
     state, release = options["state"], options["release"]
     if state in ("written", "prepared"):
-        release, actions, planned = (deploy.write if state == "written" else deploy.prepare)(app, options, dry)
+        release, actions, planned = (steps.write if state == "written" else steps.prepare)(app, options, dry)
         twice = state == "written" and dry  # who prepares it tells the same
         shown = {"diff": [] if twice else planned["diff"], "plan": planned["lines"]}
         return {"release": release, "actions": actions, **shown}
     if state == "commanded":
-        done, ran = ({}, False) if dry else deploy.command(app, options)
+        done, ran = ({}, False) if dry else steps.command(app, options)
         return {"release": release, "actions": [f"ran {done['command']}"] if ran else [], "command": done}
     if state == "restored":
-        release, actions, planned, said = deploy.restore(app, options, dry)
+        release, actions, planned, said = steps.restore(app, options, dry)
         told = {"diff": planned["diff"], "plan": planned["lines"], "said": said}
         return {"release": release, "actions": actions, **told}
     if state == "discarded":
-        return {"release": release, "actions": deploy.discarded(app, options, dry)}
+        return {"release": release, "actions": discarding.discarded(app, options, dry)}
     if state == "switched":
-        begun, actions = deploy.begin_switch(app, options, dry)
+        begun, actions = steps.begin_switch(app, options, dry)
         return {"release": release, "actions": actions, "switch": begun}
     if state == "watched" and dry:
         return {"release": release, "actions": [], "well": True, "reason": None, "reject": False, "seen": None}
     if state == "watched":
-        told = deploy.watched(app, release, options["switch"], (options["watch"] or {}).get("seconds", 0))
+        told = concluding.watched(app, release, options["switch"], (options["watch"] or {}).get("seconds", 0))
         return {"release": release, "actions": [], **told}
     if state == "confirmed":
-        return {"release": release, "actions": [], "reason": None if dry else deploy.confirmed(app, options)}
-    actions, record, summary = deploy.retired(app, options, dry)
+        return {"release": release, "actions": [], "reason": None if dry else concluding.confirmed(app, options)}
+    actions, record, summary = concluding.retired(app, options, dry)
     return {"release": release, "actions": actions, "record": record, "summary": summary}
 
 

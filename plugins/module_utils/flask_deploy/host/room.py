@@ -47,3 +47,10 @@ def existing(path):
 
 def megabytes(size):
     return -(-size >> 20)  # rounded up
+
+
+def way_out(said):
+    """Return what to type where a disk was full: git, tar and the engine each say so, and none says which disk."""
+    if "no space left on device" not in said.lower():
+        return ""
+    return f"; a disk is full. Type on the host that builds: df -h /var/tmp /srv {engine.root()}"

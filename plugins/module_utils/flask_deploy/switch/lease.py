@@ -11,7 +11,6 @@ from ansible.module_utils.flask_deploy.host import files, locks
 from ansible.module_utils.flask_deploy.host.clock import now
 
 LIFE = 60  # seconds that a lease lives after its owner's last step ended, unless its owner says otherwise
-HELD = 3600  # seconds from a build until its release is written: other hosts get the image, the lock is waited for
 UNKNOWN = {
     "id": "",
     "user": "somebody",
@@ -63,35 +62,6 @@ def lock(name):
             yield
     except locks.LockError as error:
         raise LeaseError(str(error)) from error
-
-
-def hold_image(app, build, run):
-    """Let no other run remove an image that this one has found or built, until its release is written.
-
-    :param run: id of the run's owner, see UNKNOWN.
-    """
-    with lock(f"{app}.images"):
-        held = held_images(app)
-        held.setdefault(build, {})[run] = now() + HELD
-        files.write_json(f"{locks.RUN}/{app}.images.json", held)
-
-
-def let_go_of_image(app, build, run):
-    """Leave an image to whoever clears up: a release says now that it is needed, or none will. Others hold it on."""
-    with lock(f"{app}.images"):
-        held = held_images(app)
-        if held.get(build, {}).pop(run, None):
-            files.write_json(f"{locks.RUN}/{app}.images.json", held)
-
-
-def held_images(app):
-    """Return {build: {run: until when}} of the images that runs hold; a run that is gone holds none for long."""
-    held = {}
-    for build, runs in files.read_json(f"{locks.RUN}/{app}.images.json", {}).items():
-        times = runs.items() if isinstance(runs, dict) else [("", runs)]  # an earlier version named no run
-        if living := {run: end for run, end in times if isinstance(end, (int, float)) and end > now()}:
-            held[build] = living
-    return held
 
 
 class Lease:

@@ -9,8 +9,7 @@ import time
 from ansible.module_utils.flask_deploy.host import engine, networks
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
-from ansible.module_utils.flask_deploy.release import containers
-from ansible.module_utils.flask_deploy.switch.lease import held_images
+from ansible.module_utils.flask_deploy.release import containers, images
 
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
@@ -145,7 +144,7 @@ def remains(app):
 def prune_images(app, left):
     """Remove the images that no release needs and no run holds; return what went."""
     needed = {app.record(release)["image"] for release in app.known()}
-    held = held_images(app.name)
+    held = images.held(app.name)
     listed = engine.docker(
         *("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"),
         f"flask-deploy/{app.name}",

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
-from ansible.module_utils.flask_deploy.host import certificate, engine, files, leftovers, nginx, systemd
-from ansible.module_utils.flask_deploy.release import (
-    ahead,
-    containers,
-    failures,
-    release_command,
-    schema,
-    secrets,
-    writing,
-)
+from ansible.module_utils.flask_deploy.host import certificate, engine, files, nginx, systemd
+from ansible.module_utils.flask_deploy.release import ahead, containers, release_command, schema, secrets, writing
 from ansible.module_utils.flask_deploy.release import plan as plans
 from ansible.module_utils.flask_deploy.release.places import ReleaseError
-from ansible.module_utils.flask_deploy.switch import lease as leases
-from ansible.module_utils.flask_deploy.switch import progress, retire, settling, switch, unit, ways
-
-ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
-OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
-HEARD_IN = 10  # seconds in which a switch reads what it is told
+from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, settling, unit, ways
 
 
 def text(values):
@@ -59,8 +46,8 @@ def write(app, options, dry):
     rows = writing.rows(app, options["files"], environment)
     repaired = []
     if not dry:
-        let_go_of_image(app, options)
-    with nullcontext() if dry else failing(app, release, record):
+        discarding.let_go_of_image(app, options)
+    with nullcontext() if dry else discarding.failing(app, release, record):
         if release in app.known():
             repaired = writing.repair(app, release, rows, record, dry)
             planned["lines"] += [f"repairs: {path}" for path in repaired]
@@ -69,57 +56,6 @@ def write(app, options, dry):
             if not dry:
                 writing.write(app, release, rows, record)
     return release, actions + repaired, planned
-
-
-@contextmanager
-def failing(app, release, record):
-    """Do a step towards serving; a release that fails in it goes, unless it serves or did once."""
-    try:
-        yield
-    except Exception as error:
-        discard(app, release, record, str(error))
-        raise
-
-
-def discard(app, release, record, reason):
-    """Take away a release that does not get to serve; what serves stays, whatever failed.
-
-    One that never served goes whole, with its image where no other needs it: what it was and why it failed is kept.
-    """
-    if release == app.serving():
-        return
-    if "switched" in app.state(release):
-        with leftovers.Leftovers().unless_gone("why it failed", "df"):  # what failed is told all the same
-            retire.leave(app, release, reason)
-        return
-    with leftovers.Leftovers().unless_gone("why it failed", "df"):  # a full disk, perhaps: the rest makes room
-        failures.remember(app, release, record, reason)
-    retire.remove(app, release)
-
-
-def let_go_of_image(app, options):
-    if options["build"]:
-        leases.let_go_of_image(app.name, options["build"], (options["owner"] or {}).get("id", ""))
-
-
-def discarded(app, options, dry):
-    """Take away what a run made ready, here or on another host, and will not let serve; return what went.
-
-    The run holds the image no longer: where no release needs it and no other run holds it, it goes too.
-    """
-    release = options["release"]
-    made = release in app.known() and release != app.serving() and progress.pending(app) is None
-    if not dry:
-        let_go_of_image(app, options)
-        if made and "switched" in app.state(release):  # it may have run before, with requests in flight
-            with leftovers.Leftovers().unless_gone("its container", "systemctl status docker"):
-                retire.retire(app, options["drain_timeout"], options["drain_timeout"] + 10)
-        elif made:
-            discard(app, release, app.record(release), options["reason"])
-        elif options["build"]:
-            with leftovers.Leftovers().unless_gone("its image", "systemctl status docker"):
-                retire.prune_images(app, leftovers.Leftovers())
-    return [f"release {release}"] if made else []
 
 
 def describe(app, release, options):
@@ -142,7 +78,7 @@ def foretell(app, made, secret=None):
 def prepare(app, options, dry):
     """Write the release where that is due, start it and hold it at the gates; return (id, what was done, plan)."""
     release, actions, planned = write(app, options, dry)
-    with nullcontext() if dry else failing(app, release, app.record(release)):
+    with nullcontext() if dry else discarding.failing(app, release, app.record(release)):
         if options["commanded"] and not dry:
             release_command.record_outcome(app, release, options["commanded"])
         include = writing.ensure_include(app, dry)
@@ -192,7 +128,7 @@ def command(app, options):
     :raises ReleaseError: it failed; the release is not started.
     """
     release, then = options["release"], schema.ran_with(app, options["release"])
-    with failing(app, release, app.record(release)):
+    with discarding.failing(app, release, app.record(release)):
         outcome, ran = release_command.bring(app, options)
         if reason := release_command.failure(outcome):
             raise ReleaseError(reason)
@@ -229,7 +165,7 @@ def restore(app, options, dry):
         return wanted, [*actions, f"container {app.container(wanted)}"], planned, said
     gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
     staged = (app.site(wanted) or b"").decode()
-    with failing(app, wanted, record):
+    with discarding.failing(app, wanted, record):
         actions += start(app, wanted, {**gates, "files": {"site.conf": staged}}, False)
     return wanted, actions, planned, said
 
@@ -258,170 +194,3 @@ def begin_switch(app, options, dry):
         except systemd.UnitError as error:
             progress.give_up(app, str(error))
     return None if dry else begun, [f"current -> {release}"]
-
-
-def watched(app, release, begun, seconds):
-    """Wait until a switch was watched; return {"well", "reason", "reject", "seen"}."""
-    if begun is None:
-        well = app.serving() == release and progress.pending(app) is None
-        reason = None if well else "whether its switch began is not known"
-        return {"well": well, "reason": reason, "reject": False, "seen": None}
-    end = time.monotonic() + seconds + OUTCOME_MARGIN
-    while time.monotonic() < end:
-        ended = progress.outcome(app, release, begun)
-        known = progress.pending(app) or {}
-        if ended:
-            return {"well": False, "reason": ended["reason"], "reject": False, "seen": ended["watch"]}
-        if waiting := progress.hear(app, begun):
-            return {"well": True, "reason": None, "reject": False, "seen": waiting["seen"]}
-        if known.get("id") == begun and known["phase"] in ("reverting", "draining"):
-            return {"well": False, **{name: known.get(name) for name in ("reason", "reject", "seen")}}
-        time.sleep(switch.POLL)
-    reason = f"the switch gave no sign; look at: journalctl -u {unit.name(app)}"
-    return {"well": False, "reason": reason, "reject": False, "seen": None}
-
-
-def tell(app, release, begun, outcomes):
-    """Confirm a switch where all hosts are well, or take it back on this one, and wait until it has heard that.
-
-    Nothing drains here: the hosts whose turn comes later hear it in time.
-
-    :param outcomes: {host: what `watched` told there, or anything else for a host that was lost}.
-    :return: why it is taken back, or None.
-    """
-    why = "; ".join(_lost(host, told) for host, told in outcomes.items() if not told.get("well")) or None
-    if begun and progress.pending(app):
-        rejected = any(told.get("reject") for told in outcomes.values())
-        progress.decide(app, begun, why is None, why or "", rejected)
-        end = time.monotonic() + HEARD_IN
-        while (progress.pending(app) or {}).get("phase") == "waiting" and time.monotonic() < end:
-            time.sleep(switch.POLL)
-    return why
-
-
-def _lost(host, told):
-    reason = told.get("reason") or "it was lost; if it switched, it goes back by itself"
-    return f"{host}: {reason}"
-
-
-def conclude(app, release, begun, outcomes):
-    """Tell a switch what becomes of it and wait for its end; return its outcome.
-
-    :raises ReleaseError: it was taken back.
-    """
-    why = tell(app, release, begun, outcomes)
-    if begun:
-        known = progress.pending(app)
-        if known:
-            unit.wait_for_end(app, settling.patience(known))
-        progress.forget_decision(app)  # a switch that had gone back by itself has not read it
-    ended = progress.outcome(app, release, begun) if begun else None
-    if why or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
-        why = why or (ended or {}).get("reason") or "the switch gave no sign"
-        raise ReleaseError(
-            f"release {release} does not serve: {why}\n  {app.serving() or 'nothing'} serves here\n"
-            "  what serves on each host: ansible-playbook playbooks/status.yml -i inventories/..."
-        )
-    return ended
-
-
-def confirmed(app, options):
-    """Give a switch the word, and do nothing that takes long."""
-    return tell(app, options["release"], options["switch"], options["outcomes"])
-
-
-def retired(app, options, dry):
-    """Conclude a switch, end what no longer serves and clear up; return (what was done, record, summary)."""
-    release, begun = options["release"], options["switch"]
-    if dry:
-        return [], {}, []
-    ended = conclude(app, release, begun, options["outcomes"])
-    units = unit.ensure(app)
-    retired, pruned, left = clear_up(app, options)
-    actions = units + [f"stopped {each['container']}" for each in retired] + [f"removed {gone}" for gone in pruned]
-    record = {
-        "release": release,
-        "switched": bool(ended),
-        "previous": ended and ended["from"],
-        "watch": ended and ended["watch"],
-        "retired": retired,
-        "removed": pruned,
-        "stays": left,
-        "by": options["by"],
-        "at": time.time(),
-        "seconds": {name: float(spent) for name, spent in options["steps"].items()},
-    }
-    told = app.schema() if app.schema().get("release") == release else {}
-    record["schema"] = release_command.line(told)
-    record["back"] = way_back(app) if begun else None
-    record["seconds"]["retire"] = sum(each["seconds"] for each in retired)
-    if begun:
-        files.write_json(app.path(release, "deploy.json"), record)
-    return actions, record, summarise(record)
-
-
-def clear_up(app, options):
-    """End what no longer serves, remove what is no longer kept; return (what was stopped, what went, what stays).
-
-    The release serves: what does not go is said, and tried again by the next deploy.
-    """
-    retired, pruned, left = [], [], leftovers.Leftovers()
-    with left.unless_gone("what served before", "systemctl status docker"):
-        retired = retire.retire(app, options["drain_timeout"], options["drain_timeout"] + 10, left)
-        pruned = retire.prune(app, options["keep"], left)
-    return retired, pruned, left.lines
-
-
-def way_back(app):
-    """Return the line that tells how to roll back from the release that serves, or what stands in the way."""
-    try:
-        release = next(iter(retire.targets(app, cause=False)), None)
-        left = retire.targets(app) if release is None else []
-    except engine.EngineError as error:  # the release serves all the same
-        return f"whether there is a release to roll back to is not known: {' '.join(str(error).split())}"
-    if left:
-        words = f"-e app_rollback_to={left[0]} -e app_accept_rejected=true"
-        return f"no release to roll back to, but for one that was left for a cause: {ROLLBACK} {words}"
-    if release is None:
-        return "no release to roll back to is left on this host"
-    refused, _ = certificate.judge((app.site(release) or b"").decode(errors="replace"))
-    if refused:
-        return f"a rollback to {release} is refused: {refused}"
-    why, said = ahead.judge(app, release, ahead.recorded(app, "nothing asked now"))
-    if why:
-        may = f"If that code can work with the database as it is: {ROLLBACK} {ahead.ACCEPT}"
-        return f"a rollback to {release} is refused without a word: {why}. {may}"
-    return f"roll back: {ROLLBACK}" + (f" ({said})" if said == ahead.NOT_LOOKED_AT else "")
-
-
-def summarise(record):
-    """Return a deploy's record in lines for people."""
-    release, previous, seen = record["release"], record["previous"], record["watch"]
-    stays = [f"warning: {line}" for line in record["stays"]]
-    if not record["switched"]:
-        return [f"release {release} serves, as before", *_spent(record), *stays]
-    lines = [f"release {previous or 'none'} -> {release}", *_spent(record)]
-    if seen and seen["seconds"]:
-        new, old = seen["watched"], seen["before"]
-        lines.append(
-            f"watched {new['requests']} requests, failed {new['failed']} "
-            f"({old['failed']} of {old['requests']} with the release before); "
-            f"p99 {_milliseconds(old)} -> {_milliseconds(new)}; "
-            f"asked {seen['probes']} times, failed {seen['probes_failed']}"
-        )
-    cut = sum(each["cut"] for each in record["retired"])
-    if cut:
-        lines.append(f"{cut} requests lasted longer than the drain and were cut: raise app_drain_timeout for them")
-    lines += [record["schema"]] if record["schema"] else []
-    if previous:
-        lines.append(record["back"])
-    return lines + stays
-
-
-def _spent(record):
-    spent = [f"{name} {seconds:.1f}" for name, seconds in record["seconds"].items() if seconds >= 0.05]
-    return [f"seconds: {', '.join(spent)}"] if spent else []
-
-
-def _milliseconds(tally):
-    return "-" if tally["p99"] is None else f"{tally['p99'] * 1000:.0f} ms"

@@ -16,7 +16,7 @@ STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop 
 PACKAGE = "ansible.module_utils.flask_deploy"
 PARTS = {
     "host": "clock command engine files leftovers locks networks nginx process systemd untrusted",
-    "release": "containers diagnosis places record",
+    "release": "containers diagnosis images places record",
     "switch": "keeper lease log progress retire settling switch tally unit watch",
 }
 MAIN = """\

@@ -1,0 +1,125 @@
+"""The end of a switch: it was watched, is told whether it stays, and what served before is retired."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.module_utils.flask_deploy.host import files, leftovers
+from ansible.module_utils.flask_deploy.release import release_command
+from ansible.module_utils.flask_deploy.release.places import ReleaseError
+from ansible.module_utils.flask_deploy.switch import progress, retire, settling, summary, switch, unit
+
+OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
+HEARD_IN = 10  # seconds in which a switch reads what it is told
+
+
+def watched(app, release, begun, seconds):
+    """Wait until a switch was watched; return {"well", "reason", "reject", "seen"}."""
+    if begun is None:
+        well = app.serving() == release and progress.pending(app) is None
+        reason = None if well else "whether its switch began is not known"
+        return {"well": well, "reason": reason, "reject": False, "seen": None}
+    end = time.monotonic() + seconds + OUTCOME_MARGIN
+    while time.monotonic() < end:
+        ended = progress.outcome(app, release, begun)
+        known = progress.pending(app) or {}
+        if ended:
+            return {"well": False, "reason": ended["reason"], "reject": False, "seen": ended["watch"]}
+        if waiting := progress.hear(app, begun):
+            return {"well": True, "reason": None, "reject": False, "seen": waiting["seen"]}
+        if known.get("id") == begun and known["phase"] in ("reverting", "draining"):
+            return {"well": False, **{name: known.get(name) for name in ("reason", "reject", "seen")}}
+        time.sleep(switch.POLL)
+    reason = f"the switch gave no sign; look at: journalctl -u {unit.name(app)}"
+    return {"well": False, "reason": reason, "reject": False, "seen": None}
+
+
+def tell(app, release, begun, outcomes):
+    """Confirm a switch where all hosts are well, or take it back on this one, and wait until it has heard that.
+
+    Nothing drains here: the hosts whose turn comes later hear it in time.
+
+    :param outcomes: {host: what `watched` told there, or anything else for a host that was lost}.
+    :return: why it is taken back, or None.
+    """
+    why = "; ".join(_lost(host, told) for host, told in outcomes.items() if not told.get("well")) or None
+    if begun and progress.pending(app):
+        rejected = any(told.get("reject") for told in outcomes.values())
+        progress.decide(app, begun, why is None, why or "", rejected)
+        end = time.monotonic() + HEARD_IN
+        while (progress.pending(app) or {}).get("phase") == "waiting" and time.monotonic() < end:
+            time.sleep(switch.POLL)
+    return why
+
+
+def _lost(host, told):
+    reason = told.get("reason") or "it was lost; if it switched, it goes back by itself"
+    return f"{host}: {reason}"
+
+
+def conclude(app, release, begun, outcomes):
+    """Tell a switch what becomes of it and wait for its end; return its outcome.
+
+    :raises ReleaseError: it was taken back.
+    """
+    why = tell(app, release, begun, outcomes)
+    if begun:
+        known = progress.pending(app)
+        if known:
+            unit.wait_for_end(app, settling.patience(known))
+        progress.forget_decision(app)  # a switch that had gone back by itself has not read it
+    ended = progress.outcome(app, release, begun) if begun else None
+    if why or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
+        why = why or (ended or {}).get("reason") or "the switch gave no sign"
+        raise ReleaseError(
+            f"release {release} does not serve: {why}\n  {app.serving() or 'nothing'} serves here\n"
+            "  what serves on each host: ansible-playbook playbooks/status.yml -i inventories/..."
+        )
+    return ended
+
+
+def confirmed(app, options):
+    """Give a switch the word, and do nothing that takes long."""
+    return tell(app, options["release"], options["switch"], options["outcomes"])
+
+
+def retired(app, options, dry):
+    """Conclude a switch, end what no longer serves and clear up; return (what was done, record, summary)."""
+    release, begun = options["release"], options["switch"]
+    if dry:
+        return [], {}, []
+    ended = conclude(app, release, begun, options["outcomes"])
+    units = unit.ensure(app)
+    retired, pruned, left = clear_up(app, options)
+    actions = units + [f"stopped {each['container']}" for each in retired] + [f"removed {gone}" for gone in pruned]
+    record = {
+        "release": release,
+        "switched": bool(ended),
+        "previous": ended and ended["from"],
+        "watch": ended and ended["watch"],
+        "retired": retired,
+        "removed": pruned,
+        "stays": left,
+        "by": options["by"],
+        "at": time.time(),
+        "seconds": {name: float(spent) for name, spent in options["steps"].items()},
+    }
+    told = app.schema() if app.schema().get("release") == release else {}
+    record["schema"] = release_command.line(told)
+    record["back"] = summary.way_back(app) if begun else None
+    record["seconds"]["retire"] = sum(each["seconds"] for each in retired)
+    if begun:
+        files.write_json(app.path(release, "deploy.json"), record)
+    return actions, record, summary.summarise(record)
+
+
+def clear_up(app, options):
+    """End what no longer serves, remove what is no longer kept; return (what was stopped, what went, what stays).
+
+    The release serves: what does not go is said, and tried again by the next deploy.
+    """
+    retired, pruned, left = [], [], leftovers.Leftovers()
+    with left.unless_gone("what served before", "systemctl status docker"):
+        retired = retire.retire(app, options["drain_timeout"], options["drain_timeout"] + 10, left)
+        pruned = retire.prune(app, options["keep"], left)
+    return retired, pruned, left.lines

@@ -1,0 +1,64 @@
+"""What a deploy came to, in lines for people."""
+
+from __future__ import annotations
+
+from ansible.module_utils.flask_deploy.host import certificate, engine
+from ansible.module_utils.flask_deploy.release import ahead
+from ansible.module_utils.flask_deploy.switch import retire
+
+ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
+
+
+def way_back(app):
+    """Return the line that tells how to roll back from the release that serves, or what stands in the way."""
+    try:
+        release = next(iter(retire.targets(app, cause=False)), None)
+        left = retire.targets(app) if release is None else []
+    except engine.EngineError as error:  # the release serves all the same
+        return f"whether there is a release to roll back to is not known: {' '.join(str(error).split())}"
+    if left:
+        words = f"-e app_rollback_to={left[0]} -e app_accept_rejected=true"
+        return f"no release to roll back to, but for one that was left for a cause: {ROLLBACK} {words}"
+    if release is None:
+        return "no release to roll back to is left on this host"
+    refused, _ = certificate.judge((app.site(release) or b"").decode(errors="replace"))
+    if refused:
+        return f"a rollback to {release} is refused: {refused}"
+    why, said = ahead.judge(app, release, ahead.recorded(app, "nothing asked now"))
+    if why:
+        may = f"If that code can work with the database as it is: {ROLLBACK} {ahead.ACCEPT}"
+        return f"a rollback to {release} is refused without a word: {why}. {may}"
+    return f"roll back: {ROLLBACK}" + (f" ({said})" if said == ahead.NOT_LOOKED_AT else "")
+
+
+def summarise(record):
+    """Return a deploy's record in lines for people."""
+    release, previous, seen = record["release"], record["previous"], record["watch"]
+    stays = [f"warning: {line}" for line in record["stays"]]
+    if not record["switched"]:
+        return [f"release {release} serves, as before", *_spent(record), *stays]
+    lines = [f"release {previous or 'none'} -> {release}", *_spent(record)]
+    if seen and seen["seconds"]:
+        new, old = seen["watched"], seen["before"]
+        lines.append(
+            f"watched {new['requests']} requests, failed {new['failed']} "
+            f"({old['failed']} of {old['requests']} with the release before); "
+            f"p99 {_milliseconds(old)} -> {_milliseconds(new)}; "
+            f"asked {seen['probes']} times, failed {seen['probes_failed']}"
+        )
+    cut = sum(each["cut"] for each in record["retired"])
+    if cut:
+        lines.append(f"{cut} requests lasted longer than the drain and were cut: raise app_drain_timeout for them")
+    lines += [record["schema"]] if record["schema"] else []
+    if previous:
+        lines.append(record["back"])
+    return lines + stays
+
+
+def _spent(record):
+    spent = [f"{name} {seconds:.1f}" for name, seconds in record["seconds"].items() if seconds >= 0.05]
+    return [f"seconds: {', '.join(spent)}"] if spent else []
+
+
+def _milliseconds(tally):
+    return "-" if tally["p99"] is None else f"{tally['p99'] * 1000:.0f} ms"

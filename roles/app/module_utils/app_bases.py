@@ -1,0 +1,80 @@
+"""What an image is built on: looked for, loaded or pulled."""
+
+from __future__ import annotations
+
+from ansible.module_utils import app_dockerfile as dockerfiles
+from ansible.module_utils.flask_deploy.host import engine
+
+NO_IMAGE = (
+    "{0} cannot be pulled, and is not on this host: {1}\n"
+    "  what to do: see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "
+    "sudo docker login <registry>; without a registry: app_base_image_archive, or docker load there"
+)
+
+
+class BaseError(Exception):
+    """A base image cannot be had; the message says what to type."""
+
+
+def find(options, dockerfile, said=None):
+    """Return the id of the base image, loaded or pulled where it is missing; None asks for it to be sent.
+
+    :param said: takes lines for people.
+    """
+    if "BASE_IMAGE" not in dockerfile:
+        return ""
+    name = options["base_image"]
+    found = None if options["rebuild"] else engine.inspect("image", name)
+    if not found and options["base_archive"]:
+        engine.docker("load", "-q", "-i", options["base_archive"])
+        found = engine.inspect("image", name)
+        if not found:
+            raise BaseError(f"app_base_image_archive holds no image {name}")
+    elif not found and options["base_can_be_sent"]:
+        return None
+    elif not found:
+        pull(name, said=said)
+        found = engine.inspect("image", name)
+    return image_id(name, found)
+
+
+def foretell(options, dockerfile):
+    found = engine.inspect("image", options["base_image"]) if engine.installed() else None
+    return found["Id"] if found and "BASE_IMAGE" in dockerfile else ""
+
+
+def pull(name, target="", said=None):
+    """Pull an image; where that fails and one of that name is here, it is used, which is said.
+
+    :param target: platform, where it is not this host's.
+    """
+    try:
+        engine.docker("pull", "-q", *(("--platform", target) if target else ()), name)
+    except engine.EngineError as error:
+        if not engine.inspect("image", name):
+            raise BaseError(NO_IMAGE.format(name, error)) from error
+        if said is not None:
+            said.append(f"{name} cannot be pulled; the build uses the one that is on the host. {error}")
+
+
+def pull_anew(options, dockerfile, said):
+    """Pull what a Dockerfile builds on, but for what cannot change and the base image that is looked at by itself.
+
+    Not by `docker build --pull`: that fails for an image that is on the host alone.
+    """
+    for name, target in dockerfiles.images(dockerfile, arguments(options, dockerfile)):
+        if "@" not in name and not ("BASE_IMAGE" in dockerfile and name == options["base_image"]):
+            pull(name, target, said)
+
+
+def arguments(options, dockerfile):
+    """Return the arguments of a build."""
+    base = {"BASE_IMAGE": options["base_image"]} if "BASE_IMAGE" in dockerfile else {}
+    return {**options["build_args"], **base}
+
+
+def image_id(name, found):
+    """Return the id of an image that was loaded, pulled or built just now: by now somebody may have removed it."""
+    if not found:
+        raise BaseError(f"image {name} is not there, though it was a moment ago; run the same command again")
+    return found["Id"]
