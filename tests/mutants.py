@@ -50,7 +50,7 @@ SETS = {
             "roles/app/library/app_release.py",
             "roles/app/library/app_lock.py",
         ],
-        ["tests/modules"],
+        ["tests/plugins", "tests/roles"],
     ),
     "tokens": (["app/flask_jwt_keys/*.py"], ["app/tests"]),
 }
@@ -63,10 +63,10 @@ PACKAGES = {
 }
 # Tests that read the code itself, and of code that is carried elsewhere, where mutmut is not.
 BLIND = [
-    "tests/modules/test_umask.py",
-    "tests/modules/test_app_files.py::test_no_lock_of_a_host_is_waited_for_without_end",
-    "tests/modules/test_app_unit.py::test_the_program_finds_all_its_parts_by_itself",
-    "tests/modules/test_commands.py::test_no_command_runs_without_a_limit",
+    "tests/plugins/test_arrows.py",
+    "tests/plugins/host/test_locks.py::test_no_lock_of_a_host_is_waited_for_without_end",
+    "tests/plugins/switch/test_unit.py::test_the_program_finds_all_its_parts_by_itself",
+    "tests/plugins/host/test_command.py::test_no_command_runs_without_a_limit",
 ]
 PR_SET_PDEATHSIG = 1  # see prctl(2)
 OUTSIDE = "MUTANTS_PID_NAMESPACE"  # the one that it was begun in

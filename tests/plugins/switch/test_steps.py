@@ -1,0 +1,112 @@
+"""A deploy and a rollback go step by step, and nothing serves that did not pass the one before."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import nginx
+from ansible.module_utils.flask_deploy.release import places
+from ansible.module_utils.flask_deploy.switch import concluding, progress, steps
+
+from tests.deploys import begin, deploy, options, prepare, restore, roll_back
+
+
+def test_a_site_that_nginx_refuses_never_serves(app, engine):
+    old = deploy(app)
+    (engine.place / "nginx-refuses").touch()
+    with pytest.raises(nginx.SiteError, match="unknown directive"):
+        prepare(app, files={"site.conf": "server }\n", "gunicorn.conf.py": "", "exec.py": ""})
+    assert app.serving() == old and engine.running() == [f"shop-{old}"]
+
+
+def test_an_unknown_release_cannot_serve(app):
+    old = deploy(app)
+    with pytest.raises(places.ReleaseError, match=f"there is no release 0000; known are: {old}"):
+        begin(app, "0000")
+
+
+def test_a_unit_that_does_not_start_leaves_the_old_release(app, engine):
+    old, new = deploy(app), prepare(app, build="b2")
+    (engine.place / "systemd-refuses").touch()
+    begun = begin(app, new)
+    told = concluding.watched(app, new, begun, 0)
+    assert not told["well"] and "Failed to start transient service unit" in told["reason"]
+    assert app.serving() == old and not os.path.exists(app.pending)
+
+
+def test_a_rollback_goes_to_the_release_before_with_its_own_settings(app, engine):
+    old = deploy(app, environment={"A": "old"})
+    deploy(app, environment={"A": "new"})
+    assert roll_back(app) == old == app.serving()
+    assert json.loads(Path(app.path(old, "env.json")).read_text()) == {"A": "old"}
+
+
+def test_a_rollback_builds_nothing_even_where_the_container_is_gone(app, engine):
+    old = deploy(app, environment={"A": "old"})
+    deploy(app, environment={"A": "new"})
+    engines.docker("rm", "-f", app.container(old))
+    assert roll_back(app) == old
+    assert engines.containers(app.name)[app.container(old)] == "running"
+
+
+def test_a_release_rolled_back_from_is_not_deployed_again_unless_told_to(app, engine):
+    deploy(app, environment={"A": "old"})
+    new = deploy(app, environment={"A": "new"})
+    old = roll_back(app)
+    with pytest.raises(places.ReleaseError, match="app_accept_rejected=true"):
+        deploy(app, environment={"A": "new"})
+    assert app.serving() == old
+    assert deploy(app, environment={"A": "new"}, accept_rejected=True) == new
+
+
+def test_the_default_of_a_rollback_passes_rejected_releases_over(app, engine):
+    first = deploy(app, environment={"A": "1"})
+    deploy(app, environment={"A": "2"})
+    deploy(app, environment={"A": "3"})
+    second = roll_back(app)
+    assert roll_back(app) == first
+    assert app.state(second)["state"] == "rejected"
+
+
+@pytest.mark.parametrize("wanted", ["", "000000000000"])
+def test_an_impossible_rollback_lists_what_is_possible(app, engine, wanted):
+    serving = deploy(app, environment={"A": "1"})
+    with pytest.raises(places.ReleaseError, match="possible are: none"):
+        restore(app, wanted)
+    deploy(app, environment={"A": "2"})
+    with pytest.raises(places.ReleaseError, match=f"possible are:\n    {serving}"):
+        restore(app, "000000000000")
+
+
+def test_a_release_that_is_not_there_is_not_switched_to(app):
+    with pytest.raises(steps.ReleaseError, match="there is no release 0000; known are: none"):
+        begin(app, "0000")
+    old = deploy(app)
+    with pytest.raises(steps.ReleaseError, match=f"there is no release 0000; known are: {old}"):
+        begin(app, "0000")
+
+
+@pytest.mark.parametrize("reason", [None, "10 of 20 requests failed"])
+def test_a_release_that_was_left_for_a_cause_says_when_and_why(app, reason):
+    state = {"state": "rejected", "since": 1e9, **({"reason": reason} if reason else {})}
+    steps.files.ensure_directory(app.path("abc"))
+    steps.files.write_json(app.path("abc", "state.json"), state)
+    with pytest.raises(steps.ReleaseError) as refused:
+        steps.refuse_rejected(app, "abc", options())
+    why = f" ({reason})" if reason else ""
+    assert str(refused.value).startswith(f"release abc was rolled back from at 2001-09-09 01:46:40 UTC{why}; change")
+    assert str(refused.value).endswith("-e app_accept_rejected=true")
+    steps.refuse_rejected(app, "abc", options(accept_rejected=True))
+
+
+def test_what_a_rollback_leaves_is_written_down_as_rejected(app):
+    old, new = deploy(app), prepare(app, build="b2")
+    begin(app, new, reject=True)
+    assert (progress.pending(app)["leaving"], progress.pending(app)["from"]) == ("rejected", old)
+    progress.give_up(app, "x")
+    begin(app, new)
+    assert progress.pending(app)["leaving"] == "retired"
