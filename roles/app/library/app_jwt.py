@@ -134,21 +134,22 @@ def keep(app, folder, options, dry):
     return describe(ring, keeper)
 
 
+def arguments():
+    return {
+        "app": {"type": "str", "required": True},
+        "uid": {"type": "int", "required": True},
+        "algorithm": {"type": "str", "required": True},
+        "keys": {"type": "list", "elements": "str", "default": [], "no_log": True},
+        "rotate": {"type": "bool", "default": False},
+        "rotate_after": {"type": "float", "default": 0},
+        "revoke": {"type": "str", "default": ""},
+        "fresh": {"type": "str", "no_log": True},
+        "export": {"type": "bool", "default": False},
+    }
+
+
 def main():
-    module = QuietModule(
-        argument_spec={
-            "app": {"type": "str", "required": True},
-            "uid": {"type": "int", "required": True},
-            "algorithm": {"type": "str", "required": True},
-            "keys": {"type": "list", "elements": "str", "default": [], "no_log": True},
-            "rotate": {"type": "bool", "default": False},
-            "rotate_after": {"type": "float", "default": 0},
-            "revoke": {"type": "str", "default": ""},
-            "fresh": {"type": "str", "no_log": True},
-            "export": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
+    module = QuietModule(argument_spec=arguments(), supports_check_mode=True)
     options, dry = module.params, module.check_mode
     app = places.App(options["app"], options["uid"])
     folder = f"{app.etc}/jwt"
