@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from ansible.module_utils.flask_deploy.host import locks, nginx
+from ansible.module_utils.flask_deploy.host import files, locks, nginx
 from keep_certificates import store
 
 from tests.conftest import ROOT
@@ -88,6 +88,8 @@ def test_a_lock_s_holders_are_told_by_number_and_command(tmp_path, holder):
 
 def test_of_a_long_command_the_begin_is_told():
     with subprocess.Popen(["sh", "-c", "sleep 60; :", "x" * 500]) as process:
+        while not files.read(f"/proc/{process.pid}/cmdline"):  # exec(2) is not done yet
+            pass
         assert locks._command(process.pid) == "sh -c sleep 60; : " + "x" * 102
         process.kill()
     assert locks._command(process.pid) == "it just ended"
