@@ -9,7 +9,7 @@ import re
 import shutil
 
 from ansible.module_utils import host_before as before
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.host_containers import containers, runs
 
 DOCUMENTATION = r"""
@@ -181,13 +181,6 @@ def take(found, names, wanted):
         hold(found or {})
     before.remember("docker", {"base": kept(found or {}, wanted), "yields": YIELDS if names else []})
     return [copy for copy in copies if copy]
-
-
-class QuietModule(AnsibleModule):
-    """Writes to the host's log that it ran, and not with what, as those of role app do."""
-
-    def log(self, msg, log_args=None):
-        super().log("Invoked" if log_args else msg)
 
 
 def main():

@@ -9,7 +9,7 @@ import re
 import tempfile
 
 from ansible.module_utils import host_before as before
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
 module: host_nginx
@@ -153,13 +153,6 @@ def told_of(sites, parts, main):
         if len(re.findall(r"\bserver\s*\{", text)) > len(names) or "_" in " ".join(names).split():
             lines.append(f"{short([path])} answered for names that no site claims; those get no answer now")
     return lines
-
-
-class QuietModule(AnsibleModule):
-    """Writes to the host's log that it ran, and not with what, as those of role app do."""
-
-    def log(self, msg, log_args=None):
-        super().log("Invoked" if log_args else msg)
 
 
 def main():

@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
 module: nginx_certificate
@@ -79,13 +79,6 @@ def keep(module):
         return rc, json.loads(out)
     except ValueError:
         return rc, {"error": err.strip() or out.strip()}
-
-
-class QuietModule(AnsibleModule):
-    """Writes to the host's log that it ran, and not with what, as those of role app do."""
-
-    def log(self, msg, log_args=None):
-        super().log("Invoked" if log_args else msg)
 
 
 def main():

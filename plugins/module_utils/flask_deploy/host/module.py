@@ -1,4 +1,4 @@
-"""What all modules of the role are made of."""
+"""What all modules are made of."""
 
 from __future__ import annotations
 
