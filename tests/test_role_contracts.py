@@ -158,6 +158,22 @@ def tasks():
             yield from ((path.name, task) for task in inner(yaml.safe_load(path.read_text()) or []))
 
 
+def test_nothing_needs_a_collection():
+    """Also in files that --syntax-check does not open, because they are included while a play runs."""
+    known = re.compile(
+        r"\b(?:ansible\.(?!builtin|module_utils|plugins|errors|utils|parsing)|community\.)[a-z_]+\.[a-z_]+"
+    )
+    files = [
+        ROLES.parent / "site.yml",
+        ROLES.parent / "ansible.cfg",
+        *ROLES.glob("../playbooks/*.yml"),
+        *(path for end in ("yml", "j2", "py") for path in ROLES.glob(f"**/*.{end}")),
+    ]
+    assert [path.name for path in files if known.search(path.read_text())] == []
+    named = {key for _file, task in tasks() for key in task if key.count(".") > 1}
+    assert {name for name in named if not name.startswith("ansible.builtin.")} == set()
+
+
 def test_every_file_that_a_task_writes_has_a_mode_of_its_own():
     """Else the umask of whoever deploys decides who may read it."""
     unsaid = []
