@@ -5,8 +5,8 @@ from .errors import ConfigError, JWTError
 from .extension import JWT
 from .handlers import encode_token
 from .required import _jwt_required, jwt_required
-from .sessions import Grant, Store
 from .sqlite import SQLiteStore
+from .store import Grant, Store
 
 __all__ = [
     "JWT",

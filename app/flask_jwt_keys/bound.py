@@ -12,8 +12,9 @@ from . import sources, tokens
 from .config import DEFAULTS
 from .errors import ConfigError
 from .keys import KeySet
-from .sessions import Sessions, Store, sessions_of
+from .sessions import Sessions, sessions_of
 from .sources import KeySource, key_source
+from .store import Store
 
 NAME = "flask_jwt_keys"
 _settings = itemgetter(*sources.SETTINGS, *tokens.SETTINGS)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import current_app, has_request_context, request
 from werkzeug.local import LocalProxy
 
 from .bound import NAME, Bound
-
-if TYPE_CHECKING:
-    from .extension import JWT
+from .callbacks import Callbacks
 
 _IDENTITY = "flask_jwt_keys.identity"
 _CLAIMS = "flask_jwt_keys.claims"
@@ -20,7 +18,7 @@ current_identity: Any = LocalProxy(
 )
 
 
-def extension() -> JWT:
+def extension() -> Callbacks:
     """The extension of the current app, with its handlers."""
     return current_app.extensions["jwt"]
 

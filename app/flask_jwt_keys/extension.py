@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 from flask import Flask
 
 from . import handlers, routes
 from .bound import NAME, Bound
+from .callbacks import Handler
 from .errors import ConfigError, JWTError
-from .sessions import Store
-
-Handler = Callable[..., Any]
+from .store import Store
 
 
 class JWT:

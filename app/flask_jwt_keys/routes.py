@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flask import Flask, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from .bound import Bound
+from .callbacks import Callbacks
 from .current import bound as current_bound
 from .current import claims, extension
 from .handlers import issue, json_object
 from .required import _jwt_required, identify
 
-if TYPE_CHECKING:
-    from .extension import JWT
 
-
-def register(app: Flask, jwt: JWT, bound: Bound) -> None:
+def register(app: Flask, jwt: Callbacks, bound: Bound) -> None:
     """Add those routes that the settings ask for."""
     config = bound.config
     if config["JWT_AUTH_URL_RULE"]:

@@ -12,63 +12,18 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import jwt
 
 from .config import longest_life, seconds
 from .errors import ConfigError, JWTError
+from .sqlite import SQLiteStore
+from .store import Grant, Store
 
 logger = logging.getLogger(__name__)
 
 _PER_TOKEN = ("exp", "iat", "nbf", "jti", "iss", "aud")
-
-
-@dataclass(frozen=True)
-class Grant:
-    """One refresh token and the access token that was handed out with it.
-
-    :param digest: SHA-256 of the refresh token
-    :param session: what all tokens since one login have in common
-    :param claims: whom it is for, as the identity handler will see it
-    :param jti: the access token's id
-    :param access_until: when the access token can no longer be used, seconds since 1970
-    :param until: when the session ends, seconds since 1970
-    :param used: whether it was exchanged already
-    """
-
-    digest: bytes
-    session: str
-    claims: Mapping[str, Any]
-    jti: str
-    access_until: int
-    until: int
-    used: bool = False
-
-
-class Store(Protocol):
-    """Where sessions are kept. Each method is atomic and seen by all workers when it returns.
-
-    :ivar shared: whether several hosts share it
-    """
-
-    shared: bool
-
-    def add(self, grant: Grant) -> None:
-        """Keep the first grant of a session."""
-
-    def find(self, digest: bytes) -> Grant | None:
-        """The grant of a refresh token, unless its session has ended."""
-
-    def rotate(self, digest: bytes, successor: Grant) -> bool:
-        """Mark a grant as used and keep its successor; False if it was used or is gone."""
-
-    def end(self, jti: str, until: int) -> None:
-        """Revoke an access token until it expires, and all tokens of its session."""
-
-    def ended(self, jti: str) -> bool:
-        """Whether an access token is revoked."""
 
 
 class Sessions:
@@ -146,8 +101,6 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
     :raises ConfigError: if several hosts would each keep sessions of their own
     """
     if store is None and config["JWT_STORE_PATH"]:
-        from .sqlite import SQLiteStore
-
         store = SQLiteStore(config["JWT_STORE_PATH"])
     if store is None:
         return None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .background import Background
-from .sessions import Grant
+from .store import Grant
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS grants (
