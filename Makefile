@@ -62,7 +62,7 @@ tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli,
 
 lock: tools ## choose the newest versions of the Python tools again
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links requirements-dev.in --output-file requirements-dev.txt
+	  --no-emit-index-url --no-emit-find-links tests/requirements.in --output-file tests/requirements.txt
 
 clean: ## demo-down, and no image or cache of ours stays
 	@molecule/shared/demo clean
