@@ -5,7 +5,6 @@ The variables are those of the specifications: one that is added is tried withou
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from functools import cache
@@ -21,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 SPECS = load_specs()
 RENDERED = {
     "site.conf.j2": "app",
-    "gunicorn.conf.py.j2": "app",
+    "gunicorn.json.j2": "app",
     "nginx.conf.j2": "nginx",
     "daemon.json.j2": "docker",
 }
@@ -131,8 +130,8 @@ def shape(template, text, folder):
     """Return what a reader of a rendered file takes for its structure, without the values in it."""
     if template == "daemon.json.j2":
         return list(json.loads(text))
-    if template == "gunicorn.conf.py.j2":
-        return re.sub(r"Constant\(.*?\)(?=[,)\]])", "Constant()", ast.dump(ast.parse(text)))
+    if template == "gunicorn.json.j2":
+        return {name: type(value) for name, value in json.loads(text).items()}
     path = folder / "rendered.conf"
     path.write_text(text)
     (parsed,) = crossplane.parse(str(path), single=True, check_ctx=False)["config"]

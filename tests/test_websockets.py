@@ -40,8 +40,10 @@ def app(environ, start_response):
 def gunicorn(render, tmp_path):
     """Start gunicorn with the role's settings; return it and its socket."""
     (tmp_path / "talking.py").write_text(APP)
-    conf = render("app", "gunicorn.conf.py.j2", app_workers=1).replace("/release/run", str(tmp_path))
-    conf = conf.replace("/release/output.py", str(FILES / "output.py"))
+    (tmp_path / "gunicorn.json").write_text(render("app", "gunicorn.json.j2", app_workers=1))
+    conf = (FILES / "gunicorn.conf.py").read_text().replace("/release/run", str(tmp_path))
+    for name, place in {"output.py": FILES, "gunicorn.json": tmp_path}.items():
+        conf = conf.replace(f"/release/{name}", f"{place}/{name}")
     (tmp_path / "conf.py").write_text(conf)
     path = str(tmp_path / "gunicorn.sock")
     command = [sys.executable, "-m", "gunicorn", "-c", "conf.py", "talking:app"]

@@ -10,7 +10,7 @@ import os
 
 from ansible.module_utils.flask_deploy.host import certificate, command, files
 
-READABLE = (".conf", ".py")
+READABLE = (".conf", ".py", "gunicorn.json")
 NOT_BUILT = "not built yet"
 SETTINGS = {
     "domain": "app_domain",

@@ -6,7 +6,7 @@ import os
 import re
 import time
 
-from ansible.module_utils.flask_deploy.host import engine, networks
+from ansible.module_utils.flask_deploy.host import engine, files, networks
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
 from ansible.module_utils.flask_deploy.release import containers, images
@@ -14,6 +14,7 @@ from ansible.module_utils.flask_deploy.release import containers, images
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
 NEEDED = ("site.conf", "env.json", "gunicorn.conf.py", "exec.py")  # to run again
+READ = re.compile(rb'"/release/([a-z.]+\.(?:json|py))"')  # in gunicorn.conf.py: what it takes from beside it
 REMAINS = re.compile(r"(\.new-)?[0-9a-f]+")
 DRAIN_FLOOR = 5  # seconds; longer than nginx keeps an idle connection to the old release
 CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
@@ -96,11 +97,17 @@ def lack(app, release, here):
         return "its release.json is damaged"
     if "switched" not in app.state(release):
         return "it never served"
-    needed = [*NEEDED, *(["static"] if record["static"]["path"] else [])]
+    needed = [*NEEDED, *_read(app, release), *(["static"] if record["static"]["path"] else [])]
     missing = [name for name in needed if not os.path.exists(app.path(release, name))]
     if missing:
         return f"its directory is damaged, it lacks {', '.join(missing)}"
     return None if record["image"] in here else "its image is gone"
+
+
+def _read(app, release):
+    """Return the files that a release's gunicorn.conf.py reads: earlier versions had all settings in it."""
+    text = files.read(app.path(release, "gunicorn.conf.py")) or b""
+    return [name.decode() for name in READ.findall(text)]
 
 
 def surplus(app, keep):

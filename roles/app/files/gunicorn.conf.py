@@ -1,4 +1,5 @@
-{{ ansible_managed | comment }}
+"""How gunicorn serves a release, and what the release tells its host; the operator's settings are in gunicorn.json."""
+
 import runpy
 
 runpy.run_path("/release/output.py")["install"]()  # before gunicorn opens its log
@@ -11,7 +12,9 @@ import json
 import mmap
 import os
 import time
+from contextlib import suppress
 
+SETTINGS = "/release/gunicorn.json"
 RUN = "/release/run"
 DRAINING = "/release/draining"  # the app cannot write there
 RESTED = 5  # seconds a worker's successor has to load the app before the next worker goes
@@ -21,27 +24,30 @@ WORKERS, HELD = 64, 1024  # workers at a time, and requests of one, that are kno
 LARGEST = 20_000  # requests told of at most
 SHAKEN = 0.5  # seconds after which a websocket's handshake is over; some come on connections that nginx kept
 
+with open(SETTINGS, encoding="utf-8") as _file:
+    _settings = json.load(_file)
+
 bind = f"unix:{RUN}/gunicorn.sock"
 umask = 0  # for its socket: who gets there, the directories around it decide; a group is not given away
 worker_class = "gevent"
-workers = {{ app_workers }} or max(2, len(os.sched_getaffinity(0)))  # one serves while one is replaced
-worker_tmp_dir = "/dev/shm"
+workers = _settings["workers"] or max(2, len(os.sched_getaffinity(0)))  # one serves while one is replaced
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - the container's own memory
 control_socket_disable = True
-max_requests = {{ app_max_requests }}
-max_requests_jitter = {{ app_max_requests_jitter }}
-timeout = {{ app_timeout }}
-graceful_timeout = {{ __app_graceful_timeout }}
-keepalive = {{ app_keepalive }}
-loglevel = "{{ app_log_level }}"
-preload_app = {{ app_preload | bool }}
-{% if app_preload | bool %}
+max_requests = _settings["max_requests"]
+max_requests_jitter = _settings["max_requests_jitter"]
+timeout = _settings["timeout"]
+graceful_timeout = _settings["graceful_timeout"]
+keepalive = _settings["keepalive"]
+loglevel = _settings["log_level"]
+preload_app = _settings["preload"]
 
+if preload_app:
 
-def when_ready(server):
-    import gc
+    def when_ready(server):
+        import gc
 
-    gc.freeze()  # keep the loaded app's memory shared between workers
-{% endif %}
+        gc.freeze()  # keep the loaded app's memory shared between workers
+
 
 # Shared by all workers: for each a row with the number of requests that it lost, and when those began that it has not
 # begun to answer; in the last row, what workers lost that have ended.
@@ -76,13 +82,11 @@ def post_worker_init(worker):
     worker.wsgi = _mind_connections(_mind_waiting(worker.wsgi, getattr(worker, "row", None)), websockets)
     gevent.spawn(_close_websockets, worker, websockets)
     gevent.spawn(_take_turns, worker, RESTED)
-{% if app_proxy_fix | bool %}
+    if _settings["proxy_fix"]:
+        # address, scheme and host as nginx says them: nothing else reaches the socket
+        from werkzeug.middleware.proxy_fix import ProxyFix
 
-    # address, scheme and host as nginx says them: nothing else reaches the socket
-    from werkzeug.middleware.proxy_fix import ProxyFix
-
-    worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1, x_host=1)
-{% endif %}
+        worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1, x_host=1)
 
 
 def _mind_waiting(app, row):
@@ -172,10 +176,8 @@ def _close_websockets(worker, websockets):
         young = time.monotonic() - SHAKEN
         for connection in [one for one, since in websockets.items() if not worker.alive and since < young]:
             del websockets[connection]
-            try:
+            with suppress(OSError):  # its client has gone
                 connection.sendall(b"\x88\x02\x03\xf4")
-            except OSError:
-                pass  # its client has gone
 
 
 def _take_turns(worker, rest):
@@ -186,7 +188,7 @@ def _take_turns(worker, rest):
     import gevent
 
     limit, worker.max_requests = worker.max_requests, sys.maxsize
-    worker.turn = open(f"{RUN}/turn", "w")  # locked until this process ends
+    worker.turn = open(f"{RUN}/turn", "w")  # noqa: SIM115 - locked until this process ends
     while worker.nr < limit:
         gevent.sleep(1)
     while worker.alive:
