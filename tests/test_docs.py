@@ -106,7 +106,7 @@ def test_every_message_explained_is_one_that_is_said():
 
 def test_the_log_s_fields_are_those_that_are_logged():
     listed = text("docs/operations.md").partition("Fields of the access log:")[2].partition(".")[0]
-    logged = re.findall(r'"(\w+)":', text("roles/nginx/templates/nginx.conf.j2"))
+    logged = re.findall(r'"(\w+)":', text("roles/nginx/templates/nginx/log.conf.j2"))
     assert re.findall(r"`(\w+)`", listed) == logged
 
 

@@ -162,6 +162,20 @@ def test_numbers_and_switches_given_as_text_mean_the_same(render, role, template
     assert render(role, template, **as_text) == render(role, template, **values)
 
 
+@pytest.mark.parametrize(("role", "template"), [("nginx", "nginx.conf.j2"), ("app", "site.conf.j2")])
+def test_names_of_the_finished_file_are_found_in_its_source(render, role, template):
+    """As they stand there, but for the app's own. Headers alone are named by the operator."""
+    own = {"app_name": "shop-blog", "app_cors_origins": [ORIGIN], "app_login_paths": ["/in"], "app_request_rate": 1}
+    text = render(role, template, **own).replace("shop_blog", "{{ __app_variable }}")
+    source = "".join(path.read_text() for path in sorted((ROLES / role / "templates").rglob("*.conf.j2")))
+    named = set(re.findall(r"\$(?:\{\{ __app_variable \}\})?[a-z_]+|@[a-z_]+|\?<[a-z_]+>", text))
+    assert len(named) > 20
+    missing = {name for name in named if name not in source}
+    assert {
+        name for name in missing if not name.startswith(("${{ __app_variable }}_header_", "$upstream_http_"))
+    } == set()
+
+
 # -- site ------------------------------------------------------------------------------------
 
 

@@ -1,1 +1,0 @@
-"""Keep an app's certificate good: on the host twice a day, in the inventory check before any change."""
