@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.module_utils.app_pem import Pem
+from ansible.module_utils.flask_deploy.keys.pem import Pem
 from ansible.plugins.action.app_signing_key import make
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 
 
