@@ -25,10 +25,11 @@ init_plugin_loader()
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
 for role in ("host", "app"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
-for role in ("host", "nginx", "app"):
+for role in ("host", "check", "nginx", "app"):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
-ansible.plugins.action.__path__.append(str(APP / "action_plugins"))
-sys.path.append(str(APP / "plugin_utils"))
+for role in ("check", "app"):
+    ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
+    sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
 
 

@@ -12,7 +12,7 @@ PACKAGES = (
     "app/flask_app",
     "app/flask_jwt_keys",
     "bench",
-    "roles/app/plugin_utils/inventory_check",
+    "roles/check/plugin_utils/inventory_check",
     "roles/nginx/files/keep_certificates",
 )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.action import app_check
+from ansible.plugins.action import check_inventory
 from ansible.template import Templar, trust_as_template
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +65,7 @@ def test_every_link_leads_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_variable_named_exists(page):
     named = set(re.findall(r"(?<![\w.-])(?:app|nginx|docker|host)_[a-z0-9_]+\b(?!\.)", text(page)))
-    assert named - app_check.load_specs().keys() - modules() == set()
+    assert named - check_inventory.load_specs().keys() - modules() == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
@@ -120,24 +120,22 @@ def test_the_room_of_nginx_s_logs_is_as_said():
 @pytest.mark.parametrize(("page", "block"), blocks("yaml"), ids=lambda value: str(value).partition("\n")[0])
 def test_an_example_sets_variables_of_the_right_type(page, block):
     values = yaml.load(block, UnsafeLoader)
-    assert app_check.check_names(app_check.load_specs(), values) == []
-    assert app_check.check_types(app_check.load_specs(), values)[1] == []
+    assert check_inventory.check_names(check_inventory.load_specs(), values) == []
+    assert check_inventory.check_types(check_inventory.load_specs(), values)[1] == []
 
 
 @pytest.fixture
 def example(variables, monkeypatch):
     """Return what the check says about the inventory that users copy, with their vault or without."""
-    monkeypatch.setattr(app_check, "check_ref", lambda *values: [])
+    monkeypatch.setattr(check_inventory, "check_outside", lambda *values: [])
 
     def lines(**vault):
         known = variables("", **vault)
-        # The check's play knows role app's defaults alone.
-        others = {name for name in app_check.load_specs() if not name.startswith("app_")}
-        known = {name: value for name, value in known.items() if name not in others}
+        known = {name: value for name, value in known.items() if name not in check_inventory.load_specs()}
         known["groups"] = {"web": list(yaml.safe_load(text("inventories/example/hosts.yml"))["web"]["hosts"])}
         for path in sorted((ROOT / "inventories/example/group_vars/web").glob("*.yml")):
             known |= DataLoader().load(trust_as_template(path.read_text()))
-        plugin = object.__new__(app_check.ActionModule)
+        plugin = object.__new__(check_inventory.ActionModule)
         plugin._templar = Templar(DataLoader(), variables=known)
         return plugin._check_inventory(known)[1]
 

@@ -10,7 +10,7 @@ from ansible.module_utils.flask_deploy.host import networks
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.switch import retire, settling
 from ansible.module_utils.testing import patch_module_args
-from ansible.modules import app_preflight, app_remove
+from ansible.modules import app_remove, check_host
 
 from tests.deploys import deploy, prepare
 
@@ -69,7 +69,7 @@ def test_a_network_of_that_name_that_is_not_the_app_s_is_refused(engine, labels,
     network(engine, **labels)
     for name in users:
         container(engine, name, "shop", app=name.partition("-")[0], release=name.partition("-")[2])
-    (line,) = app_preflight.foreign_network("shop")
+    (line,) = check_host.foreign_network("shop")
     assert line.startswith("app_name: ") and whose in line
     assert "example: shop-web" in line and "sudo docker network rm shop" in line
 
@@ -77,10 +77,10 @@ def test_a_network_of_that_name_that_is_not_the_app_s_is_refused(engine, labels,
 def test_the_check_of_a_host_looks_at_networks(engine, monkeypatch, capsys):
     network(engine)
     for name in ("full_disk", "taken_ports", "full_memory", "foreign_directory", "foreign_files", "taken_names"):
-        monkeypatch.setattr(app_preflight, name, lambda *arguments: [])
-    monkeypatch.setattr(app_preflight, "other_app", lambda *arguments: [])
+        monkeypatch.setattr(check_host, name, lambda *arguments: [])
+    monkeypatch.setattr(check_host, "other_app", lambda *arguments: [])
     with patch_module_args({"app": "shop", "domain": "x.test", "wsgi": "x"}), pytest.raises(SystemExit):
-        app_preflight.main()
+        check_host.main()
     (line,) = json.loads(capsys.readouterr().out)["mistakes"]
     assert line.startswith("app_name: a docker network shop is here already")
 
@@ -93,7 +93,7 @@ def test_a_network_of_somebody_else_is_never_joined(app, engine):
 
 def test_a_name_that_begins_an_id_is_a_name(host, engine):
     app = host("b4")
-    assert joined(engine, app, deploy(app)) == "b4" and app_preflight.foreign_network("b4") == []
+    assert joined(engine, app, deploy(app)) == "b4" and check_host.foreign_network("b4") == []
     assert "b4" in all_networks(engine)
 
 
@@ -102,7 +102,7 @@ def test_a_network_of_an_earlier_version_is_adopted_and_goes_when_it_is_empty(ap
     network(engine, **labels)
     old = deploy(app, keep=2)
     (engine.place / "containers" / f"shop-{old}" / "network").write_text("shop\n")
-    assert app_preflight.foreign_network("shop") == []
+    assert check_host.foreign_network("shop") == []
     new = deploy(app, build="b2", keep=2)
     assert joined(engine, app, new).startswith("shop-") and "shop" in all_networks(engine)
     deploy(app, build="b3", keep=2)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import files
-from ansible.modules import app_preflight as preflight
+from ansible.modules import check_host as preflight
 
 LISTENING = 'LISTEN 0 511 {0}:{1} {0}:* users:(("{2}",pid=1,fd=6))'
 

@@ -4,29 +4,57 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib.util
 import json
 import os
+import sys
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.parsing.dataloader import DataLoader
 
-from . import app, docker, exact, nginx
+from . import exact
+from .renamed import RENAMED
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 ROLE_NAMES = ("host", "docker", "nginx", "app")
 PREFIXES = tuple(f"{role}_" for role in ROLE_NAMES)
-CHECKS = app.CHECKS | nginx.CHECKS | docker.CHECKS
-EXAMPLES = app.EXAMPLES | docker.EXAMPLES
+
+
+def load_rules(role):
+    """Return a role's rules.py: which values of its variables can work."""
+    name = f"rules_of_{role}"
+    spec = importlib.util.spec_from_file_location(name, os.path.join(ROLES, role, "rules.py"))
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+RULES = {role: load_rules(role) for role in ROLE_NAMES if os.path.exists(os.path.join(ROLES, role, "rules.py"))}
+CHECKS = {name: check for rules in RULES.values() for name, check in rules.CHECKS.items()}
+EXAMPLES = {name: example for rules in RULES.values() for name, example in rules.EXAMPLES.items()}
 
 
 @functools.cache
 def load_specs():
-    """Return {variable: its argument specification} of all roles."""
+    """Return {variable: its argument specification} of all roles, whichever entry point reads it."""
     options = {}
     for role in ROLE_NAMES:
         with open(os.path.join(ROLES, role, "meta", "argument_specs.yml"), encoding="utf-8") as file:
-            options.update(yaml.safe_load(file)["argument_specs"]["main"]["options"])
+            entries = yaml.safe_load(file)["argument_specs"]
+        for entry in entries.values():
+            options.update(entry.get("options", {}))
     return options
+
+
+@functools.cache
+def load_defaults():
+    """Return {variable: its default} of all roles, whichever of them a play has."""
+    defaults = {}
+    for role in ROLE_NAMES:
+        path = os.path.join(ROLES, role, "defaults", "main.yml")
+        defaults.update(DataLoader().load_from_file(path, trusted_as_template=True))
+    return defaults
 
 
 def check_types(specs, values):
@@ -65,10 +93,12 @@ def check_reading(name, spec, value, typed):
 
 
 def check_names(specs, names):
-    """Return a mistake for each variable with one of our prefixes that no role knows."""
+    """Return a mistake for each variable that has a new name, or one of our prefixes and no role knows it."""
     mistakes = []
     for name in sorted(names):
-        if name.startswith(PREFIXES) and name not in specs:
+        if name in RENAMED:
+            mistakes.append(f"{name} is now {RENAMED[name]}")
+        elif name.startswith(PREFIXES) and name not in specs:
             near = difflib.get_close_matches(name, specs, 1)
             hint = (
                 f"did you mean {near[0]}?"
@@ -77,6 +107,11 @@ def check_names(specs, names):
             )
             mistakes.append(f"{name}: no role knows this variable; {hint}")
     return mistakes
+
+
+def with_new_names(values):
+    """Return variables with those of old names under their new ones too, so that all mistakes are told at once."""
+    return {RENAMED[name]: value for name, value in values.items() if name in RENAMED} | dict(values)
 
 
 def check_values(values):
@@ -103,4 +138,11 @@ def with_examples(specs, mistakes):
 
 def check_together(values, hosts):
     """Return mistakes that only show when variables are seen together, for the hosts of one group."""
-    return app.check_together(values, hosts) + nginx.check_together(values, hosts)
+    each = [rules.check_together(values, hosts) for rules in RULES.values() if hasattr(rules, "check_together")]
+    return [line for lines in each for line in lines]
+
+
+def check_outside(values, place):
+    """Return mistakes that only others know, such as a repository; the hosts of a run share what they answer."""
+    each = [rules.check_outside(values, place) for rules in RULES.values() if hasattr(rules, "check_outside")]
+    return [line for lines in each for line in lines]

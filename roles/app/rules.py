@@ -1,4 +1,4 @@
-"""Values of role app."""
+"""Which values of role app's variables can work."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import re
 import shlex
 
-from .answers import HEADER_VALUE, URL_PATH, expression, headers, network, origins
-from .environment import build_arguments, environment, secret_files, secrets
-from .rules import APP, NAME, PATH, SIZE, each, existing_file, number, pattern
-from .signing import check_signing
-from .source import git_key, git_ref, source
+from inventory_check.answers import HEADER_VALUE, URL_PATH, expression, headers, network, origins
+from inventory_check.environment import build_arguments, environment, secret_files, secrets
+from inventory_check.signing import check_signing
+from inventory_check.source import check_ref, git_key, git_ref, source
+from inventory_check.values import APP, NAME, PATH, SIZE, each, existing_file, number, pattern
 
 YEAR = 365 * 24 * 3600  # seconds; the least for https://hstspreload.org
 LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
@@ -137,3 +137,7 @@ def check_together(values, hosts):
     if values.get("app_hsts_preload") and not listed:
         mistakes.append(f"app_hsts_preload: needs app_hsts_subdomains: true and app_hsts_max_age of {YEAR} or more")
     return mistakes + check_signing(values["app_jwt_keys"], values["app_jwt_algorithm"], hosts)
+
+
+def check_outside(values, place):
+    return check_ref(values, place)

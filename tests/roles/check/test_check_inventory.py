@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.action import app_check
+from ansible.plugins.action import check_inventory
 from ansible.template import Templar
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.authority import authority, certificate, keys, leaf, pem, public_pem
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 LEAST = """
 app_domain: shop.example.com
 app_source: "@/src"
@@ -72,20 +72,20 @@ def place(tmp_path_factory):
 @pytest.fixture
 def check(place, variables, monkeypatch):
     """Return the lines that an inventory's check says, without a host or a network."""
-    ours = app_check.load_specs()
-    monkeypatch.setattr(app_check, "check_ref", lambda *values: [])
+    ours = check_inventory.load_specs()
+    monkeypatch.setattr(check_inventory, "check_outside", lambda *values: [])
 
     def lines(inventory, hosts=("web1",)):
         known = variables((LEAST + inventory).replace("@/", f"{place}/"))
-        # The check's play knows role app's defaults alone.
-        loaded = {name: value for name, value in known.items() if name.startswith("app_") or name not in ours}
-        loaded |= variables_of(inventory, place, known)
+        # The check's play knows no role's defaults.
+        loaded = {name: value for name, value in known.items() if name not in ours}
+        loaded |= variables_of(LEAST + inventory, known)
         loaded["groups"] = {"web": list(hosts)}
-        plugin = object.__new__(app_check.ActionModule)
+        plugin = object.__new__(check_inventory.ActionModule)
         plugin._templar = Templar(DataLoader(), variables=loaded)
         return plugin._check_inventory(loaded)[1]
 
-    def variables_of(inventory, place, known):
+    def variables_of(inventory, known):
         names = re.findall(r"^(\w+):", inventory, re.MULTILINE)
         return {name: known[name] for name in names if name in known}
 
@@ -483,7 +483,7 @@ def test_an_odd_but_valid_value_is_accepted(check, place, inventory):
 def test_a_missing_variable_is_named_with_an_example(variables, name):
     known = {**variables(LEAST), "groups": {"web": ["web1"]}}
     del known[name]
-    plugin = object.__new__(app_check.ActionModule)
+    plugin = object.__new__(check_inventory.ActionModule)
     plugin._templar = Templar(DataLoader(), variables=known)
     (line,) = [line for line in plugin._check_inventory(known)[1] if line.startswith(f"{name}: ")]
     assert "is required" in line and f"example: {name}: " in line
@@ -515,7 +515,7 @@ def test_a_ref_that_the_repository_lacks_is_seen(tmp_path, monkeypatch, ref, acc
     config = tmp_path / "gitconfig"
     config.write_text(f'[url "file://{tmp_path}"]\n\tinsteadOf = https://git.example.com/shop.git\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
-    lines = app_check.check_ref({"app_source": "https://git.example.com/shop.git", "app_ref": ref})
+    lines = check_inventory.check_outside({"app_source": "https://git.example.com/shop.git", "app_ref": ref}, None)
     assert lines == ([] if accepted else [f"app_ref: https://git.example.com/shop.git has no branch or tag {ref!r}"])
 
 
@@ -528,7 +528,7 @@ def test_a_repository_is_asked_once_for_all_hosts(tmp_path, monkeypatch):
         {"app_source": "https://git.example.com/shop.git", "app_ref": ref} for ref in ("gone", "gone", "gone", "v1")
     ]
     with multiprocessing.get_context("fork").Pool(4) as hosts:
-        said = hosts.starmap(app_check.check_ref, [(one, str(tmp_path)) for one in values])
+        said = hosts.starmap(check_inventory.check_outside, [(one, str(tmp_path)) for one in values])
     assert said[0] == said[1] == said[2] != said[3] and "'gone'" in said[0][0]
     assert asked.read_text().split() == ["x", "x"]
 

@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.host import command, engine, files, netwo
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
-module: app_preflight
+module: check_host
 short_description: Look at a host before a deploy changes it
 description: Reports what would make a deploy fail or harm something else on the host; changes nothing.
 options:
@@ -24,7 +24,7 @@ author: [flask-deploy contributors]
 
 EXAMPLES = r"""
 - name: Look at the host
-  app_preflight:
+  check_host:
     app: shop
     domain: shop.example.com
     wsgi: shop:app

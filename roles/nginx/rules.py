@@ -1,11 +1,17 @@
-"""Values of role nginx."""
+"""Which values of role nginx's variables can work."""
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 
-from .certificates import check_certificate
-from .rules import APP, NAME, absolute_file, each, number, pattern
+from inventory_check.values import APP, NAME, absolute_file, each, number, pattern
+
+# The host judges by the same rules, after the vault is open.
+sys.path.append(os.path.join(os.path.dirname(__file__), "files"))
+
+from keep_certificates import pair
 
 HEADER_SIZE = re.compile(r"[1-9][0-9]{0,2}k")
 DIRECTORY = re.compile(r"https://[a-z0-9.-]+(:[0-9]{1,5})?/[\w./~%+-]*", re.ASCII)
@@ -36,6 +42,8 @@ CHECKS = {
     "nginx_header_timeout": number(1, 3600),
     "nginx_header_size": pattern(HEADER_SIZE, "nginx_header_size: 8k"),
 }
+# Shown where a variable has no default that could serve as an example.
+EXAMPLES = {}
 
 
 def check_together(values, hosts):
@@ -56,3 +64,26 @@ def check_acme(values):
     if bool(values.get("nginx_acme_eab_key_id")) != bool(values.get("nginx_acme_eab_hmac_key")):
         mistakes.append("nginx_acme_eab_key_id: and nginx_acme_eab_hmac_key belong together; write both, or none")
     return mistakes
+
+
+def check_certificate(values):
+    """Return what is wrong with the certificate and key that the user provides."""
+    paths = [values.get(f"nginx_certificate_{part}") for part in ("file", "key_file")]
+    if not all(paths):
+        return ["nginx_certificate: provided needs nginx_certificate_file and nginx_certificate_key_file"]
+    chain, key = (read(path) for path in paths)
+    names = values.get("nginx_certificate_names") or [values.get("app_domain"), *values.get("app_aliases", [])]
+    ca_file = os.path.expanduser(values.get("nginx_certificate_ca_file", ""))
+    said = pair.judge_chain(chain, names, pair.now(), lambda last: pair.roots(last, ca_file))
+    mistakes = [f"nginx_certificate_file: {line}" for line in said]
+    if key.startswith(b"$ANSIBLE_VAULT"):
+        return mistakes
+    said = [pair.judge_key(key, chain)]
+    if os.stat(os.path.expanduser(paths[1])).st_mode & 0o044:
+        said.append(f"others may read it; type: chmod 600 {paths[1]}")
+    return mistakes + [f"nginx_certificate_key_file: {line}" for line in said if line]
+
+
+def read(path):
+    with open(os.path.expanduser(path), "rb") as file:
+        return file.read()

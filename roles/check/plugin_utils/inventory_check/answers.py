@@ -7,7 +7,7 @@ import re
 import warnings
 
 from .exact import unquoted
-from .rules import each, pattern
+from .values import each, pattern
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 URL_PATH = re.compile(r"/[\w./~%+-]*", re.ASCII)

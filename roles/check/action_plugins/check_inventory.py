@@ -13,8 +13,17 @@ from ansible.plugins.action import ActionBase
 # A role's plugins find no code beside them by themselves; a collection's do, under this name.
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
-from inventory_check.inventory import check_names, check_together, check_types, check_values, load_specs, with_examples
-from inventory_check.source import check_ref
+from inventory_check.inventory import (
+    check_names,
+    check_outside,
+    check_together,
+    check_types,
+    check_values,
+    load_defaults,
+    load_specs,
+    with_examples,
+    with_new_names,
+)
 
 CLOCK_SKEW = 60  # seconds; tokens and certificates are judged by the host's clock
 SYSTEMS = {"debian:12", "debian:13"}
@@ -22,15 +31,21 @@ MACHINES = {"x86_64", "aarch64"}
 
 
 class ActionModule(ActionBase):
-    """Fail with one line for each mistake; change nothing. ``host: false`` leaves the host alone."""
+    """Fail with one line for each mistake; change nothing.
+
+    ``reach`` is how far to look: at the ``names`` of variables, the whole ``inventory``, or the ``host`` too.
+    """
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        values, mistakes = self._check_inventory(task_vars)
+        reach = self._task.args.get("reach", "host")
         where = f"the inventory, for host {task_vars['inventory_hostname']}"
-        if not mistakes and self._task.args.get("host", True):
+        values, mistakes = {}, check_names(load_specs(), task_vars)
+        if reach != "names":
+            values, mistakes = self._check_inventory(task_vars)
+        if not mistakes and reach == "host":
             where = f"host {task_vars['inventory_hostname']}"
-            mistakes = self._check_host() or self._check_preflight(values, task_vars)
+            mistakes = self._check_system() or self._check_host(values, task_vars)
         if not mistakes:
             return {"changed": False}
         return {
@@ -39,29 +54,35 @@ class ActionModule(ActionBase):
         }
 
     def _check_inventory(self, task_vars):
-        specs = load_specs()
+        specs, defaults = load_specs(), load_defaults()
         mistakes = check_names(specs, task_vars)
-        given, errors = {}, []
+        known = {**defaults, **with_new_names(task_vars)}
+        templar = self._templar.copy_with_new_env(available_variables=known)
+        # What is wrong with a default follows from what it is made of.
+        said = {name for name in specs if name in known and (name not in defaults or known[name] != defaults[name])}
+        values, errors = {}, []
         for name in specs:
-            if name in task_vars:
+            if name in known:
                 try:
-                    given[name] = self._templar.template(task_vars[name])
+                    values[name] = templar.template(known[name])
                 except AnsibleError as error:
                     errors.append(f"{name}: {str(error).splitlines()[0]}")
         errors += [
             f"{name}: is required; {specs[name]['description'].rstrip('.')}"
             for name in specs
-            if specs[name].get("required") and name not in task_vars
+            if specs[name].get("required") and name not in known
         ]
-        typed, wrong_types = check_types(specs, given)
-        mistakes += with_examples(specs, errors + wrong_types + check_values(typed))
+        typed, wrong_types = check_types(specs, values)
+        errors += wrong_types + check_values(typed)
+        errors = [line for line in errors if line.partition(":")[0] in said or ": is required; " in line]
+        mistakes += with_examples(specs, errors)
         if any(line.startswith("app_domain:") for line in mistakes):  # which the aliases are often made of
             mistakes = [line for line in mistakes if not line.startswith("app_aliases:")]
         if not mistakes:
             mistakes += check_together(typed, task_vars["groups"].get("web", []))
-        return typed, mistakes or check_ref(typed, C.DEFAULT_LOCAL_TMP)
+        return typed, mistakes or check_outside(typed, C.DEFAULT_LOCAL_TMP)
 
-    def _check_host(self):
+    def _check_system(self):
         probe = '. /etc/os-release; echo "$(id -u) $ID:$VERSION_ID $(uname -m) $(date +%s) $(command -v python3)"'
         try:
             done = self._low_level_execute_command(probe)
@@ -89,12 +110,12 @@ class ActionModule(ActionBase):
             mistakes.append("has no python3; type there: sudo apt install python3")
         return mistakes
 
-    def _check_preflight(self, values, task_vars):
+    def _check_host(self, values, task_vars):
         arguments = {
             "app": values["app_name"],
             "domain": values["app_domain"],
             "aliases": values["app_aliases"],
             "wsgi": values["app_wsgi"],
         }
-        result = self._execute_module("app_preflight", module_args=arguments, task_vars=task_vars)
+        result = self._execute_module("check_host", module_args=arguments, task_vars=task_vars)
         return [result["msg"]] if result.get("failed") else result["mistakes"]

@@ -1,11 +1,11 @@
-"""Values of role docker."""
+"""Which values of role docker's variables can work."""
 
 from __future__ import annotations
 
 import difflib
 import re
 
-from .rules import SIZE, number, pattern
+from inventory_check.values import SIZE, number, pattern
 
 # Keys of dockerd's configuration file (docs.docker.com, dockerd reference); Debian 12's engine cannot check its own.
 DAEMON_KEYS = re.findall(
