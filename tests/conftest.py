@@ -25,12 +25,13 @@ init_plugin_loader()
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
 for role in ("host", "app"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
-for role in ("host", "check", "nginx", "app"):
+for role in ("host", "check", "nginx", "tokens", "app"):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
-for role in ("check", "app"):
+for role in ("check", "tokens", "app"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
+sys.path.append(str(ROOT / "plugins" / "module_utils"))
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ def load(text):
 def constants():
     """Return the defaults and internals of all roles."""
     known = {}
-    for role in ("host", "docker", "nginx", "app"):
+    for role in ("host", "docker", "nginx", "tokens", "app"):
         for part in ("defaults", "vars"):
             path = ROOT / "roles" / role / part / "main.yml"
             known |= load(path.read_text()) if path.exists() else {}

@@ -29,10 +29,10 @@ KEYS = """
 - hosts: all
   gather_facts: false
   tasks:
-    - app_signing_key: {algorithm: RS256}
+    - tokens_signing_key: {algorithm: RS256}
       register: made
       no_log: true
-    - app_key_vault: {state: gathered, file: "{{ playbook_dir }}/vault_jwt.yml", keys: [], hosts: [{exported: []}],
+    - tokens_vault: {state: gathered, file: "{{ playbook_dir }}/vault_jwt.yml", keys: [], hosts: [{exported: []}],
         fresh: "{{ made.privatekey }}"}
 """
 pytestmark = pytest.mark.slow
@@ -132,7 +132,7 @@ def test_a_signing_key_is_made_and_kept_in_the_vault(core, tmp_path):
     (tmp_path / "password").write_text("geheim\n")
     vault = ("--vault-password-file", tmp_path / "password")
     run = ("ansible-playbook", "-vvv", "-i", "web1,", "-c", "local", *vault, tmp_path / "play.yml")
-    done, said = core(*run, ANSIBLE_ACTION_PLUGINS=str(ROOT / "roles/app/action_plugins"))
+    done, said = core(*run, ANSIBLE_ACTION_PLUGINS=str(ROOT / "roles/tokens/action_plugins"))
     assert done == 0 and "changed=2" in said, said
     assert "PRIVATE" not in said
     done, kept = core("ansible-vault", "view", *vault, tmp_path / "vault_jwt.yml")

@@ -30,9 +30,9 @@ SAMPLES = {
     "app_build_ca_file": __file__,
     "app_csp": "default-src 'self'",
     "app_git_key": "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n",
-    "app_jwt_import": __file__,
-    "app_jwt_keys": ["-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n"],
-    "app_jwt_revoke": "current",
+    "tokens_import": __file__,
+    "tokens_keys": ["-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n"],
+    "tokens_revoke": "current",
     "app_release_command": "flask db upgrade",
     "app_remove": "shop",
     "app_rollback_to": "3f9a0c41d2b7",
@@ -152,7 +152,7 @@ def directives(block):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_good_value_is_accepted_or_the_trial_would_mean_nothing(name):
-    if SPECS[name]["type"] in ("str", "list", "dict") and name not in ("app_source", "app_jwt_keys"):
+    if SPECS[name]["type"] in ("str", "list", "dict") and name not in ("app_source", "tokens_keys"):
         assert judged(name, sample(name)) == sample(name) is not None
 
 

@@ -12,13 +12,13 @@ import yaml
 from inventory_check.inventory import CHECKS
 
 ROLES = Path(__file__).parents[1] / "roles"
-NAMES = ("host", "docker", "nginx", "app")
+NAMES = ("host", "docker", "nginx", "tokens", "app")
 TABLE = "| Variable | Default | Meaning |"
 REQUIRED = "**required**"
 README_LINES = 60  # apart from the table
 APT = "ansible.builtin.apt"
 OF_ANSIBLE = {"failed", "skipped", "unreachable"}  # keys of a result that Ansible takes for its own and for bools
-UNBOUND = {"app_jwt_keys": "judged together with app_jwt_algorithm"}
+UNBOUND = {"tokens_keys": "judged together with tokens_algorithm"}
 
 
 def cell(value):
@@ -28,7 +28,9 @@ def cell(value):
 
 
 def options(role):
-    return yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    """Return {variable: specification} of a role, whichever of its entry points reads it."""
+    entries = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    return {name: spec for entry in entries.values() for name, spec in entry.get("options", {}).items()}
 
 
 def rows(role):

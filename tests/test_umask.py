@@ -22,7 +22,7 @@ from tests.deploys import prepare
 from tests.roles.nginx.test_keep_certificates import ASKED, NAMES
 
 # Makes directories that nobody but its own user has to read: on the controller, or below a directory that is closed.
-PRIVATE = {"app_key_vault.py", "app_repository.py", "nginx.py"}
+PRIVATE = {"tokens_vault.py", "app_repository.py", "nginx.py"}
 
 
 @pytest.fixture(params=[0o077, 0o027], ids=oct)

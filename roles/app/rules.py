@@ -8,7 +8,6 @@ import shlex
 
 from inventory_check.answers import HEADER_VALUE, URL_PATH, expression, headers, network, origins
 from inventory_check.environment import build_arguments, environment, secret_files, secrets
-from inventory_check.signing import check_signing
 from inventory_check.source import check_ref, git_key, git_ref, source
 from inventory_check.values import APP, NAME, PATH, SIZE, each, existing_file, number, pattern
 
@@ -60,9 +59,6 @@ CHECKS = {
     "app_secrets": secrets,
     "app_secret_files": secret_files,
     "app_static_hashed": each(expression),
-    "app_jwt_rotate_after": number(0, 3650),
-    "app_jwt_revoke": pattern(re.compile(r"(current|[A-Za-z0-9_-]{43})?"), "app_jwt_revoke: current"),
-    "app_jwt_import": existing_file,
     "app_uid": number(10000, 60000),
     "app_memory": memory,
     "app_cpus": number(0, 1024),
@@ -136,7 +132,7 @@ def check_together(values, hosts):
     listed = values.get("app_hsts_subdomains") and values["app_hsts_max_age"] >= YEAR
     if values.get("app_hsts_preload") and not listed:
         mistakes.append(f"app_hsts_preload: needs app_hsts_subdomains: true and app_hsts_max_age of {YEAR} or more")
-    return mistakes + check_signing(values["app_jwt_keys"], values["app_jwt_algorithm"], hosts)
+    return mistakes
 
 
 def check_outside(values, place):

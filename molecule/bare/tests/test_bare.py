@@ -50,8 +50,8 @@ def test_dry_run_foretells_changes_and_makes_none(play, snapshot):
         ({"app_cors_origins": ['https://x.test"; }']}, ["app_cors_origins", "example"]),
         ({"app_static": "static; }"}, ["app_static", "example: app_static: static"]),
         ({"nginx_certificate": "provided"}, ["nginx_certificate", "nginx_certificate_file"]),
-        ({"app_jwt_algorithm": "HS1024"}, ["app_jwt_algorithm", "RS256"]),
-        ({"app_jwt_keys": ["-----BEGIN PUBLIC KEY-----"]}, ["app_jwt_keys", "not a key in PEM"]),
+        ({"tokens_algorithm": "HS1024"}, ["tokens_algorithm", "RS256"]),
+        ({"tokens_keys": ["-----BEGIN PUBLIC KEY-----"]}, ["tokens_keys", "not a key in PEM"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )

@@ -61,7 +61,7 @@ def test_a_rotation_refuses_no_token(play, holders, signing, host, until):
     old = signing()
     with holders() as load:
         until(lambda: len(load.minted) > 5, 60)
-        run = play("playbooks/rotate_keys.yml", "-e", "app_jwt_wait=true")
+        run = play("playbooks/rotate_keys.yml", "-e", "tokens_wait=true")
         count = len(load.minted)
         until(lambda: len(load.minted) > count + 5, 60)
     assert load.refused == [], load
@@ -84,19 +84,19 @@ def begin(*arguments, **options):
 def test_a_rotation_that_was_cut_off_goes_on(play, signing, until):
     old = signing()
     assert play("playbooks/rotate_keys.yml").changed == 2
-    with begin("-e", "app_jwt_wait=true", stdout=subprocess.PIPE, text=True) as cut:
+    with begin("-e", "tokens_wait=true", stdout=subprocess.PIPE, text=True) as cut:
         until(lambda: "Pausing for" in cut.stdout.readline(), 120)
         cut.kill()
-    play("playbooks/rotate_keys.yml", "-e", "app_jwt_wait=true")
+    play("playbooks/rotate_keys.yml", "-e", "tokens_wait=true")
     assert signing() != old
-    assert play("playbooks/rotate_keys.yml", "-e", "app_jwt_rotate_after=1").changed == 0
+    assert play("playbooks/rotate_keys.yml", "-e", "tokens_rotate_after=1").changed == 0
 
 
 def test_two_rotations_at_once_are_one(play, host):
     both = [begin(stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait(timeout=300) for run in both] == [0, 0]
     assert host.check_output(f"ls {KEYS}/*.pem | wc -l") == "2"
-    play("playbooks/rotate_keys.yml", "-e", "app_jwt_wait=true")
+    play("playbooks/rotate_keys.yml", "-e", "tokens_wait=true")
     assert host.check_output(f"ls {KEYS}/*.pem | wc -l") == "1"
 
 
@@ -119,7 +119,7 @@ def test_a_revoked_key_is_refused_at_once_by_all_workers(play, login, client, ho
     token, gone = login(), signing()
     assert client("GET", "/protected", token=token)[0] == 200
     assert len(host.check_output("pgrep -f 'gunicor[n] -c'").split()) > 2
-    run = play("playbooks/rotate_keys.yml", "-e", "app_jwt_revoke=current")
+    run = play("playbooks/rotate_keys.yml", "-e", "tokens_revoke=current")
     assert {client("GET", "/protected", token=token)[0] for _ in range(60)} == {401}
     assert client("GET", "/protected", token=login())[0] == 200
     assert gone not in host.check_output(f"ls {KEYS}")
@@ -129,7 +129,7 @@ def test_a_revoked_key_is_refused_at_once_by_all_workers(play, login, client, ho
 def test_a_revoked_key_does_not_come_back_with_a_release_or_a_file(play, client, signing, host):
     gone = signing()
     host.check_output(f"cp -p {KEYS}/{gone} /root/backup.pem")
-    play("playbooks/rotate_keys.yml", "-e", "app_jwt_revoke=current")
+    play("playbooks/rotate_keys.yml", "-e", "tokens_revoke=current")
     host.check_output(f"cp -p /root/backup.pem {KEYS}/{gone}; rm /root/backup.pem")
     play("playbooks/app.yml", "-e", json.dumps({"app_env": LONG}), "-e", "app_accept_rejected=true")
     assert gone not in host.check_output(f"ls {KEYS}")
@@ -140,10 +140,10 @@ def test_a_revoked_key_does_not_come_back_with_a_release_or_a_file(play, client,
 def test_another_algorithm_logs_nobody_out(play, login, client, host):
     play("playbooks/app.yml", "-e", json.dumps({"app_env": LONG}), "-e", "app_accept_rejected=true")
     token = login()
-    run = play("playbooks/app.yml", "-e", json.dumps({"app_env": LONG, "app_jwt_algorithm": "ES256"}))
+    run = play("playbooks/app.yml", "-e", json.dumps({"app_env": LONG, "tokens_algorithm": "ES256"}))
     assert "(ES256) is published" in run.output
     assert client("GET", "/protected", token=token)[0] == 200
-    play("playbooks/rotate_keys.yml", "-e", "app_jwt_revoke=current", "-e", "app_jwt_algorithm=ES256")
+    play("playbooks/rotate_keys.yml", "-e", "tokens_revoke=current", "-e", "tokens_algorithm=ES256")
     assert host.check_output(f"ls {KEYS}/*.pem").split("/")[-1].startswith("es256-")
 
 

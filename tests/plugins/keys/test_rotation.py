@@ -13,7 +13,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.keys import directory, rotation
 from ansible.module_utils.flask_deploy.keys.pem import Pem, PemError
-from ansible.modules import app_jwt as module
+from ansible.modules import tokens_keep as module
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -477,7 +477,7 @@ def test_the_module_says_what_comes_next(app, clock):
 
 
 def test_a_key_of_the_inventory_that_is_none_is_named(app, tmp_path):
-    with pytest.raises(directory.KeysError, match="app_jwt_keys: is not a key in PEM"):
+    with pytest.raises(directory.KeysError, match="tokens_keys: is not a key in PEM"):
         module.keep(app, f"{app.etc}/jwt", options(keys=["x"]), False)
 
 

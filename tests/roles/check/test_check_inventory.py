@@ -149,7 +149,7 @@ WRONG = [
     ("app_timeout: 0", "app_timeout", "between"),
     ("app_preload: maybe", "app_preload", "'maybe' is not"),
     ("app_log_level: loud", "app_log_level", "one of debug, info"),
-    ("app_jwt_algorithm: HS256", "app_jwt_algorithm", "one of RS256"),
+    ("tokens_algorithm: HS256", "tokens_algorithm", "one of RS256"),
     ("nginx_tls_policy: old", "nginx_tls_policy", "one of intermediate, modern"),
     ("nginx_certificate: letsencrypted", "nginx_certificate", "one of selfsigned"),
     ("nginx_worker_connections: 1", "nginx_worker_connections", "between"),
@@ -187,19 +187,19 @@ WRONG = [
     ("app_secret_files: {users.json: ''}", "app_secret_files", "users.json is empty"),
     (f"app_git_key: {MARK}", "app_git_key", "not a private key"),
     # 7: signing keys
-    ("app_jwt_keys: [hello]", "app_jwt_keys", "not a key in PEM"),
-    ("app_jwt_keys: [!file jwt-rsa-public.pem]", "app_jwt_keys", "the first is a public key"),
-    ("app_jwt_keys: [!file jwt-rsa-encrypted.pem]", "app_jwt_keys", "is encrypted"),
-    ("app_jwt_keys: [!file jwt-rsa1024.pem]", "app_jwt_keys", "1024 bits"),
-    ("app_jwt_keys: [!file jwt-p256.pem]", "app_jwt_keys", "not a key for RS256; make one: openssl gen"),
-    ("app_jwt_algorithm: ES256\napp_jwt_keys: [!file jwt-rsa.pem]", "app_jwt_keys", "not a key for ES256"),
-    ("app_jwt_algorithm: ES256\napp_jwt_keys: [!file jwt-p384.pem]", "app_jwt_keys", "not a key for"),
-    ("app_jwt_algorithm: EdDSA\napp_jwt_keys: [!file jwt-rsa.pem]", "app_jwt_keys", "ed25519"),
-    ("app_jwt_keys: [!file jwt-rsa.pem, !file jwt-rsa-public.pem]", "app_jwt_keys", "is there twice"),
-    ("app_jwt_keys: [!file jwt-rsa.pem, x]", "app_jwt_keys", "not a key in PEM"),
-    ("app_jwt_revoke: now", "app_jwt_revoke", "not valid"),
-    ("app_jwt_rotate_after: -1", "app_jwt_rotate_after", "between"),
-    ("app_jwt_import: /no/such.pem", "app_jwt_import", "no file /no/such.pem"),
+    ("tokens_keys: [hello]", "tokens_keys", "not a key in PEM"),
+    ("tokens_keys: [!file jwt-rsa-public.pem]", "tokens_keys", "the first is a public key"),
+    ("tokens_keys: [!file jwt-rsa-encrypted.pem]", "tokens_keys", "is encrypted"),
+    ("tokens_keys: [!file jwt-rsa1024.pem]", "tokens_keys", "1024 bits"),
+    ("tokens_keys: [!file jwt-p256.pem]", "tokens_keys", "not a key for RS256; make one: openssl gen"),
+    ("tokens_algorithm: ES256\ntokens_keys: [!file jwt-rsa.pem]", "tokens_keys", "not a key for ES256"),
+    ("tokens_algorithm: ES256\ntokens_keys: [!file jwt-p384.pem]", "tokens_keys", "not a key for"),
+    ("tokens_algorithm: EdDSA\ntokens_keys: [!file jwt-rsa.pem]", "tokens_keys", "ed25519"),
+    ("tokens_keys: [!file jwt-rsa.pem, !file jwt-rsa-public.pem]", "tokens_keys", "is there twice"),
+    ("tokens_keys: [!file jwt-rsa.pem, x]", "tokens_keys", "not a key in PEM"),
+    ("tokens_revoke: now", "tokens_revoke", "not valid"),
+    ("tokens_rotate_after: -1", "tokens_rotate_after", "between"),
+    ("tokens_import: /no/such.pem", "tokens_import", "no file /no/such.pem"),
     # 8: sources and refs
     ('app_ref: ""', "app_ref", "not a branch, tag or commit"),
     ("app_ref: --upload-pack=x", "app_ref", "not a branch, tag or commit"),
@@ -422,12 +422,12 @@ VALID = [
     "app_hsts_max_age: 31536000\napp_hsts_subdomains: true\napp_hsts_preload: true",
     "app_cors_origins: ['https://a.example.com', 'http://localhost:3000']",
     "app_build_args: {VERSION: '1.2 beta', N: '3'}",
-    "app_jwt_algorithm: none",
-    "app_jwt_keys: [!file jwt-rsa.pem]",
-    "app_jwt_keys: !file jwt-rsa.pem",
+    "tokens_algorithm: none",
+    "tokens_keys: [!file jwt-rsa.pem]",
+    "tokens_keys: !file jwt-rsa.pem",
     "vault_app_jwt_keys: [!file jwt-rsa.pem, !file jwt-p256-public.pem]",
-    "app_jwt_algorithm: ES256\napp_jwt_keys: [!file jwt-p256.pem, !file jwt-rsa-public.pem]",
-    "app_jwt_algorithm: EdDSA\napp_jwt_keys: [!file jwt-ed25519.pem]",
+    "tokens_algorithm: ES256\ntokens_keys: [!file jwt-p256.pem, !file jwt-rsa-public.pem]",
+    "tokens_algorithm: EdDSA\ntokens_keys: [!file jwt-ed25519.pem]",
     "host_adopt: [nginx, docker]",
     "docker_daemon_options: {dns: [192.0.2.53], log-driver: journald}",
     "docker_live_restore: no\nnginx_ipv6: 'no'",
@@ -501,10 +501,10 @@ def test_all_mistakes_are_said_at_once(check):
 
 def test_several_hosts_need_keys_from_the_vault(check, place):
     (line,) = check("", hosts=("web1", "web2"))
-    assert line.startswith("app_jwt_keys: several hosts must sign with the same keys")
+    assert line.startswith("tokens_keys: several hosts must sign with the same keys")
     assert "ansible-playbook playbooks/vault_keys.yml -i inventories/production --ask-vault-pass" in line
-    assert check(with_files("app_jwt_keys: [!file jwt-rsa.pem]", place), hosts=("web1", "web2")) == []
-    assert check("app_jwt_algorithm: none", hosts=("web1", "web2")) == []
+    assert check(with_files("tokens_keys: [!file jwt-rsa.pem]", place), hosts=("web1", "web2")) == []
+    assert check("tokens_algorithm: none", hosts=("web1", "web2")) == []
 
 
 @pytest.mark.parametrize(("ref", "accepted"), [("main", True), ("v1", True), ("HEAD", True), ("gone", False)])

@@ -87,7 +87,7 @@ class Keeper:
             at, why = self.ring.gone[kid]
             on = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
             raise KeysError(
-                f"app_jwt_keys: the key {kid} was {why} here on {on} and does not come back; "
+                f"tokens_keys: the key {kid} was {why} here on {on} and does not come back; "
                 "your inventory is older than the host: fetch its newest version"
             )
 
@@ -98,9 +98,9 @@ class Keeper:
         if kid == "current" or kid in ring.gone:
             return  # a revocation that was cut off, or is done
         if kid not in ring.keys and not self.declared:
-            raise KeysError(f"app_jwt_revoke: there is no key {kid}; there are: {', '.join(ring.keys) or 'none'}")
+            raise KeysError(f"tokens_revoke: there is no key {kid}; there are: {', '.join(ring.keys) or 'none'}")
         if kid in self.declared:
-            raise KeysError(f"app_jwt_revoke: app_jwt_keys still holds {kid}; take it out first")
+            raise KeysError(f"tokens_revoke: tokens_keys still holds {kid}; take it out first")
         ring.condemn(kid, "revoked")
 
     def _replace_signer(self):

@@ -10,7 +10,7 @@ FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 # As both Ansible's argument specifications and its filter `bool` read them.
 WORDS = {"yes", "on", "true", "1", "no", "off", "false", "0"}
 # Read by a module of ours, in the way the check reads it.
-ONE_OR_LIST = {"app_jwt_keys"}
+ONE_OR_LIST = {"tokens_keys"}
 CHANGED = (
     "YAML changes such words (1.10 becomes 1.1, 0123 becomes 83, yes becomes true); "
     'put them in quotes, example: VERSION: "1.10"'

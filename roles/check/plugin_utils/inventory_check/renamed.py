@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
-RENAMED = {}
+# Each role's words, as they were after app_.
+MOVED = {
+    "tokens": {f"jwt_{word}": word for word in ("algorithm", "keys", "rotate_after", "wait", "revoke", "import")},
+}
+RENAMED = {f"app_{old}": f"{role}_{new}" for role, words in MOVED.items() for old, new in words.items()}

@@ -21,7 +21,7 @@ except ImportError as error:  # cryptography comes with the role's packages
     directory = None
 
 DOCUMENTATION = r"""
-module: app_jwt
+module: tokens_keep
 short_description: Keep the signing keys of an app on this host
 description:
   - Takes each step of a key's life that is due, and tells what comes next and when.
@@ -46,7 +46,7 @@ author: [flask-deploy contributors]
 
 EXAMPLES = r"""
 - name: Keep the signing keys
-  app_jwt:
+  tokens_keep:
     app: shop
     uid: 10001
     algorithm: RS256
@@ -125,7 +125,7 @@ def pem(text, variable):
 
 def keep(app, folder, options, dry):
     ring = directory.KeyDirectory(folder, (app.uid, app.gid), dry, lenient=bool(options["revoke"]))
-    declared = [pem(text, "app_jwt_keys") for text in options["keys"]]
+    declared = [pem(text, "tokens_keys") for text in options["keys"]]
     fresh = pem(options["fresh"], "fresh") if options["fresh"] else None
     keeper = rotation.Keeper(ring, rotation.waits_of(app), options["algorithm"], declared, fresh)
     keeper.keep(options["rotate"], options["rotate_after"] * 86400, options["revoke"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils.flask_deploy.keys.pem import Pem
-from ansible.plugins.action.app_signing_key import make
+from ansible.plugins.action.tokens_signing_key import make
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -24,7 +24,7 @@ def play(place, *options, **task):
     path.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
     ran = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), "-vvv", *options, path],
-        env={**os.environ, "ANSIBLE_ACTION_PLUGINS": str(ROOT / "roles/app/action_plugins"), "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, "ANSIBLE_ACTION_PLUGINS": str(ROOT / "roles/tokens/action_plugins"), "ANSIBLE_NOCOLOR": "1"},
         cwd=place,
         capture_output=True,
         text=True,
@@ -48,17 +48,17 @@ def test_an_rsa_key_has_3072_bits():
 
 
 def test_every_algorithm_that_a_user_may_choose_has_keys():
-    specs = yaml.safe_load((ROOT / "roles/app/meta/argument_specs.yml").read_text())
-    assert set(specs["argument_specs"]["main"]["options"]["app_jwt_algorithm"]["choices"]) == {*ALGORITHMS, "none"}
+    specs = yaml.safe_load((ROOT / "roles/tokens/meta/argument_specs.yml").read_text())
+    assert set(specs["argument_specs"]["main"]["options"]["tokens_algorithm"]["choices"]) == {*ALGORITHMS, "none"}
 
 
 def test_a_key_is_shown_nowhere(tmp_path):
     """Even where a task forgets `no_log`, with all that -vvv shows."""
-    said = play(tmp_path, app_signing_key={"algorithm": "EdDSA"}, register="__made")
+    said = play(tmp_path, tokens_signing_key={"algorithm": "EdDSA"}, register="__made")
     assert "changed=1" in said and "censored" in said
     assert "PRIVATE" not in said and "BEGIN" not in said
 
 
 def test_a_dry_run_makes_none(tmp_path):
-    said = play(tmp_path, "--check", app_signing_key={"algorithm": "EdDSA"})
+    said = play(tmp_path, "--check", tokens_signing_key={"algorithm": "EdDSA"})
     assert "skipped=1" in said and "changed=0" in said

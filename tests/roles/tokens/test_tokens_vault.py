@@ -12,10 +12,10 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.flask_deploy.keys import directory, rotation
 from ansible.module_utils.flask_deploy.keys.pem import Pem
-from ansible.modules import app_jwt as module
+from ansible.modules import tokens_keep as module
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
-from ansible.plugins.action import app_key_vault as plugin
+from ansible.plugins.action import tokens_vault as plugin
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from key_vault import VaultError, advance, condemned, gather

@@ -1,12 +1,15 @@
-"""Keys that sign tokens."""
+"""Which values of role tokens' variables can work."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 
+from inventory_check.values import existing_file, number, pattern
+
 # What judges keys on a host judges them here.
-sys.path.append(os.path.join(os.path.dirname(__file__), *[".."] * 4, "plugins", "module_utils"))
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "..", "plugins", "module_utils"))
 
 from flask_deploy.keys.pem import Pem, PemError
 
@@ -18,13 +21,23 @@ MAKE_KEY = {
 TO_VAULT = "ansible-playbook playbooks/vault_keys.yml -i inventories/production --ask-vault-pass"
 
 
-def check_signing(texts, algorithm, hosts):
+CHECKS = {
+    "tokens_rotate_after": number(0, 3650),
+    "tokens_revoke": pattern(re.compile(r"(current|[A-Za-z0-9_-]{43})?"), "tokens_revoke: current"),
+    "tokens_import": existing_file,
+}
+# Shown where a variable has no default that could serve as an example.
+EXAMPLES = {}
+
+
+def check_together(values, hosts):
     """Return what is wrong with the keys that sign tokens; several hosts need the same."""
+    texts, algorithm = values["tokens_keys"], values["tokens_algorithm"]
     if algorithm == "none":
         return []
     if len(hosts) > 1 and not texts:
-        return [f"app_jwt_keys: several hosts must sign with the same keys; put them into the vault: {TO_VAULT}"]
-    return [f"app_jwt_keys: {said}" for said in judge(texts, algorithm)][:1]
+        return [f"tokens_keys: several hosts must sign with the same keys; put them into the vault: {TO_VAULT}"]
+    return [f"tokens_keys: {said}" for said in judge(texts, algorithm)][:1]
 
 
 def judge(texts, algorithm):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inventory_check.signing import Pem
+from flask_deploy.keys.pem import Pem
 
 
 class VaultError(Exception):
@@ -23,7 +23,7 @@ def gather(known, exported, imported):
     if imported:
         pem = Pem(imported)
         if not pem.private:
-            raise VaultError("app_jwt_import: is a public key and cannot sign; name the private one")
+            raise VaultError("tokens_import: is a public key and cannot sign; name the private one")
         keys.setdefault(pem.kid, pem)
     return [pem.text for pem in keys.values()]
 
@@ -36,7 +36,7 @@ def condemned(known, looks, revoke):
         return next((kid for kid in signing if kid not in kids), kids[0])
     here = {*kids, *(key["kid"] for look in looks for key in look["held"])}
     if revoke not in here:
-        raise VaultError(f"app_jwt_revoke: there is no key {revoke}; there are: {', '.join(sorted(here))}")
+        raise VaultError(f"tokens_revoke: there is no key {revoke}; there are: {', '.join(sorted(here))}")
     return revoke
 
 
@@ -45,7 +45,7 @@ def advance(known, looks, rotate=False, after=0, gone=None, fresh=None):
 
     No step is taken before every host has made the one before and waited as long as it must.
 
-    :param looks: what module app_jwt returned on each host.
+    :param looks: what module tokens_keep returned on each host.
     :param after: days below which the signing key is left.
     :param gone: id of a key to take out at once.
     :param fresh: PEM text of a new private key, used where one is wanted.

@@ -14,9 +14,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.parsing.vault import match_encrypt_secret
 from ansible.plugins.action import ActionBase
 
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "plugin_utils"))
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "..", "..", "plugins", "module_utils"))
 
-from inventory_check.signing import PemError
+from flask_deploy.keys.pem import PemError
 from key_vault import VaultError, advance, condemned, gather
 
 LOCK_WAIT = 300  # seconds
@@ -30,7 +31,7 @@ HEAD = """\
 class ActionModule(ActionBase):
     """``state: gathered`` begins the file with the keys in use, ``advanced`` takes the next step that is due.
 
-    ``file`` is what is written; ``keys`` is what the inventory holds now; ``hosts`` is what app_jwt returned on each.
+    ``file`` is what is written; ``keys`` is what the inventory holds now; ``hosts`` is what tokens_keep told on each.
     Returns ``pems``, ``wants_key``, and with ``revoke`` the id in ``revoked``.
     """
 
@@ -57,7 +58,7 @@ class ActionModule(ActionBase):
         else:
             if before is None or [text.strip() for text in before] != [text.strip() for text in options["keys"]]:
                 raise VaultError(
-                    f"app_jwt_keys does not come from {path}, which a rotation writes; "
+                    f"tokens_keys does not come from {path}, which a rotation writes; "
                     "take your own line out of the inventory after: ansible-playbook playbooks/vault_keys.yml"
                 )
             if options.get("revoke"):
