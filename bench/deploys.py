@@ -83,7 +83,7 @@ def deploy(source, number):
     with (source / "judged.py").open("a") as code:
         code.write(f"# {time.time()} {number}\n")
     with answers() as until_other:
-        played = demo.play("playbooks/app.yml", app_source=str(source))
+        played = demo.play("playbooks/app.yml", build_source=str(source))
     steps = json.loads(demo.shell(f"cat /srv/{NAME}/current/deploy.json"))["seconds"]
     return {**{name: steps[name] for name in STEPS}, "new answers": until_other(played.began), "whole": played.seconds}
 

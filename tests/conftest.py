@@ -23,11 +23,11 @@ init_plugin_loader()
 
 # Python of a host is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
-for role in ("host", "app"):
+for role in ("host", "build"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
-for role in ("host", "check", "nginx", "tokens", "app"):
+for role in ("host", "check", "nginx", "build", "tokens", "app"):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
-for role in ("check", "tokens", "app"):
+for role in ("check", "build", "tokens", "app"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
@@ -54,7 +54,7 @@ def load(text):
 def constants():
     """Return the defaults and internals of all roles."""
     known = {}
-    for role in ("host", "docker", "nginx", "tokens", "app"):
+    for role in ("host", "docker", "nginx", "build", "tokens", "app"):
         for part in ("defaults", "vars"):
             path = ROOT / "roles" / role / part / "main.yml"
             known |= load(path.read_text()) if path.exists() else {}
@@ -77,7 +77,7 @@ def render(variables):
     """Render a role's template, as its template task would on a Debian release, with some variables set."""
 
     def rendered(role, template, debian=13, **more):
-        least = {"app_domain": "shop.example.com", "app_source": "/src/shop", "app_wsgi": "shop:app"}
+        least = {"app_domain": "shop.example.com", "build_source": "/src/shop", "app_wsgi": "shop:app"}
         known = variables(debian=debian, **{**least, **more})
         path = ROOT / "roles" / role / "templates" / template
         lookup = trust_as_template(f"{{{{ lookup('ansible.builtin.template', '{path}') }}}}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_repository
+from ansible.module_utils import build_repositories
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, locks, nginx, untrusted
 from ansible.module_utils.flask_deploy.release import places
@@ -202,7 +202,7 @@ def checkout(tmp_path, git):
 @pytest.fixture
 def repository(tmp_path, owners):
     """Return a function that makes a host's copy of a repository."""
-    kind = app_repository.Repository
+    kind = build_repositories.Repository
 
     def make(address, key=None):
         copy = kind("shop", str(address), key)

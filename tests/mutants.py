@@ -46,7 +46,7 @@ SETS = {
     "releases": (
         [
             "plugins/module_utils/flask_deploy/*/[!_]*.py",
-            "roles/app/module_utils/*.py",
+            "roles/build/module_utils/*.py",
             "roles/app/library/app_release.py",
             "roles/app/library/app_lock.py",
         ],
@@ -57,7 +57,7 @@ SETS = {
 # Python of a host has another name than its path; mutmut takes the path for the name.
 PACKAGES = {
     "plugins.module_utils.": "ansible.module_utils.",
-    "roles.app.module_utils.": "ansible.module_utils.",
+    "roles.build.module_utils.": "ansible.module_utils.",
     "roles.app.library.": "ansible.modules.",
     "app.": "",
 }

@@ -83,7 +83,7 @@ def inventory(tmp_path):
     def write(**variables):
         variables = {
             "app_domain": "shop.example.com",
-            "app_source": str(ROOT / "app"),
+            "build_source": str(ROOT / "app"),
             "app_wsgi": "flask_app:create_app()",
             "nginx_certificate": "selfsigned",
             "ansible_host": "127.0.0.1",

@@ -26,17 +26,17 @@ RENDERED = {
 }
 # Valid texts of variables whose default or example is none, or not every form there is.
 SAMPLES = {
-    "app_base_image_archive": __file__,
-    "app_build_ca_file": __file__,
+    "build_base_image_archive": __file__,
+    "build_ca_file": __file__,
     "app_csp": "default-src 'self'",
-    "app_git_key": "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n",
+    "build_git_key": "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n",
     "tokens_import": __file__,
     "tokens_keys": ["-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n"],
     "tokens_revoke": "current",
     "app_release_command": "flask db upgrade",
     "app_remove": "shop",
     "app_rollback_to": "3f9a0c41d2b7",
-    "app_subdir": "backend",
+    "build_subdir": "backend",
     "app_trusted_proxies": ["192.0.2.0/24", "192.0.2.7", "2001:db8::7", "2001:db8::/32"],
     "app_health_path": "/healthz?deep=1",
     "app_aliases": ["www.shop.example.com"],
@@ -152,7 +152,7 @@ def directives(block):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_good_value_is_accepted_or_the_trial_would_mean_nothing(name):
-    if SPECS[name]["type"] in ("str", "list", "dict") and name not in ("app_source", "tokens_keys"):
+    if SPECS[name]["type"] in ("str", "list", "dict") and name not in ("build_source", "tokens_keys"):
         assert judged(name, sample(name)) == sample(name) is not None
 
 

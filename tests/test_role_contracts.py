@@ -12,7 +12,7 @@ import yaml
 from inventory_check.inventory import CHECKS
 
 ROLES = Path(__file__).parents[1] / "roles"
-NAMES = ("host", "docker", "nginx", "tokens", "app")
+NAMES = ("host", "docker", "nginx", "build", "tokens", "app")
 TABLE = "| Variable | Default | Meaning |"
 REQUIRED = "**required**"
 README_LINES = 60  # apart from the table

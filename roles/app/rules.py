@@ -7,9 +7,8 @@ import re
 import shlex
 
 from inventory_check.answers import HEADER_VALUE, URL_PATH, expression, headers, network, origins
-from inventory_check.environment import build_arguments, environment, secret_files, secrets
-from inventory_check.source import check_ref, git_key, git_ref, source
-from inventory_check.values import APP, NAME, PATH, SIZE, each, existing_file, number, pattern
+from inventory_check.environment import environment, secret_files, secrets
+from inventory_check.values import APP, NAME, SIZE, each, number, pattern
 
 YEAR = 365 * 24 * 3600  # seconds; the least for https://hstspreload.org
 LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
@@ -44,16 +43,7 @@ CHECKS = {
     "app_domain": pattern(NAME, "app_domain: shop.example.com (a name alone; punycode for other scripts)"),
     "app_aliases": each(pattern(NAME, "[www.shop.example.com]")),
     "app_https_port": number(1, 65535),
-    "app_source": source,
-    "app_ref": git_ref,
-    "app_git_key": git_key,
-    "app_subdir": pattern(PATH, "app_subdir: backend"),
     "app_wsgi": pattern(re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*(\([^\n]*\))?)?"), "app_wsgi: shop:create_app()"),
-    "app_dockerfile": pattern(PATH, "app_dockerfile: Dockerfile"),
-    "app_base_image": pattern(re.compile(r"[a-z0-9][\w./:@-]*"), "app_base_image: python:3.13-slim-trixie"),
-    "app_base_image_archive": existing_file,
-    "app_build_args": build_arguments,
-    "app_build_ca_file": existing_file,
     "app_static": static,
     "app_env": environment,
     "app_secrets": secrets,
@@ -106,12 +96,10 @@ CHECKS = {
 # Shown where a variable has no default that could serve as an example.
 EXAMPLES = {
     "app_domain": "shop.example.com",
-    "app_source": "https://git.example.com/shop.git",
     "app_wsgi": "shop:create_app()",
     "app_env": {"CURRENCY": "EUR"},
     "app_secrets": {"SECRET_KEY": "{{ vault_app_secret_key }}"},
     "app_secret_files": {"users.json": "{{ vault_app_users }}"},
-    "app_build_args": {"VERSION": "1.2"},
     "app_trusted_proxies": ["192.0.2.0/24"],
     "app_cors_origins": ["https://www.example.com"],
     "app_headers": {"Cross-Origin-Opener-Policy": "same-origin"},
@@ -126,14 +114,7 @@ def check_together(values, hosts):
     mistakes += [f"app_aliases: {name} is there twice, or is app_domain itself" for name in twice]
     both = sorted(set(values.get("app_env", {})) & set(values.get("app_secrets", {})))
     mistakes += [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both]
-    folder = os.path.expanduser(values["app_source"])
-    if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["app_subdir"])):
-        mistakes.append(f"app_subdir: there is no directory {values['app_subdir']} in {folder} on the controller")
     listed = values.get("app_hsts_subdomains") and values["app_hsts_max_age"] >= YEAR
     if values.get("app_hsts_preload") and not listed:
         mistakes.append(f"app_hsts_preload: needs app_hsts_subdomains: true and app_hsts_max_age of {YEAR} or more")
     return mistakes
-
-
-def check_outside(values, place):
-    return check_ref(values, place)

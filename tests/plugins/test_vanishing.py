@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from ansible.module_utils import app_bases as bases
+from ansible.module_utils import build_bases as bases
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, leftovers
 from ansible.module_utils.flask_deploy.release import containers, places
 from ansible.module_utils.flask_deploy.switch import discarding, retire, settling
-from ansible.modules import app_build, app_remove
+from ansible.modules import app_remove, build_image
 
 from tests.deploys import deploy, prepare
 
@@ -105,9 +105,9 @@ def test_a_base_image_that_vanishes_after_it_was_pulled_is_said(engine):
 
 
 def test_an_image_that_vanishes_after_it_was_built_is_said(engine, monkeypatch):
-    monkeypatch.setattr(app_build, "build", lambda *arguments: None)
+    monkeypatch.setattr(build_image, "build", lambda *arguments: None)
     with pytest.raises(bases.BaseError, match=r"flask-deploy/shop:[0-9a-f]{12} is not there"):
-        app_build.make_of({"digest": "d"}, "FROM x", None, build_options(), dry=False)
+        build_image.make_of({"digest": "d"}, "FROM x", None, build_options(), dry=False)
 
 
 @pytest.mark.parametrize("ends", ["exit status 1", "Status: , Code: 1"])

@@ -175,7 +175,7 @@ def test_an_engine_of_docker_com_is_used_and_stays(play, host, get, serves):
     assert "installed docker-ce 5:28" in before and "installed docker.io" not in before
     host.check_output("rm /var/lib/flask-deploy/host.json")  # as if the role had never been here
     host.check_output("sed -i 's/.*flask-deploy.*//' /etc/containerd/config.toml")
-    play("site.yml", "-e", '{"app_rebuild": true}', *ADOPT)
+    play("site.yml", "-e", '{"build_fresh": true}', *ADOPT)
     assert versions(host) == before
     assert get("https://app.test/").status == 200
     assert serves()["one container to another"] == "legacy"

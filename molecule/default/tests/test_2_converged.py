@@ -39,7 +39,7 @@ def test_running_the_apps_tests_makes_no_release(play, source, release):
         (source / name).mkdir()
         (source / name / "left-over.pyc").write_text("x")
     (source / "static" / "hello-world.txt").chmod(0o600)
-    play("playbooks/app.yml", "-e", f"app_source={source}")
+    play("playbooks/app.yml", "-e", f"build_source={source}")
     assert release() == old
 
 

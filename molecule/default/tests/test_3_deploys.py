@@ -22,7 +22,7 @@ def test_edited_template_is_served_and_the_old_release_is_kept(play, get, releas
     old = release()
     template = source / "flask_app" / "templates" / "index.html"
     template.write_text(template.read_text().replace("</title>", " - edited</title>"))
-    play("playbooks/app.yml", "-e", f"app_source={source}")
+    play("playbooks/app.yml", "-e", f"build_source={source}")
     assert "- edited</title>" in get(f"{URL}/", "-H", "Accept: text/html").body
     assert release() != old
     assert host.file(f"/srv/app/releases/{old}/release.json").exists
@@ -36,7 +36,7 @@ def test_edit_of_the_same_size_is_seen(play, get, source):
     for word in ("ONE", "TWO"):
         (source / "static" / "word.txt").write_text(word)
         os.utime(source / "static" / "word.txt", (0, 0))
-        play("playbooks/app.yml", "-e", f"app_source={source}")
+        play("playbooks/app.yml", "-e", f"build_source={source}")
         assert get(f"{URL}/word.txt").body == word
 
 
@@ -59,16 +59,16 @@ def test_git_branch_tag_and_commit_are_sources(play, get, release, source, conta
     with (tmp_path / "app.bundle").open("rb") as bundle:
         command = ["docker", "exec", "-i", "-w", "/var/lib", container, "sh", "-c", keep]
         subprocess.run(command, stdin=bundle, check=True, capture_output=True)
-    repository = ["-e", "app_source=file:///var/lib/shop.git", "-e"]
-    play("playbooks/app.yml", *repository, "app_ref=main")
+    repository = ["-e", "build_source=file:///var/lib/shop.git", "-e"]
+    play("playbooks/app.yml", *repository, "build_ref=main")
     assert get(f"{URL}/version.txt").body == "two"
     branch = release()
-    assert play("playbooks/app.yml", *repository, "app_ref=" + git("rev-parse", "main").strip()).changed == 0
-    play("playbooks/app.yml", *repository, "app_ref=v1")
+    assert play("playbooks/app.yml", *repository, "build_ref=" + git("rev-parse", "main").strip()).changed == 0
+    play("playbooks/app.yml", *repository, "build_ref=v1")
     assert get(f"{URL}/version.txt").status == 404
     assert release() != branch
-    failed = play("playbooks/app.yml", *repository, "app_ref=no-such-branch", succeed=False)
-    assert "app_ref: file:///var/lib/shop.git has no branch, tag or commit 'no-such-branch'" in failed.output
+    failed = play("playbooks/app.yml", *repository, "build_ref=no-such-branch", succeed=False)
+    assert "build_ref: file:///var/lib/shop.git has no branch, tag or commit 'no-such-branch'" in failed.output
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_git_branch_tag_and_commit_are_sources(play, get, release, source, conta
         (["-e", "app_wsgi=flask_app:nothing_here"], "nothing_here"),
         (["-e", "app_health_path=/not-there", "-e", "app_start_timeout=5"], "did not answer below 400"),
         (
-            ["-e", "app_base_image=flask-deploy/no-such-image:1", "-e", "app_base_image_archive="],
+            ["-e", "build_base_image=flask-deploy/no-such-image:1", "-e", "build_base_image_archive="],
             "the image was not built",
         ),
     ],
@@ -96,7 +96,7 @@ def test_bad_release_leaves_the_old_one_serving(play, get, release, host, argume
 def test_static_link_that_leaves_the_tree_stops_the_release(play, release, source):
     old = release()
     (source / "static" / "leak").symlink_to("../flask_app/config.py")
-    run = play("playbooks/app.yml", "-e", f"app_source={source}", succeed=False)
+    run = play("playbooks/app.yml", "-e", f"build_source={source}", succeed=False)
     assert "static file leak is a link that leaves its directory" in run.output
     assert release() == old
 
@@ -104,7 +104,7 @@ def test_static_link_that_leaves_the_tree_stops_the_release(play, release, sourc
 def test_link_that_leaves_the_source_is_not_sent(play, release, source):
     old = release()
     (source / "static" / "leak").symlink_to("/etc/passwd")
-    run = play("playbooks/app.yml", "-e", f"app_source={source}", succeed=False)
+    run = play("playbooks/app.yml", "-e", f"build_source={source}", succeed=False)
     assert "static/leak is a link that leaves the source" in run.output
     assert release() == old
 
@@ -128,7 +128,7 @@ def tiny(tmp_path) -> Path:
 
 
 def test_repository_without_dockerfile_is_built_by_the_role(play, get, tiny):
-    play("playbooks/app.yml", "-e", f"app_source={tiny}", "-e", "app_wsgi=tiny:app", "-e", "app_health_path=/")
+    play("playbooks/app.yml", "-e", f"build_source={tiny}", "-e", "app_wsgi=tiny:app", "-e", "app_health_path=/")
     told = ["X-Forwarded-For: 203.0.113.9", "X_Forwarded_For: 203.0.113.9", "X-Real-IP: 203.0.113.9"]
     told += ["X-Forwarded-Proto: http", "X-Forwarded-Host: bad.test", "X-Forwarded-Prefix: /bad", "Forwarded: for=bad"]
     answer = get(f"{URL}/", *(part for header in told for part in ("-H", header)))

@@ -36,7 +36,7 @@ def deployed(play, tmp_path_factory):
     (source / "static" / "assets").mkdir()
     for name, content in FILES.items():
         (source / "static" / name).write_bytes(content)
-    play("playbooks/app.yml", "-e", f"app_source={source}")
+    play("playbooks/app.yml", "-e", f"build_source={source}")
     yield
     play("playbooks/app.yml")
 

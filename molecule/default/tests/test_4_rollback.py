@@ -11,7 +11,7 @@ def test_rollback_restores_code_and_settings_and_rejects_the_release_left(host, 
     play("playbooks/app.yml")
     old = release()
     (source / "static" / "newer.txt").write_text("newer")
-    newer = ["playbooks/app.yml", "-e", f"app_source={source}", "-e", '{"app_env": {"FLAG": "newer"}}']
+    newer = ["playbooks/app.yml", "-e", f"build_source={source}", "-e", '{"app_env": {"FLAG": "newer"}}']
     play(*newer)
     new = release()
     assert get(f"{URL}newer.txt").status == 200

@@ -60,7 +60,7 @@ def test_odd_value_arrives_byte_for_byte(host, release, odd_values, name):
 def test_secret_reaches_the_app_and_nothing_else(host, play, release, get, source):
     sentinel = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "sentinel").read_text().strip()
     (source / "static" / "another-release.txt").write_text("x")
-    run = play("site.yml", "-e", f"app_source={source}", "-vvv", "--diff")
+    run = play("site.yml", "-e", f"build_source={source}", "-vvv", "--diff")
     assert run.changed
     assert environment(host, release)["SENTINEL"] == sentinel
     get("https://app.test/")

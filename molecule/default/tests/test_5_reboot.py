@@ -21,7 +21,7 @@ def test_reboot_brings_back_the_serving_release_alone(play, get, source, contain
 
     old = sh("readlink /srv/app/current")
     (source / "static" / "newer.txt").write_text("x")
-    deploy = ["playbooks/app.yml", "-e", f"app_source={source}"]
+    deploy = ["playbooks/app.yml", "-e", f"build_source={source}"]
     play(*deploy)
     serving = sh("readlink /srv/app/current")
     image = sh(f"docker inspect --format '{{{{.Image}}}}' app-{serving.removeprefix('releases/')}")

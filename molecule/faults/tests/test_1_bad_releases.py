@@ -39,7 +39,7 @@ def test_app_that_does_not_start_leaves_the_old_release_serving(
 
 def test_base_image_that_is_missing_stops_before_any_change(deploy, snapshot, release, running):
     before, old = snapshot(), release()
-    run = deploy({}, "-e", f"app_base_image={MISSING}", "-e", "app_base_image_archive=", succeed=False)
+    run = deploy({}, "-e", f"build_base_image={MISSING}", "-e", "build_base_image_archive=", succeed=False)
     assert "the image was not built" in run.output
     assert snapshot() == before
     assert running() == [f"app-{old}"]
@@ -50,7 +50,7 @@ def test_build_that_fails_stops_before_any_change(deploy, snapshot, release, run
     shutil.copytree(source, tmp_path / "app")
     (tmp_path / "app" / "requirements.txt").write_text("flask==3.1.3 --hash=sha256:" + "0" * 64 + "\n")
     before, old = snapshot(), release()
-    run = deploy({}, "-e", f"app_source={tmp_path}/app", succeed=False)
+    run = deploy({}, "-e", f"build_source={tmp_path}/app", succeed=False)
     assert "the image was not built" in run.output and "HASHES" in run.output
     assert snapshot() == before
     assert running() == [f"app-{old}"]

@@ -35,7 +35,7 @@ def test_release_whose_image_is_gone_is_no_target(deploy, play, host, load, rele
     old = release()
     shutil.copytree(Path(__file__).parents[1] / "app", tmp_path / "app")
     (tmp_path / "app" / "other.txt").write_text("another image")
-    deploy({"NAME": "image"}, "-e", f"app_source={tmp_path}/app")
+    deploy({"NAME": "image"}, "-e", f"build_source={tmp_path}/app")
     new, image = release(), host.check_output(f"docker inspect -f '{{{{.Image}}}}' app-{old}")
     for container in host.check_output(f"docker ps -aq --filter ancestor={image}").split():
         host.check_output(f"docker rm -f -v {container}")

@@ -22,7 +22,7 @@ def deploy(play, tmp_path_factory):
         module.write_text((ROOM / "app/shop.py").read_text() + f"# {name}\n")
         for revision in revisions:
             shutil.copy(ROOM / f"later/{revision}.py", place / "migrations/versions")
-        done = play("playbooks/app.yml", "-e", f"app_source={place}", succeed=succeed)
+        done = play("playbooks/app.yml", "-e", f"build_source={place}", succeed=succeed)
         for revision in revisions:
             (place / f"migrations/versions/{revision}.py").unlink()
         return done

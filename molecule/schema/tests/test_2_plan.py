@@ -31,7 +31,9 @@ def test_a_dry_run_shows_what_changes_and_no_value_of_environment_or_secrets(pla
 
 
 def test_a_dry_run_of_code_that_is_not_built_yet_shows_the_same(play, source, release):
-    run = play("playbooks/app.yml", "--check", "-e", json.dumps({"app_source": str(source), "app_env": {"OTHER": "x"}}))
+    run = play(
+        "playbooks/app.yml", "--check", "-e", json.dumps({"build_source": str(source), "app_env": {"OTHER": "x"}})
+    )
     for line in (f"release: {release()} -> a new one", "image: is to be built", "app_env: +OTHER -FLASK_APP"):
         assert line in run.output
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,18 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import app_repository
+from ansible.module_utils import build_repositories
 from ansible.module_utils.flask_deploy.host import command, nginx, process, systemd
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import release_command
 from ansible.module_utils.flask_deploy.switch import retire, unit
-from ansible.modules import app_build, app_release
+from ansible.modules import app_release, build_image
 
 from tests.conftest import ROOT
 from tests.deploys import deploy, prepare
 
 # Programs of their own, which a host runs without Ansible, another role, and what runs on the controller.
-APART = ("roles/nginx/files/", "roles/host/module_utils/", "roles/app/action_plugins/", "roles/app/plugin_utils/")
+APART = re.compile(r"roles/(nginx/files/|host/module_utils/|\w+/(action_plugins/|plugin_utils/|rules\.py$))")
 UNLIMITED = {"system", "popen", "spawnl", "spawnv", "spawnvp", "posix_spawn", "posix_spawnp"}
 
 
@@ -129,12 +130,18 @@ def test_what_stays_in_the_background_does_not_hold_up_a_command_that_ended():
         ),
         (
             "git",
-            (app_repository, "TIMEOUT"),
-            lambda app: app_repository.Repository("shop", "x", None).git("fetch"),
-            app_repository.RepositoryError,
+            (build_repositories, "TIMEOUT"),
+            lambda app: build_repositories.Repository("shop", "x", None).git("fetch"),
+            build_repositories.RepositoryError,
             "git ls-remote",
         ),
-        ("tar", (app_build, "UNPACK_PATIENCE"), lambda app: app_build.unpack("x", "y"), app_build.BuildError, "top"),
+        (
+            "tar",
+            (build_image, "UNPACK_PATIENCE"),
+            lambda app: build_image.unpack("x", "y"),
+            build_image.BuildError,
+            "top",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -303,7 +310,7 @@ def unlimited(path):
             continue
         owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
         limited = any(word.arg == "timeout" for word in node.keywords)
-        if owner == "subprocess" and not (limited and inside.startswith(APART)) and node.func.attr != "TimeoutExpired":
+        if owner == "subprocess" and not (limited and APART.match(inside)) and node.func.attr != "TimeoutExpired":
             found.append(node.lineno)
         if owner == "os" and node.func.attr in UNLIMITED:
             found.append(node.lineno)

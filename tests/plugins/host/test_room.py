@@ -13,10 +13,10 @@ from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import room
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.testing import patch_module_args
-from ansible.modules import app_build, app_image
-from ansible.modules import app_room as module
-from ansible.plugins.action import app_build as build_action
-from ansible.plugins.action import app_image as image_action
+from ansible.modules import build_carry, build_image
+from ansible.modules import build_room as module
+from ansible.plugins.action import build_carry as image_action
+from ansible.plugins.action import build_image as build_action
 
 MB = 1 << 20
 TAG = "flask-deploy/shop:b1"
@@ -117,8 +117,8 @@ def carry(disks, tmp_path, monkeypatch):
         plugin._make_tmp_path = lambda: moved.append("made")
         plugin._remove_tmp_path = lambda path: moved.append("removed")
         plugin._transfer_file = lambda *places: moved.append("sent")
-        tell = {"app_room": lambda needs, **_: {"mistakes": room.lacking(needs)}}
-        tell["app_image"] = lambda **_: {"here": True, "bytes": 3 * MB}
+        tell = {"build_room": lambda needs, **_: {"mistakes": room.lacking(needs)}}
+        tell["build_carry"] = lambda **_: {"here": True, "bytes": 3 * MB}
         plugin._execute_module = lambda name, given, task_vars: tell[name](**given)
         try:
             plugin.run(task_vars={})
@@ -164,7 +164,7 @@ def test_an_image_is_not_saved_where_its_archive_may_not_fit(disks, engine, monk
     home = disks("home", 100)
     monkeypatch.setattr(engines, "inspect", lambda *names: {"Id": "sha256:one", "Size": 90 * MB})
     with pytest.raises(engines.EngineError, match=f"{home} has 100 MB free; 106 MB are needed for the image's arch"):
-        app_image.save(TAG, f"{home}/image")
+        build_carry.save(TAG, f"{home}/image")
     assert os.listdir(home) == [] and not engine.calls("docker save")
 
 
@@ -190,7 +190,7 @@ def test_a_source_is_not_sent_where_what_it_unpacks_to_does_not_fit(send, disks,
     answers = iter([{"wants": ["source"]}, {"wants": []}] * 2)
     asked = send._execute_module
     send._execute_module = lambda name, *given, **more: (
-        next(answers) if name == "app_build" else asked(name, *given, more.get("task_vars"))
+        next(answers) if name == "build_image" else asked(name, *given, more.get("task_vars"))
     )
     send._remove_tmp_path = lambda path: None
     folder = str(tmp_path / "app")
@@ -210,7 +210,7 @@ def test_a_base_image_is_not_sent_where_it_does_not_fit(send, disks, tmp_path, f
     disks(full, 19)
     answers, asked = iter([{"wants": ["base"]}]), send._execute_module
     send._execute_module = lambda name, *given, **more: (
-        next(answers) if name == "app_build" else asked(name, *given, more.get("task_vars"))
+        next(answers) if name == "build_image" else asked(name, *given, more.get("task_vars"))
     )
     send._remove_tmp_path = lambda path: None
     with pytest.raises(AnsibleActionFail, match=f"{full} has 19 MB free; [0-9]+ MB are needed for the base image"):
@@ -222,7 +222,7 @@ def test_a_base_image_is_not_sent_where_it_does_not_fit(send, disks, tmp_path, f
     ("error", "said"),
     [
         (
-            app_build.BuildError("tar: No space left on device"),
+            build_image.BuildError("tar: No space left on device"),
             "a disk is full. Type on the host that builds: df -h /var/tmp /srv ",
         ),
         (
@@ -236,9 +236,9 @@ def test_a_build_that_ends_for_want_of_room_or_of_a_lock_says_so(capsys, monkeyp
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr(app_build, "make", fail)
+    monkeypatch.setattr(build_image, "make", fail)
     given = {"app": "shop", "fallback_dockerfile": "FROM x", "base_image": "x", "source_digest": "1"}
     began = time.monotonic()
-    told = ended(capsys, app_build.main, given)
+    told = ended(capsys, build_image.main, given)
     assert told["failed"] and told["msg"].startswith("the image was not built: ") and said in told["msg"]
     assert time.monotonic() - began < 30

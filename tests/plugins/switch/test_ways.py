@@ -28,8 +28,8 @@ def refused(app, wanted=""):
 @pytest.mark.parametrize(
     ("source", "way"),
     [
-        (GIT, f"again, with the settings of now: ansible-playbook site.yml -i inventories/... -e app_ref={COMMIT}"),
-        ({**GIT, "repository": "git@y:a b.git"}, f"-e app_ref={COMMIT} -e app_source='git@y:a b.git'"),
+        (GIT, f"again, with the settings of now: ansible-playbook site.yml -i inventories/... -e build_ref={COMMIT}"),
+        ({**GIT, "repository": "git@y:a b.git"}, f"-e build_ref={COMMIT} -e build_source='git@y:a b.git'"),
         (
             {**DIRECTORY, "commit": COMMIT, "changes": False},
             f"a checkout of {COMMIT}: git checkout {COMMIT} there, then deploy",

@@ -20,12 +20,12 @@ from tests.authority import authority, certificate, keys, leaf, pem, public_pem
 ROOT = Path(__file__).parents[3]
 LEAST = """
 app_domain: shop.example.com
-app_source: "@/src"
+build_source: "@/src"
 app_wsgi: shop:create_app()
 """
 # What makes a line helpful: an example, a command to type, or what to do.
 HELPS = re.compile(
-    r"example: |type: |make one: |did you mean |write |use app_git_key|keep |choose |is needed|needs |must |remove "
+    r"example: |type: |make one: |did you mean |write |use build_git_key|keep |choose |is needed|needs |must |remove "
     r"|is there twice|supported are|on the controller|not the key of|does not cover|not today|shorter than"
 )
 MARK = "h5-Xq"  # what must never be shown
@@ -185,7 +185,7 @@ WRONG = [
     (f"app_secret_files: {{../x: {MARK}}}", "app_secret_files", "'../x' is not a plain file name"),
     (f"app_secret_files: {{env.json: {MARK}}}", "app_secret_files", "not a plain file name"),
     ("app_secret_files: {users.json: ''}", "app_secret_files", "users.json is empty"),
-    (f"app_git_key: {MARK}", "app_git_key", "not a private key"),
+    (f"build_git_key: {MARK}", "build_git_key", "not a private key"),
     # 7: signing keys
     ("tokens_keys: [hello]", "tokens_keys", "not a key in PEM"),
     ("tokens_keys: [!file jwt-rsa-public.pem]", "tokens_keys", "the first is a public key"),
@@ -201,31 +201,31 @@ WRONG = [
     ("tokens_rotate_after: -1", "tokens_rotate_after", "between"),
     ("tokens_import: /no/such.pem", "tokens_import", "no file /no/such.pem"),
     # 8: sources and refs
-    ('app_ref: ""', "app_ref", "not a branch, tag or commit"),
-    ("app_ref: --upload-pack=x", "app_ref", "not a branch, tag or commit"),
-    ("app_ref: -main", "app_ref", "not a branch, tag or commit"),
-    ("app_ref: a b", "app_ref", "not a branch, tag or commit"),
-    ("app_ref: a..b", "app_ref", "not a branch, tag or commit"),
-    ('app_ref: "HEAD~1"', "app_ref", "not a branch, tag or commit"),
-    ("app_ref: main.lock", "app_ref", "not a branch, tag or commit"),
-    ("app_source: /no/such/directory", "app_source", "not a directory on the controller"),
-    ("app_source: --upload-pack=x", "app_source", "neither a directory nor"),
-    ("app_source: htps://git.example.com/shop.git", "app_source", "htps:// is not an address"),
-    ('app_source: "ext::sh%20-c%20id"', "app_source", "neither a directory nor"),
-    (f"app_source: https://me:{MARK}@git.example.com/shop.git", "app_source", "would be logged"),
-    (f"app_source: https://me:{MARK}@x@git.example.com/a b", "app_source", "would be logged"),
-    (f"app_source: https://me:{MARK}/x@git.example.com/shop.git", "app_source", "would be logged"),
-    (f"app_source: https://{MARK}@git.example.com/shop.git", "app_source", "would be logged"),
-    (f"app_source: HTTPS://me:{MARK}@git.example.com/shop.git", "app_source", "would be logged"),
-    (f"app_source: ssh://git:{MARK}@git.example.com/shop.git", "app_source", "would be logged"),
-    ("app_subdir: ../x", "app_subdir", "not valid"),
-    ("app_subdir: /x", "app_subdir", "not valid"),
-    ("app_subdir: no-such", "app_subdir", "no directory"),
-    ("app_dockerfile: ../Dockerfile", "app_dockerfile", "not valid"),
-    ("app_base_image: Not An Image", "app_base_image", "not valid"),
-    ("app_base_image_archive: /no/such.tar", "app_base_image_archive", "no file /no/such.tar"),
-    ("app_build_ca_file: /no/such.pem", "app_build_ca_file", "no file /no/such.pem"),
-    ("app_build_args: {'A=B': x}", "app_build_args", "'A=B' is not a name"),
+    ('build_ref: ""', "build_ref", "not a branch, tag or commit"),
+    ("build_ref: --upload-pack=x", "build_ref", "not a branch, tag or commit"),
+    ("build_ref: -main", "build_ref", "not a branch, tag or commit"),
+    ("build_ref: a b", "build_ref", "not a branch, tag or commit"),
+    ("build_ref: a..b", "build_ref", "not a branch, tag or commit"),
+    ('build_ref: "HEAD~1"', "build_ref", "not a branch, tag or commit"),
+    ("build_ref: main.lock", "build_ref", "not a branch, tag or commit"),
+    ("build_source: /no/such/directory", "build_source", "not a directory on the controller"),
+    ("build_source: --upload-pack=x", "build_source", "neither a directory nor"),
+    ("build_source: htps://git.example.com/shop.git", "build_source", "htps:// is not an address"),
+    ('build_source: "ext::sh%20-c%20id"', "build_source", "neither a directory nor"),
+    (f"build_source: https://me:{MARK}@git.example.com/shop.git", "build_source", "would be logged"),
+    (f"build_source: https://me:{MARK}@x@git.example.com/a b", "build_source", "would be logged"),
+    (f"build_source: https://me:{MARK}/x@git.example.com/shop.git", "build_source", "would be logged"),
+    (f"build_source: https://{MARK}@git.example.com/shop.git", "build_source", "would be logged"),
+    (f"build_source: HTTPS://me:{MARK}@git.example.com/shop.git", "build_source", "would be logged"),
+    (f"build_source: ssh://git:{MARK}@git.example.com/shop.git", "build_source", "would be logged"),
+    ("build_subdir: ../x", "build_subdir", "not valid"),
+    ("build_subdir: /x", "build_subdir", "not valid"),
+    ("build_subdir: no-such", "build_subdir", "no directory"),
+    ("build_dockerfile: ../Dockerfile", "build_dockerfile", "not valid"),
+    ("build_base_image: Not An Image", "build_base_image", "not valid"),
+    ("build_base_image_archive: /no/such.tar", "build_base_image_archive", "no file /no/such.tar"),
+    ("build_ca_file: /no/such.pem", "build_ca_file", "no file /no/such.pem"),
+    ("build_args: {'A=B': x}", "build_args", "'A=B' is not a name"),
     ("app_static: .", "app_static", "the whole app"),
     ("app_static: /", "app_static", "the whole app"),
     ("app_static: ../x/..", "app_static", "the whole app"),
@@ -260,15 +260,15 @@ WRONG = [
     ("app_secrets: {PIN: 012345670}", "app_secrets", "PIN (a number)"),
     ("app_secrets: {SECRET_KEY: yes}", "app_secrets", "SECRET_KEY (true or false)"),
     ("app_secret_files: {pin: 0123}", "app_secret_files", "pin (a number)"),
-    ("app_build_args: {PYTHON_VERSION: 3.10}", "app_build_args", "PYTHON_VERSION (a number)"),
-    ("app_build_args: {EXTRAS: [a, b]}", "app_build_args", "a list or map"),
+    ("build_args: {PYTHON_VERSION: 3.10}", "build_args", "PYTHON_VERSION (a number)"),
+    ("build_args: {EXTRAS: [a, b]}", "build_args", "a list or map"),
     ("app_headers: {X-XSS-Protection: 0}", "app_headers", "X-XSS-Protection (a number)"),
     ("app_headers: {X-A: on}", "app_headers", "X-A (true or false)"),
     ("app_headers: {X-A: }", "app_headers", "not text"),
-    ("app_ref: 1.10", "app_ref", "is a number, not text"),
-    ("app_ref: 0123456", "app_ref", "is a number, not text"),
-    ("app_ref: 2026-11-27", "app_ref", "is a date, not text"),
-    ("app_subdir: 1.0", "app_subdir", "is a number, not text"),
+    ("build_ref: 1.10", "build_ref", "is a number, not text"),
+    ("build_ref: 0123456", "build_ref", "is a number, not text"),
+    ("build_ref: 2026-11-27", "build_ref", "is a date, not text"),
+    ("build_subdir: 1.0", "build_subdir", "is a number, not text"),
     ("app_static: on", "app_static", "is true or false, not text"),
     ("app_rollback_to: 123456789012", "app_rollback_to", "is a number, not text"),
     ("app_maintenance_message: 12:30", "app_maintenance_message", "is a number, not text"),
@@ -293,7 +293,7 @@ WRONG = [
     ("app_headers: X-A=b", "app_headers", "'X-A=b' is not a dict"),
     ('app_env: \'{"A": "b"}\'', "app_env", "is not a dict"),
     ('app_release_command: "flask\\0"', "app_release_command", "holds a NUL"),
-    ('app_source: "https://git.example.com/a\\0b"', "app_source", "holds a NUL"),
+    ('build_source: "https://git.example.com/a\\0b"', "build_source", "holds a NUL"),
     ("docker_daemon_options: {mtu: .nan}", "docker_daemon_options", "JSON does not know"),
     # HSTS
     ("app_hsts_max_age: -1", "app_hsts_max_age", "between"),
@@ -397,16 +397,16 @@ VALID = [
     "app_name: a",
     f"app_name: {'a' * 31}",
     "app_name: shop-2-blog",
-    "app_source: git@git.example.com:team/shop.git",
-    "app_source: git.example.com:shop.git",
-    "app_source: ssh://git@git.example.com:2222/~team/shop.git",
-    "app_source: https://git.example.com:8443/team/shop@home.git",
-    "app_source: https://git.example.com/Shop%20App.git",
-    "app_source: file:///srv/git/shop.git",
-    "app_ref: feature/Grüße-#12",
-    "app_ref: v1.0.0-rc.1+build",
-    "app_ref: 3f9a0c4",
-    "app_ref: refs/heads/main",
+    "build_source: git@git.example.com:team/shop.git",
+    "build_source: git.example.com:shop.git",
+    "build_source: ssh://git@git.example.com:2222/~team/shop.git",
+    "build_source: https://git.example.com:8443/team/shop@home.git",
+    "build_source: https://git.example.com/Shop%20App.git",
+    "build_source: file:///srv/git/shop.git",
+    "build_ref: feature/Grüße-#12",
+    "build_ref: v1.0.0-rc.1+build",
+    "build_ref: 3f9a0c4",
+    "build_ref: refs/heads/main",
     "app_wsgi: shop",
     "app_wsgi: 'shop.wsgi:create_app(\"production\", debug=False)'",
     "app_wsgi: 'shop:factory(\"{\")'",
@@ -414,14 +414,14 @@ VALID = [
     "app_cpus: 1.5\napp_memory: 1g",
     "app_release_command: sh -c 'one && two'\napp_schema_command: alembic -n shop current",
     "app_max_requests: 0\napp_drain_timeout: 0",
-    "app_base_image: registry.example.com:5000/team/python:3.13@sha256:0123",
+    "build_base_image: registry.example.com:5000/team/python:3.13@sha256:0123",
     "app_static: ''",
     "app_static: /app/public",
     "app_health_path: /healthz?deep=1&x=%20",
     "app_cors_origins: ['*']",
     "app_hsts_max_age: 31536000\napp_hsts_subdomains: true\napp_hsts_preload: true",
     "app_cors_origins: ['https://a.example.com', 'http://localhost:3000']",
-    "app_build_args: {VERSION: '1.2 beta', N: '3'}",
+    "build_args: {VERSION: '1.2 beta', N: '3'}",
     "tokens_algorithm: none",
     "tokens_keys: [!file jwt-rsa.pem]",
     "tokens_keys: !file jwt-rsa.pem",
@@ -479,7 +479,7 @@ def test_an_odd_but_valid_value_is_accepted(check, place, inventory):
     assert check(with_files(inventory, place)) == []
 
 
-@pytest.mark.parametrize("name", ["app_domain", "app_source", "app_wsgi"])
+@pytest.mark.parametrize("name", ["app_domain", "build_source", "app_wsgi"])
 def test_a_missing_variable_is_named_with_an_example(variables, name):
     known = {**variables(LEAST), "groups": {"web": ["web1"]}}
     del known[name]
@@ -515,8 +515,8 @@ def test_a_ref_that_the_repository_lacks_is_seen(tmp_path, monkeypatch, ref, acc
     config = tmp_path / "gitconfig"
     config.write_text(f'[url "file://{tmp_path}"]\n\tinsteadOf = https://git.example.com/shop.git\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
-    lines = check_inventory.check_outside({"app_source": "https://git.example.com/shop.git", "app_ref": ref}, None)
-    assert lines == ([] if accepted else [f"app_ref: https://git.example.com/shop.git has no branch or tag {ref!r}"])
+    lines = check_inventory.check_outside({"build_source": "https://git.example.com/shop.git", "build_ref": ref}, None)
+    assert lines == ([] if accepted else [f"build_ref: https://git.example.com/shop.git has no branch or tag {ref!r}"])
 
 
 def test_a_repository_is_asked_once_for_all_hosts(tmp_path, monkeypatch):
@@ -525,7 +525,7 @@ def test_a_repository_is_asked_once_for_all_hosts(tmp_path, monkeypatch):
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     values = [
-        {"app_source": "https://git.example.com/shop.git", "app_ref": ref} for ref in ("gone", "gone", "gone", "v1")
+        {"build_source": "https://git.example.com/shop.git", "build_ref": ref} for ref in ("gone", "gone", "gone", "v1")
     ]
     with multiprocessing.get_context("fork").Pool(4) as hosts:
         said = hosts.starmap(check_inventory.check_outside, [(one, str(tmp_path)) for one in values])
@@ -539,7 +539,7 @@ def test_the_playbook_stops_before_it_connects(tmp_path):
     (tmp_path / "group_vars").mkdir()
     (tmp_path / "group_vars" / "web.yml").write_text(
         "app_domain: https://shop.example.com\n"
-        f"app_source: https://me:{MARK}@git.example.com/shop.git\n"
+        f"build_source: https://me:{MARK}@git.example.com/shop.git\n"
         f"app_secrets: {{SECRET_KEY: {MARK}}}\n"
         "nginx_tls_polici: modern\n"
     )
@@ -565,7 +565,7 @@ def test_the_playbook_stops_before_it_connects(tmp_path):
         "the inventory, for host web1: nothing was changed",
         "app_domain: 'https://shop.example.com' is not valid; example: app_domain: shop.example.com",
         "app_wsgi: is required",
-        "app_source: an address with a password or token in it would be logged",
+        "build_source: an address with a password or token in it would be logged",
         "app_secrets: SECRET_KEY is empty, a placeholder",
         "nginx_tls_polici: no role knows this variable; did you mean nginx_tls_policy?",
     ):

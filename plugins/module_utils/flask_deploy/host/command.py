@@ -20,7 +20,7 @@ ADVICE = {
     "nginx": "nginx's files may lie on a disk that hangs. Type on the host: systemctl status nginx; df /etc/nginx",
     "systemctl": "systemd may wait for another job. Type on the host: systemctl list-jobs",
     "systemd-run": "systemd may wait for another job. Type on the host: systemctl list-jobs",
-    "git": "the repository may not answer. Type on the host: git ls-remote <app_source>",
+    "git": "the repository may not answer. Type on the host: git ls-remote <build_source>",
 }
 OTHERWISE = "the host may be busy, or its disk may hang. Type there: top; sudo dmesg"
 

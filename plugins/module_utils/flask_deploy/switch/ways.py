@@ -47,7 +47,7 @@ def way_out(app, release):
     if commit and source.get("kind") == "git":
         here = (app.record(app.serving() or "")["source"] or {}).get("repository")
         address = source.get("repository", here)
-        other = "" if address == here else f" -e app_source={shlex.quote(address)}"
+        other = "" if address == here else f" -e build_source={shlex.quote(address)}"
         return f"to build its commit again, with the settings of now: {BUILD}{commit}{other}"
     if commit and not source.get("changes"):
         return f"its source was a checkout of {commit}: git checkout {commit} there, then deploy"

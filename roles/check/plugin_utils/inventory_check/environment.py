@@ -25,14 +25,6 @@ def environment(values):
     return unquoted(values)
 
 
-def build_arguments(values):
-    wrong = environment(values)
-    for name, value in {} if wrong else values.items():
-        if not isinstance(value, str):
-            return f'{name} is a list or map, and a build argument is text; example: {name}: "a,b"'
-    return wrong
-
-
 def secrets(values):
     wrong = environment(values)
     for name, value in {} if wrong else values.items():

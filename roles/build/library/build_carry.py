@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.release import images
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
 DOCUMENTATION = r"""
-module: app_image
+module: build_carry
 short_description: Hand an app's image from the host that built it to the others
 description: The action plugin of the same name moves the file between the hosts, through the controller.
 options:
@@ -30,7 +30,7 @@ author: [flask-deploy contributors]
 
 EXAMPLES = r"""
 - name: Look for the image
-  app_image:
+  build_carry:
     image: sha256:4b3c
     tag: flask-deploy/shop:3f9a0c41d2b7
     state: looked

@@ -10,9 +10,9 @@ import tarfile
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils import app_repository as repositories
-from ansible.module_utils import app_source as sources
-from ansible.plugins.action import app_build as action
+from ansible.module_utils import build_repositories as repositories
+from ansible.module_utils import build_sources as sources
+from ansible.plugins.action import build_image as action
 
 
 def test_every_kind_of_ref_is_found(checkout, git, repository):
@@ -48,7 +48,7 @@ def test_a_moved_branch_and_tag_are_followed(checkout, git, repository):
 
 @pytest.mark.parametrize("ref", ["nope", "--upload-pack=touch x", "-h", "--all", "", "main nope"])
 def test_an_unknown_ref_is_named(checkout, repository, ref, tmp_path):
-    with pytest.raises(repositories.RepositoryError, match=r"app_ref: .* has no branch, tag or commit"):
+    with pytest.raises(repositories.RepositoryError, match=r"build_ref: .* has no branch, tag or commit"):
         repository(f"file://{checkout}").commit(ref)
 
 
@@ -253,7 +253,7 @@ def test_a_submodule_that_cannot_be_had_is_named_in_one_line(look, finished):
     with pytest.raises(repositories.RepositoryError) as error:
         look(f"file://{finished}")
     said = str(error.value)
-    assert said.startswith("app_source: the submodule app/static/theme of file://") and "cannot be had at" in said
+    assert said.startswith("build_source: the submodule app/static/theme of file://") and "cannot be had at" in said
     assert "\n" not in said
 
 
@@ -366,7 +366,7 @@ def test_a_link_as_build_file_is_followed_within_the_commit_alone(make, look, gi
 
 def test_a_part_that_is_not_there_is_named(checkout, look):
     for subdir in ("nope", "app.py"):
-        with pytest.raises(repositories.RepositoryError, match=r"app_subdir: .* has no directory"):
+        with pytest.raises(repositories.RepositoryError, match=r"build_subdir: .* has no directory"):
             look(f"file://{checkout}", subdir=subdir)
 
 

@@ -12,9 +12,9 @@ OTHERS = 16 << 20  # bytes that stay free for whatever else writes there
 def demand(action, needs, task_vars):
     """Stop where the host of an action has too little room.
 
-    :param needs: see module app_room.
+    :param needs: see module build_room.
     """
-    answer = action._execute_module("app_room", {"needs": needs}, task_vars=task_vars)
+    answer = action._execute_module("build_room", {"needs": needs}, task_vars=task_vars)
     lines = [answer.get("msg", "it did not tell its room")] if answer.get("failed") else answer["mistakes"]
     if lines:
         raise AnsibleActionFail("\n".join(lines))

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils import app_bases as bases
-from ansible.modules import app_build as module
-from ansible.plugins.action import app_build as action
+from ansible.module_utils import build_bases as bases
+from ansible.modules import build_image as module
+from ansible.plugins.action import build_image as action
 
 FALLBACK = "FROM ${BASE_IMAGE}\n"
 
@@ -91,7 +91,7 @@ def test_the_commit_of_a_sent_source_is_recorded(options):
 @pytest.mark.parametrize("place", ["missing", "file"])
 def test_what_is_no_directory_is_named(tmp_path, place):
     (tmp_path / "file").touch()
-    with pytest.raises(AnsibleActionFail, match=f"app_source: .*{place} is not a directory on the controller"):
+    with pytest.raises(AnsibleActionFail, match=f"build_source: .*{place} is not a directory on the controller"):
         action.list_files(str(tmp_path / place))
 
 
@@ -221,9 +221,9 @@ def test_a_link_that_leaves_the_source_is_refused(checkout, secret, name, way):
 @pytest.mark.parametrize("name", ["../id_ed25519", "sub/../../id_ed25519", "folder"])
 def test_a_build_file_elsewhere_is_refused(checkout, secret, name):
     (checkout / "folder").mkdir()
-    with pytest.raises(AnsibleActionFail, match="app_dockerfile: "):
+    with pytest.raises(AnsibleActionFail, match="build_dockerfile: "):
         run(checkout, dockerfile=name)
-    with pytest.raises(AnsibleActionFail, match="app_dockerfile: "):
+    with pytest.raises(AnsibleActionFail, match="build_dockerfile: "):
         run(checkout, dockerfile=str(secret))
 
 
@@ -249,7 +249,7 @@ def test_a_fifo_is_named_and_not_waited_for(checkout, secret):
         run(checkout)
     (checkout / "app.py").unlink()
     os.mkfifo(checkout / "Dockerfile")
-    with pytest.raises(AnsibleActionFail, match=r"app_dockerfile: Dockerfile is not a file"):
+    with pytest.raises(AnsibleActionFail, match=r"build_dockerfile: Dockerfile is not a file"):
         run(checkout)
 
 
@@ -262,7 +262,7 @@ def test_a_name_that_docker_cannot_take_is_shown_in_one_line(checkout, secret):
 
 def test_a_build_file_that_is_no_text_is_named(checkout, secret):
     (checkout / "Dockerfile").write_bytes(b"FROM \xff")
-    with pytest.raises(AnsibleActionFail, match=r"app_dockerfile: Dockerfile is not text"):
+    with pytest.raises(AnsibleActionFail, match=r"build_dockerfile: Dockerfile is not text"):
         run(checkout)
 
 
@@ -278,7 +278,7 @@ def test_pointers_of_git_lfs_are_not_published(checkout, secret):
 
 @pytest.mark.parametrize("text", ["short", "much longer than before"])
 def test_a_file_that_changes_while_it_is_packed_is_seen(checkout, secret, tmp_path, monkeypatch, text):
-    real = action.app_source.os.fstat
+    real = action.build_source.os.fstat
 
     def changed(handle):
         info = real(handle)
@@ -287,7 +287,7 @@ def test_a_file_that_changes_while_it_is_packed_is_seen(checkout, secret, tmp_pa
         return info
 
     (checkout / "app.py").write_text("the middle one")
-    monkeypatch.setattr(action.app_source.os, "fstat", changed)
+    monkeypatch.setattr(action.build_source.os, "fstat", changed)
     with pytest.raises(AnsibleActionFail, match=r"app.py changed while it was read; deploy once more"):
         action.pack(str(checkout), str(tmp_path / "x.tar.gz"))
 
@@ -452,7 +452,7 @@ def test_a_base_image_is_pulled_where_nothing_can_be_sent(engine, options):
 
 
 def test_an_archive_without_the_image_is_named(engine, options):
-    with pytest.raises(bases.BaseError, match="app_base_image_archive holds no image python:3"):
+    with pytest.raises(bases.BaseError, match="build_base_image_archive holds no image python:3"):
         module.make({**options, "base_archive": "/base.tar"}, False)
 
 

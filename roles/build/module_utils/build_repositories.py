@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 
-from ansible.module_utils import app_source as sources
+from ansible.module_utils import build_sources as sources
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import files
 
@@ -89,7 +89,7 @@ class Repository:
             with contextlib.suppress(RepositoryError):
                 self._fetch(ref)
                 return ref
-        raise RepositoryError(f"app_ref: {self.address} has no branch, tag or commit {ref!r}")
+        raise RepositoryError(f"build_ref: {self.address} has no branch, tag or commit {ref!r}")
 
     def bring(self, commit):
         """Have a commit here; ask for it only where it is not."""
@@ -128,7 +128,8 @@ class Repository:
             return RepositoryError(said)
         name, why = missing[1], nameless(missing[2].rpartition("]")[2].strip() or missing[2])
         return RepositoryError(
-            f"app_source: git-lfs keeps {sources.shown(name)}, which cannot be had from {nameless(self.address)}: {why}"
+            f"build_source: git-lfs keeps {sources.shown(name)}, "
+            f"which cannot be had from {nameless(self.address)}: {why}"
         )
 
     def _submodules(self, commit):
@@ -137,7 +138,7 @@ class Repository:
         return [(row.partition("\t")[2], row.split()[2]) for row in rows if row.startswith("160000 ")]
 
     def _check_out_submodule(self, commit, path, wanted, folder, subdir):
-        what = f"app_source: the submodule {sources.shown(path)} of {nameless(self.address)}"
+        what = f"build_source: the submodule {sources.shown(path)} of {nameless(self.address)}"
         address = self._address_of(commit, path)
         if not address:
             raise RepositoryError(f"{what} has no address in .gitmodules; write one there, or remove it")
@@ -211,7 +212,7 @@ class Checkout:
         found = sources.below(f"{self.place}/tree", self.subdir)
         if not found:
             address = nameless(self.repository.address)
-            raise RepositoryError(f"app_subdir: {address} has no directory {self.subdir!r} at {self.commit[:12]}")
+            raise RepositoryError(f"build_subdir: {address} has no directory {self.subdir!r} at {self.commit[:12]}")
         return found, f"{self.place}/tree"
 
     def look(self):

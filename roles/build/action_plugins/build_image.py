@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "module_utils"))
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
-import app_source
+import build_sources
 import room
 
 # What git tells its hooks, one of which may have begun the deploy: it means another repository.
@@ -39,7 +39,7 @@ def list_files(folder):
     :raises AnsibleActionFail: no such directory, or no git on the controller.
     """
     if not os.path.isdir(folder):
-        raise AnsibleActionFail(f"app_source: {folder} is not a directory on the controller")
+        raise AnsibleActionFail(f"build_source: {folder} is not a directory on the controller")
     inside = _git(folder, "rev-parse", "--is-inside-work-tree", check=False).returncode == 0
     with tempfile.TemporaryDirectory() as empty:
         if inside:
@@ -63,7 +63,7 @@ def list_files(folder):
 def _not_checked_out(path):
     folder, name = os.path.split(os.path.normpath(path))
     command = f"git -C {folder} submodule update --init --recursive"
-    return AnsibleActionFail(f"app_source: the submodule {name} in {folder} is not checked out; type: {command}")
+    return AnsibleActionFail(f"build_source: the submodule {name} in {folder} is not checked out; type: {command}")
 
 
 def _git(folder, *arguments, check=True):
@@ -84,13 +84,13 @@ def _git(folder, *arguments, check=True):
 
 def digest(folder, top=None):
     """Return the SHA-256 of what a directory holds for git."""
-    return said(app_source.read, folder, list_files(folder), top=top)
+    return said(build_sources.read, folder, list_files(folder), top=top)
 
 
 def pack(folder, path, top=None):
     """Write a directory's files as a tar that depends on what its digest does; return that digest."""
     with gzip.open(path, "wb", compresslevel=1) as zipped:
-        return said(app_source.pack, folder, list_files(folder), zipped, top=top, mode="w")
+        return said(build_sources.pack, folder, list_files(folder), zipped, top=top, mode="w")
 
 
 def unpacked_size(path):
@@ -104,11 +104,11 @@ def said(function, *arguments, **options):
     """Call what says what is wrong with a source."""
     try:
         return function(*arguments, **options)
-    except app_source.SourceError as error:
-        raise AnsibleActionFail(f"app_source: {error}") from None
+    except build_sources.SourceError as error:
+        raise AnsibleActionFail(f"build_source: {error}") from None
     except OSError as error:
         where = error.filename or f"{tempfile.gettempdir()} on the controller"
-        raise AnsibleActionFail(f"app_source: {where}: {error.strerror}") from None
+        raise AnsibleActionFail(f"build_source: {where}: {error.strerror}") from None
 
 
 def commit(folder):
@@ -136,19 +136,19 @@ class ActionModule(ActionBase):
             arguments["repository"] = source
         else:
             top = os.path.expanduser(source)
-            folder = app_source.below(top, arguments.get("subdir", ""))
+            folder = build_sources.below(top, arguments.get("subdir", ""))
             if not folder:
                 wanted = os.path.join(source, arguments.get("subdir", ""))
-                raise AnsibleActionFail(f"app_source: {wanted} is not a directory on the controller")
+                raise AnsibleActionFail(f"build_source: {wanted} is not a directory on the controller")
             arguments["source_digest"] = digest(folder, top)
             arguments["source_commit"], arguments["source_changes"] = commit(folder)
-            arguments["dockerfile_content"] = said(app_source.text, folder, arguments["dockerfile"], top) or ""
+            arguments["dockerfile_content"] = said(build_sources.text, folder, arguments["dockerfile"], top) or ""
         return self._until_content(arguments, folder and (folder, top), base_archive, task_vars)
 
     def _until_content(self, arguments, place, base_archive, task_vars):
         try:
             while True:
-                result = self._execute_module("app_build", module_args=arguments, task_vars=task_vars)
+                result = self._execute_module("build_image", module_args=arguments, task_vars=task_vars)
                 if result.get("failed") or not result.get("wants"):
                     return result
                 if "base" in result["wants"]:
@@ -158,7 +158,7 @@ class ActionModule(ActionBase):
                 if "source" in result["wants"]:
                     with tempfile.NamedTemporaryFile(suffix=".tar.gz") as packed:
                         if pack(place[0], packed.name, place[1]) != arguments["source_digest"]:
-                            raise AnsibleActionFail("app_source: its files changed meanwhile; deploy once more")
+                            raise AnsibleActionFail("build_source: its files changed meanwhile; deploy once more")
                         kept = {"path": BUILD, "bytes": unpacked_size(packed.name), "purpose": "the source"}
                         kept = {**kept, "kind": "unpacked"}
                         arguments["source_archive"] = self._send(packed.name, "source.tar.gz", kept, task_vars)
@@ -183,4 +183,4 @@ class ActionModule(ActionBase):
                 return file.read()
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not text in UTF-8"
-            raise AnsibleActionFail(f"app_build_ca_file: {path} cannot be read on the controller: {why}") from None
+            raise AnsibleActionFail(f"build_ca_file: {path} cannot be read on the controller: {why}") from None

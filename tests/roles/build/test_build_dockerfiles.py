@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils import app_dockerfile as dockerfiles
+from ansible.module_utils import build_dockerfiles as dockerfiles
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import tempfile
 import time
 from contextlib import contextmanager, nullcontext
 
-from ansible.module_utils import app_bases as bases
-from ansible.module_utils import app_repository as repositories
-from ansible.module_utils import app_source as sources
+from ansible.module_utils import build_bases as bases
+from ansible.module_utils import build_repositories as repositories
+from ansible.module_utils import build_sources as sources
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine, files, room
 from ansible.module_utils.flask_deploy.host.module import QuietModule
@@ -19,7 +19,7 @@ from ansible.module_utils.flask_deploy.release import images
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
 DOCUMENTATION = r"""
-module: app_build
+module: build_image
 short_description: Build an app's image on this host
 description:
   - The image is tagged with a digest of what it is built from, so the same input is built once.
@@ -49,7 +49,7 @@ author: [flask-deploy contributors]
 
 EXAMPLES = r"""
 - name: Build the image of a repository
-  app_build:
+  build_image:
     app: shop
     repository: https://git.example.com/shop.git
     fallback_dockerfile: "{{ lookup('file', 'Dockerfile') }}"

@@ -1,4 +1,4 @@
-"""Where an app's code comes from."""
+"""Which values of role build's variables can work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import os
 import re
 import subprocess
 
-LOGGED = "an address with a password or token in it would be logged; use app_git_key, or a deploy key on the host"
+from inventory_check.environment import environment
+from inventory_check.values import PATH, existing_file, pattern
+
+LOGGED = "an address with a password or token in it would be logged; use build_git_key, or a deploy key on the host"
 
 
 def source(value):
@@ -46,13 +49,47 @@ def git_key(value):
     return None if private else "is not a private key; make one: ssh-keygen -t ed25519"
 
 
-def check_ref(values, place=None):
+def build_arguments(values):
+    wrong = environment(values)
+    for name, value in {} if wrong else values.items():
+        if not isinstance(value, str):
+            return f'{name} is a list or map, and a build argument is text; example: {name}: "a,b"'
+    return wrong
+
+
+CHECKS = {
+    "build_source": source,
+    "build_ref": git_ref,
+    "build_git_key": git_key,
+    "build_subdir": pattern(PATH, "build_subdir: backend"),
+    "build_dockerfile": pattern(PATH, "build_dockerfile: Dockerfile"),
+    "build_base_image": pattern(re.compile(r"[a-z0-9][\w./:@-]*"), "build_base_image: python:3.13-slim-trixie"),
+    "build_base_image_archive": existing_file,
+    "build_args": build_arguments,
+    "build_ca_file": existing_file,
+}
+# Shown where a variable has no default that could serve as an example.
+EXAMPLES = {
+    "build_source": "https://git.example.com/shop.git",
+    "build_args": {"VERSION": "1.2"},
+}
+
+
+def check_together(values, hosts):
+    """Return mistakes that only show when variables are seen together."""
+    folder = os.path.expanduser(values["build_source"])
+    if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["build_subdir"])):
+        return [f"build_subdir: there is no directory {values['build_subdir']} in {folder} on the controller"]
+    return []
+
+
+def check_outside(values, place):
     """Return a mistake where a repository that answers the controller does not have the wanted branch or tag."""
-    address, ref = values.get("app_source", ""), values.get("app_ref", "HEAD")
+    address, ref = values.get("build_source", ""), values.get("build_ref", "HEAD")
     if (
         "://" not in address
         or address.startswith("file:")
-        or values.get("app_git_key")
+        or values.get("build_git_key")
         or re.fullmatch("[0-9a-f]{7,40}", ref)
     ):
         return []
@@ -89,4 +126,4 @@ def ask(address, ref):
         )
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [f"app_ref: {address} has no branch or tag {ref!r}"] if done.returncode == 0 and not done.stdout else []
+    return [f"build_ref: {address} has no branch or tag {ref!r}"] if done.returncode == 0 and not done.stdout else []

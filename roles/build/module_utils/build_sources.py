@@ -50,7 +50,7 @@ def read(folder, names, add=None, top=None):
         some = ", ".join(shown(name) for name in pointers[:3]) + (" …" if len(pointers) > 3 else "")
         raise SourceError(
             f"{len(pointers)} files are pointers of git-lfs and not what they point at ({some}); "
-            "write a checkout on the controller as app_source, and type there: git lfs pull"
+            "write a checkout on the controller as build_source, and type there: git lfs pull"
         )
     return seen.hexdigest()
 
@@ -141,7 +141,7 @@ def walk(folder):
 
 def text(folder, name, top=None):
     """Return the text of a file that the source must hold itself, or None where there is none."""
-    path, what = os.path.join(folder, name), f"app_dockerfile: {shown(name)}"
+    path, what = os.path.join(folder, name), f"build_dockerfile: {shown(name)}"
     if not os.path.lexists(path):
         return None
     real, root = os.path.realpath(path), os.path.realpath(top or folder)

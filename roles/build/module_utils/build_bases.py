@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ansible.module_utils import app_dockerfile as dockerfiles
+from ansible.module_utils import build_dockerfiles as dockerfiles
 from ansible.module_utils.flask_deploy.host import engine
 
 NO_IMAGE = (
     "{0} cannot be pulled, and is not on this host: {1}\n"
     "  what to do: see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "
-    "sudo docker login <registry>; without a registry: app_base_image_archive, or docker load there"
+    "sudo docker login <registry>; without a registry: build_base_image_archive, or docker load there"
 )
 
 
@@ -29,7 +29,7 @@ def find(options, dockerfile, said=None):
         engine.docker("load", "-q", "-i", options["base_archive"])
         found = engine.inspect("image", name)
         if not found:
-            raise BaseError(f"app_base_image_archive holds no image {name}")
+            raise BaseError(f"build_base_image_archive holds no image {name}")
     elif not found and options["base_can_be_sent"]:
         return None
     elif not found:

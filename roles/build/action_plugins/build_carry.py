@@ -23,7 +23,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         if arguments["state"] == "looked":
-            return self._execute_module("app_image", arguments, task_vars=task_vars)
+            return self._execute_module("build_carry", arguments, task_vars=task_vars)
         # Ansible removes this directory when the run ends.
         name = hashlib.sha256(arguments["image"].encode()).hexdigest()
         local = os.path.join(constants.DEFAULT_LOCAL_TMP, f"{name}.tar.zst")
@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
                 kept = {"path": "engine", "bytes": arguments.get("bytes", 0), "purpose": "the image"}
                 room.demand(self, [{**sent, "kind": "sent"}, {**kept, "kind": "engine"}], task_vars)
                 self._transfer_file(local, arguments["archive"])
-            answer = self._execute_module("app_image", arguments, task_vars=task_vars)
+            answer = self._execute_module("build_carry", arguments, task_vars=task_vars)
             if arguments["state"] == "saved" and not answer.get("failed"):
                 room.demand_here(os.path.dirname(local), answer["bytes"], "the image's archive")
                 self._connection.fetch_file(arguments["archive"], local)

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.modules import app_image as module
+from ansible.modules import build_carry as module
 
 TAG = "flask-deploy/shop:b1"
 DOCKER = r"""#!/bin/sh
