@@ -42,7 +42,7 @@ class Plan:
         turn = next(self.turns)
         values = {"app_env": {"TURN": f"{self.run} {turn}"}}
         if self.reload:
-            values["app_max_body"] = BODIES[turn % 2]
+            values["site_max_body"] = BODIES[turn % 2]
         self.served.append(values)
         return demo.play("playbooks/app.yml", **values)
 

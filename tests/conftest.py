@@ -54,7 +54,7 @@ def load(text):
 def constants():
     """Return the defaults and internals of all roles."""
     known = {}
-    for role in ("host", "docker", "nginx", "build", "tokens", "app"):
+    for role in ("host", "docker", "nginx", "build", "site", "tokens", "app"):
         for part in ("defaults", "vars"):
             path = ROOT / "roles" / role / part / "main.yml"
             known |= load(path.read_text()) if path.exists() else {}
@@ -77,7 +77,7 @@ def render(variables):
     """Render a role's template, as its template task would on a Debian release, with some variables set."""
 
     def rendered(role, template, debian=13, **more):
-        least = {"app_domain": "shop.example.com", "build_source": "/src/shop", "app_wsgi": "shop:app"}
+        least = {"site_domain": "shop.example.com", "build_source": "/src/shop", "app_wsgi": "shop:app"}
         known = variables(debian=debian, **{**least, **more})
         path = ROOT / "roles" / role / "templates" / template
         lookup = trust_as_template(f"{{{{ lookup('ansible.builtin.template', '{path}') }}}}")

@@ -82,7 +82,7 @@ def inventory(tmp_path):
 
     def write(**variables):
         variables = {
-            "app_domain": "shop.example.com",
+            "site_domain": "shop.example.com",
             "build_source": str(ROOT / "app"),
             "app_wsgi": "flask_app:create_app()",
             "nginx_certificate": "selfsigned",

@@ -64,7 +64,7 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_variable_named_exists(page):
-    named = set(re.findall(r"(?<![\w.-])(?:app|build|tokens|nginx|docker|host)_[a-z0-9_]+\b(?!\.)", text(page)))
+    named = set(re.findall(r"(?<![\w.-])(?:app|build|site|tokens|nginx|docker|host)_[a-z0-9_]+\b(?!\.)", text(page)))
     assert named - check_inventory.load_specs().keys() - modules() == set()
 
 

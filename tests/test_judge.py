@@ -132,7 +132,7 @@ def test_a_plan_deploys_goes_back_and_brings_back_the_rejected(monkeypatch, relo
     assert books == ["app.yml", "app.yml", "rollback.yml", "app.yml", "app.yml"]
     assert played[4][1] == {**played[1][1], "app_accept_rejected": True}
     assert played[0][1] != played[1][1] != played[3][1]
-    assert [values.get("app_max_body") for _book, values in played[:2]] == (["10m", "11m"] if reload else [None, None])
+    assert [values.get("site_max_body") for _book, values in played[:2]] == (["10m", "11m"] if reload else [None, None])
 
 
 def test_a_step_that_does_not_switch_ends_the_run(monkeypatch):

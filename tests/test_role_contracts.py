@@ -12,7 +12,7 @@ import yaml
 from inventory_check.inventory import CHECKS
 
 ROLES = Path(__file__).parents[1] / "roles"
-NAMES = ("host", "docker", "nginx", "build", "tokens", "app")
+NAMES = ("host", "docker", "nginx", "build", "site", "tokens", "app")
 TABLE = "| Variable | Default | Meaning |"
 REQUIRED = "**required**"
 README_LINES = 60  # apart from the table
@@ -91,11 +91,11 @@ def test_defaults_spec_and_readme_agree(name):
         ("defaults/main.yml", "app_timeout: 30\n", "", "app_timeout: not in every place"),
         ("defaults/main.yml", "app_timeout: 30", "app_timeout: 30\napp_new: 1", "app_new: not in every place"),
         ("defaults/main.yml", "app_timeout: 30", "app_timeout: 30\napp_new: 1", "app_new: no comment"),
-        ("defaults/main.yml", "---", "---\n# A name.\napp_domain: localhost", "app_domain: required, and has"),
+        ("defaults/main.yml", "---", "---\n# A name.\napp_wsgi: shop", "app_wsgi: required, and has"),
         ("meta/argument_specs.yml", "default: 75", "default: 76", "app_keepalive: default 75"),
         ("meta/argument_specs.yml", "app_keepalive:", "keepalive:", "keepalive: lacks the role's prefix"),
         ("meta/argument_specs.yml", "User id the app runs as", "User id", "app_uid: README says"),
-        ("meta/argument_specs.yml", "        required: true\n", "", "app_domain: neither required nor"),
+        ("meta/argument_specs.yml", "        required: true\n", "", "app_wsgi: neither required nor"),
         ("README.md", "| `75` |", "| `76` |", "app_keepalive: README says default `76`"),
         ("README.md", "| **required** |", '| `""` |', 'README says default `""`'),
         ("README.md", "User id the app runs as", "User id", "app_uid: README says 'User id.'"),
@@ -110,16 +110,20 @@ def test_a_change_in_one_place_alone_is_seen(tmp_path, file, old, new, said):
     assert any(said in line for line in contradictions(role)), contradictions(role)
 
 
-def test_nginx_takes_the_app_s_names_as_role_app_has_them():
-    app, nginx = (yaml.safe_load((ROLES / name / "defaults/main.yml").read_text()) for name in ("app", "nginx"))
+def defaults(name):
+    return yaml.safe_load((ROLES / name / "defaults/main.yml").read_text())
+
+
+def test_nginx_takes_the_app_s_names_as_roles_app_and_site_have_them():
+    app, site, nginx = (defaults(name) for name in ("app", "site", "nginx"))
     assert nginx["nginx_certificate_owner"] == f"{{{{ app_name | default('{app['app_name']}') }}}}"
-    other = app["app_aliases"].removeprefix("{{ ").removesuffix(" }}")
-    assert nginx["nginx_certificate_names"] == f"{{{{ [app_domain] + app_aliases | default({other}) }}}}"
+    other = site["site_aliases"].removeprefix("{{ ").removesuffix(" }}")
+    assert nginx["nginx_certificate_names"] == f"{{{{ [site_domain] + site_aliases | default({other}) }}}}"
 
 
 def test_the_app_listens_on_ipv6_where_nginx_does():
-    app, nginx = (yaml.safe_load((ROLES / name / "defaults/main.yml").read_text()) for name in ("app", "nginx"))
-    assert app["app_ipv6"] == f"{{{{ nginx_ipv6 | default({json.dumps(nginx['nginx_ipv6'])}) }}}}"
+    site, nginx = (defaults(name) for name in ("site", "nginx"))
+    assert site["site_ipv6"] == f"{{{{ nginx_ipv6 | default({json.dumps(nginx['nginx_ipv6'])}) }}}}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,6 +134,31 @@ def test_every_value_is_bounded(name):
         if variable not in CHECKS and spec["type"] != "bool" and "choices" not in spec
     }
     assert free == {variable for variable in UNBOUND if variable.startswith(f"{name}_")}
+
+
+def test_every_role_is_judged():
+    """Role check has no variables of its own."""
+    assert sorted(path.name for path in ROLES.iterdir()) == sorted([*NAMES, "check"])
+    assert options(ROLES / "check") == {}
+
+
+@pytest.mark.parametrize("name", [*NAMES, "check"])
+def test_every_entry_point_of_a_role_is_specified(name):
+    """Those are the files that other roles and playbooks name, and main.yml."""
+    entries = yaml.safe_load((ROLES / name / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    named = {"main"} if (ROLES / name / "tasks/main.yml").exists() or options(ROLES / name) else set()
+    for _file, task in tasks():
+        told = task.get("ansible.builtin.import_role") or task.get("ansible.builtin.include_role") or {}
+        named |= {told.get("tasks_from", "main")} if told.get("name") == name else set()
+    assert entries.keys() == named
+    assert all(entry["short_description"] for entry in entries.values())
+
+
+def test_role_check_alone_judges_what_a_user_wrote():
+    """Ansible's own validation of each role that is imported would be a task more, and a page where a line does."""
+    named = [task[word] for _file, task in tasks() for word in task if word.endswith(("import_role", "include_role"))]
+    assert len(named) > 20
+    assert [options["name"] for options in named if options.get("rolespec_validate") is not False] == []
 
 
 def test_every_check_is_of_a_variable():

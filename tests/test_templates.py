@@ -29,7 +29,7 @@ ROLES = Path(__file__).parents[1] / "roles"
 TEMPLATES = [
     ("docker", "daemon.json.j2"),
     ("nginx", "nginx.conf.j2"),
-    ("app", "site.conf.j2"),
+    ("site", "site.conf.j2"),
     ("app", "gunicorn.json.j2"),
 ]
 DEBIANS = (12, 13)
@@ -64,7 +64,7 @@ ORIGIN = "https://front.example.com"
 
 @pytest.fixture
 def site(render):
-    return lambda **variables: render("app", "site.conf.j2", **variables)
+    return lambda **variables: render("site", "site.conf.j2", **variables)
 
 
 @pytest.fixture
@@ -162,17 +162,17 @@ def test_numbers_and_switches_given_as_text_mean_the_same(render, role, template
     assert render(role, template, **as_text) == render(role, template, **values)
 
 
-@pytest.mark.parametrize(("role", "template"), [("nginx", "nginx.conf.j2"), ("app", "site.conf.j2")])
+@pytest.mark.parametrize(("role", "template"), [("nginx", "nginx.conf.j2"), ("site", "site.conf.j2")])
 def test_names_of_the_finished_file_are_found_in_its_source(render, role, template):
     """As they stand there, but for the app's own. Headers alone are named by the operator."""
-    own = {"app_name": "shop-blog", "app_cors_origins": [ORIGIN], "app_login_paths": ["/in"], "app_request_rate": 1}
-    text = render(role, template, **own).replace("shop_blog", "{{ __app_variable }}")
+    own = {"app_name": "shop-blog", "site_cors_origins": [ORIGIN], "site_login_paths": ["/in"], "site_request_rate": 1}
+    text = render(role, template, **own).replace("shop_blog", "{{ __site_variable }}")
     source = "".join(path.read_text() for path in sorted((ROLES / role / "templates").rglob("*.conf.j2")))
-    named = set(re.findall(r"\$(?:\{\{ __app_variable \}\})?[a-z_]+|@[a-z_]+|\?<[a-z_]+>", text))
+    named = set(re.findall(r"\$(?:\{\{ __site_variable \}\})?[a-z_]+|@[a-z_]+|\?<[a-z_]+>", text))
     assert len(named) > 20
     missing = {name for name in named if name not in source}
     assert {
-        name for name in missing if not name.startswith(("${{ __app_variable }}_header_", "$upstream_http_"))
+        name for name in missing if not name.startswith(("${{ __site_variable }}_header_", "$upstream_http_"))
     } == set()
 
 
@@ -181,7 +181,7 @@ def test_names_of_the_finished_file_are_found_in_its_source(render, role, templa
 
 @pytest.mark.parametrize(("port", "suffix"), [(443, ""), (8443, ":8443")])
 def test_http_redirects_to_https_on_the_public_port(site, parse, port, suffix):
-    redirecting = blocks(server(parse(site(app_https_port=port)), 80, "shop.example.com"), "location", "/")[0]
+    redirecting = blocks(server(parse(site(site_https_port=port)), 80, "shop.example.com"), "location", "/")[0]
     assert values(redirecting, "return") == [["301", f"https://shop.example.com{suffix}$request_uri"]]
 
 
@@ -193,20 +193,20 @@ def test_www_redirects_to_the_domain_in_one_step(site, parse, port):
 
 
 def test_the_apex_redirects_where_www_is_the_domain(site, parse):
-    asked = server(parse(site(app_domain="www.shop.example.com")), 443, "shop.example.com")
+    asked = server(parse(site(site_domain="www.shop.example.com")), 443, "shop.example.com")
     assert values(asked, "server_name") == [["shop.example.com"]]
     assert values(asked, "return") == [["301", "https://www.shop.example.com$request_uri"]]
 
 
 def test_all_aliases_redirect(site, parse):
-    directives = parse(site(app_aliases=["a.example.org", "b.example.org"]))
+    directives = parse(site(site_aliases=["a.example.org", "b.example.org"]))
     for name in ("a.example.org", "b.example.org"):
         assert values(server(directives, 443, name), "return")[0][0] == "301"
-    assert "www." not in site(app_aliases=["a.example.org"])
+    assert "www." not in site(site_aliases=["a.example.org"])
 
 
 def test_without_aliases_there_is_no_server_for_them(site, parse):
-    assert len(blocks(parse(site(app_aliases=[])), "server")) == 2
+    assert len(blocks(parse(site(site_aliases=[])), "server")) == 2
 
 
 def test_http2_is_a_directive_on_debian_13_and_an_option_on_debian_12(site, parse):
@@ -264,7 +264,7 @@ def test_headers_that_the_app_trusts_are_overwritten(site, parse):
 
 
 def test_the_app_sees_the_public_port(site, parse):
-    headers = dict(values(proxied(parse(site(app_https_port=8443))), "proxy_set_header"))
+    headers = dict(values(proxied(parse(site(site_https_port=8443))), "proxy_set_header"))
     assert headers["Host"] == headers["X-Forwarded-Host"] == "$host:8443"
     assert headers["X-Forwarded-Port"] == "8443"
 
@@ -286,7 +286,7 @@ def test_files_are_served_from_the_current_release_and_the_app_is_asked_for_the_
 
 
 def test_hashed_names_alone_are_looked_for_in_the_release_before(site, parse):
-    serving = server(parse(site(app_static_hashed=["a", "b$"])), 443, "shop.example.com")
+    serving = server(parse(site(site_static_hashed=["a", "b$"])), 443, "shop.example.com")
     roots = {"public": "/srv/app/previous/static", "static": "/srv/app/previous"}
     for path, name in (("/", "public"), ("/static/", "static")):
         (hashed,) = blocks(blocks(serving, "location", path)[0], "location", "~", "a|b$")
@@ -314,14 +314,14 @@ def test_hashed_names_alone_are_looked_for_in_the_release_before(site, parse):
     ],
 )
 def test_names_with_a_digest_are_told_from_words_and_dates(variables, path, hashed):
-    assert bool(re.search("|".join(variables()["app_static_hashed"]), path)) is hashed
+    assert bool(re.search("|".join(variables()["site_static_hashed"]), path)) is hashed
 
 
 @pytest.mark.parametrize(
     ("mode", "locations"), [("none", {}), ("public", {"@app_compressed"}), ("all", {"@app"})], ids=str
 )
 def test_answers_are_compressed_where_that_gives_no_secret_away(site, parse, mode, locations):
-    serving = server(parse(site(app_compress=mode)), 443, "shop.example.com")
+    serving = server(parse(site(site_compress=mode)), 443, "shop.example.com")
     found = {d["args"][0]: d["block"] for d in serving if d["directive"] == "location"}
     for how in ("gzip", "brotli"):
         assert {name for name, block in found.items() if values(block, how) == [["on"]]} == set(locations)
@@ -347,7 +347,7 @@ def test_who_bears_a_cookie_or_password_goes_to_the_door_without_compression(sit
 
 
 def test_an_app_s_own_header_wins(site, parse):
-    directives = parse(site(app_headers={"X-Frame-Options": "", "X-More": "a"}, app_csp="default-src 'self'"))
+    directives = parse(site(site_headers={"X-Frame-Options": "", "X-More": "a"}, site_csp="default-src 'self'"))
     added = {header[0]: header[1] for header in values(server(directives, 443, "shop.example.com"), "add_header")}
     assert "X-Frame-Options" not in added
     for name, value in (("X-Content-Type-Options", "nosniff"), ("X-More", "a")):
@@ -380,14 +380,14 @@ def test_nginx_s_own_errors_have_a_page_and_json(site, parse):
 
 def test_proxies_are_trusted_only_where_they_are_listed(site, parse):
     assert "real_ip" not in site()
-    serving = server(parse(site(app_trusted_proxies=["192.0.2.0/24", "2001:db8::1"])), 443, "shop.example.com")
+    serving = server(parse(site(site_trusted_proxies=["192.0.2.0/24", "2001:db8::1"])), 443, "shop.example.com")
     assert values(serving, "set_real_ip_from") == [["192.0.2.0/24"], ["2001:db8::1"]]
     assert values(serving, "real_ip_header") == [["X-Forwarded-For"]]
     assert values(serving, "real_ip_recursive") == [["on"]]
 
 
 def test_requests_of_one_address_are_limited(site, parse):
-    directives = parse(site(app_login_paths=["/in"], app_login_rate=3, app_login_burst=4, app_request_rate=5))
+    directives = parse(site(site_login_paths=["/in"], site_login_rate=3, site_login_burst=4, site_request_rate=5))
     zones = [args[1:] for args in values(directives, "limit_req_zone")]
     assert zones == [["zone=app_logins:10m", "rate=3r/s"], ["zone=app_requests:10m", "rate=5r/s"]]
     (keys,) = blocks(directives, "map", "$uri", "$app_login_key")
@@ -396,12 +396,12 @@ def test_requests_of_one_address_are_limited(site, parse):
     assert values(serving, "limit_conn") == [["app_addresses", "100"]]
     assert [args[0] for args in values(serving, "limit_req")] == ["zone=app_logins", "zone=app_requests"]
     assert values(serving, "limit_req_status") == values(serving, "limit_conn_status") == [["429"]]
-    assert "limit_req zone" not in site(app_login_paths=[])
-    assert "limit_conn app" not in site(app_connections_per_address=0)
+    assert "limit_req zone" not in site(site_login_paths=[])
+    assert "limit_conn app" not in site(site_connections_per_address=0)
 
 
 def test_maintenance_is_a_file_that_nginx_looks_for(site, parse):
-    directives = parse(site(app_health_path="/up?x=1", app_maintenance_retry_after=7))
+    directives = parse(site(app_health_path="/up?x=1", site_maintenance_retry_after=7))
     serving = server(directives, 443, "shop.example.com")
     (then,) = blocks(serving, "if", "-f", "/srv/app/maintenance/html")
     assert values(then, "set") == [["$app_closed", "$app_closable"]]
@@ -416,11 +416,11 @@ def test_limits_are_the_variables(site, parse):
     serving = server(
         parse(
             site(
-                app_max_body="3m",
-                app_client_body_timeout=1,
-                app_send_timeout=2,
-                app_proxy_read_timeout=3,
-                app_proxy_send_timeout=4,
+                site_max_body="3m",
+                site_client_body_timeout=1,
+                site_send_timeout=2,
+                site_proxy_read_timeout=3,
+                site_proxy_send_timeout=4,
             )
         ),
         443,
@@ -439,10 +439,10 @@ def test_limits_are_the_variables(site, parse):
     [
         ({}, None),
         ({"nginx_certificate": "provided"}, "max-age=63072000"),
-        ({"nginx_certificate": "provided", "app_hsts_max_age": 0}, None),
-        ({"app_hsts_max_age": 300, "app_hsts_subdomains": True}, "max-age=300; includeSubDomains"),
+        ({"nginx_certificate": "provided", "site_hsts_max_age": 0}, None),
+        ({"site_hsts_max_age": 300, "site_hsts_subdomains": True}, "max-age=300; includeSubDomains"),
         (
-            {"nginx_certificate": "provided", "app_hsts_subdomains": True, "app_hsts_preload": True},
+            {"nginx_certificate": "provided", "site_hsts_subdomains": True, "site_hsts_preload": True},
             "max-age=63072000; includeSubDomains; preload",
         ),
     ],
@@ -459,7 +459,7 @@ def test_browsers_are_held_to_https_where_the_certificate_is_real(site, parse, g
 
 def test_errors_bear_every_header_that_other_answers_bear(site, parse):
     """nginx adds a header to errors only where it is told so; Last-Modified says nothing of an error."""
-    more = {"app_cors_origins": [ORIGIN], "nginx_certificate": "provided", "app_headers": {"X-Mine": "yes"}}
+    more = {"site_cors_origins": [ORIGIN], "nginx_certificate": "provided", "site_headers": {"X-Mine": "yes"}}
     directives = parse(site(**more))
     headers = values(server(directives, 443, "shop.example.com"), "add_header")
     assert {"Content-Security-Policy", "X-Mine", "X-Request-ID"} <= {header[0] for header in headers}
@@ -479,7 +479,7 @@ def test_cors_is_off_unless_asked_for(site):
     ],
 )
 def test_cors_answers_those_who_are_listed(site, parse, origins, mapped):
-    directives = parse(site(app_cors_origins=origins))
+    directives = parse(site(site_cors_origins=origins))
     (entries,) = blocks(directives, "map", "$http_origin", "$app_cors_origin")
     assert {entry["directive"]: entry["args"] for entry in entries} == mapped
     headers = values(server(directives, 443, "shop.example.com"), "add_header")
@@ -491,7 +491,7 @@ def test_cors_answers_those_who_are_listed(site, parse, origins, mapped):
 
 
 def test_the_app_s_own_cors_headers_do_not_come_twice(site, parse):
-    directives = parse(site(app_cors_origins=[ORIGIN]))
+    directives = parse(site(site_cors_origins=[ORIGIN]))
     added = {header[0] for header in values(server(directives, 443, "shop.example.com"), "add_header")}
     hidden = {header[0] for header in values(proxied(directives), "proxy_hide_header")}
     assert {name for name in added if name.startswith("Access-Control-")} <= hidden
@@ -502,7 +502,7 @@ def test_the_app_s_own_cors_headers_do_not_come_twice(site, parse):
     [(f"OPTIONS {ORIGIN} GET", True), ("OPTIONS  GET", False), (f"OPTIONS {ORIGIN} ", False), ("GET * GET", False)],
 )
 def test_a_preflight_is_answered_204_to_those_who_are_listed(site, parse, request_line, answered):
-    directives = parse(site(app_cors_origins=[ORIGIN]))
+    directives = parse(site(site_cors_origins=[ORIGIN]))
     key = "$request_method $app_cors_origin $http_access_control_request_method"
     (entries,) = blocks(directives, "map", key, "$app_cors_preflight")
     (expression,) = [entry["directive"] for entry in entries if entry["directive"].startswith("~")]
@@ -513,13 +513,13 @@ def test_a_preflight_is_answered_204_to_those_who_are_listed(site, parse, reques
 
 def test_no_location_hides_the_headers_of_its_server(site, parse):
     """nginx inherits add_header only where a block has none of its own."""
-    serving = server(parse(site(app_cors_origins=["*"])), 443, "shop.example.com")
+    serving = server(parse(site(site_cors_origins=["*"])), 443, "shop.example.com")
     assert [d for d in serving if "block" in d and values(d["block"], "add_header")] == []
 
 
 @pytest.mark.parametrize("origins", [[], ["*"], [ORIGIN]])
 def test_a_site_stands_alone(site, parse, origins):
-    text = site(app_cors_origins=origins)
+    text = site(site_cors_origins=origins)
     directives = parse(text)
     own = {d["args"][-1].removeprefix("$") for d in directives if d["directive"] == "map"}
     own |= {name.removeprefix("$") for name in re.findall(r"^\s*set (\S+)", text, re.MULTILINE)}
@@ -538,7 +538,7 @@ def test_a_site_does_not_name_its_release(site):
 
 
 def test_two_apps_share_a_host(site, parse):
-    one, two = (site(app_name=name, app_domain=f"{name}.example.com") for name in ("shop", "shop-blog"))
+    one, two = (site(app_name=name, site_domain=f"{name}.example.com") for name in ("shop", "shop-blog"))
     directives = parse(one + two)
     for kind in ("upstream", "map"):
         names = [d["args"][-1] for d in directives if d["directive"] == kind]
@@ -774,7 +774,7 @@ def test_the_log_names_the_release_that_the_link_resolves_to(http, site, parse, 
 @pytest.mark.parametrize("origins", [[], [ORIGIN]])
 @pytest.mark.parametrize("certificate", ["selfsigned", "provided"])
 def test_gixy_finds_nothing_that_is_not_explained(render, site, tmp_path, debian, origins, certificate):
-    (tmp_path / "site.conf").write_text(site(debian=debian, app_cors_origins=origins, nginx_certificate=certificate))
+    (tmp_path / "site.conf").write_text(site(debian=debian, site_cors_origins=origins, nginx_certificate=certificate))
     main = render("nginx", "nginx.conf.j2", debian).replace("/etc/nginx/conf.d/*.conf", f"{tmp_path}/site.conf")
     (tmp_path / "nginx.conf").write_text(main)
     done = subprocess.run(
@@ -872,7 +872,7 @@ def test_no_connection_stays_open_to_a_release_that_no_longer_serves(
     settings, tmp_path, monkeypatch, draining, headers, closes
 ):
     monkeypatch.setenv("APP_RELEASE", "3f9a0c41d2b7")
-    names, closed = settings(app_proxy_fix=False), []
+    names, closed = settings(site_proxy_fix=False), []
     names |= {"DRAINING": str(tmp_path / "draining"), "RUN": tmp_path}
 
     def app(environ, start):
@@ -896,7 +896,7 @@ def test_no_connection_stays_open_to_a_release_that_no_longer_serves(
 
 def test_a_worker_rests_before_it_goes(settings, tmp_path):
     """Its successor has as long to load the app: without that, two that are due leave nobody to answer."""
-    names = settings(app_proxy_fix=False)
+    names = settings(site_proxy_fix=False)
     assert names["RESTED"] >= 3
     names |= {"RUN": tmp_path, "RESTED": 1.5}
     worker = SimpleNamespace(wsgi=None, nr=9, max_requests=9, alive=True)
@@ -1009,7 +1009,7 @@ def test_a_preloaded_app_s_memory_is_kept_shared(settings, preload):
 
 def test_the_app_gets_address_scheme_and_host_from_nginx_unless_told(settings):
     worker, seen = SimpleNamespace(wsgi=lambda environ, start: seen.update(environ) or [], alive=False), {}
-    settings(app_proxy_fix=False)["post_worker_init"](worker)
+    settings(site_proxy_fix=False)["post_worker_init"](worker)
     assert not isinstance(worker.wsgi, ProxyFix)
     settings()["post_worker_init"](worker)
     assert isinstance(worker.wsgi, ProxyFix)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 
-from inventory_check.answers import HEADER_VALUE, URL_PATH, expression, headers, network, origins
-from inventory_check.environment import environment, secret_files, secrets
-from inventory_check.values import APP, NAME, SIZE, each, number, pattern
+from inventory_check.environment import environment
+from inventory_check.exact import unquoted
+from inventory_check.values import APP, SIZE, number, pattern
 
-YEAR = 365 * 24 * 3600  # seconds; the least for https://hstspreload.org
+FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+PLACEHOLDERS = re.compile(
+    r"(change.?me|secret|password|default|example|todo|dev|x+|.*not.?so.?secret.*)", re.IGNORECASE
+)
+SECRET_LENGTH = 8
 LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
 
 
@@ -18,14 +21,6 @@ def memory(value):
     wrong = pattern(SIZE, "app_memory: 512m")(value)
     if not wrong and int(value[:-1]) << {"k": 10, "m": 20, "g": 30}[value[-1]] < LEAST_MEMORY:
         wrong = f"{value} is less than docker's least, 6m"
-    return wrong
-
-
-def static(value):
-    wrong = pattern(re.compile(r"(?!-)[^\x00-\x20\"'\\$;{}]*"), "app_static: static")(value)
-    place = os.path.normpath(value)
-    if not wrong and value and (place.strip("/") in ("", ".") or place.startswith("..")):
-        wrong = f"{value!r} would publish the whole app"
     return wrong
 
 
@@ -38,17 +33,31 @@ def command(value):
     return f"no shell runs it, so {shell[0]} means nothing; example: sh -c 'one && two'" if shell else None
 
 
+def secrets(values):
+    wrong = environment(values)
+    for name, value in {} if wrong else values.items():
+        text = str(value).strip()
+        if len(text) < SECRET_LENGTH or PLACEHOLDERS.fullmatch(text):
+            wrong = f"{name} is empty, a placeholder, or shorter than {SECRET_LENGTH} characters"
+            return f"{wrong}; make one: openssl rand -hex 32"
+    return wrong
+
+
+def secret_files(values):
+    for name, value in values.items():
+        if not FILE.fullmatch(str(name)):
+            return f"{name!r} is not a plain file name; example: users.json"
+        if value in (None, ""):
+            return f"{name} is empty; remove it, or give it a content"
+    return unquoted(values)
+
+
 CHECKS = {
     "app_name": pattern(APP, "app_name: shop (a to z, digits, hyphens, 31 at most; no network of docker's own)"),
-    "app_domain": pattern(NAME, "app_domain: shop.example.com (a name alone; punycode for other scripts)"),
-    "app_aliases": each(pattern(NAME, "[www.shop.example.com]")),
-    "app_https_port": number(1, 65535),
     "app_wsgi": pattern(re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*(\([^\n]*\))?)?"), "app_wsgi: shop:create_app()"),
-    "app_static": static,
     "app_env": environment,
     "app_secrets": secrets,
     "app_secret_files": secret_files,
-    "app_static_hashed": each(expression),
     "app_uid": number(10000, 60000),
     "app_memory": memory,
     "app_cpus": number(0, 1024),
@@ -74,47 +83,17 @@ CHECKS = {
     "app_release_command_timeout": number(1, 86_400),
     "app_keep_releases": number(2, 1000),
     "app_remove": pattern(re.compile(f"({APP.pattern})|"), "-e app_remove=shop"),
-    "app_max_body": pattern(SIZE, "app_max_body: 10m"),
-    "app_trusted_proxies": each(network),
-    "app_connections_per_address": number(0, 10**6),
-    "app_login_paths": each(pattern(URL_PATH, "[/login]")),
-    "app_login_rate": number(1, 10**6),
-    "app_login_burst": number(0, 10**6),
-    "app_request_rate": number(0, 10**6),
-    "app_request_burst": number(0, 10**6),
-    "app_cors_origins": origins,
-    "app_hsts_max_age": number(0, 10**9),
-    "app_csp": pattern(HEADER_VALUE, "app_csp: default-src 'self'"),
-    "app_headers": headers,
-    "app_maintenance_message": pattern(re.compile(r"\s*\S[^\0]*"), "app_maintenance_message: Back at 18:00 UTC."),
-    "app_maintenance_retry_after": number(1, 10**6),
-    "app_proxy_read_timeout": number(1, 86400),
-    "app_proxy_send_timeout": number(1, 86400),
-    "app_send_timeout": number(1, 86400),
-    "app_client_body_timeout": number(1, 86400),
 }
 # Shown where a variable has no default that could serve as an example.
 EXAMPLES = {
-    "app_domain": "shop.example.com",
     "app_wsgi": "shop:create_app()",
     "app_env": {"CURRENCY": "EUR"},
     "app_secrets": {"SECRET_KEY": "{{ vault_app_secret_key }}"},
     "app_secret_files": {"users.json": "{{ vault_app_users }}"},
-    "app_trusted_proxies": ["192.0.2.0/24"],
-    "app_cors_origins": ["https://www.example.com"],
-    "app_headers": {"Cross-Origin-Opener-Policy": "same-origin"},
 }
 
 
 def check_together(values, hosts):
     """Return mistakes that only show when variables are seen together."""
-    mistakes = []
-    names = [values.get("app_domain"), *values.get("app_aliases", [])]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    mistakes += [f"app_aliases: {name} is there twice, or is app_domain itself" for name in twice]
     both = sorted(set(values.get("app_env", {})) & set(values.get("app_secrets", {})))
-    mistakes += [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both]
-    listed = values.get("app_hsts_subdomains") and values["app_hsts_max_age"] >= YEAR
-    if values.get("app_hsts_preload") and not listed:
-        mistakes.append(f"app_hsts_preload: needs app_hsts_subdomains: true and app_hsts_max_age of {YEAR} or more")
-    return mistakes
+    return [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both]

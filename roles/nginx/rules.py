@@ -56,7 +56,7 @@ def check_together(values, hosts):
 
 def check_acme(values):
     """Return what an ACME server would refuse: names that only a CA of one's own can know, half a binding."""
-    names = values.get("nginx_certificate_names") or [values["app_domain"], *values.get("app_aliases", [])]
+    names = values.get("nginx_certificate_names") or [values["site_domain"], *values.get("site_aliases", [])]
     private = [name for name in names if "." not in name or name.rpartition(".")[2] in PRIVATE]
     mistakes = []
     if private and not values.get("nginx_certificate_ca_file"):
@@ -72,7 +72,7 @@ def check_certificate(values):
     if not all(paths):
         return ["nginx_certificate: provided needs nginx_certificate_file and nginx_certificate_key_file"]
     chain, key = (read(path) for path in paths)
-    names = values.get("nginx_certificate_names") or [values.get("app_domain"), *values.get("app_aliases", [])]
+    names = values.get("nginx_certificate_names") or [values.get("site_domain"), *values.get("site_aliases", [])]
     ca_file = os.path.expanduser(values.get("nginx_certificate_ca_file", ""))
     said = pair.judge_chain(chain, names, pair.now(), lambda last: pair.roots(last, ca_file))
     mistakes = [f"nginx_certificate_file: {line}" for line in said]

@@ -147,7 +147,7 @@ def flood(address, count, *headers):
 def test_maintenance_shows_a_message_and_goes_without_a_reload(play, get, host):
     workers = "pgrep -x nginx | sort"
     before = host.check_output(workers)
-    message = '{"app_maintenance": true, "app_maintenance_message": "Back at <18:00> \\"UTC\\""}'
+    message = '{"site_maintenance": true, "site_maintenance_message": "Back at <18:00> \\"UTC\\""}'
     try:
         play("playbooks/maintenance.yml", "-e", message)
         page = get(f"{URL}/page.css", "-H", "Accept: text/html")
@@ -158,7 +158,7 @@ def test_maintenance_shows_a_message_and_goes_without_a_reload(play, get, host):
         assert get(f"{URL}/readyz").status == 200
         assert get(f"{URL}/.maintenance/html").status == 404
     finally:
-        play("playbooks/maintenance.yml", "-e", "app_maintenance=off")
+        play("playbooks/maintenance.yml", "-e", "site_maintenance=off")
     assert get(f"{URL}/").status == 200
     assert host.check_output(workers) == before
 

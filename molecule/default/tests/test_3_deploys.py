@@ -142,7 +142,7 @@ def test_repository_without_dockerfile_is_built_by_the_role(play, get, tiny):
 def open_site(play):
     """A site with one origin that may call it, behind a proxy that is where these tests run."""
     private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
-    settings = json.dumps({"app_cors_origins": ["https://good.test"], "app_trusted_proxies": private})
+    settings = json.dumps({"site_cors_origins": ["https://good.test"], "site_trusted_proxies": private})
     play("playbooks/app.yml", "-e", settings)
 
 

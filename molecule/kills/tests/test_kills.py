@@ -77,7 +77,7 @@ TASKS = [
 def changed(name):
     """Return what makes a new release, in each run of the tests another one, and nginx reload for its site file."""
     number = f"{name} {os.getpid()}"
-    return ["-e", f'{{"app_env": {{"NUMBER": "{number}"}}, "app_max_body": "{1 + crc32(number.encode()) % 900}m"}}']
+    return ["-e", f'{{"app_env": {{"NUMBER": "{number}"}}, "site_max_body": "{1 + crc32(number.encode()) % 900}m"}}']
 
 
 def chosen(steps, stride=1):

@@ -24,7 +24,7 @@ def second(tmp_path_factory, host):
     """Run a playbook for the second app; it goes when these tests end."""
     place = tmp_path_factory.mktemp("second")
     first = Path(os.environ["MOLECULE_INVENTORY_FILE"])
-    values = {"app_name": NAME, "app_domain": DOMAIN}
+    values = {"app_name": NAME, "site_domain": DOMAIN}
     (place / "values.json").write_text(json.dumps(values))
 
     def play(playbook, *arguments):
@@ -84,7 +84,7 @@ def test_first_deploy_deploy_and_rollback_of_one_lose_nothing_of_the_other(secon
 def test_a_site_that_nginx_refuses_is_never_linked(second, address, says, host):
     before = host.check_output(f"readlink /srv/{NAME}/current")
     with Judge(address(), "app.test") as load:
-        rc, output = second("playbooks/app.yml", "-e", '{"app_static_hashed": ["(?u)not in PCRE"]}')
+        rc, output = second("playbooks/app.yml", "-e", '{"site_static_hashed": ["(?u)not in PCRE"]}')
     assert rc != 0
     assert "pcre" in output.lower()
     assert host.check_output(f"readlink /srv/{NAME}/current") == before

@@ -11,7 +11,7 @@ def test_a_dry_run_shows_what_changes_and_no_value_of_environment_or_secrets(pla
     values = {
         "app_env": {"FLASK_APP": "shop", "GREETING": MARK},
         "app_secrets": {"SECRET_KEY": MARK * 4},
-        "app_max_body": "20m",
+        "site_max_body": "20m",
         "app_memory": "300m",
     }
     serving = release()

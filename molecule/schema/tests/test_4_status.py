@@ -6,9 +6,9 @@ MAINTENANCE = "playbooks/maintenance.yml"
 
 
 def test_maintenance_is_shown_and_who_made_a_release(play, release):
-    play(MAINTENANCE, "-e", "app_maintenance=on")
+    play(MAINTENANCE, "-e", "site_maintenance=on")
     closed = " ".join(play("playbooks/status.yml").output.split())
-    play(MAINTENANCE, "-e", "app_maintenance=off")
+    play(MAINTENANCE, "-e", "site_maintenance=off")
     assert "host: visitors see the maintenance page; to show the app again: ansible-playbook" in closed
     assert "maintenance page" not in play("playbooks/status.yml").output
     (line,) = [line for line in play("playbooks/releases.yml").output.splitlines() if release() in line]

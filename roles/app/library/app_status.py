@@ -44,7 +44,7 @@ remarks: {type: list, returned: always, description: What somebody should know o
 
 REASON = 200  # characters
 PLAYBOOK = "ansible-playbook playbooks/{} -i inventories/..."
-SHOW = f"{PLAYBOOK.format('maintenance.yml')} -e app_maintenance=off"
+SHOW = f"{PLAYBOOK.format('maintenance.yml')} -e site_maintenance=off"
 CLOSED = f"visitors see the maintenance page; to show the app again: {SHOW}"
 KILLED = "it was killed {} times, last with code {}, and started again: journalctl -u flask-deploy-keep@{}"
 CUT_OFF = f"a switch is under way or was cut off; a deploy settles it: {PLAYBOOK.format('app.yml')}"

@@ -76,8 +76,8 @@ class ActionModule(ActionBase):
         errors += wrong_types + check_values(typed)
         errors = [line for line in errors if line.partition(":")[0] in said or ": is required; " in line]
         mistakes += with_examples(specs, errors)
-        if any(line.startswith("app_domain:") for line in mistakes):  # which the aliases are often made of
-            mistakes = [line for line in mistakes if not line.startswith("app_aliases:")]
+        if any(line.startswith("site_domain:") for line in mistakes):  # which the aliases are often made of
+            mistakes = [line for line in mistakes if not line.startswith("site_aliases:")]
         if not mistakes:
             mistakes += check_together(typed, task_vars["groups"].get("web", []))
         return typed, mistakes or check_outside(typed, C.DEFAULT_LOCAL_TMP)
@@ -113,8 +113,8 @@ class ActionModule(ActionBase):
     def _check_host(self, values, task_vars):
         arguments = {
             "app": values["app_name"],
-            "domain": values["app_domain"],
-            "aliases": values["app_aliases"],
+            "domain": values["site_domain"],
+            "aliases": values["site_aliases"],
             "wsgi": values["app_wsgi"],
         }
         result = self._execute_module("check_host", module_args=arguments, task_vars=task_vars)

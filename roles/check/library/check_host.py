@@ -100,7 +100,7 @@ def taken_names(app, names):
         claimed = {name for line in re.findall(r"server_name\s+([^;]+);", text) for name in line.split()}
         owner = f"belongs to the app {other}" if site else f"belongs to {path}, which is no app's,"
         if other != app or not path.startswith("/etc/nginx/conf.d/"):
-            mistakes += [f"app_domain: {name} {owner} on this host" for name in sorted(claimed & set(names))]
+            mistakes += [f"site_domain: {name} {owner} on this host" for name in sorted(claimed & set(names))]
     return mistakes
 
 

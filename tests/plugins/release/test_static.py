@@ -143,7 +143,7 @@ def test_a_link_that_leaves_the_tree_stops_the_release(app, engine, target):
 def test_a_static_directory_that_is_itself_a_link_does_not_publish_the_host_s(app, engine):
     (engine.place / "image/app").mkdir(parents=True)
     (engine.place / "image/app/static").symlink_to("/etc")
-    with pytest.raises(places.ReleaseError, match="app_static: static is a link in the image"):
+    with pytest.raises(places.ReleaseError, match="site_static: static is a link in the image"):
         prepare(app)
 
 
@@ -187,7 +187,7 @@ def test_a_link_with_a_name_that_is_no_text_is_told(app, engine):
 
 def test_public_files_that_are_a_file_stop_the_release(app, engine):
     engine.public("static", directory="/app")
-    with pytest.raises(places.ReleaseError, match="app_static: static is a file in the image"):
+    with pytest.raises(places.ReleaseError, match="site_static: static is a file in the image"):
         prepare(app)
 
 

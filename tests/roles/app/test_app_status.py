@@ -81,7 +81,7 @@ def test_maintenance_is_shown(app):
     assert app_status.describe(app)["remarks"] == []
     Path(f"{app.root}/maintenance/html").write_text("back soon")
     (said,) = app_status.describe(app)["remarks"]
-    assert "visitors see the maintenance page" in said and "-e app_maintenance=off" in said
+    assert "visitors see the maintenance page" in said and "-e site_maintenance=off" in said
 
 
 def test_an_app_that_does_not_answer_says_why_below_the_table(app, monkeypatch):

@@ -98,7 +98,7 @@ def test_a_name_that_a_site_of_somebody_s_claims_is_refused(root, path):
     place.parent.mkdir(parents=True)
     place.write_text("server {\n  server_name\n    a.example.com shop.example.com;\n}")
     lines = preflight.taken_names("shop", ["shop.example.com", "www.shop.example.com"])
-    assert lines == [f"app_domain: shop.example.com belongs to /etc/nginx/{path}, which is no app's, on this host"]
+    assert lines == [f"site_domain: shop.example.com belongs to /etc/nginx/{path}, which is no app's, on this host"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_two_apps_of_one_domain_are_refused(other):
     other("shop", "shop.example.com", "shop:app")
     assert preflight.taken_names("shop", ["shop.example.com"]) == []
     lines = preflight.taken_names("blog", ["blog.example.com", "www.shop.example.com"])
-    assert lines == ["app_domain: www.shop.example.com belongs to the app shop on this host"]
+    assert lines == ["site_domain: www.shop.example.com belongs to the app shop on this host"]
 
 
 @pytest.mark.parametrize(("address", "port"), [("0.0.0.0", 80), ("[::]", 443)])

@@ -13,11 +13,11 @@ from ansible.module_utils.flask_deploy.host import certificate, command, files
 READABLE = (".conf", ".py", "gunicorn.json")
 NOT_BUILT = "not built yet"
 SETTINGS = {
-    "domain": "app_domain",
+    "domain": "site_domain",
     "health_path": "app_health_path",
     "start_timeout": "app_start_timeout",
     "wsgi": "app_wsgi",
-    "static": "app_static",
+    "static": "site_static",
     "memory": "app_memory",
     "cpus": "app_cpus",
     "pids": "app_pids",

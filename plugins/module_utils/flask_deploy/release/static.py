@@ -36,7 +36,7 @@ def unpack(archive, target, path):
     the directory, devices, FIFOs) nothing reaches the host. Dotfiles stay behind, but for .well-known (RFC 8615).
 
     :param archive: open binary file; its first entry is the directory itself.
-    :param path: app_static, for messages.
+    :param path: site_static, for messages.
     :raises StaticError: a link leaves the tree, or something is neither file, directory nor link.
     """
     links = []
@@ -77,9 +77,9 @@ def shown(name):
 
 def _refuse_root(entry, path):
     if entry.issym():
-        raise StaticError(f"app_static: {path} is a link in the image; name the directory it points at")
+        raise StaticError(f"site_static: {path} is a link in the image; name the directory it points at")
     if not entry.isdir():
-        raise StaticError(f"app_static: {path} is a file in the image; name the directory that holds it")
+        raise StaticError(f"site_static: {path} is a file in the image; name the directory that holds it")
 
 
 def _refuse_size(size, target):

@@ -17,7 +17,7 @@ from . import exact
 from .renamed import RENAMED
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-ROLE_NAMES = ("host", "docker", "nginx", "build", "tokens", "app")
+ROLE_NAMES = ("host", "docker", "nginx", "build", "site", "tokens", "app")
 PREFIXES = tuple(f"{role}_" for role in ROLE_NAMES)
 
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 SAME = {
     "build": "source ref git_key subdir dockerfile base_image base_image_archive",
+    "site": (
+        "domain aliases https_port static compress static_hashed proxy_fix max_body trusted_proxies "
+        "connections_per_address login_paths login_rate login_burst request_rate request_burst "
+        "cors_origins csp headers maintenance maintenance_message maintenance_retry_after "
+        "proxy_read_timeout proxy_send_timeout send_timeout client_body_timeout hsts_max_age "
+        "hsts_subdomains hsts_preload ipv6"
+    ),
 }
 RENAMED = {f"app_{word}": f"{role}_{word}" for role, words in SAME.items() for word in words.split()} | {
     "app_build_args": "build_args",

@@ -1,0 +1,133 @@
+"""Which values of role site's variables can work; they become parts of nginx's configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import warnings
+
+from inventory_check.exact import unquoted
+from inventory_check.values import NAME, SIZE, each, number, pattern
+
+YEAR = 365 * 24 * 3600  # seconds; the least for https://hstspreload.org
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+URL_PATH = re.compile(r"/[\w./~%+-]*", re.ASCII)
+HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+# Of what RFC 9110 allows in a field, all but what ends, escapes or expands a text in nginx's configuration.
+HEADER_VALUE = re.compile(r"(?! )[ !#%-\[\]-~]*(?<! )")
+# Headers that have a variable of their own, or that nginx makes.
+ELSEWHERE = {
+    "content-security-policy": "site_csp",
+    "access-control-allow-origin": "site_cors_origins",
+    "cache-control": "site_static_hashed",
+}
+MADE = {"connection", "content-length", "content-type", "date", "etag", "last-modified", "retry-after", "server"}
+MADE |= {"transfer-encoding", "vary", "x-request-id"}
+
+
+def origins(values):
+    if "*" in values:
+        return None if values == ["*"] else '"*" allows every origin; write it alone'
+    return each(pattern(ORIGIN, "https://www.example.com"))(values)
+
+
+def network(value):
+    """Judge an address or network (RFC 4632, RFC 4291); one with host bits set is a slip.
+
+    Python reads more than nginx does (netmasks, zones): only its own way to write what it read is taken.
+    """
+    example = "example: site_trusted_proxies: [192.0.2.0/24]"
+    try:
+        found = ipaddress.ip_network(value)
+    except ValueError as error:
+        return f"{error}; {example}"
+    if getattr(found.network_address, "scope_id", None):
+        return f"{value!r} has a zone, and a proxy's address has none; {example}"
+    if value not in (str(found), str(found.network_address)):
+        return f"write {found} instead of {value!r}"
+    return f"{value} trusts everybody; {example}" if not found.prefixlen else None
+
+
+def expression(value):
+    """Judge a regular expression by Python's reading, which shares what such patterns use with PCRE."""
+    example = r"example: site_static_hashed: ['^/static/assets/']"
+    if not value or re.search(r'["\x00-\x20\x7f]', value) or value.endswith("\\"):
+        return f"{value!r} cannot stand in nginx's configuration; {example}"
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found = re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"{value!r} is not a regular expression: {error}; {example}"
+    if found.groupindex:
+        return f"{value!r} names a group, which would set a variable of nginx; write (?:…)"
+    if re.match(r"\(\?[aiLmsux]+\)", value):
+        return f"{value!r} would change the expressions beside it too; write (?i:…)"
+    return None
+
+
+def headers(values):
+    for name, value in values.items():
+        if not HEADER_NAME.fullmatch(str(name)):
+            return f"{name!r} is not a header's name; example: Cross-Origin-Opener-Policy"
+        if name.lower() in ELSEWHERE:
+            return f"{name} has its own variable; write {ELSEWHERE[name.lower()]}"
+        if name.lower() in MADE:
+            return f"{name} is made by nginx; remove it"
+        wrong = pattern(HEADER_VALUE, "Cross-Origin-Opener-Policy: same-origin")(str(value))
+        if wrong or isinstance(value, list | dict | None):
+            return f"{name}: {wrong or 'is not text; remove it, or write text'}"
+    return unquoted(values)
+
+
+def static(value):
+    wrong = pattern(re.compile(r"(?!-)[^\x00-\x20\"'\\$;{}]*"), "site_static: static")(value)
+    place = os.path.normpath(value)
+    if not wrong and value and (place.strip("/") in ("", ".") or place.startswith("..")):
+        wrong = f"{value!r} would publish the whole app"
+    return wrong
+
+
+CHECKS = {
+    "site_domain": pattern(NAME, "site_domain: shop.example.com (a name alone; punycode for other scripts)"),
+    "site_aliases": each(pattern(NAME, "[www.shop.example.com]")),
+    "site_https_port": number(1, 65535),
+    "site_static": static,
+    "site_static_hashed": each(expression),
+    "site_max_body": pattern(SIZE, "site_max_body: 10m"),
+    "site_trusted_proxies": each(network),
+    "site_connections_per_address": number(0, 10**6),
+    "site_login_paths": each(pattern(URL_PATH, "[/login]")),
+    "site_login_rate": number(1, 10**6),
+    "site_login_burst": number(0, 10**6),
+    "site_request_rate": number(0, 10**6),
+    "site_request_burst": number(0, 10**6),
+    "site_cors_origins": origins,
+    "site_hsts_max_age": number(0, 10**9),
+    "site_csp": pattern(HEADER_VALUE, "site_csp: default-src 'self'"),
+    "site_headers": headers,
+    "site_maintenance_message": pattern(re.compile(r"\s*\S[^\0]*"), "site_maintenance_message: Back at 18:00 UTC."),
+    "site_maintenance_retry_after": number(1, 10**6),
+    "site_proxy_read_timeout": number(1, 86400),
+    "site_proxy_send_timeout": number(1, 86400),
+    "site_send_timeout": number(1, 86400),
+    "site_client_body_timeout": number(1, 86400),
+}
+# Shown where a variable has no default that could serve as an example.
+EXAMPLES = {
+    "site_domain": "shop.example.com",
+    "site_trusted_proxies": ["192.0.2.0/24"],
+    "site_cors_origins": ["https://www.example.com"],
+    "site_headers": {"Cross-Origin-Opener-Policy": "same-origin"},
+}
+
+
+def check_together(values, hosts):
+    """Return mistakes that only show when variables are seen together."""
+    names = [values.get("site_domain"), *values.get("site_aliases", [])]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    mistakes = [f"site_aliases: {name} is there twice, or is site_domain itself" for name in twice]
+    listed = values.get("site_hsts_subdomains") and values["site_hsts_max_age"] >= YEAR
+    if values.get("site_hsts_preload") and not listed:
+        mistakes.append(f"site_hsts_preload: needs site_hsts_subdomains: true and site_hsts_max_age of {YEAR} or more")
+    return mistakes
