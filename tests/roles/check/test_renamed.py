@@ -1,0 +1,93 @@
+"""Variables that got another name: an inventory of before is told all of them before anything changes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.action import check_inventory
+from ansible.template import Templar
+from inventory_check.renamed import RENAMED
+
+from tests.conftest import ROOT, load
+
+BEFORE = """
+app_domain: shop.example.com
+app_source: /
+app_wsgi: shop:create_app()
+app_cors_origins: ["https://www.example.com"]
+app_hsts_max_age: 300
+app_jwt_algorithm: EdDSA
+app_rebuild: true
+"""
+
+
+def said(text, monkeypatch):
+    """Return what the check says of an inventory, without a host or a network."""
+    monkeypatch.setattr(check_inventory, "check_outside", lambda *values: [])
+    known = {**load(text), "groups": {"web": ["web1"]}}
+    plugin = object.__new__(check_inventory.ActionModule)
+    plugin._templar = Templar(DataLoader(), variables=known)
+    return plugin._check_inventory(known)[1]
+
+
+def test_old_names_are_told_all_at_once(monkeypatch):
+    assert said(BEFORE, monkeypatch) == [
+        "app_cors_origins is now site_cors_origins",
+        "app_domain is now site_domain",
+        "app_hsts_max_age is now site_hsts_max_age",
+        "app_jwt_algorithm is now tokens_algorithm",
+        "app_rebuild is now build_fresh",
+        "app_source is now build_source",
+    ]
+
+
+def test_what_else_is_wrong_is_told_with_them(monkeypatch):
+    lines = said(BEFORE.replace("300", "-1").replace("shop:create_app()", "/srv/shop.py"), monkeypatch)
+    assert [line for line in lines if " is now " not in line] == [
+        "app_wsgi: '/srv/shop.py' is not valid; example: app_wsgi: shop:create_app()",
+        "site_hsts_max_age: -1 is not between 0 and 1000000000; example: site_hsts_max_age: "
+        "{{ 0 if nginx_certificate | default('selfsigned') == 'selfsigned' else 63072000 }}",
+    ]
+
+
+def test_an_inventory_with_its_new_names_is_right(monkeypatch):
+    for old, new in RENAMED.items():
+        monkeypatch.setattr(sys.modules[__name__], "BEFORE", BEFORE.replace(f"\n{old}:", f"\n{new}:"))
+    assert said(BEFORE, monkeypatch) == []
+
+
+def test_each_new_name_is_a_variable_and_no_old_one_is():
+    specs = check_inventory.load_specs()
+    assert set(RENAMED.values()) <= specs.keys() and not RENAMED.keys() & specs.keys()
+    assert len(set(RENAMED.values())) == len(RENAMED)
+
+
+@pytest.mark.parametrize("name", ["app", "rollback", "maintenance", "remove", "rotate_keys", "vault_keys"])
+def test_every_play_that_changes_a_host_stops_at_an_old_name(tmp_path, name):
+    """192.0.2.1 is nobody's address (RFC 5737): a connection would be waited for, and named as unreachable."""
+    (tmp_path / "hosts.yml").write_text(
+        "web:\n  hosts: {web1: {ansible_host: 192.0.2.1}}\n"
+        "  vars: {site_domain: shop.example.com, build_source: /, app_wsgi: shop:app, app_cors_origins: []}\n"
+    )
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            f"playbooks/{name}.yml",
+            "-i",
+            tmp_path / "hosts.yml",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "app_cors_origins is now site_cors_origins" in done.stdout
+    assert "unreachable=0" in done.stdout and "failed=1" in done.stdout and "changed=0" in done.stdout
