@@ -154,7 +154,7 @@ def test_numbers_and_switches_given_as_text_mean_the_same(render, role, template
     """`-e app_preload=false` on the command line is text."""
     values = {
         variable: False if spec["type"] == "bool" else 443
-        for name in ("docker", "nginx", "app")
+        for name in ("docker", "nginx", "site", "app")
         for variable, spec in specification(name).items()
         if spec["type"] in ("bool", "int", "float")
     }
@@ -244,7 +244,7 @@ def test_idle_connections_are_let_go_by_nginx_first(site, parse, settings):
 
 @pytest.mark.parametrize("drain", [0, 30, 3600])
 def test_who_is_stopped_has_nothing_in_flight(render, settings, tmp_path, drain):
-    tasks = yaml.safe_load((ROLES / "app" / "tasks" / "main.yml").read_text())
+    tasks = yaml.safe_load((ROLES / "app" / "tasks" / "prepare.yml").read_text())
     stop = next(t["module_defaults"]["app_release"]["container"] for t in tasks if "module_defaults" in t)
     assert "__app_stop_timeout" in stop["stop_timeout"]
     constants = yaml.safe_load((ROLES / "app" / "vars" / "main.yml").read_text())
