@@ -74,13 +74,13 @@ def variables():
 
 @pytest.fixture
 def render(variables):
-    """Render a role's template, as its template task would on a Debian release, with some variables set."""
+    """Render a role's template, or a file that a variable holds, as on a Debian release, with some variables set."""
 
     def rendered(role, template, debian=13, **more):
         least = {"site_domain": "shop.example.com", "build_source": "/src/shop", "app_wsgi": "shop:app"}
         known = variables(debian=debian, **{**least, **more})
         path = ROOT / "roles" / role / "templates" / template
-        lookup = trust_as_template(f"{{{{ lookup('ansible.builtin.template', '{path}') }}}}")
-        return str(Templar(DataLoader(), variables=known).template(lookup))
+        wanted = f"lookup('ansible.builtin.template', '{path}')" if path.suffix == ".j2" else template
+        return str(Templar(DataLoader(), variables=known).template(trust_as_template(f"{{{{ {wanted} }}}}")))
 
     return rendered

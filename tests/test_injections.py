@@ -19,8 +19,8 @@ from inventory_check.inventory import EXAMPLES, check_types, check_values, load_
 ROOT = Path(__file__).parents[1]
 SPECS = load_specs()
 RENDERED = {
-    "site.conf.j2": "app",
-    "gunicorn.json.j2": "app",
+    "site.conf.j2": "site",
+    "__app_gunicorn_json": "app",
     "nginx.conf.j2": "nginx",
     "daemon.json.j2": "docker",
 }
@@ -118,7 +118,7 @@ def used():
     text, own = "", {}
     for path in ROOT.glob("roles/*/vars/main.yml"):
         own |= {name: json.dumps(value) for name, value in yaml.safe_load(path.read_text()).items()}
-    more = "\n".join(path.read_text() for path in ROOT.glob("roles/*/templates/**/*.j2"))
+    more = "\n".join([*RENDERED, *(path.read_text() for path in ROOT.glob("roles/*/templates/**/*.j2"))])
     while more:
         text += more
         named = [name for name in own if re.search(rf"\b{name}\b", text)]
@@ -130,7 +130,7 @@ def shape(template, text, folder):
     """Return what a reader of a rendered file takes for its structure, without the values in it."""
     if template == "daemon.json.j2":
         return list(json.loads(text))
-    if template == "gunicorn.json.j2":
+    if template == "__app_gunicorn_json":
         return {name: type(value) for name, value in json.loads(text).items()}
     path = folder / "rendered.conf"
     path.write_text(text)

@@ -30,7 +30,7 @@ TEMPLATES = [
     ("docker", "daemon.json.j2"),
     ("nginx", "nginx.conf.j2"),
     ("site", "site.conf.j2"),
-    ("app", "gunicorn.json.j2"),
+    ("app", "__app_gunicorn_json"),
 ]
 DEBIANS = (12, 13)
 # What gixy has to say, and why it stays so.
@@ -86,7 +86,7 @@ def settings(render, tmp_path):
     """Run gunicorn.conf.py, but for what it does to this very process; return what it sets."""
 
     def run(**variables):
-        (tmp_path / "gunicorn.json").write_text(render("app", "gunicorn.json.j2", **variables))
+        (tmp_path / "gunicorn.json").write_text(render("app", "__app_gunicorn_json", **variables))
         text = (ROLES / "app/files/gunicorn.conf.py").read_text()
         tree = ast.parse(text.replace("/release/gunicorn.json", f"{tmp_path}/gunicorn.json"))
         first = [ast.unparse(node) for node in tree.body[1:5]]

@@ -40,7 +40,7 @@ def app(environ, start_response):
 def gunicorn(render, tmp_path):
     """Start gunicorn with the role's settings; return it and its socket."""
     (tmp_path / "talking.py").write_text(APP)
-    (tmp_path / "gunicorn.json").write_text(render("app", "gunicorn.json.j2", app_workers=1))
+    (tmp_path / "gunicorn.json").write_text(render("app", "__app_gunicorn_json", app_workers=1))
     conf = (FILES / "gunicorn.conf.py").read_text().replace("/release/run", str(tmp_path))
     for name, place in {"output.py": FILES, "gunicorn.json": tmp_path}.items():
         conf = conf.replace(f"/release/{name}", f"{place}/{name}")
