@@ -8,7 +8,7 @@ from ansible.module_utils.flask_deploy.host import certificate
 from ansible.module_utils.flask_deploy.release import ahead
 from ansible.module_utils.flask_deploy.switch import retire
 
-BUILD = "ansible-playbook site.yml -i inventories/... -e app_ref="
+BUILD = "ansible-playbook site.yml -i inventories/... -e build_ref="
 WORD = "needs its id and a word: -e app_rollback_to={} -e app_accept_rejected=true"
 
 
