@@ -278,7 +278,7 @@ def test_pointers_of_git_lfs_are_not_published(checkout, secret):
 
 @pytest.mark.parametrize("text", ["short", "much longer than before"])
 def test_a_file_that_changes_while_it_is_packed_is_seen(checkout, secret, tmp_path, monkeypatch, text):
-    real = action.build_source.os.fstat
+    real = action.build_sources.os.fstat
 
     def changed(handle):
         info = real(handle)
@@ -287,7 +287,7 @@ def test_a_file_that_changes_while_it_is_packed_is_seen(checkout, secret, tmp_pa
         return info
 
     (checkout / "app.py").write_text("the middle one")
-    monkeypatch.setattr(action.build_source.os, "fstat", changed)
+    monkeypatch.setattr(action.build_sources.os, "fstat", changed)
     with pytest.raises(AnsibleActionFail, match=r"app.py changed while it was read; deploy once more"):
         action.pack(str(checkout), str(tmp_path / "x.tar.gz"))
 

@@ -99,9 +99,9 @@ def check_names(specs, names):
         if name in RENAMED:
             mistakes.append(f"{name} is now {RENAMED[name]}")
         elif name.startswith(PREFIXES) and name not in specs:
-            near = difflib.get_close_matches(name, specs, 1)
+            near = difflib.get_close_matches(name, [*specs, *RENAMED], 1)
             hint = (
-                f"did you mean {near[0]}?"
+                f"did you mean {RENAMED.get(near[0], near[0])}?"
                 if near
                 else f"supported are those in roles/{name.partition('_')[0]}/README.md"
             )
