@@ -9,7 +9,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, nginx
-from ansible.module_utils.flask_deploy.release import failures, images, writing
+from ansible.module_utils.flask_deploy.release import containers, failures, images, writing
 from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, steps, switch
 from ansible.modules import app_status
 
@@ -167,6 +167,27 @@ def test_what_served_once_ends_what_is_in_flight_before_it_stops(app, engine, mo
     steps.restore(app, options(release=old), dry=False)
     discarding.discarded(app, options(release=old, build=None, drain_timeout=5), dry=False)
     assert len(asked) >= 4 and f"shop-{old}" not in engine.running()
+
+
+@pytest.mark.parametrize("how", ["its gate", "its gate, and the engine is away"])
+def test_what_served_once_ends_what_is_in_flight_where_its_own_gate_refuses_it(app, engine, monkeypatch, how):
+    old, new = deploy(app), deploy(app, build="b2", image="sha256:two")
+    engines.docker("start", f"shop-{old}")
+    asked = []
+
+    def flying(pid, path):
+        asked.append(f"shop-{old}" in engine.running())
+        if "away" in how:
+            raise engines.EngineError("the engine is away")
+        return 3 if len(asked) < 4 else 0
+
+    monkeypatch.setattr(engines, "in_flight", flying)
+    refusal = containers.NotReady("it did not answer")
+    monkeypatch.setattr(containers, "wait_ready", lambda *given: (_ for _ in ()).throw(refusal))
+    with pytest.raises(containers.NotReady):
+        steps.restore(app, options(release=old, drain_timeout=5), dry=False)
+    assert all(asked) and len(asked) >= (1 if "away" in how else 4)
+    assert engine.running() == [f"shop-{new}"]
 
 
 def test_why_a_release_was_left_stays_known_where_another_host_refuses_it(app, engine):

@@ -104,7 +104,7 @@ def test_a_release_that_does_not_get_ready_again_keeps_its_state_and_says_why(ap
     for state in ("rejected", None):
         known = {name: value for name, value in app.state(old).items() if name != "state"}
         files.write_json(app.path(old, "state.json"), known | ({"state": state} if state else {}))
-        retire.leave(app, old, "it did not answer")
+        retire.leave(app, old, "it did not answer", 0)
         left = app.state(old)
         assert (left["state"], left["reason"]) == (state or "retired", "it did not answer")
         assert left["switched"] == known["switched"]

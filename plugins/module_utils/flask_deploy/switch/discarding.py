@@ -10,16 +10,19 @@ from ansible.module_utils.flask_deploy.switch import progress, retire
 
 
 @contextmanager
-def failing(app, release, record):
-    """Do a step towards serving; a release that fails in it goes, unless it serves or did once."""
+def failing(app, release, record, drain):
+    """Do a step towards serving; a release that fails in it goes, unless it serves or did once.
+
+    :param drain: seconds, see ``retire.leave``.
+    """
     try:
         yield
     except Exception as error:
-        discard(app, release, record, str(error))
+        discard(app, release, record, str(error), drain)
         raise
 
 
-def discard(app, release, record, reason):
+def discard(app, release, record, reason, drain):
     """Take away a release that does not get to serve; what serves stays, whatever failed.
 
     One that never served goes whole, with its image where no other needs it: what it was and why it failed is kept.
@@ -28,7 +31,7 @@ def discard(app, release, record, reason):
         return
     if "switched" in app.state(release):
         with leftovers.Leftovers().unless_gone("why it failed", "df"):  # what failed is told all the same
-            retire.leave(app, release, reason)
+            retire.leave(app, release, reason, drain)
         return
     with leftovers.Leftovers().unless_gone("why it failed", "df"):  # a full disk, perhaps: the rest makes room
         failures.remember(app, release, record, reason)
@@ -53,7 +56,7 @@ def discarded(app, options, dry):
             with leftovers.Leftovers().unless_gone("its container", "systemctl status docker"):
                 retire.retire(app, options["drain_timeout"], options["drain_timeout"] + 10)
         elif made:
-            discard(app, release, app.record(release), options["reason"])
+            discard(app, release, app.record(release), options["reason"], options["drain_timeout"])
         elif options["build"]:
             with leftovers.Leftovers().unless_gone("its image", "systemctl status docker"):
                 retire.prune_images(app, leftovers.Leftovers())

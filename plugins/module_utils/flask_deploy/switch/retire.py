@@ -181,9 +181,17 @@ def remove(app, release):
         prune_images(app, left)
 
 
-def leave(app, release, reason):
-    """Stop a release that served once and does not get ready again; remember why."""
-    Leftovers().remove_container(app.container(release))
+def leave(app, release, reason, drain):
+    """Stop a release that served once and does not get ready again, once nothing is in flight; remember why.
+
+    It may have requests of a deploy that was interrupted while it drained.
+
+    :param drain: seconds that requests in flight have to finish; what lasts longer is cut.
+    """
+    left, name = Leftovers(), app.container(release)
+    with left.unless_gone("what is in flight", "systemctl status docker"):
+        _drain(app, name, drain)
+    left.remove_container(name)
     app.set_state(release, app.state(release).get("state", "retired"), reason=reason)
 
 

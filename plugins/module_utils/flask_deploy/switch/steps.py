@@ -47,7 +47,7 @@ def write(app, options, dry):
     repaired = []
     if not dry:
         discarding.let_go_of_image(app, options)
-    with nullcontext() if dry else discarding.failing(app, release, record):
+    with nullcontext() if dry else discarding.failing(app, release, record, options["drain_timeout"]):
         if release in app.known():
             repaired = writing.repair(app, release, rows, record, dry)
             planned["lines"] += [f"repairs: {path}" for path in repaired]
@@ -78,7 +78,7 @@ def foretell(app, made, secret=None):
 def prepare(app, options, dry):
     """Write the release where that is due, start it and hold it at the gates; return (id, what was done, plan)."""
     release, actions, planned = write(app, options, dry)
-    with nullcontext() if dry else discarding.failing(app, release, app.record(release)):
+    with nullcontext() if dry else discarding.failing(app, release, app.record(release), options["drain_timeout"]):
         if options["commanded"] and not dry:
             release_command.record_outcome(app, release, options["commanded"])
         include = writing.ensure_include(app, dry)
@@ -128,7 +128,7 @@ def command(app, options):
     :raises ReleaseError: it failed; the release is not started.
     """
     release, then = options["release"], schema.ran_with(app, options["release"])
-    with discarding.failing(app, release, app.record(release)):
+    with discarding.failing(app, release, app.record(release), options["drain_timeout"]):
         outcome, ran = release_command.bring(app, options)
         if reason := release_command.failure(outcome):
             raise ReleaseError(reason)
@@ -165,7 +165,7 @@ def restore(app, options, dry):
         return wanted, [*actions, f"container {app.container(wanted)}"], planned, said
     gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
     staged = (app.site(wanted) or b"").decode()
-    with discarding.failing(app, wanted, record):
+    with discarding.failing(app, wanted, record, options["drain_timeout"]):
         actions += start(app, wanted, {**gates, "files": {"site.conf": staged}}, False)
     return wanted, actions, planned, said
 
