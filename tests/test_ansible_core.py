@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests import cores
+
 ROOT = Path(__file__).parents[1]
 PLAYBOOKS = ["site.yml", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "playbooks").glob("*.yml")))]
 # What runs on the controller, as plugins.
 PLUGINS = sorted(path for kind in ("action", "filter") for path in ROOT.glob(f"roles/*/{kind}_plugins/*.py"))
-# Each core, and the Pythons that it supports on a controller.
-CORES = {"2.19.*": ("3.11", "3.12", "3.13"), version("ansible-core"): ("3.14", "3.13", "3.12")}
 LOAD = """
 import importlib.util, sys
 for path in sys.argv[1:]:
@@ -38,42 +33,10 @@ KEYS = """
 pytestmark = pytest.mark.slow
 
 
-def python(versions):
-    """Return the first of these Pythons that works here; a version manager's shim may exist and still fail."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for wanted in versions:
-        for found in (shutil.which(f"python{wanted}"), *sorted(pyenv.glob(f"{wanted}.*/bin/python{wanted}"))):
-            if (
-                found
-                and subprocess.run([found, "-c", "import ssl, venv"], capture_output=True, check=False).returncode == 0
-            ):
-                return found
-    pytest.fail(f"none of these works here: python{', python'.join(versions)}")
-
-
-@pytest.fixture(scope="module", params=CORES, ids=lambda core: f"ansible-core {core}")
+@pytest.fixture(scope="module", params=cores.CORES, ids=lambda core: f"ansible-core {core}")
 def core(request, tmp_path_factory):
-    """Make an environment with ansible-core and nothing else; gives what runs a command of it, and its folder."""
-    venv = tmp_path_factory.mktemp("core") / "venv"
-    tools = {**os.environ, "UV_NATIVE_TLS": "1"}
-    if "PIP_INDEX_URL" in tools:
-        tools.setdefault("UV_INDEX_URL", tools["PIP_INDEX_URL"])
-    uv = Path(sys.executable).with_name("uv")
-    for command in (
-        [uv, "venv", "--quiet", "--python", python(CORES[request.param]), venv],
-        [uv, "pip", "install", "--quiet", "--python", venv / "bin/python", f"ansible-core=={request.param}"],
-    ):
-        subprocess.run(command, env=tools, check=True, timeout=300)
-
-    def run(name, *arguments, **environment):
-        alone = {"ANSIBLE_COLLECTIONS_PATH": str(venv), "ANSIBLE_NOCOLOR": "1", **environment}
-        command = [venv / "bin" / name, *arguments]
-        ran = subprocess.run(
-            command, env={**os.environ, **alone}, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
-        )
-        return ran.returncode, ran.stdout + ran.stderr
-
-    return run
+    """Make an environment with ansible-core and nothing else; gives what runs a command of it."""
+    return cores.make(request.param, tmp_path_factory.mktemp("core") / "venv")
 
 
 @pytest.fixture
