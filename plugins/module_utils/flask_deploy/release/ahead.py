@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible.module_utils.flask_deploy.release import schema
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.release.schema import shown
 
 ACCEPT = "-e app_accept_schema_ahead=true"
@@ -13,14 +16,14 @@ NOT_LOOKED_AT = (
 )
 
 
-def recorded(app, why):
+def recorded(app: App, why: str) -> dict[str, Any]:
     """Return what is known of the schema without asking, in the form of ``now``."""
     known = app.schema()
     how = f"as recorded at {schema.moment(known['state_at'])}; {why}" if known.get("state") is not None else why
     return {"state": known.get("state"), "how": how, "schema_command": known.get("schema_command", "")}
 
 
-def now(app, options, dry):
+def now(app: App, options: dict[str, Any], dry: bool) -> dict[str, Any]:
     """Return {"state": of the schema, "how": it is known, "schema_command"}: asked by the code that serves."""
     serving, tells = app.serving(), schema.teller(options) or app.schema().get("schema_command", "")
     if dry or not serving or not tells:
@@ -32,7 +35,7 @@ def now(app, options, dry):
     return {"state": told, "how": "now", "schema_command": tells}
 
 
-def judge(app, release, seen):
+def judge(app: App, release: str, seen: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return (why a release's code may not know the database, or None; what else is to be said, or None).
 
     :param seen: the schema, see ``now``.
@@ -48,7 +51,7 @@ def judge(app, release, seen):
     return where + _cause(app.schema().get("changes", []), told), None
 
 
-def _judge_unknown(app, release, seen):
+def _judge_unknown(app: App, release: str, seen: dict[str, Any]) -> tuple[str | None, str | None]:
     """Judge a release of which no state was recorded: what is known to have changed stands in its way."""
     known, told = app.schema(), seen["state"]
     if told is not None and known.get("changes"):
@@ -61,7 +64,7 @@ def _judge_unknown(app, release, seen):
     return None, UNKNOWN if seen["schema_command"] else NOT_LOOKED_AT
 
 
-def _ran_unasked(app, release):
+def _ran_unasked(app: App, release: str) -> bool:
     """Tell whether a command ran after a release was made, in the days when no role asked for the schema."""
     known = app.schema()
     if "changes" in known or known.get("release") in (None, release):
@@ -69,17 +72,17 @@ def _ran_unasked(app, release):
     return known["code"] == 0 and known["at"] > app.record(release)["created"]
 
 
-def _cause(changes, told):
+def _cause(changes: list[dict[str, Any]], told: str) -> str:
     fitting = [change for change in changes if change["after"] == told] or changes
     return _ran(fitting[-1]) if fitting else "; no release command changed it"
 
 
-def _ran(change):
+def _ran(change: dict[str, Any]) -> str:
     failed = "" if change["code"] == 0 else " and FAILED"
     return f"; {change['command']!r} of release {change['release']} ran at {schema.moment(change['at'])}{failed}"
 
 
-def refusal(release, why):
+def refusal(release: str, why: str) -> str:
     """Return what to say to who goes back, and how it may be done all the same."""
     may = f"If that code can work with the database as it is, add: {ACCEPT}"
     return f"the database is ahead of release {release}: {why}. {may}"

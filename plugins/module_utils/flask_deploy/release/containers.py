@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 import time
 from contextlib import suppress
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx
+from ansible.module_utils.flask_deploy.host.process import Done
 from ansible.module_utils.flask_deploy.host.untrusted import Untrusted
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
+from ansible.module_utils.flask_deploy.release.places import App
 
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
 HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4); s.connect(\"{SOCKET}\")'"
@@ -22,7 +25,7 @@ class NotReady(Exception):
     """A release does not start or does not answer; the message is for the person who deploys."""
 
 
-def places(app, release, record):
+def places(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[str]:
     """Return docker's arguments for what any process of a release has and may do."""
     options, own = record["container"], app.own_group(release)
     mounts = [
@@ -49,7 +52,7 @@ def places(app, release, record):
     ]
 
 
-def create_arguments(app, release, record):
+def create_arguments(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[str]:
     """Return docker's arguments for a release's container: no port, no root, no capability, no write."""
     return [
         *("--name", app.container(release)),
@@ -69,17 +72,17 @@ class Anywhere:
 
     name, uid, gid, nginx_gid, root, etc = "app", "uid", "gid", "gid of nginx", "/root", "/etc"
 
-    def path(self, release, *names):
+    def path(self, release: str, *names: str) -> str:
         return "/".join([self.root, release, *names])
 
-    def container(self, release):
+    def container(self, release: str) -> str:
         return f"{self.name}-{release}"
 
-    def own_group(self, release):
+    def own_group(self, release: str) -> bool:
         return True
 
 
-def start_digest(container, wsgi):
+def start_digest(container: dict[str, Any], wsgi: str) -> str:
     """Return a digest of how this role starts a release's container, the same on all hosts and for all images.
 
     It is part of a release's id: a release that is started otherwise is another one.
@@ -88,7 +91,7 @@ def start_digest(container, wsgi):
     return files.digest(create_arguments(Anywhere(), "release", record), networks.OPTIONS)
 
 
-def arguments(app, release, record):
+def arguments(app: App, release: str, record: dict[str, Any]) -> list[str]:
     """Return what a release's container is made with: what its record says, whatever this role would say by now.
 
     A rollback also goes back behind a change of the role. Releases of earlier versions have no such record.
@@ -98,16 +101,16 @@ def arguments(app, release, record):
     return known if known and whole else create_arguments(app, release, record)
 
 
-def as_recorded(found, made_with):
+def as_recorded(found: dict[str, Any], made_with: list[str]) -> bool:
     """Tell whether a container was made with these arguments; of one of an earlier version nobody can say."""
     return (found["Config"].get("Labels") or {}).get(MADE_WITH) == files.digest(made_with)
 
 
-def running(app, release):
+def running(app: App, release: str) -> bool:
     return engine.containers(app.name).get(app.container(release)) == "running"
 
 
-def process(app, release):
+def process(app: App, release: str) -> int | None:
     """Return the process id of a release's container as the host sees it; None where the engine does not tell."""
     try:
         found = engine.inspect("container", app.container(release))
@@ -116,7 +119,7 @@ def process(app, release):
     return found["State"]["Pid"] if found else None
 
 
-def _cut_off(found):
+def _cut_off(found: dict[str, Any]) -> bool:
     """Tell whether a container's release was removed beneath it: no socket appears in a directory made there since.
 
     The kernel ends the name of a removed directory with //deleted (proc(5), mountinfo; dentry_path in fs/d_path.c).
@@ -127,7 +130,7 @@ def _cut_off(found):
     return any(row[3].endswith(b"//deleted") and row[4] in (b"/release", b"/release/run") for row in rows)
 
 
-def ensure_running(app, release, record):
+def ensure_running(app: App, release: str, record: dict[str, Any]) -> bool:
     """Start a release's container, made anew where it cannot start or is not as recorded; return whether it did.
 
     What runs and has served is left alone, however it was made: to make it anew would cut its requests. One whose
@@ -156,7 +159,7 @@ def ensure_running(app, release, record):
     return True
 
 
-def wait_ready(app, release, domain, path, timeout):
+def wait_ready(app: App, release: str, domain: str, path: str, timeout: float) -> None:
     """Wait until a release answers below 400 through its socket, asked as nginx's own user, twice.
 
     A connection from before the app was loaded says nothing of the next one: the app may have closed its socket.
@@ -187,14 +190,16 @@ def wait_ready(app, release, domain, path, timeout):
         time.sleep(0.2)
 
 
-def _how_it_ended(found):
+def _how_it_ended(found: dict[str, Any] | None) -> str:
     if not found:
         return "its container is gone"
     killed = ", killed for want of memory" if found["State"].get("OOMKilled") else ""
     return f"its container ended with code {found['State']['ExitCode']}{killed}"
 
 
-def run_once(app, release, record, purpose, command, timeout, together=False):
+def run_once(
+    app: App, release: str, record: dict[str, Any], purpose: str, command: str, timeout: float, together: bool = False
+) -> Done:
     """Run a command once in a container of its own, on a release's code and with what its processes have.
 
     :param purpose: a word for the container's name, one of engine.PURPOSES.
@@ -213,7 +218,7 @@ def run_once(app, release, record, purpose, command, timeout, together=False):
     return done
 
 
-def end_commands(name):
+def end_commands(name: str) -> list[str]:
     """End the release commands of an app whose run is gone: they outlive it in the engine; return their containers."""
     left = [each for each in engine.containers(name) if each.endswith(tuple(f"-{word}" for word in engine.PURPOSES))]
     engine.remove(*left)

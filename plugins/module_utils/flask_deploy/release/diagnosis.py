@@ -33,7 +33,7 @@ ADVICE = [
 ]
 
 
-def diagnose(release, reason, said, path):
+def diagnose(release: str, reason: str, said: list[str], path: str) -> str:
     """Return the message for a release that is not ready.
 
     :param said: the last lines its container wrote.
@@ -49,7 +49,7 @@ def diagnose(release, reason, said, path):
     return "\n".join([*lines, f"  what to do: {advice}"] if advice else lines)
 
 
-def advise(text):
+def advise(text: str) -> str | None:
     """Return what to do about the first known cause in a text, or None."""
     for pattern, advice in ADVICE:
         found = re.search(pattern, text)

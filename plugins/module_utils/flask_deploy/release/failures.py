@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 import time
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import secrets
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.release.record import NUMBER, SOURCE, TEXT, fits, origin
 
 KEPT = 10
@@ -15,17 +17,17 @@ LONGEST_WORDS = 1000  # characters of a command, and of the schema that it left
 SHORTEST = 4  # characters of a secret; a shorter one is part of any text
 WIDTH, LINES = 70, 4  # of a reason that is shown
 OF_RECORD = ("by", "build", "image", "source")
-OF_COMMAND = {
+OF_COMMAND: dict[str, Any] = {
     **dict.fromkeys(("release", "command", "schema_command", "before", "after"), TEXT),
     **dict.fromkeys(("code", "at"), NUMBER),
 }
-TYPES = {
+TYPES: dict[str, Any] = {
     **dict.fromkeys(("id", "by", "build", "image", "reason"), TEXT),
     **{"at": NUMBER, "source": SOURCE, "command": OF_COMMAND},
 }
 
 
-def remember(app, release, record, reason):
+def remember(app: App, release: str, record: dict[str, Any], reason: str) -> None:
     """Write down that a release failed: root alone reads it."""
     ran = files.read_json(app.path(release, "command.json")) or known(app, release).get("command") or {}
     entry = {name: record.get(name) for name in OF_RECORD}
@@ -35,7 +37,7 @@ def remember(app, release, record, reason):
     files.write_json(app.failed, {"failed": [entry, *others][:KEPT]}, 0o600)
 
 
-def short(app, reason):
+def short(app: App, reason: str) -> str:
     """Return the first line of a reason, and the last where that is advice: between lies what the app said.
 
     A secret that a command was given on its line is not shown either.
@@ -46,7 +48,7 @@ def short(app, reason):
     return _plain(app, text)[:LONGEST]
 
 
-def _plain(app, value):
+def _plain(app: App, value: Any) -> Any:
     """Return a value without the app's secrets, and no longer than anything here may be."""
     if not isinstance(value, str):
         return value
@@ -56,7 +58,7 @@ def _plain(app, value):
     return value[:LONGEST_WORDS]
 
 
-def _shown(app):
+def _shown(app: App) -> set[str]:
     """Return the app's secrets as a message may show them: without the newline of a file, by line, and as repr does."""
     environment, contents = secrets.held(app)
     whole = [str(each).strip() for each in (*environment.values(), *contents.values())]
@@ -64,7 +66,7 @@ def _shown(app):
     return {form for line in lines_of for form in (line, repr(line)[1:-1], repr(f"{line}'\"")[1:-4])}
 
 
-def recall(app):
+def recall(app: App) -> list[dict[str, Any]]:
     """Return what failed, the newest first, whatever the file holds."""
     listed = files.read_json(app.failed, {}).get("failed")
     entries = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
@@ -72,12 +74,12 @@ def recall(app):
     return [each for each in fitting if "id" in each and "at" in each]
 
 
-def known(app, release):
+def known(app: App, release: str) -> dict[str, Any]:
     """Return what is known of a release that failed; {} of any other."""
     return next((each for each in recall(app) if each["id"] == release), {})
 
 
-def lines(app):
+def lines(app: App) -> list[str]:
     """Return for each that failed a line in the columns of App.describe, and its reason below.
 
     One that was made anew and has served since is among the releases.

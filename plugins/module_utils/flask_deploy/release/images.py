@@ -8,7 +8,7 @@ from ansible.module_utils.flask_deploy.host.clock import now
 HELD = 3600  # seconds from a build until its release is written: other hosts get the image, the lock is waited for
 
 
-def hold(app, build, run):
+def hold(app: str, build: str, run: str) -> None:
     """Let no other run remove an image that this one has found or built, until its release is written.
 
     :param run: id of the run's owner, see lease.UNKNOWN.
@@ -19,7 +19,7 @@ def hold(app, build, run):
         files.write_json(f"{locks.RUN}/{app}.images.json", known)
 
 
-def let_go(app, build, run):
+def let_go(app: str, build: str, run: str) -> None:
     """Leave an image to whoever clears up: a release says now that it is needed, or none will. Others hold it on."""
     with locks.locked(f"{locks.RUN}/{app}.images"):
         known = held(app)
@@ -27,7 +27,7 @@ def let_go(app, build, run):
             files.write_json(f"{locks.RUN}/{app}.images.json", known)
 
 
-def held(app):
+def held(app: str) -> dict[str, dict[str, float]]:
     """Return {build: {run: until when}} of the images that runs hold; a run that is gone holds none for long."""
     known = {}
     for build, runs in files.read_json(f"{locks.RUN}/{app}.images.json", {}).items():

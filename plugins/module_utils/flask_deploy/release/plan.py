@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterable
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import certificate, command, files
+from ansible.module_utils.flask_deploy.release.places import App
 
 READABLE = (".conf", ".py", "gunicorn.json")
 NOT_BUILT = "not built yet"
@@ -25,7 +28,7 @@ SETTINGS = {
 }
 
 
-def of_release(app, release):
+def of_release(app: App, release: str | None) -> dict[str, Any]:
     """Return what a release on this host is made of; of none, nothing."""
     record = app.record(release) if release else {}
     names = [name for name in os.listdir(app.path(release)) if name.endswith(READABLE)] if release else []
@@ -34,13 +37,15 @@ def of_release(app, release):
     return {"id": release, "record": record, "texts": texts, "environment": environment}
 
 
-def of_options(release, record, contents, environment):
+def of_options(
+    release: str, record: dict[str, Any], contents: dict[str, str], environment: dict[str, Any]
+) -> dict[str, Any]:
     """Return what a release that is not here yet will be made of."""
     texts = {name: text for name, text in contents.items() if name.endswith(READABLE)}
     return {"id": release, "record": record, "texts": texts, "environment": environment}
 
 
-def named(before, after):
+def named(before: dict[str, Any], after: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
     """Return what differs between two environments by name: (new, gone, changed)."""
     both = set(before) & set(after)
     return (
@@ -50,7 +55,12 @@ def named(before, after):
     )
 
 
-def compare(app, before, after, hidden=()):
+def compare(
+    app: App,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    hidden: Iterable[tuple[str, dict[str, Any], dict[str, Any]]] = (),
+) -> tuple[list[str], list[dict[str, str]]]:
     """Return (lines, Ansible's diff) of what differs; nothing where nothing does.
 
     :param hidden: [(variable, before, after)] of secrets.
@@ -69,7 +79,7 @@ def compare(app, before, after, hidden=()):
     return lines + _texts(before["texts"], after["texts"]), diff
 
 
-def _release(before, after):
+def _release(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     image = after["record"]["image"]
     name = after["id"] if image != NOT_BUILT else "a new one"
     lines = [f"release: {before['id'] or 'none'} -> {name}"]
@@ -82,7 +92,7 @@ def _release(before, after):
     return lines + ([f"stops: {before['id']}, once its requests have ended"] if before["id"] else [])
 
 
-def _source(app, before, after):
+def _source(app: App, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     old, new = before.get("source") or {}, after.get("source") or {}
     if not new or old.get("digest") == new.get("digest"):
         return []
@@ -94,7 +104,7 @@ def _source(app, before, after):
     return [f"source: {_origin(old)} -> {_origin(new)}"]
 
 
-def _origin(source):
+def _origin(source: dict[str, Any]) -> str:
     """Return where code came from, shortly."""
     if not source:
         return "none"
@@ -102,7 +112,7 @@ def _origin(source):
     return f"{what} {source.get('commit', source.get('digest', ''))[:12]}".strip()
 
 
-def _count(app, old, new):
+def _count(app: App, old: str, new: str) -> str:
     """Return how many commits lie between two, where this host has the repository that knows both."""
     words = ("git", "-C", f"{app.root}/source.git", "rev-list", "--count")
     try:
@@ -112,18 +122,18 @@ def _count(app, old, new):
     if any(each.code != 0 for each in done):
         return ""
     more, less = (int(each.out) for each in done)
-    words = [f"{more} {'commit' if more == 1 else 'commits'}"] if more else []
-    words += [f"{less} taken back"] if less else []
-    return f" ({', '.join(words)})" if words else ""
+    told = [f"{more} {'commit' if more == 1 else 'commits'}"] if more else []
+    told += [f"{less} taken back"] if less else []
+    return f" ({', '.join(told)})" if told else ""
 
 
-def _names(variable, before, after):
+def _names(variable: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     new, gone, changed = named(before, after)
     marked = [f"+{name}" for name in new] + [f"-{name}" for name in gone] + [f"~{name}" for name in changed]
     return [f"{variable}: {' '.join(marked)}"] if marked else []
 
 
-def _shown_names(variable, before, after):
+def _shown_names(variable: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
     changed = set(named(before, after)[2])
     header = f"{variable} (names alone)"
     was = "".join(f"{name}\n" for name in sorted(before))
@@ -131,7 +141,7 @@ def _shown_names(variable, before, after):
     return {"before_header": header, "after_header": header, "before": was, "after": shall}
 
 
-def _settings(before, after):
+def _settings(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Return the settings of a release that differ; a release that is the first one has none before."""
     if not before:
         return []
@@ -141,18 +151,18 @@ def _settings(before, after):
     return [f"{name}: {old} -> {new}" for name, old, new in pairs if old != new]
 
 
-def _started(before, after):
+def _started(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Return what another version of the role changes in how the container is started."""
     old, new = _words(before), _words(after)
     if not before or old == new:
         return []
-    if None in (old, new):  # an earlier version did not write it down
+    if old is None or new is None:  # an earlier version did not write it down
         return [f"container: is started as {'an earlier' if new is None else 'this'} version of the role does it"]
     marked = [f"+{word}" for word in new if word not in old] + [f"-{word}" for word in old if word not in new]
     return [f"container: {' '.join(marked)}"] if marked else []
 
 
-def _words(record):
+def _words(record: dict[str, Any]) -> list[str] | None:
     """Return docker's arguments without what belongs to one release, or to a setting that has a line of its own."""
     if not isinstance(record.get("arguments"), list):
         return None
@@ -160,11 +170,11 @@ def _words(record):
     return [str(word).replace(record["id"], "<id>") for word in record["arguments"] if word not in own]
 
 
-def _texts(before, after):
+def _texts(before: dict[str, str], after: dict[str, str]) -> list[str]:
     lines = []
     for name in sorted(set(before) | set(after)) if before else []:
-        pair = [texts.get(name, "").splitlines() for texts in (before, after)]
-        delta = [line[0] for line in difflib.ndiff(*pair) if line[0] in "+-"]
+        old, new = (texts.get(name, "").splitlines() for texts in (before, after))
+        delta = [line[0] for line in difflib.ndiff(old, new) if line[0] in "+-"]
         if delta:
             lines.append(f"{name}: {delta.count('+')} lines more, {delta.count('-')} less; see them: --check --diff")
     return lines

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 LAST = 253402300799  # seconds, the end of the year 9999
 TEXT, NUMBER, EITHER = (str,), (int, float), (str, int, float)
-UNKNOWN = {  # of a record that an earlier version wrote, or that is damaged
+UNKNOWN: dict[str, Any] = {  # of a record that an earlier version wrote, or that is damaged
     "domain": "",
     "health_path": "/",
     "start_timeout": 60,
@@ -17,7 +19,7 @@ UNKNOWN = {  # of a record that an earlier version wrote, or that is damaged
     "container": {"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40},
 }
 SOURCE = dict.fromkeys(("kind", "repository", "ref", "commit", "digest"), TEXT)
-TYPES = {
+TYPES: dict[str, Any] = {
     **dict.fromkeys(("domain", "health_path", "image", "by", "wsgi"), TEXT),
     **dict.fromkeys(("start_timeout", "created"), NUMBER),
     "source": SOURCE,
@@ -26,7 +28,7 @@ TYPES = {
 }
 
 
-def fits(value, types):
+def fits(value: Any, types: dict[str, Any] | tuple[type, ...]) -> bool:
     """Tell whether a file holds what its readers expect; what is missing, or null, was not known."""
     if isinstance(types, dict):
         return isinstance(value, dict) and all(
@@ -35,18 +37,18 @@ def fits(value, types):
     return isinstance(value, types) and (isinstance(value, str) or abs(value) <= LAST)
 
 
-def whole(known):
+def whole(known: dict[str, Any]) -> dict[str, Any]:
     """Return a record with every field that a reader may look at; one that holds what does not fit is damaged."""
     known = _told(known) if fits(known, TYPES) else {}
     parts = {name: {**UNKNOWN[name], **_told(known.get(name, {}))} for name in ("source", "static", "container")}
     return {**UNKNOWN, **known, **parts}
 
 
-def _told(known):
+def _told(known: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def origin(source):
+def origin(source: dict[str, Any]) -> str:
     """Return in a few words what a release's code came from."""
     commit = (source.get("commit") or "")[:7]
     if source.get("kind") == "git":

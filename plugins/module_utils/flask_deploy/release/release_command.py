@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import containers, failures, schema
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.release.schema import shown
 
 CHANGES_KEPT = 50
 
 
-def bring(app, options):
+def bring(app: App, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """Run the release command, once for a release, on the new code; return (outcome, whether it ran).
 
     The outcome is what all hosts record: a command that failed is in it like any other. It runs again where the
@@ -38,23 +40,23 @@ def bring(app, options):
     return record_outcome(app, release, outcome | _history(known, outcome)), bool(options["command"])
 
 
-def _own(app, release):
+def _own(app: App, release: str) -> dict[str, Any]:
     """Return what a release's command did when it ran, also where the release failed since and is made anew."""
     return files.read_json(app.path(release, "command.json")) or failures.known(app, release).get("command") or {}
 
 
-def run(app, release, command, timeout):
+def run(app: App, release: str, command: str, timeout: float) -> dict[str, Any]:
     """Run the release command; return {"command", "code": None after the timeout, "said": its first and last lines}."""
     done = containers.run_once(app, release, app.record(release), "command", command, timeout, together=True)
     return {"command": command, "code": done.code, "said": _ends(done.out.decode(errors="replace").splitlines())}
 
 
-def _ends(lines, begin=5, end=20):
+def _ends(lines: list[str], begin: int = 5, end: int = 20) -> list[str]:
     """Return the first and the last of many lines."""
     return lines if len(lines) <= begin + end else [*lines[:begin], " ...", *lines[-end:]]
 
 
-def _history(known, outcome):
+def _history(known: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
     """Return the state as it is known now, since when, and the changes so far with this one."""
     after, last = outcome["after"], known.get("state") if outcome["before"] is None else outcome["before"]
     told = after if after is not None or outcome["code"] == 0 else last
@@ -65,7 +67,7 @@ def _history(known, outcome):
     return {"state": told, "state_at": time.time(), "changes": changes[-CHANGES_KEPT:]}
 
 
-def record_outcome(app, release, outcome):
+def record_outcome(app: App, release: str, outcome: dict[str, Any]) -> dict[str, Any]:
     """Remember on this host what a release command did, wherever it ran; return it. The database is one for all."""
     if app.schema() != outcome:
         tells, serving = outcome["schema_command"], app.serving()
@@ -79,7 +81,7 @@ def record_outcome(app, release, outcome):
     return outcome
 
 
-def failure(outcome):
+def failure(outcome: dict[str, Any]) -> str | None:
     """Return what to say of a release command that failed; None where it did not."""
     if outcome.get("code", 0) == 0:
         return None
@@ -89,7 +91,7 @@ def failure(outcome):
     return f"app_release_command: {outcome['command']!r} FAILED: {how}; {serves}. It said:{said}"
 
 
-def _left(outcome):
+def _left(outcome: dict[str, Any]) -> str:
     """Return what a failed command left behind, as the schema tells it."""
     before, after = outcome["before"], outcome["after"]
     if before is None or after is None:
@@ -99,7 +101,7 @@ def _left(outcome):
     return f", but the schema moved from {shown(before)} to {shown(after)}"
 
 
-def line(outcome):
+def line(outcome: dict[str, Any]) -> str | None:
     """Return a line for people on what became of the schema; None where no command tells."""
     if not outcome.get("schema_command"):
         return None

@@ -12,9 +12,11 @@ import os
 import re
 import shlex
 import time
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, files
 from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.release.places import App
 
 ASK_TIMEOUT = 30  # seconds
 LONGEST_STATE = 500  # characters; of a longer one the beginning and a digest are kept
@@ -31,7 +33,7 @@ MARKS = r"(?: \((?:head|effective head|current|branchpoint|mergepoint)\))*"
 REVISION = re.compile(rf"([\w.+-]+){MARKS}")
 
 
-def derived(command):
+def derived(command: str) -> str:
     """Return the command that tells the schema which a known release command changes; "" for any other."""
     try:
         words = shlex.split(command)
@@ -45,7 +47,7 @@ def derived(command):
     return shlex.join([words[0], words[1], script]) if any(map(_current, parts)) else ""
 
 
-def _current(command):
+def _current(command: str) -> str:
     found = UPGRADE.fullmatch(command)
     rest = (found and found["rest"]) or ""
     if not found or "--sql" in rest.split():
@@ -53,12 +55,12 @@ def _current(command):
     return " ".join([f"{found['tool']}current", *KEPT_OPTION.findall(rest)])
 
 
-def teller(options):
+def teller(options: dict[str, Any]) -> str:
     """Return the command that tells the schema: the given one, or the one that belongs to the release command."""
     return options["schema_command"] or derived(options["command"] or "")
 
 
-def state(command, said):
+def state(command: str, said: str) -> str:
     """Return the state that a schema command's output tells, without what is no part of it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if re.search(r"\b(?:flask\b.*\bdb|alembic)\b.*\bcurrent\b", command):
@@ -69,7 +71,7 @@ def state(command, said):
     return text
 
 
-def ask(app, release, command, timeout=ASK_TIMEOUT):
+def ask(app: App, release: str, command: str, timeout: float = ASK_TIMEOUT) -> tuple[str | None, str]:
     """Ask the database, by a release's own code; return (its state or None, why there is none)."""
     try:
         done = containers.run_once(app, release, app.record(release), "schema", command, timeout)
@@ -82,24 +84,24 @@ def ask(app, release, command, timeout=ASK_TIMEOUT):
     return None, f"{command!r} {how}: {(said or ['it said nothing'])[-1]}"
 
 
-def shown(told):
+def shown(told: str | None) -> str:
     """Return a state in one line."""
     if told is None:
         return "unknown"
     return ", ".join(told.splitlines()) or "empty"
 
 
-def moment(seconds):
+def moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
-def served_with(app, release, told, tells):
+def served_with(app: App, release: str, told: str, tells: str) -> None:
     """Remember with which state of the schema a release's code serves, or is about to."""
     path = app.path(release, "schema.json")
     if files.read_json(path, {}).get("state") != told:
         files.write_json(path, {"state": told, "schema_command": tells, "at": time.time()})
 
 
-def ran_with(app, release):
+def ran_with(app: App, release: str) -> dict[str, Any]:
     """Return {"state", "schema_command", "at"} of what a release's code served with; {} where nobody recorded it."""
     return files.read_json(app.path(release, "schema.json"), {})

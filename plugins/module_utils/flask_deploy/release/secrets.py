@@ -7,9 +7,10 @@ import os
 import secrets
 
 from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.release.places import App
 
 
-def digest_key(app, dry=False):
+def digest_key(app: App, dry: bool = False) -> bytes:
     """Return the key of this app's secret digests, made at first use; it never leaves the app's hosts."""
     path = f"{app.etc}/release.key"
     key = files.read(path)
@@ -20,7 +21,7 @@ def digest_key(app, dry=False):
     return key
 
 
-def ensure_digest_key(app, key, dry=False):
+def ensure_digest_key(app: App, key: str | None, dry: bool = False) -> list[str]:
     """Keep the key that the app's hosts share (base64), so that a release has one id on all of them."""
     if not key:
         return []
@@ -28,7 +29,7 @@ def ensure_digest_key(app, key, dry=False):
     return [path] if files.ensure_file(path, base64.b64decode(key), 0o400, dry=dry) else []
 
 
-def ensure(app, environment, contents, dry=False):
+def ensure(app: App, environment: dict[str, str], contents: dict[str, str], dry: bool = False) -> list[str]:
     """Keep exactly these secrets where the app reads them; return the files that changed or would."""
     folder = f"{app.etc}/secrets"
     wanted = {name: text.encode() for name, text in contents.items()}
@@ -45,7 +46,7 @@ def ensure(app, environment, contents, dry=False):
     return [f"{folder}/{name}" for name in [*changed, *sorted(stray)]]
 
 
-def held(app):
+def held(app: App) -> tuple[dict[str, str], dict[str, str]]:
     """Return the app's secrets on this host: (environment, files)."""
     folder = f"{app.etc}/secrets"
     names = [name for name in os.listdir(folder) if name != "env.json"] if os.path.isdir(folder) else []

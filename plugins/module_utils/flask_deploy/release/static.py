@@ -8,6 +8,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+from typing import IO
 
 from ansible.module_utils.flask_deploy.host import command
 
@@ -29,7 +30,7 @@ class StaticError(Exception):
     """Public files that cannot be served; the message is for the person who deploys."""
 
 
-def unpack(archive, target, path):
+def unpack(archive: IO[bytes], target: str, path: str) -> None:
     """Write the public files of a tar stream (docker cp) to a directory.
 
     Files and directories are made here, with normal modes and owners: of what else an image may hold (links out of
@@ -70,32 +71,32 @@ def unpack(archive, target, path):
             raise StaticError(f"static file {shown(relative)} is a link that leaves its directory: {shown(points_at)}")
 
 
-def shown(name):
+def shown(name: str) -> str:
     """Return a name of a file as a text that can be shown: it may be any bytes."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def _refuse_root(entry, path):
+def _refuse_root(entry: tarfile.TarInfo, path: str) -> None:
     if entry.issym():
         raise StaticError(f"site_static: {path} is a link in the image; name the directory it points at")
     if not entry.isdir():
         raise StaticError(f"site_static: {path} is a file in the image; name the directory that holds it")
 
 
-def _refuse_size(size, target):
+def _refuse_size(size: int, target: str) -> None:
     disk = os.statvfs(target)
     free = disk.f_bavail * disk.f_frsize - RESERVE
     if size > free:
         raise StaticError(f"static files of {size >> 20} MB and more do not fit: {max(free, 0) >> 20} MB are left")
 
 
-def _write(source, place):
+def _write(source: IO[bytes], place: str) -> None:
     with open(place, "xb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
     os.chmod(place, 0o644)
 
 
-def _copy_first(target, relative, other):
+def _copy_first(target: str, relative: str, other: str) -> None:
     """Write a file that is another name of one before it (a hard link in the image)."""
     first = os.path.join(target, os.path.normpath(other).partition("/")[2])
     if not os.path.isfile(first) or os.path.islink(first):
@@ -104,7 +105,7 @@ def _copy_first(target, relative, other):
         _write(source, os.path.join(target, relative))
 
 
-def finish(root, serving=""):
+def finish(root: str, serving: str = "") -> None:
     """Date a directory's files and add compressed ones, the same for the same content on every host.
 
     nginx makes an ETag of date and size, and a build's dates say nothing: with a date from the content a browser's copy
@@ -124,7 +125,7 @@ def finish(root, serving=""):
                 _add_compressed(path, content, os.path.join(serving, os.path.relpath(path, root)))
 
 
-def date(path):
+def date(path: str) -> None:
     """Set a file's time of change to a number that its content decides."""
     begin, span = DATES
     with open(path, "rb") as file:
@@ -133,7 +134,7 @@ def date(path):
     os.utime(path, (when, when))
 
 
-def _add_compressed(path, content, old):
+def _add_compressed(path: str, content: bytes, old: str) -> None:
     for suffix, compress in ((".gz", _gzip), (".br", _brotli)):
         if os.path.lexists(path + suffix):  # the build's own
             continue
@@ -152,7 +153,7 @@ def _add_compressed(path, content, old):
         shutil.copystat(path, path + suffix)
 
 
-def _same(path, old):
+def _same(path: str, old: str) -> bool:
     """Tell whether two dated files are the same: their dates are of their contents."""
     if not os.path.isfile(old):
         return False
@@ -160,11 +161,11 @@ def _same(path, old):
     return (one.st_size, one.st_mtime) == (other.st_size, other.st_mtime)
 
 
-def _gzip(content):
+def _gzip(content: bytes) -> bytes:
     return gzip.compress(content, 9, mtime=0)
 
 
-def _brotli(content):
+def _brotli(content: bytes) -> bytes | None:
     """Return content as Debian's brotli packs it; None where that is not installed."""
     if shutil.which("brotli") is None:
         return None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import tarfile
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, files, untrusted
 from ansible.module_utils.flask_deploy.release import static
-from ansible.module_utils.flask_deploy.release.places import LAYOUT, MARKER, ReleaseError
+from ansible.module_utils.flask_deploy.release.places import LAYOUT, MARKER, App, ReleaseError
+
+Row = tuple[str, bytes, int, int, int]  # of a file in a release directory: name, content, mode, uid, gid
 
 
-def ensure_places(app, dry=False):
+def ensure_places(app: App, dry: bool = False) -> list[str]:
     """Make the app's directories; return those that changed or would."""
     wanted = [
         (app.root, 0o755, 0, 0),
@@ -29,19 +32,19 @@ def ensure_places(app, dry=False):
     ]
 
 
-def ensure_include(app, dry=False):
+def ensure_include(app: App, dry: bool = False) -> bool:
     """Let nginx read the serving release's site file; the glob also matches nothing, before the first."""
     line = f"# Managed by Ansible: flask-deploy\ninclude {app.current}/site.con[f];\n"
     return files.ensure_file(app.include, line.encode(), dry=dry)
 
 
-def rows(app, contents, environment):
-    """Return [(name, bytes, mode, uid, gid)] of the files in a release directory."""
+def rows(app: App, contents: dict[str, str], environment: dict[str, str]) -> list[Row]:
+    """Return the files in a release directory."""
     rows = [(name, text.encode(), 0o644, 0, 0) for name, text in contents.items()]
     return [*rows, ("env.json", files.canonical(environment), 0o400, app.uid, app.gid)]
 
 
-def write(app, release, rows, record):
+def write(app: App, release: str, rows: list[Row], record: dict[str, Any]) -> None:
     """Make a release directory under another name and rename it: it is there whole or not at all."""
     stage = f"{app.releases}/.new-{release}"
     files.remove_tree(stage)
@@ -59,7 +62,7 @@ def write(app, release, rows, record):
     app.set_state(release, "prepared")
 
 
-def ensure_run(app, folder, dry=False):
+def ensure_run(app: App, folder: str, dry: bool = False) -> list[str]:
     """Make the place of a release's socket; return the paths that changed or would.
 
     Only nginx enters run/. The app writes in run/sock alone, which is sticky and open to all who get there: in
@@ -76,7 +79,7 @@ def ensure_run(app, folder, dry=False):
     return changed
 
 
-def repair(app, release, rows, record, dry=False):
+def repair(app: App, release: str, rows: list[Row], record: dict[str, Any], dry: bool = False) -> list[str]:
     """Put a release directory back to what it was made of; return the paths that changed or would."""
     folder = app.path(release)
     changed = [f"{folder}/{name}" for name, *rest in rows if files.ensure_file(f"{folder}/{name}", *rest, dry=dry)]
@@ -102,7 +105,7 @@ def repair(app, release, rows, record, dry=False):
     return changed
 
 
-def extract_static(app, record, target):
+def extract_static(app: App, record: dict[str, Any], target: str) -> str:
     """Copy the image's public files to a directory and return its digest.
 
     Modes and owners are normalised. Dotfiles stay behind, but for .well-known (RFC 8615).
@@ -127,7 +130,7 @@ def extract_static(app, record, target):
     return files.tree_digest(target)
 
 
-def _unpack_static(app, record, stage):
+def _unpack_static(app: App, record: dict[str, Any], stage: str) -> None:
     release, image, path = record["id"], record["image"], record["static"]["path"]
     found = engine.inspect("image", image)
     if not found:
