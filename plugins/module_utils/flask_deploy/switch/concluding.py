@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files, leftovers
 from ansible.module_utils.flask_deploy.release import release_command
-from ansible.module_utils.flask_deploy.release.places import ReleaseError
+from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 from ansible.module_utils.flask_deploy.switch import progress, retire, settling, summary, switch, unit
 
 OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
 HEARD_IN = 10  # seconds in which a switch reads what it is told
 
 
-def watched(app, release, begun, seconds):
+def watched(app: App, release: str, begun: str | None, seconds: float) -> dict[str, Any]:
     """Wait until a switch was watched; return {"well", "reason", "reject", "seen"}."""
     if begun is None:
         well = app.serving() == release and progress.pending(app) is None
@@ -34,7 +35,7 @@ def watched(app, release, begun, seconds):
     return {"well": False, "reason": reason, "reject": False, "seen": None}
 
 
-def tell(app, release, begun, outcomes):
+def tell(app: App, release: str, begun: str | None, outcomes: dict[str, dict[str, Any]]) -> str | None:
     """Confirm a switch where all hosts are well, or take it back on this one, and wait until it has heard that.
 
     Nothing drains here: the hosts whose turn comes later hear it in time.
@@ -52,12 +53,12 @@ def tell(app, release, begun, outcomes):
     return why
 
 
-def _lost(host, told):
+def _lost(host: str, told: dict[str, Any]) -> str:
     reason = told.get("reason") or "it was lost; if it switched, it goes back by itself"
     return f"{host}: {reason}"
 
 
-def conclude(app, release, begun, outcomes):
+def conclude(app: App, release: str, begun: str | None, outcomes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     """Tell a switch what becomes of it and wait for its end; return its outcome.
 
     :raises ReleaseError: it was taken back.
@@ -78,12 +79,12 @@ def conclude(app, release, begun, outcomes):
     return ended
 
 
-def confirmed(app, options):
+def confirmed(app: App, options: dict[str, Any]) -> str | None:
     """Give a switch the word, and do nothing that takes long."""
     return tell(app, options["release"], options["switch"], options["outcomes"])
 
 
-def retired(app, options, dry):
+def retired(app: App, options: dict[str, Any], dry: bool) -> tuple[list[str], dict[str, Any], list[str]]:
     """Conclude a switch, end what no longer serves and clear up; return (what was done, record, summary)."""
     release, begun = options["release"], options["switch"]
     if dry:
@@ -113,7 +114,7 @@ def retired(app, options, dry):
     return actions, record, summary.summarise(record)
 
 
-def clear_up(app, options):
+def clear_up(app: App, options: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str], list[str]]:
     """End what no longer serves, remove what is no longer kept; return (what was stopped, what went, what stays).
 
     The release serves: what does not go is said, and tried again by the next deploy.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import leftovers
 from ansible.module_utils.flask_deploy.release import failures, images
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import progress, retire
 
 
 @contextmanager
-def failing(app, release, record, drain):
+def failing(app: App, release: str, record: dict[str, Any], drain: int) -> Iterator[None]:
     """Do a step towards serving; a release that fails in it goes, unless it serves or did once.
 
     :param drain: seconds, see ``retire.leave``.
@@ -22,7 +25,7 @@ def failing(app, release, record, drain):
         raise
 
 
-def discard(app, release, record, reason, drain):
+def discard(app: App, release: str, record: dict[str, Any], reason: str, drain: int) -> None:
     """Take away a release that does not get to serve; what serves stays, whatever failed.
 
     One that never served goes whole, with its image where no other needs it: what it was and why it failed is kept.
@@ -38,12 +41,12 @@ def discard(app, release, record, reason, drain):
     retire.remove(app, release)
 
 
-def let_go_of_image(app, options):
+def let_go_of_image(app: App, options: dict[str, Any]) -> None:
     if options["build"]:
         images.let_go(app.name, options["build"], (options["owner"] or {}).get("id", ""))
 
 
-def discarded(app, options, dry):
+def discarded(app: App, options: dict[str, Any], dry: bool) -> list[str]:
     """Take away what a run made ready, here or on another host, and will not let serve; return what went.
 
     The run holds the image no longer: where no release needs it and no other run holds it, it goes too.

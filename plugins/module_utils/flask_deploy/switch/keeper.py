@@ -9,22 +9,24 @@ import os
 import select
 import sys
 import time
+from typing import NoReturn
 
 from ansible.module_utils.flask_deploy.host import engine, files
 from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.release.places import App
 
 LOOK = 1  # seconds between two looks at the link
 GRACE = 2  # seconds that the engine has to start again what crashed
 AGAIN = 5  # seconds until the next try where there is nothing to wait for
 
 
-def keep(app):
+def keep(app: App) -> NoReturn:
     """Keep the serving release up, for ever."""
     while True:
         time.sleep(look(app))
 
 
-def look(app):
+def look(app: App) -> int:
     """Follow the serving release until it ends or another serves; return the seconds to wait before the next look."""
     release = app.serving()
     if release is None or os.path.exists(app.pending):
@@ -42,7 +44,7 @@ def look(app):
     return AGAIN
 
 
-def _ended(app, release, process):
+def _ended(app: App, release: str, process: int) -> bool:
     """Wait for the end of a process; return False as soon as another release is to serve."""
     try:
         handle = os.pidfd_open(process)
@@ -59,7 +61,7 @@ def _ended(app, release, process):
         os.close(handle)
 
 
-def revive(app, release):
+def revive(app: App, release: str) -> bool:
     """Start a release that serves and was killed; return whether that was so."""
     found = engine.inspect("container", app.container(release))
     if app.serving() != release or os.path.exists(app.pending) or not found:
@@ -74,7 +76,7 @@ def revive(app, release):
     return True
 
 
-def _tell(words):
+def _tell(words: str) -> None:
     """Say it to the journal as a warning (sd-daemon(3))."""
     sys.stderr.write(f"<4>{words}\n")
     sys.stderr.flush()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files, locks
 from ansible.module_utils.flask_deploy.host.clock import now
@@ -27,7 +29,7 @@ class LeaseError(Exception):
     """Somebody else deploys this app on this host; the message says who and since when."""
 
 
-def _stat(pid):
+def _stat(pid: int) -> list[bytes] | None:
     """Return the fields of a process from its state on (proc(5), stat); None if it is gone."""
     try:
         stat = files.read(f"/proc/{pid}/stat")
@@ -36,18 +38,18 @@ def _stat(pid):
     return stat.rpartition(b")")[2].split() if stat else None
 
 
-def started(pid):
+def started(pid: int) -> int | None:
     """Return when a process began, in clock ticks since boot; None if it is gone."""
     fields = _stat(pid)
     return None if fields is None or fields[0] == b"Z" else int(fields[19])
 
 
-def an_owner(known):
+def an_owner(known: dict[str, Any]) -> dict[str, Any]:
     """Return an owner with every field that a reader may look at; an earlier version wrote fewer."""
     return {name: known.get(name, default) for name, default in UNKNOWN.items()}
 
 
-def boot_owner():
+def boot_owner() -> dict[str, Any]:
     """Return the host itself as an owner: what the end of its last run cut off is settled by it."""
     me = os.getpid()
     here = {"user": "root", "host": os.uname().nodename, "process": me, "started": str(started(me))}
@@ -55,7 +57,7 @@ def boot_owner():
 
 
 @contextmanager
-def lock(name):
+def lock(name: str) -> Iterator[None]:
     """Hold a lock that only root can see: whoever may open its file may hold it, and lets all others wait."""
     try:
         with locks.locked(f"{locks.RUN}/{name}"):
@@ -73,11 +75,11 @@ class Lease:
     :param owner: see UNKNOWN; made by the controller for one run.
     """
 
-    def __init__(self, app, owner):
+    def __init__(self, app: str, owner: dict[str, Any]) -> None:
         self.app, self.owner = app, an_owner(owner)
         self.path = f"{locks.RUN}/{app}.lease"
 
-    def take(self, wait=0, dead="", look=False):
+    def take(self, wait: float = 0, dead: str = "", look: bool = False) -> dict[str, Any] | None:
         """Become the owner; return what is known of an owner that did not give it back, or None.
 
         What that one's last step left running here is killed.
@@ -101,13 +103,13 @@ class Lease:
                 raise LeaseError(self._refusal(found))
             time.sleep(0.5)
 
-    def _taken(self, found, look):
+    def _taken(self, found: dict[str, Any] | None, look: bool) -> dict[str, Any] | None:
         if not look:
             self._write()
         return found
 
     @contextmanager
-    def held(self):
+    def held(self) -> Iterator[None]:
         """Do one step as the owner; the lease cannot end meanwhile.
 
         :raises LeaseError: it ended, and somebody else took it.
@@ -125,18 +127,18 @@ class Lease:
                 if not self.holder():
                     self._write()
 
-    def release(self):
+    def release(self) -> None:
         """Give it back, unless somebody else has it."""
         with self._locked():
             if not self.holder() and os.path.exists(self.path):
                 os.unlink(self.path)
 
-    def holder(self):
+    def holder(self) -> dict[str, Any] | None:
         """Return what is known of whoever else holds it, or None."""
         found = self._other()
         return found if found and _lives(found) else None
 
-    def _known(self):
+    def _known(self) -> dict[str, Any] | None:
         """Return what the file holds, whoever wrote it; None where it holds no lease."""
         known = files.read_json(self.path)
         if not known or not isinstance(known.get("owner"), dict):
@@ -146,11 +148,11 @@ class Lease:
         times = {name: value if isinstance(value, (int, float)) else 0 for name, value in times.items()}
         return {"owner": an_owner(known["owner"]), "worker": worker if good else None, **times}
 
-    def _other(self):
+    def _other(self) -> dict[str, Any] | None:
         found = self._known()
         return None if not found or found["owner"]["id"] == self.owner["id"] else found
 
-    def _write(self, worker=None):
+    def _write(self, worker: list[int | None] | None = None) -> None:
         known = self._known()
         mine = known and known["owner"]["id"] == self.owner["id"]
         since = known["since"] if mine else time.time()  # for people to read
@@ -158,7 +160,7 @@ class Lease:
         written = {"owner": self.owner, "since": since, "expires": expires, "worker": worker}
         files.write_json(self.path, written, 0o600)
 
-    def _refusal(self, found):
+    def _refusal(self, found: dict[str, Any]) -> str:
         owner, since = found["owner"], time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found["since"]))
         says = f"{self.app} is locked: {owner['user']} on {owner['host']} (process {owner['process']}) "
         says += f"deploys it since {since}. "
@@ -170,25 +172,25 @@ class Lease:
             says += f"If that is gone, the lock ends by itself in {max(1, round(found['expires'] - now()))} s. "
         return says + "To wait for it: -e app_lock_wait=300"
 
-    def _locked(self):
+    def _locked(self) -> AbstractContextManager[None]:
         return lock(f"{self.app}.lease.lock")
 
 
-def _lives(found):
+def _lives(found: dict[str, Any]) -> bool:
     return found["expires"] > now() or _runs(found["worker"])
 
 
-def _runs(worker):
+def _runs(worker: list[int] | None) -> bool:
     return bool(worker) and started(worker[0]) == worker[1]
 
 
-def lead_group():
+def lead_group() -> None:
     """Become the leader of a process group: who ends this process later ends what it started, too."""
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
 
 
-def _group(worker):
+def _group(worker: list[int]) -> list[int]:
     """Return the processes of a step: itself and its group, which may outlive it."""
     pid, born = worker
     if started(pid) not in (None, born):  # another process has its number now
@@ -202,7 +204,7 @@ def _group(worker):
     return found
 
 
-def end_step(worker):
+def end_step(worker: list[int] | None) -> None:
     """End a step whose owner is gone, and what it started: whatever it was at, the next run settles it."""
     while worker and (left := _group(worker)):
         for each in left:

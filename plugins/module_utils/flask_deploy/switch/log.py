@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host.clock import now
 
@@ -41,16 +43,16 @@ class Entry:
     websocket: bool
 
     @property
-    def failed(self):
+    def failed(self) -> bool:
         return self.status >= 500
 
     @property
-    def given_up(self):
+    def given_up(self) -> bool:
         """Whether its client left before an answer: that tells nothing of how it would have ended."""
         return self.status == 499 and self.first is None
 
 
-def position(path):
+def position(path: str) -> list[int] | None:
     """Return where a log ends now, as [inode, size]; None where there is none."""
     try:
         info = os.stat(path)
@@ -59,7 +61,7 @@ def position(path):
     return [info.st_ino, info.st_size]
 
 
-def parse(line):
+def parse(line: bytes) -> Entry | None:
     """Return the Entry of a line, or None: it is none, or nginx answered without the app."""
     try:
         told = json.loads(line.decode(errors="replace"))
@@ -81,13 +83,13 @@ def parse(line):
     )
 
 
-def _seconds(told):
+def _seconds(told: Any) -> float | None:
     """Return a time that nginx tells; of several upstreams it tells several, of none a dash."""
     found = NUMBER.findall(str(told))
     return sum(map(float, found)) if found else None
 
 
-def _wall(told):
+def _wall(told: dict[str, Any]) -> float | None:
     with suppress(ValueError, TypeError, KeyError):
         return float(told["at"])
     with suppress(ValueError, TypeError, KeyError):
@@ -98,13 +100,14 @@ def _wall(told):
 class _File:
     """One file of a log, read from an offset on."""
 
-    def __init__(self, path, offset):
+    def __init__(self, path: str, offset: int) -> None:
         self.file = open(path, "rb")  # noqa: SIM115 - stays open while it is followed
         self.inode = os.fstat(self.file.fileno()).st_ino
         self.file.seek(offset)
-        self.rest, self.cut, self.replaced = b"", False, None
+        self.rest, self.cut = b"", False
+        self.replaced: float | None = None
 
-    def lines(self, end=None):
+    def lines(self, end: int | None = None) -> Iterator[bytes]:
         """Yield the whole lines that were added, or those up to an offset."""
         size = os.fstat(self.file.fileno()).st_size
         if size < self.file.tell():  # emptied by a rotation that copies
@@ -128,22 +131,23 @@ class Log:
     :param since: what `position` told; None where there was no log: then all of it is new.
     """
 
-    def __init__(self, path, since):
-        self.path, self.parts = path, []
+    def __init__(self, path: str, since: list[int] | None) -> None:
+        self.path = path
+        self.parts: list[_File] = []
         inode, self.size = since or (None, 0)
         for name in (f"{path}.1", path):
             if self.parts or name == path or _inode(name) == inode:
                 self._open(name, self.size if _inode(name) == inode else 0)
         self.inode = inode
 
-    def close(self):
+    def close(self) -> None:
         for part in self.parts:
             part.file.close()
 
-    def before(self, release):
+    def before(self, release: str | None) -> Iterator[Entry]:
         """Yield the entries of a release that lie before the position, from some MiB on."""
         room = TAIL
-        spans = []
+        spans: list[tuple[str, int, int]] = []
         for name in (self.path, f"{self.path}.1"):
             found = position(name)
             if found and (found[0] == self.inode or spans):
@@ -157,7 +161,7 @@ class Log:
                 yield from _entries(part.lines(end), {release})
                 part.file.close()
 
-    def entries(self, releases):
+    def entries(self, releases: Collection[str | None]) -> Iterator[Entry]:
         """Yield the entries of some releases that were written since the last look."""
         if not self.parts or _inode(self.path) not in (None, self.parts[-1].inode):
             for part in self.parts[-1:]:
@@ -169,17 +173,17 @@ class Log:
             part.file.close()
             self.parts.remove(part)
 
-    def _open(self, path, offset):
+    def _open(self, path: str, offset: int) -> None:
         with suppress(FileNotFoundError):
             self.parts.append(_File(path, offset))
 
 
-def _inode(path):
+def _inode(path: str) -> int | None:
     found = position(path)
-    return found and found[0]
+    return found[0] if found else None
 
 
-def _entries(lines, releases):
+def _entries(lines: Iterable[bytes], releases: Collection[str | None]) -> Iterator[Entry]:
     marks = [release.encode() for release in releases if release]
     for line in lines:
         if any(mark in line for mark in marks) and (entry := parse(line)) and entry.release in releases:

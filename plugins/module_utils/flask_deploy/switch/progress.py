@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.host.clock import now
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import log, unit
 
 PHASES = ("moving", "watching", "waiting", "confirming", "reverting", "draining")
@@ -29,7 +31,7 @@ DEFAULTS = {  # what an earlier version may not have written
 }
 
 
-def begin(app, release, leaving, rules, drain, confirm):
+def begin(app: App, release: str, leaving: str, rules: dict[str, Any], drain: int, confirm: int) -> str:
     """Write down a switch to a prepared release; return its id.
 
     :param leaving: state that the release before gets: "retired", or "rejected" by a rollback.
@@ -38,7 +40,13 @@ def begin(app, release, leaving, rules, drain, confirm):
     :param confirm: seconds after the watch within which it is to be confirmed.
     """
     old = app.serving()
-    known = {"id": secrets.token_hex(8), "from": old, "to": release, "leaving": leaving, "phase": "moving"}
+    known: dict[str, Any] = {
+        "id": secrets.token_hex(8),
+        "from": old,
+        "to": release,
+        "leaving": leaving,
+        "phase": "moving",
+    }
     known |= {"rules": rules, "drain": drain, "confirm": confirm, "log": log.position(log.LOG)}
     known["before"] = app.link(app.previous)
     known["reload"] = old is None or app.site(old) != app.site(release)
@@ -47,24 +55,24 @@ def begin(app, release, leaving, rules, drain, confirm):
     return known["id"]
 
 
-def pending(app):
+def pending(app: App) -> dict[str, Any] | None:
     """Return the switch under way, or None; what is no switch that this code can carry out is none."""
     known = files.read_json(app.pending) or {}
     whole = known.get("phase") in PHASES and all(isinstance(known.get(name), str) for name in ("id", "to"))
     return {**DEFAULTS, **known} if whole else None
 
 
-def said_of(app, known):
+def said_of(app: App, known: dict[str, Any]) -> dict[str, Any]:
     """Return what was said of a switch."""
     said = files.read_json(app.decision) or {}
     return said if said.get("id") == known["id"] else {}
 
 
-def go_on(app, known, phase, **more):
+def go_on(app: App, known: dict[str, Any], phase: str, **more: Any) -> None:
     files.write_json(app.pending, {**known, "phase": phase, **more})
 
 
-def hear(app, switch):
+def hear(app: App, switch: str) -> dict[str, Any] | None:
     """Let a switch wait anew, as whoever began it is there; return what is known of it, or None if it does not."""
     with unit.word(app):
         known = pending(app) or {}
@@ -75,19 +83,19 @@ def hear(app, switch):
         return known
 
 
-def decide(app, switch, confirm, reason="", reject=False):
+def decide(app: App, switch: str, confirm: bool, reason: str = "", reject: bool = False) -> None:
     """Tell a switch whether it stays."""
     with unit.word(app):
         files.write_json(app.decision, {"id": switch, "confirm": confirm, "reason": reason, "reject": reject})
 
 
-def forget_decision(app):
+def forget_decision(app: App) -> None:
     """Remove what was said of a switch that ended."""
     with suppress(FileNotFoundError):
         files.remove(app.decision)
 
 
-def end(app, known, result, reason=None):
+def end(app: App, known: dict[str, Any], result: str, reason: str | None = None) -> dict[str, Any]:
     outcome = {
         "id": known["id"],
         "from": known["from"],
@@ -104,12 +112,12 @@ def end(app, known, result, reason=None):
     return outcome
 
 
-def give_up(app, reason):
+def give_up(app: App, reason: str) -> None:
     """End a switch that did not begin to move."""
     end(app, pending(app), "reverted", reason)
 
 
-def outcome(app, release, switch):
+def outcome(app: App, release: str, switch: str) -> dict[str, Any] | None:
     """Return what came of a switch that ended, or None."""
     known = files.read_json(app.path(release, "switch.json")) or {}
     if known.get("id") != switch:

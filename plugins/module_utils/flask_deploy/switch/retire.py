@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterable
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, files, networks
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
 from ansible.module_utils.flask_deploy.release import containers, images
+from ansible.module_utils.flask_deploy.release.places import App
 
 NEVER_SERVED = ("prepared", "failed")
 LEFT_FOR_CAUSE = ("rejected", "reverted")  # rolled back from, or taken back by a switch that was not confirmed
@@ -20,7 +23,7 @@ DRAIN_FLOOR = 5  # seconds; longer than nginx keeps an idle connection to the ol
 CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
 
 
-def retire(app, drain, stop_timeout, left=None):
+def retire(app: App, drain: int, stop_timeout: int, left: Leftovers | None = None) -> list[dict[str, Any]]:
     """Stop containers that no longer serve, once nothing is in flight.
 
     :param drain: seconds that requests in flight have to finish; what lasts longer is cut.
@@ -29,10 +32,11 @@ def retire(app, drain, stop_timeout, left=None):
     :return: [{"container", "cut": requests that did not end in time, "seconds"}].
     """
     serving = app.serving()
+    stays = app.container(serving) if serving else None
     leaving = [
         name
         for name, state in engine.containers(app.name).items()
-        if name != app.container(serving) and state not in ("exited", "created", "dead")
+        if name != stays and state not in ("exited", "created", "dead")
     ]
     stopped = []
     for name in leaving:
@@ -44,7 +48,7 @@ def retire(app, drain, stop_timeout, left=None):
     return stopped
 
 
-def _stop(app, name, drain, stop_timeout):
+def _stop(app: App, name: str, drain: int, stop_timeout: int) -> dict[str, Any]:
     began = time.monotonic()
     cut = _drain(app, name, drain)
     patience = CUT_TIMEOUT if cut else stop_timeout
@@ -53,7 +57,7 @@ def _stop(app, name, drain, stop_timeout):
     return {"container": name, "cut": cut, "seconds": round(time.monotonic() - began, 1)}
 
 
-def _drain(app, name, drain):
+def _drain(app: App, name: str, drain: int) -> int:
     """Wait until nothing is in flight; return how many requests are after ``drain`` seconds."""
     found = engine.inspect("container", name)
     if not found:  # somebody else has removed it
@@ -70,7 +74,7 @@ def _drain(app, name, drain):
         time.sleep(0.1)
 
 
-def targets(app, cause=True):
+def targets(app: App, cause: bool = True) -> list[str]:
     """Return ids of releases that can serve again, the one that served last first.
 
     :param cause: with those that were left for a cause.
@@ -82,12 +86,12 @@ def targets(app, cause=True):
     return [release for release in served if not lack(app, release, here)]
 
 
-def images_here(app, releases):
+def images_here(app: App, releases: Iterable[str]) -> set[str]:
     """Return the ids of the images of releases that are on this host; the engine is asked once for all."""
     return set(engine.inspect_all("image", {app.record(release)["image"] for release in releases} - {""}))
 
 
-def lack(app, release, here):
+def lack(app: App, release: str, here: set[str]) -> str | None:
     """Return what keeps a release from serving again as it is; None where nothing does.
 
     :param here: ids of images, see ``images_here``.
@@ -104,13 +108,13 @@ def lack(app, release, here):
     return None if record["image"] in here else "its image is gone"
 
 
-def _read(app, release):
+def _read(app: App, release: str) -> list[str]:
     """Return the files that a release's gunicorn.conf.py reads: earlier versions had all settings in it."""
     text = files.read(app.path(release, "gunicorn.conf.py")) or b""
     return [name.decode() for name in READ.findall(text)]
 
 
-def surplus(app, keep):
+def surplus(app: App, keep: int) -> list[str]:
     """Return releases beyond the newest ``keep`` that served, and all others that never did."""
     serving = app.serving()
     states = {release: app.state(release) for release in app.known()}
@@ -120,7 +124,7 @@ def surplus(app, keep):
     return [*served[max(keep - 1, 0) :], *never]
 
 
-def prune(app, keep, left=None):
+def prune(app: App, keep: int, left: Leftovers | None = None) -> list[str]:
     """Remove surplus releases with their containers, and images that no release needs; return what went.
 
     :param left: Leftovers, of what does not go.
@@ -143,12 +147,12 @@ def prune(app, keep, left=None):
     return gone + prune_images(app, left)
 
 
-def remains(app):
+def remains(app: App) -> list[str]:
     """Return the names of releases that are only half there: not written to their end, or not removed to it."""
     return [name for name in set(os.listdir(app.releases)) - set(app.known()) if REMAINS.fullmatch(name)]
 
 
-def prune_images(app, left):
+def prune_images(app: App, left: Leftovers) -> list[str]:
     """Remove the images that no release needs and no run holds; return what went."""
     needed = {app.record(release)["image"] for release in app.known()}
     held = images.held(app.name)
@@ -166,7 +170,7 @@ def prune_images(app, left):
     return gone
 
 
-def remove(app, release):
+def remove(app: App, release: str) -> None:
     """Remove a release that never served: container, directory, and its image where no other needs it.
 
     What does not go is tried again by the next deploy that serves, which says so.
@@ -181,7 +185,7 @@ def remove(app, release):
         prune_images(app, left)
 
 
-def leave(app, release, reason, drain):
+def leave(app: App, release: str, reason: str, drain: int) -> None:
     """Stop a release that served once and does not get ready again, once nothing is in flight; remember why.
 
     It may have requests of a deploy that was interrupted while it drained.
@@ -195,7 +199,7 @@ def leave(app, release, reason, drain):
     app.set_state(release, app.state(release).get("state", "retired"), reason=reason)
 
 
-def abandon(app, dry=False):
+def abandon(app: App, dry: bool = False) -> list[str]:
     """Stop candidates that a killed or failed deploy left running; return their names.
 
     To be called by who holds the lease: nobody else prepares a release then.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import progress, retire, switch, unit
 from ansible.module_utils.flask_deploy.switch.lease import Lease, LeaseError, boot_owner
 
 SETTLED_IN = 120  # seconds that a switch may take beside its watch and drain
 
 
-def settle(app, dry=False):
+def settle(app: App, dry: bool = False) -> list[str]:
     """Put right what a killed run left; return what was, or would be, put right.
 
     A switch that nobody confirmed goes back while the release before still runs, and stays otherwise.
@@ -35,7 +38,7 @@ def settle(app, dry=False):
     return done + [f"abandoned {name}" for name in retire.abandon(app, dry)]
 
 
-def _settle_pending(app):
+def _settle_pending(app: App) -> None:
     known = progress.pending(app)
     if known is None:
         unit.wait_for_end(app, SETTLED_IN)
@@ -50,12 +53,12 @@ def _settle_pending(app):
     _end_cut_off(app, back=app.serving() != known["to"] or bool(old and containers.running(app, old)))
 
 
-def patience(known):
+def patience(known: dict[str, Any]) -> float:
     """Return the seconds that a switch may still take, once it is told whether it stays."""
     return SETTLED_IN + switch.STARTED_IN + 2 * known["drain"] + known["rules"].get("seconds", 0)
 
 
-def settle_links(app):
+def settle_links(app: App) -> None:
     """Before nginx and the engine start, let the links say what serves: no visitor sees a switch that goes back."""
     with _boot_lease(app) as mine:
         known = progress.pending(app) if mine else None
@@ -66,7 +69,7 @@ def settle_links(app):
             switch.turn_back(app, known)
 
 
-def settle_at_boot(app):
+def settle_at_boot(app: App) -> None:
     """End a switch that the end of the host cut off: unless it was confirmed, the release before serves again."""
     with _boot_lease(app) as mine:
         known = progress.pending(app) if mine else None
@@ -75,7 +78,7 @@ def settle_at_boot(app):
 
 
 @contextmanager
-def _boot_lease(app):
+def _boot_lease(app: App) -> Iterator[bool]:
     """Hold the lease as the host itself; tell whether it was to be had: a run that is quicker settles by itself."""
     lease = Lease(app.name, boot_owner())
     try:
@@ -88,13 +91,13 @@ def _boot_lease(app):
     lease.release()
 
 
-def _goes_back(app, known):
+def _goes_back(app: App, known: dict[str, Any]) -> bool:
     """Tell whether a switch that was cut off goes back: unless it was confirmed, or there is nothing before it."""
     confirmed = known["phase"] == "confirming" or progress.said_of(app, known).get("confirm", False)
     return known["phase"] in ("reverting", "draining") or (known["from"] is not None and not confirmed)
 
 
-def _end_cut_off(app, back):
+def _end_cut_off(app: App, back: bool) -> None:
     known = progress.pending(app)
     if known["phase"] not in ("confirming", "reverting", "draining"):
         if not back:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import certificate, engine, files, nginx, systemd
 from ansible.module_utils.flask_deploy.release import ahead, containers, release_command, schema, secrets, writing
 from ansible.module_utils.flask_deploy.release import plan as plans
-from ansible.module_utils.flask_deploy.release.places import ReleaseError
+from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, settling, unit, ways
 
 
-def text(values):
+def text(values: dict[str, Any] | None) -> dict[str, str]:
     """Return an environment: strings as they are, other values as JSON."""
     return {
         name: value if isinstance(value, str) else files.canonical(value).decode()
@@ -20,7 +21,9 @@ def text(values):
     }
 
 
-def release_id(app, options, environment, secret, dry):
+def release_id(
+    app: App, options: dict[str, Any], environment: dict[str, str], secret: dict[str, str], dry: bool
+) -> str:
     """Return the id that all inputs of a release decide; of secrets it tells only whether they changed."""
     inputs = [options[name] for name in ("build", "wsgi", "static", "container", "files", "uid")]
     inputs.append(containers.start_digest(options["container"], options["wsgi"]))
@@ -28,7 +31,7 @@ def release_id(app, options, environment, secret, dry):
     return files.digest(inputs, environment, hidden)[:12]
 
 
-def write(app, options, dry):
+def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str], dict[str, Any]]:
     """Write the release's directory beside the others; return (id, what was done, plan).
 
     A plan is what changes against the release that serves: {"lines", "diff"}.
@@ -58,7 +61,7 @@ def write(app, options, dry):
     return release, actions + repaired, planned
 
 
-def describe(app, release, options):
+def describe(app: App, release: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return the record of a release that is to be written."""
     names = ("domain", "health_path", "start_timeout", "build", "image", "source", "by", "wsgi", "container")
     made = {"id": release, "app": app.name, "created": time.time(), "static": {"path": options["static"]}}
@@ -66,7 +69,9 @@ def describe(app, release, options):
     return made | {"arguments": containers.create_arguments(app, release, made)}
 
 
-def foretell(app, made, secret=None):
+def foretell(
+    app: App, made: dict[str, Any], secret: tuple[dict[str, Any], dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Return the plan of letting a release serve."""
     hidden = []
     if secret:
@@ -75,7 +80,7 @@ def foretell(app, made, secret=None):
     return {"lines": lines, "diff": diff}
 
 
-def prepare(app, options, dry):
+def prepare(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str], dict[str, Any]]:
     """Write the release where that is due, start it and hold it at the gates; return (id, what was done, plan)."""
     release, actions, planned = write(app, options, dry)
     with nullcontext() if dry else discarding.failing(app, release, app.record(release), options["drain_timeout"]):
@@ -94,7 +99,7 @@ def prepare(app, options, dry):
     return release, actions, planned
 
 
-def refuse_rejected(app, release, options):
+def refuse_rejected(app: App, release: str, options: dict[str, Any]) -> None:
     """A release that was rolled back from, or failed its watch, comes back only when that is said."""
     state = app.state(release)
     if state.get("state") == "rejected" and not options["accept_rejected"]:
@@ -106,7 +111,7 @@ def refuse_rejected(app, release, options):
         )
 
 
-def start(app, release, options, reload):
+def start(app: App, release: str, options: dict[str, Any], reload: bool) -> list[str]:
     """Start a release and hold it at the gates."""
     actions, record = [], app.record(release)
     if release != app.serving():
@@ -122,7 +127,7 @@ def start(app, release, options, reload):
     return actions
 
 
-def command(app, options):
+def command(app: App, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """Run the release command, once for a release, on the new code; return (its outcome, whether it ran).
 
     :raises ReleaseError: it failed; the release is not started.
@@ -137,7 +142,9 @@ def command(app, options):
     return outcome, ran
 
 
-def refuse_old_code(app, release, then, outcome, options):
+def refuse_old_code(
+    app: App, release: str, then: dict[str, Any], outcome: dict[str, Any], options: dict[str, Any]
+) -> None:
     """A deploy of what served before is a way back too: its code must know the schema that its command left."""
     if not then or outcome.get("after") in (None, then["state"]) or options["accept_schema_ahead"]:
         return
@@ -148,7 +155,7 @@ def refuse_old_code(app, release, then, outcome, options):
         raise ReleaseError(ahead.refusal(release, why))
 
 
-def restore(app, options, dry):
+def restore(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str], dict[str, Any], list[str]]:
     """Get a release that served before ready to serve again: its own image, files and gates.
 
     :return: (its id, what was done, plan, lines to be said of it).
@@ -170,7 +177,7 @@ def restore(app, options, dry):
     return wanted, actions, planned, said
 
 
-def refuse_schema_ahead(app, release, options, dry):
+def refuse_schema_ahead(app: App, release: str, options: dict[str, Any], dry: bool) -> list[str]:
     """Code that never ran with the database as it is may not know it; return lines to be said where it may go on."""
     why, said = ahead.judge(app, release, ahead.now(app, options, dry))
     if why and not options["accept_schema_ahead"]:
@@ -178,7 +185,7 @@ def refuse_schema_ahead(app, release, options, dry):
     return [f"release {release}: {each}" for each in (why, said) if each]
 
 
-def begin_switch(app, options, dry):
+def begin_switch(app: App, options: dict[str, Any], dry: bool) -> tuple[str | None, list[str]]:
     """Begin to let a prepared release serve; return (id of the switch or None, what was done)."""
     release = options["release"]
     if release not in app.known() and not dry:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible.module_utils.flask_deploy.host import certificate, engine
 from ansible.module_utils.flask_deploy.release import ahead
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import retire
 
 ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
 
 
-def way_back(app):
+def way_back(app: App) -> str:
     """Return the line that tells how to roll back from the release that serves, or what stands in the way."""
     try:
         release = next(iter(retire.targets(app, cause=False)), None)
@@ -31,7 +34,7 @@ def way_back(app):
     return f"roll back: {ROLLBACK}" + (f" ({said})" if said == ahead.NOT_LOOKED_AT else "")
 
 
-def summarise(record):
+def summarise(record: dict[str, Any]) -> list[str]:
     """Return a deploy's record in lines for people."""
     release, previous, seen = record["release"], record["previous"], record["watch"]
     stays = [f"warning: {line}" for line in record["stays"]]
@@ -55,10 +58,10 @@ def summarise(record):
     return lines + stays
 
 
-def _spent(record):
+def _spent(record: dict[str, Any]) -> list[str]:
     spent = [f"{name} {seconds:.1f}" for name, seconds in record["seconds"].items() if seconds >= 0.05]
     return [f"seconds: {', '.join(spent)}"] if spent else []
 
 
-def _milliseconds(tally):
+def _milliseconds(tally: dict[str, Any]) -> str:
     return "-" if tally["p99"] is None else f"{tally['p99'] * 1000:.0f} ms"

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, files, nginx
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import log, progress, retire, unit, watch
 
 POLL = 0.1  # seconds
 STARTED_IN = 20  # seconds the release before has to answer again, when traffic goes back to it
 
 
-def carry_out(app):
+def carry_out(app: App) -> dict[str, Any] | None:
     """Do all that is left of a switch under way; return what came of it, or None where there is none."""
     steps = {"moving": move, "watching": look, "waiting": wait, "confirming": confirm}
     steps |= {"reverting": revert, "draining": drain}
@@ -28,7 +30,7 @@ def carry_out(app):
     return result
 
 
-def move(app, known):
+def move(app: App, known: dict[str, Any]) -> None:
     """Move traffic: one rename, and a reload only where the site file differs.
 
     The engine is told before and after, not under the lock: all apps, and the renewal of certificates, wait for that.
@@ -57,7 +59,7 @@ def move(app, known):
     return progress.go_on(app, known, "watching", moved=moved, moved_at=moved_at)
 
 
-def look(app, known):
+def look(app: App, known: dict[str, Any]) -> None:
     """Watch the new release serve."""
     since = known.get("log") or log.position(log.LOG)
     moved_at = known.get("moved_at", now())  # a switch that an earlier commit began tells neither
@@ -67,7 +69,7 @@ def look(app, known):
     return progress.go_on(app, known, "reverting", seen=seen, reason=seen["reason"], reject=True)
 
 
-def wait(app, known):
+def wait(app: App, known: dict[str, Any]) -> None:
     """Wait for the word of whoever began: confirmed, or back, which also silence means."""
     while True:
         with unit.word(app):  # who is heard while it waits is heard before it goes back
@@ -76,7 +78,7 @@ def wait(app, known):
         time.sleep(POLL)
 
 
-def _heard(app, known):
+def _heard(app: App, known: dict[str, Any]) -> bool:
     """Do as was said, or as silence has it; return whether it goes on."""
     said = progress.said_of(app, known)
     if "confirm" in said:
@@ -90,11 +92,11 @@ def _heard(app, known):
     return True
 
 
-def confirm(app, known):
+def confirm(app: App, known: dict[str, Any]) -> dict[str, Any]:
     return progress.end(app, known, "confirmed")
 
 
-def revert(app, known):
+def revert(app: App, known: dict[str, Any]) -> dict[str, Any] | None:
     """Let the release before serve again; a release that has none before it stops serving."""
     old, new = known["from"], known["to"]
     if old and not _answers(app, old):
@@ -106,10 +108,11 @@ def revert(app, known):
         if known["reload"]:
             nginx.reload()
     app.set_restart(new, "no")
-    return progress.go_on(app, known, "draining")
+    progress.go_on(app, known, "draining")
+    return None
 
 
-def turn_back(app, known):
+def turn_back(app: App, known: dict[str, Any]) -> None:
     """Let links, markers and states say that the release before serves; that takes no engine and no nginx."""
     old, new = known["from"], known["to"]
     if old:
@@ -128,7 +131,7 @@ def turn_back(app, known):
         app.set_state(old, "live", **again)
 
 
-def _keep(app, known):
+def _keep(app: App, known: dict[str, Any]) -> dict[str, Any]:
     """Let the new release serve on, as the one before it does not answer any more."""
     old, new = known["from"], known["to"]
     if app.serving() != new:  # a boot let the link go back before anybody could ask the release before
@@ -138,13 +141,13 @@ def _keep(app, known):
     return progress.end(app, known, "kept", reason=reason)
 
 
-def drain(app, known):
+def drain(app: App, known: dict[str, Any]) -> dict[str, Any]:
     """Let the release that was left end what is in flight."""
     retire.retire(app, known["drain"], known["drain"] + 10)
     return progress.end(app, known, "reverted", reason=known["reason"])
 
 
-def _answers(app, release):
+def _answers(app: App, release: str) -> bool:
     """Tell whether a release answers at all: what ails the new one, a database perhaps, may ail it too."""
     record, end = app.record(release), time.monotonic() + STARTED_IN
     try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import Any
+
+from ansible.module_utils.flask_deploy.switch.log import Entry
 
 SAMPLE = 4096  # times that are kept, whatever their number
 
@@ -10,17 +13,18 @@ SAMPLE = 4096  # times that are kept, whatever their number
 class Times:
     """A fair sample of times, of bounded size (reservoir sampling)."""
 
-    def __init__(self):
-        self.count, self.kept = 0, []
+    def __init__(self) -> None:
+        self.count = 0
+        self.kept: list[float] = []
 
-    def add(self, seconds):
+    def add(self, seconds: float) -> None:
         self.count += 1
         if len(self.kept) < SAMPLE:
             self.kept.append(seconds)
         elif (place := random.randrange(self.count)) < SAMPLE:  # noqa: S311 - a sample, no secret
             self.kept[place] = seconds
 
-    def at(self, share):
+    def at(self, share: float) -> float | None:
         """Return the time that a share of all is not above, or None where there is none."""
         return round(sorted(self.kept)[int(share * (len(self.kept) - 1))], 4) if self.kept else None
 
@@ -33,12 +37,12 @@ class Tally:
     :ivar firsts: seconds to the first byte, where the log tells them.
     """
 
-    def __init__(self, release, slow=0):
+    def __init__(self, release: str | None, slow: float = 0) -> None:
         self.release, self.limit = release, slow
         self.requests = self.failed = self.doubtful = self.slow = 0
         self.times, self.firsts = Times(), Times()
 
-    def add(self, entry, doubtful=False):
+    def add(self, entry: Entry, doubtful: bool = False) -> None:
         if entry.given_up and not self._slow(entry.seconds):
             return
         if entry.failed and doubtful:
@@ -54,14 +58,14 @@ class Tally:
         if entry.first is not None:
             self.firsts.add(entry.first)
 
-    def _slow(self, seconds):
+    def _slow(self, seconds: float) -> bool:
         return 0 < self.limit <= seconds
 
     @property
-    def share(self):
+    def share(self) -> float:
         """Percent of requests that failed, or were as slow."""
         return 100 * (self.failed + self.slow) / self.requests if self.requests else 0.0
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """Return requests, failed, and the 50th and 99th percentile of seconds."""
         return {"requests": self.requests, "failed": self.failed, "p50": self.times.at(0.5), "p99": self.times.at(0.99)}

@@ -7,8 +7,10 @@ import io
 import os
 import time
 import zipfile
+from contextlib import AbstractContextManager
 
 from ansible.module_utils.flask_deploy.host import command, files, systemd
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import keeper as _keeper  # noqa: F401 - to be carried to the host
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
@@ -75,11 +77,11 @@ RestartSec=2
 }
 
 
-def name(app):
+def name(app: App) -> str:
     return f"flask-deploy-{app.name}.service"
 
 
-def code():
+def code() -> bytes:
     """Return what outlives the controller as a program in one file (zipapp), equal for equal code."""
     modules = [f"{PACKAGE}.{room}.{name}" for room, names in PARTS.items() for name in names.split()]
     packages = ["ansible", "ansible.module_utils", PACKAGE, *(f"{PACKAGE}.{room}" for room in PARTS)]
@@ -92,11 +94,11 @@ def code():
     return packed.getvalue()
 
 
-def _path(module):
+def _path(module: str) -> str:
     return module.replace(".", "/")
 
 
-def start(app):
+def start(app: App) -> None:
     """Start the unit; should it be killed, systemd starts it again and it goes on from where it was.
 
     :raises UnitError: systemd refuses.
@@ -114,7 +116,7 @@ def start(app):
     )
 
 
-def paths(app):
+def paths(app: App) -> tuple[dict[str, str], dict[str, str]]:
     """Return {path: text} of the units that stay on the host, and {path: target} of the links that start them."""
     texts, links = {}, {}
     for kind, (said, body) in UNITS.items():
@@ -125,7 +127,7 @@ def paths(app):
     return texts, links
 
 
-def ensure(app):
+def ensure(app: App) -> list[str]:
     """Keep the units of a boot and of the keeper as they should be; return the files that changed."""
     texts, links = paths(app)
     wanted = {app.program: code(), **{path: text.encode() for path, text in texts.items()}}
@@ -142,11 +144,11 @@ def ensure(app):
     return changed
 
 
-def keeper(app):
+def keeper(app: App) -> str:
     return f"flask-deploy-keep@{app.name}.service"
 
 
-def disable(app):
+def disable(app: App) -> None:
     """Stop what keeps the app up, and let no boot begin anything."""
     systemd.ask("stop", keeper(app), limit=STOP_PATIENCE)
     texts, links = paths(app)
@@ -154,18 +156,18 @@ def disable(app):
         os.unlink(path)
 
 
-def word(app):
+def word(app: App) -> AbstractContextManager[None]:
     """Say a word to a switch, or take it, while nobody else does."""
     return leases.lock(f"{app.name}.word")
 
 
-def active(app):
+def active(app: App) -> bool:
     """Tell whether the unit runs, or waits to be started again."""
     said = systemd.ask("show", "--property=ActiveState", "--value", name(app))
     return said.strip() in ("active", "activating", "deactivating", "reloading")
 
 
-def wait_for_end(app, limit):
+def wait_for_end(app: App, limit: float) -> None:
     """Wait until the unit has ended. It is not stopped: it may be at what was promised, such as a drain.
 
     :raises UnitError: that took more than ``limit`` seconds.

@@ -11,11 +11,13 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import closing
 
 from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import log
 from ansible.module_utils.flask_deploy.switch.tally import Tally
 
@@ -31,31 +33,31 @@ PULSE_TIMEOUT = 3  # seconds
 PULSE = "/.flask-deploy/waiting"  # see gunicorn.conf.py
 DEVIATIONS = 3  # how far beyond what is allowed a share must be, in standard deviations of chance
 SLOWER_BY = 0.5  # seconds that a median must have grown by, whatever the factor
+Rules = dict[str, float]  # what a watch judges by, see there
 
 
 class Asked:
     """Answers to a question that is asked now and then."""
 
-    def __init__(self, every):
-        self.every = every
+    def __init__(self, every: float) -> None:
         self.asked = self.failed = 0
-        self.last = deque(maxlen=2 * PROBES)
-        self.next, self.said = 0.0, ""
+        self.last: deque[bool] = deque(maxlen=2 * PROBES)
+        self.every, self.next, self.said = every, 0.0, ""
 
     @property
-    def due(self):
+    def due(self) -> bool:
         return now() >= self.next
 
     @property
-    def good(self):
+    def good(self) -> bool:
         """Tell whether the last answers were good; before the first none was."""
         return self.asked > 0 and (all(self.last) or (len(self.last) > PROBES and all(list(self.last)[-PROBES:])))
 
     @property
-    def bad(self):
+    def bad(self) -> bool:
         return list(self.last).count(False) >= PROBES
 
-    def told(self, good, said):
+    def told(self, good: bool, said: str) -> None:
         self.asked += 1
         self.failed += not good
         self.last.append(good)
@@ -66,32 +68,32 @@ class Asked:
 class Door(Asked):
     """A request through the public door, beside whatever else is looked at."""
 
-    def __init__(self, app, release, moved):
+    def __init__(self, app: App, release: str, moved: float) -> None:
         super().__init__(PROBE_EVERY)
         record = app.record(release)
         self.domain, self.path = record["domain"], record["health_path"]
-        self.socket, self.moved, self.asking = app.socket(release), moved, None
+        self.socket, self.moved = app.socket(release), moved
+        self.asking: threading.Thread | None = None
 
-    def ask(self):
+    def ask(self) -> None:
         """Begin to ask where that is due."""
         if self.due and not self.waits:
             self.asking = threading.Thread(target=self._ask, daemon=True)
             self.asking.start()
 
     @property
-    def waits(self):
+    def waits(self) -> bool:
         return self.asking is not None and self.asking.is_alive()
 
-    def _ask(self):
+    def _ask(self) -> None:
         began = now()
         good, said = _try(lambda: nginx.probe_door(self.domain, self.path))
-        if not good and began < self.moved + KEPT:
-            # It may have met the release before, on a connection that nginx kept.
+        if not good and began < self.moved + KEPT:  # it may have met the release before, on a connection nginx kept
             good, said = _try(lambda: nginx.probe_socket(self.socket, self.path, self.domain))
         self.told(good, said)
 
 
-def _try(ask):
+def _try(ask: Callable[[], int]) -> tuple[bool, str]:
     try:
         status = ask()
         return status < 400, f"status {status}"
@@ -102,13 +104,15 @@ def _try(ask):
 class Pulse(Asked):
     """What a release itself tells of requests that it has not begun to answer; one of an older role tells nothing."""
 
-    def __init__(self, app, release, moved):
+    def __init__(self, app: App, release: str, moved: float) -> None:
         super().__init__(PULSE_EVERY)
         self.socket, self.domain = app.socket(release), app.record(release)["domain"]
         self.knows = PULSE.encode() in (files.read(app.path(release, "gunicorn.conf.py")) or b"")
-        self.moved, self.first, self.lost, self.ages, self.at = moved, None, 0, [], 0.0
+        self.moved, self.lost, self.at = moved, 0, 0.0
+        self.first: int | None = None
+        self.ages: list[float] = []
 
-    def ask(self):
+    def ask(self) -> None:
         if not self.knows or not self.due:
             return None
         try:
@@ -120,7 +124,7 @@ class Pulse(Asked):
         self.lost = lost - self.first
         return self.told(True, "")
 
-    def longer(self, limit):
+    def longer(self, limit: float) -> int:
         """Return how many requests that began after the switch wait for longer than so many seconds."""
         since = self.at - self.moved
         return sum(limit < age <= since for age in self.ages) if limit else 0
@@ -129,7 +133,7 @@ class Pulse(Asked):
 class Look:
     """All that is seen of a switch, and what it amounts to."""
 
-    def __init__(self, app, release, before, rules, moved):
+    def __init__(self, app: App, release: str, before: str | None, rules: Rules, moved: float) -> None:
         self.rules, self.moved = rules, moved
         self.slow = min(rules.get("slow", 0), rules["seconds"] / 2)  # what begins in the other half is not known
         self.old, self.new = Tally(before, self.slow), Tally(release)
@@ -137,13 +141,13 @@ class Look:
         self.container = containers.process(app, release)
         self.read = moved - BEFORE
 
-    def baseline(self, written, wall):
+    def baseline(self, written: log.Log, wall: float) -> None:
         """Count what the release before did shortly before the link moved."""
         for entry in written.before(self.old.release):
             if entry.at is not None and wall - BEFORE <= entry.at <= wall + SET:
                 self.old.add(entry)
 
-    def follow(self, written):
+    def follow(self, written: log.Log) -> None:
         """Count what ended since the last look."""
         last, self.read = self.read, now()
         offset = time.time() - self.read
@@ -155,16 +159,16 @@ class Look:
                 certain = entry.named == "answer" or entry.refused or began >= self.moved + KEPT
                 self.new.add(entry, doubtful=not certain)
 
-    def _ended(self, entry, last, offset):
+    def _ended(self, entry: log.Entry, last: float, offset: float) -> float:
         """Return when a request ended; what is far from the time of reading tells that the wall clock was set."""
         told = self.read if entry.at is None else entry.at - offset
         return told if last - FLUSHED <= told <= self.read else self.read
 
-    def bad(self, over):
+    def bad(self, over: bool) -> str | None:
         """Return why the release must not serve on, or None."""
         return self._failing() or self._unheard() or (over and self._slower()) or None
 
-    def _failing(self):
+    def _failing(self) -> str | None:
         waiting, lost = self.pulse.longer(self.slow), min(self.new.doubtful, self.pulse.lost)
         asked, failed = self.new.requests + lost + waiting, self.new.failed + lost + waiting
         enough = asked >= self.rules["samples"] or 4 * waiting >= max(12, self.rules["samples"])
@@ -176,7 +180,7 @@ class Look:
             f"{self.old.share:.0f} % with the release before"
         )
 
-    def _unheard(self):
+    def _unheard(self) -> str | None:
         for asked, what in (self.door, f"{self.door.path} failed"), (self.pulse, "it did not answer"):
             if asked.bad:
                 where = "through the public door" if asked is self.door else "through its socket"
@@ -186,7 +190,7 @@ class Look:
             return "its container ended"
         return None
 
-    def _slower(self):
+    def _slower(self) -> str | None:
         factor, old, new = self.rules.get("slower", 0), self.old.firsts, self.new.firsts
         if not factor or min(old.count, new.count) < self.rules["samples"]:
             return None
@@ -196,13 +200,15 @@ class Look:
         return f"half of its answers took longer than {after:.2f} s, {before:.3f} s with the release before"
 
 
-def beyond(failed, asked, percent):
+def beyond(failed: int, asked: int, percent: float) -> bool:
     """Tell whether more failed than is allowed, and more than chance makes of what is allowed."""
     share = min(percent / 100, 1.0)
     return failed > asked * share + DEVIATIONS * math.sqrt(asked * share * (1 - share))
 
 
-def watch(app, release, before, rules, moved, wall, since):
+def watch(
+    app: App, release: str, before: str | None, rules: Rules, moved: float, wall: float, since: list[int] | None
+) -> dict[str, object]:
     """Look at a release that took over until its time is up or it proves bad.
 
     :param rules: {"seconds": how long, "percent": share of failures beyond that of the release before, "samples":
@@ -226,7 +232,7 @@ def watch(app, release, before, rules, moved, wall, since):
     }
 
 
-def _watch(look, written):
+def _watch(look: Look, written: log.Log) -> str | None:
     """Look until the time is up and the door's last answers are good; return why the release must not serve on."""
     while True:
         # A clock before the move's is that of another boot.

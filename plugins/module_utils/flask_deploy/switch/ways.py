@@ -6,13 +6,14 @@ import shlex
 
 from ansible.module_utils.flask_deploy.host import certificate
 from ansible.module_utils.flask_deploy.release import ahead
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import retire
 
 BUILD = "ansible-playbook site.yml -i inventories/... -e build_ref="
 WORD = "needs its id and a word: -e app_rollback_to={} -e app_accept_rejected=true"
 
 
-def impossible(app, wanted):
+def impossible(app: App, wanted: str | None) -> str:
     """Return the message for a rollback that cannot be: what can be gone back to, and what the others lack."""
     possible, serving = retire.targets(app), app.serving()
     named = wanted or "a release before"
@@ -32,7 +33,7 @@ def impossible(app, wanted):
     return said
 
 
-def _needs(app, release):
+def _needs(app: App, release: str) -> str:
     """Return on a line of its own what stands between a release and a rollback without a word."""
     said = [WORD.format(release)] if app.state(release).get("state") == "rejected" else []
     why, _ = ahead.judge(app, release, ahead.recorded(app, "nothing asked now"))
@@ -41,7 +42,7 @@ def _needs(app, release):
     return "".join(f"\n      {each}" for each in [*said, *([refused] if refused else [])])
 
 
-def way_out(app, release):
+def way_out(app: App, release: str) -> str:
     """Return how to have a release's code again, as far as this host knows where it came from."""
     source, commit = app.record(release)["source"] or {}, (app.record(release)["source"] or {}).get("commit")
     if commit and source.get("kind") == "git":
