@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import nginx
+from ansible.module_utils.flask_deploy.host import nginx, systemd
 from ansible.module_utils.flask_deploy.release import places
-from ansible.module_utils.flask_deploy.switch import concluding, progress, steps
+from ansible.module_utils.flask_deploy.switch import concluding, progress, steps, switch, unit
 
 from tests.deploys import begin, deploy, options, prepare, restore, roll_back
 
@@ -36,6 +36,21 @@ def test_a_unit_that_does_not_start_leaves_the_old_release(app, engine):
     told = concluding.watched(app, new, begun, 0)
     assert not told["well"] and "Failed to start transient service unit" in told["reason"]
     assert app.serving() == old and not os.path.exists(app.pending)
+
+
+def test_a_switch_that_ended_while_systemd_was_silent_keeps_its_end(app, monkeypatch):
+    """systemd may start the unit and not say so in time: nobody confirms it, so it goes back by itself."""
+    old, new = deploy(app), prepare(app, build="b2")
+
+    def start(app):
+        switch.carry_out(app)
+        raise systemd.UnitError("systemd-run took longer than 60 s and was ended")
+
+    monkeypatch.setattr(unit, "start", start)
+    begun = begin(app, new, confirm=0)
+    told = concluding.watched(app, new, begun, 0)
+    assert (told["well"], told["reason"]) == (False, "nobody confirmed it within 0 s")
+    assert app.serving() == old
 
 
 def test_a_rollback_goes_to_the_release_before_with_its_own_settings(app, engine):

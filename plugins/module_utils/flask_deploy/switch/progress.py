@@ -113,8 +113,9 @@ def end(app: App, known: dict[str, Any], result: str, reason: str | None = None)
 
 
 def give_up(app: App, reason: str) -> None:
-    """End a switch that did not begin to move."""
-    end(app, pending(app), "reverted", reason)
+    """End a switch that did not begin to move; one that ended meanwhile has said how."""
+    if known := pending(app):
+        end(app, known, "reverted", reason)
 
 
 def outcome(app: App, release: str, switch: str) -> dict[str, Any] | None:
