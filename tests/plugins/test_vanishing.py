@@ -50,7 +50,7 @@ def vanishing(request, app, engine, monkeypatch):
         lambda app: retire.retire(app, drain=0, stop_timeout=1),
         lambda app: retire.prune(app, 3),
         lambda app: retire.abandon(app),
-        lambda app: discarding.discard(app, "abc", {}, "it failed"),
+        lambda app: discarding.discard(app, "abc", {}, "it failed", 0),
         lambda app: settling.settle(app),
         lambda app: app.set_restarts({"abc": "no", "abc-x": "no"}),
         lambda app: engines.remove("shop-abc"),
