@@ -8,6 +8,8 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 from inventory_check.environment import environment
 from inventory_check.values import PATH, existing_file, pattern
@@ -15,7 +17,7 @@ from inventory_check.values import PATH, existing_file, pattern
 LOGGED = "an address with a password or token in it would be logged; use build_git_key, or a deploy key on the host"
 
 
-def source(value):
+def source(value: str) -> str | None:
     if "://" in value:
         return address(value)
     if value.startswith("-") or "::" in value or any(c.isspace() for c in value):
@@ -25,7 +27,7 @@ def source(value):
     return f'{value} is not a directory on the controller; example: "{{{{ inventory_dir }}}}/../../../shop"'
 
 
-def address(value):
+def address(value: str) -> str | None:
     """Judge a URL; one that may hold a password is not shown."""
     scheme, _, rest = value.partition("://")
     user, has_user, host = rest.partition("/")[0].rpartition("@")
@@ -39,17 +41,17 @@ def address(value):
     return None
 
 
-def git_ref(value):
+def git_ref(value: str) -> str | None:
     valid = re.fullmatch(r"(?![-/.])(?!.*(\.\.|@\{|//|\.lock$))[^\x00-\x20~^:?*\[\\]+", value)
     return None if valid else f"{value!r} is not a branch, tag or commit; example: main"
 
 
-def git_key(value):
+def git_key(value: str) -> str | None:
     private = not value or "PRIVATE KEY-----" in value
     return None if private else "is not a private key; make one: ssh-keygen -t ed25519"
 
 
-def build_arguments(values):
+def build_arguments(values: dict[str, Any]) -> str | None:
     wrong = environment(values)
     for name, value in {} if wrong else values.items():
         if not isinstance(value, str):
@@ -75,7 +77,7 @@ EXAMPLES = {
 }
 
 
-def check_together(values, hosts):
+def check_together(values: dict[str, Any], hosts: Any) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
     folder = os.path.expanduser(values["build_source"])
     if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["build_subdir"])):
@@ -83,7 +85,7 @@ def check_together(values, hosts):
     return []
 
 
-def check_outside(values, place):
+def check_outside(values: dict[str, Any], place: str | None) -> list[str]:
     """Return a mistake where a repository that answers the controller does not have the wanted branch or tag."""
     address, ref = values.get("build_source", ""), values.get("build_ref", "HEAD")
     if (
@@ -96,7 +98,7 @@ def check_outside(values, place):
     return once(place, f"{address} {ref}", lambda: ask(address, ref))
 
 
-def once(place, question, answer):
+def once(place: str | None, question: str, answer: Callable[[], list[str]]) -> list[str]:
     """Return an answer that the hosts of a run share, each of which is checked by a process of its own.
 
     :param place: a directory that lasts as long as the run; None asks anew.
@@ -114,7 +116,7 @@ def once(place, question, answer):
         return json.loads(known)
 
 
-def ask(address, ref):
+def ask(address: str, ref: str) -> list[str]:
     environment = {
         **os.environ,
         "GIT_TERMINAL_PROMPT": "0",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from typing import Any
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
@@ -19,7 +20,7 @@ ARCHIVE = "image.tar.zst"
 class ActionModule(ActionBase):
     """Run the module, and carry the file that it writes or reads."""
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         if arguments["state"] == "looked":
@@ -36,7 +37,7 @@ class ActionModule(ActionBase):
                 kept = {"path": "engine", "bytes": arguments.get("bytes", 0), "purpose": "the image"}
                 room.demand(self, [{**sent, "kind": "sent"}, {**kept, "kind": "engine"}], task_vars)
                 self._transfer_file(local, arguments["archive"])
-            answer = self._execute_module("build_carry", arguments, task_vars=task_vars)
+            answer: dict[str, Any] = self._execute_module("build_carry", arguments, task_vars=task_vars)
             if arguments["state"] == "saved" and not answer.get("failed"):
                 room.demand_here(os.path.dirname(local), answer["bytes"], "the image's archive")
                 self._connection.fetch_file(arguments["archive"], local)

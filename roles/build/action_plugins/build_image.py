@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -21,17 +23,17 @@ import room
 # What git tells its hooks, one of which may have begun the deploy: it means another repository.
 HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
 
-
+Result = TypeVar("Result")
 BUILD = "/var/tmp"  # noqa: S108 - the host unpacks a source below it, in a directory of its own
 GIT_PATIENCE = 300  # seconds; it lists files and asks nobody
 
 
-def is_repository(source):
+def is_repository(source: str) -> bool:
     """Tell a repository's address (URL or scp-like) from a directory on the controller."""
     return "://" in source or (":" in source.split("/")[0] and not os.path.isdir(source))
 
 
-def list_files(folder):
+def list_files(folder: str) -> list[str]:
     """Return the relative paths of what git would list: tracked and untracked, not ignored.
 
     Outside a git checkout its .gitignore files still count.
@@ -60,13 +62,13 @@ def list_files(folder):
     return sorted(names)
 
 
-def _not_checked_out(path):
+def _not_checked_out(path: str) -> AnsibleActionFail:
     folder, name = os.path.split(os.path.normpath(path))
     command = f"git -C {folder} submodule update --init --recursive"
     return AnsibleActionFail(f"build_source: the submodule {name} in {folder} is not checked out; type: {command}")
 
 
-def _git(folder, *arguments, check=True):
+def _git(folder: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
     environment = {name: value for name, value in os.environ.items() if name not in HOOK}
     try:
         command = ["git", "-C", folder, *arguments]
@@ -82,25 +84,25 @@ def _git(folder, *arguments, check=True):
     return done
 
 
-def digest(folder, top=None):
+def digest(folder: str, top: str | None = None) -> str:
     """Return the SHA-256 of what a directory holds for git."""
     return said(build_sources.read, folder, list_files(folder), top=top)
 
 
-def pack(folder, path, top=None):
+def pack(folder: str, path: str, top: str | None = None) -> str:
     """Write a directory's files as a tar that depends on what its digest does; return that digest."""
     with gzip.open(path, "wb", compresslevel=1) as zipped:
         return said(build_sources.pack, folder, list_files(folder), zipped, top=top, mode="w")
 
 
-def unpacked_size(path):
+def unpacked_size(path: str) -> int:
     """Return the bytes in a gzip file as its end tells them: of more than 4 GiB, what is beyond (RFC 1952, ISIZE)."""
     with open(path, "rb") as file:
         file.seek(-4, os.SEEK_END)
         return int.from_bytes(file.read(), "little")
 
 
-def said(function, *arguments, **options):
+def said(function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
     """Call what says what is wrong with a source."""
     try:
         return function(*arguments, **options)
@@ -111,7 +113,7 @@ def said(function, *arguments, **options):
         raise AnsibleActionFail(f"build_source: {where}: {error.strerror}") from None
 
 
-def commit(folder):
+def commit(folder: str) -> tuple[str, bool]:
     """Return (the commit that a directory is a checkout of, "" where it is none; whether what is sent differs)."""
     named = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD", check=False)
     held = _git(folder, "ls-tree", "--name-only", "HEAD", ".", check=False)
@@ -124,7 +126,7 @@ def commit(folder):
 class ActionModule(ActionBase):
     """Run the module, and again with the files it asks for."""
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         source, folder = arguments.pop("source"), None
@@ -143,12 +145,18 @@ class ActionModule(ActionBase):
             arguments["source_digest"] = digest(folder, top)
             arguments["source_commit"], arguments["source_changes"] = commit(folder)
             arguments["dockerfile_content"] = said(build_sources.text, folder, arguments["dockerfile"], top) or ""
-        return self._until_content(arguments, folder and (folder, top), base_archive, task_vars)
+        return self._until_content(arguments, (folder, top) if folder else None, base_archive, task_vars)
 
-    def _until_content(self, arguments, place, base_archive, task_vars):
+    def _until_content(
+        self,
+        arguments: dict[str, Any],
+        place: tuple[str, str] | None,
+        base_archive: str,
+        task_vars: dict[str, Any] | None,
+    ) -> dict[str, Any]:
         try:
             while True:
-                result = self._execute_module("build_image", module_args=arguments, task_vars=task_vars)
+                result: dict[str, Any] = self._execute_module("build_image", module_args=arguments, task_vars=task_vars)
                 if result.get("failed") or not result.get("wants"):
                     return result
                 if "base" in result["wants"]:
@@ -166,7 +174,7 @@ class ActionModule(ActionBase):
             if self._connection._shell.tmpdir:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
 
-    def _send(self, path, name, kept, task_vars):
+    def _send(self, path: str, name: str, kept: dict[str, Any], task_vars: dict[str, Any] | None) -> str:
         """Send a file, where the host has room for it and for what it is unpacked to; return its path there."""
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
@@ -177,7 +185,7 @@ class ActionModule(ActionBase):
         self._transfer_file(path, remote)
         return remote
 
-    def _read(self, path):
+    def _read(self, path: str) -> str:
         try:
             with open(os.path.expanduser(path), encoding="utf-8") as file:
                 return file.read()

@@ -45,17 +45,17 @@ bytes: {type: int, returned: looked and saved, description: Size of the image th
 PATIENCE = 1800  # seconds that an image may take on a slow disk
 
 
-def size(image, tag):
+def size(image: str, tag: str) -> int | None:
     """Return the bytes of an image that is here under its tag, or None."""
     found = engine.inspect("image", tag)
     return found.get("Size", 0) if found and found["Id"] == image else None
 
 
-def here(image, tag):
+def here(image: str, tag: str) -> bool:
     return size(image, tag) is not None
 
 
-def save(tag, path):
+def save(tag: str, path: str) -> int:
     """Write an image to a file that belongs to the owner of the file's directory; return its size."""
     folder = os.path.dirname(path)
     owner = os.stat(folder)
@@ -70,7 +70,7 @@ def save(tag, path):
     return os.path.getsize(path)
 
 
-def load(image, tag, path):
+def load(image: str, tag: str, path: str) -> None:
     with open(path, "rb") as file:
         words = (("zstd", "-q", "-d"), ("docker", "load", "-q"))
         command.pipe(*words, error=engine.EngineError, limit=PATIENCE, stdin=file)
@@ -78,7 +78,7 @@ def load(image, tag, path):
         raise engine.EngineError(f"the image that arrived as {tag} is not {image}")
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec={
             "image": {"type": "str", "required": True},

@@ -7,7 +7,9 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from ansible.module_utils import build_bases as bases
 from ansible.module_utils import build_repositories as repositories
@@ -64,6 +66,7 @@ wants: {type: list, returned: always, description: Files this module needs to be
 """
 
 
+Pack = Callable[[str], None]  # writes a source to a path
 REBUILT = "/srv/{}/rebuilt.json"
 UNPACK_PATIENCE = 600  # seconds
 REBUILT_KEPT = 20  # sets of inputs
@@ -85,7 +88,7 @@ ERRORS = (
 
 
 @contextmanager
-def find_source(options, dry):
+def find_source(options: dict[str, Any], dry: bool) -> Iterator[tuple[dict[str, Any], str | None, Pack | None]]:
     """Give (record, dockerfile text or None, function that writes the source as a tar file)."""
     if not options["repository"]:
         record = {"kind": "directory", "digest": options["source_digest"]}
@@ -102,7 +105,7 @@ def find_source(options, dry):
             yield {**record, "digest": digest}, dockerfile, checkout.pack
 
 
-def unpack(archive, folder):
+def unpack(archive: str, folder: str) -> None:
     """Unpack with new times: BuildKit takes a file of the same size and time for the one it had before.
 
     By tar itself, which lets nothing leave the folder: the Python of Debian 12 has no such filter.
@@ -112,7 +115,7 @@ def unpack(archive, folder):
     commands.run(*words, error=BuildError, limit=UNPACK_PATIENCE, called="the source does not unpack")
 
 
-def build(options, tag, dockerfile, archive, labels):
+def build(options: dict[str, Any], tag: str, dockerfile: str, archive: str, labels: dict[str, str]) -> None:
     folder = tempfile.mkdtemp(prefix="flask-deploy-build-", dir="/var/tmp")
     try:
         context = f"{folder}/context"
@@ -138,14 +141,17 @@ def build(options, tag, dockerfile, archive, labels):
         shutil.rmtree(folder)
 
 
-def make(options, dry):
+def make(options: dict[str, Any], dry: bool) -> dict[str, Any]:
     """Return what the module answers with."""
     with find_source(options, dry) as (source, dockerfile, write_archive):
         return make_of(source, dockerfile, write_archive, options, dry)
 
 
-def make_of(source, dockerfile, write_archive, options, dry):
-    dockerfile, said = dockerfile or options["fallback_dockerfile"], []
+def make_of(
+    source: dict[str, Any], dockerfile: str | None, write_archive: Pack | None, options: dict[str, Any], dry: bool
+) -> dict[str, Any]:
+    said: list[str] = []
+    dockerfile = dockerfile or options["fallback_dockerfile"]
     base = bases.find(options, dockerfile, said) if not dry else bases.foretell(options, dockerfile)
     if base is None:
         return {"wants": ["base"]}
@@ -176,14 +182,14 @@ def make_of(source, dockerfile, write_archive, options, dry):
     return {**answer, "image": bases.image_id(tag, engine.inspect("image", tag)), "changed": True}
 
 
-def generation(options, inputs):
+def generation(options: dict[str, Any], inputs: str) -> str:
     """Return the digest of a build: that of its inputs, or of the last time they were built anew."""
     if options["rebuild"]:
         return files.digest(inputs, time.time())[:12]
     return files.read_json(REBUILT.format(options["app"]), {}).get(inputs, inputs)
 
 
-def remember(app, inputs, digest):
+def remember(app: str, inputs: str, digest: str) -> None:
     """Let later runs find what was built anew."""
     path = REBUILT.format(app)
     files.ensure_directory(os.path.dirname(path))
@@ -191,7 +197,7 @@ def remember(app, inputs, digest):
     files.write_json(path, {**dict(known), inputs: digest})
 
 
-def labels(options, source):
+def labels(options: dict[str, Any], source: dict[str, Any]) -> dict[str, str]:
     """Return image labels (OCI image spec, annotations)."""
     commit = source.get("commit", source["digest"])
     return {
@@ -201,7 +207,7 @@ def labels(options, source):
     }
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec={
             "app": {"type": "str", "required": True},
@@ -227,11 +233,8 @@ def main():
         supports_check_mode=True,
     )
     options, dry, began = module.params, module.check_mode, time.monotonic()
-    if (
-        dry
-        and options["repository"]
-        and not (shutil.which("git") and os.path.isdir(f"/srv/{options['app']}/source.git"))
-    ):
+    fetched = shutil.which("git") and os.path.isdir(f"/srv/{options['app']}/source.git")
+    if dry and options["repository"] and not fetched:
         module.exit_json(changed=True, image="not built yet", build="", source={}, wants=[])
     try:
         # Before the app is locked: another run waits here, and finds what this one has built.

@@ -30,7 +30,7 @@ mistakes: {type: list, returned: always, description: One line for each file sys
 """
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec={"needs": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible.module_utils import build_dockerfiles as dockerfiles
 from ansible.module_utils.flask_deploy.host import engine
 
@@ -16,7 +18,7 @@ class BaseError(Exception):
     """A base image cannot be had; the message says what to type."""
 
 
-def find(options, dockerfile, said=None):
+def find(options: dict[str, Any], dockerfile: str, said: list[str] | None = None) -> str | None:
     """Return the id of the base image, loaded or pulled where it is missing; None asks for it to be sent.
 
     :param said: takes lines for people.
@@ -38,12 +40,12 @@ def find(options, dockerfile, said=None):
     return image_id(name, found)
 
 
-def foretell(options, dockerfile):
+def foretell(options: dict[str, Any], dockerfile: str) -> str:
     found = engine.inspect("image", options["base_image"]) if engine.installed() else None
     return found["Id"] if found and "BASE_IMAGE" in dockerfile else ""
 
 
-def pull(name, target="", said=None):
+def pull(name: str, target: str = "", said: list[str] | None = None) -> None:
     """Pull an image; where that fails and one of that name is here, it is used, which is said.
 
     :param target: platform, where it is not this host's.
@@ -57,7 +59,7 @@ def pull(name, target="", said=None):
             said.append(f"{name} cannot be pulled; the build uses the one that is on the host. {error}")
 
 
-def pull_anew(options, dockerfile, said):
+def pull_anew(options: dict[str, Any], dockerfile: str, said: list[str]) -> None:
     """Pull what a Dockerfile builds on, but for what cannot change and the base image that is looked at by itself.
 
     Not by `docker build --pull`: that fails for an image that is on the host alone.
@@ -67,13 +69,13 @@ def pull_anew(options, dockerfile, said):
             pull(name, target, said)
 
 
-def arguments(options, dockerfile):
+def arguments(options: dict[str, Any], dockerfile: str) -> dict[str, Any]:
     """Return the arguments of a build."""
     base = {"BASE_IMAGE": options["base_image"]} if "BASE_IMAGE" in dockerfile else {}
     return {**options["build_args"], **base}
 
 
-def image_id(name, found):
+def image_id(name: str, found: dict[str, Any] | None) -> str:
     """Return the id of an image that was loaded, pulled or built just now: by now somebody may have removed it."""
     if not found:
         raise BaseError(f"image {name} is not there, though it was a moment ago; run the same command again")

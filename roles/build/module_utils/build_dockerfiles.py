@@ -6,7 +6,9 @@ import fnmatch
 import platform
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)\s*(?:'([^']+)'|\"([^\"]+)\"|([^\s<'\"]+))")
 FLAG = re.compile(r"--([\w-]+)(?:=((?:[^\s\"']|\"[^\"]*\"|'[^']*')*))?\s*")
@@ -23,16 +25,17 @@ class Stage:
     image: str
     platform: str
     name: str
-    takes: list = field(default_factory=list)
+    takes: list[str] = field(default_factory=list)
 
 
-def images(text, arguments):
+def images(text: str, arguments: dict[str, Any]) -> list[tuple[str, str]]:
     """Return [(image, platform)] that the last stage needs from outside, each once; a platform "" is this host's.
 
     :param arguments: {name: value} of the build.
     """
     stages = _stages(text, arguments)
-    found, left, seen = {}, [len(stages) - 1], set()
+    found: dict[tuple[str, str], None] = {}
+    left, seen = [len(stages) - 1], set()
     while left:
         number = left.pop()
         if number in seen or number < 0:
@@ -50,14 +53,15 @@ def images(text, arguments):
     return sorted(found)
 
 
-def _earlier(stages, name):
+def _earlier(stages: list[Stage], name: str) -> int | None:
     """Return the number of the last stage of that name, or None."""
     fitting = [number for number, stage in enumerate(stages) if stage.name and stage.name.lower() == name.lower()]
     return fitting[-1] if fitting else None
 
 
-def _stages(text, arguments):
-    known, stages = _global(), []
+def _stages(text: str, arguments: dict[str, Any]) -> list[Stage]:
+    known = _global()
+    stages: list[Stage] = []
     for word, rest in _instructions(text):
         if word == "ARG" and not stages:
             for name, given, default in (part.partition("=") for part in _split(rest)):
@@ -76,7 +80,7 @@ def _stages(text, arguments):
     return stages
 
 
-def _flags(rest):
+def _flags(rest: str) -> tuple[list[tuple[str, str]], str]:
     """Return ([(name, value)], what follows them) of an instruction; what looks so behind them is the command's own."""
     found = []
     while match := FLAG.match(rest):
@@ -85,7 +89,7 @@ def _flags(rest):
     return found, rest
 
 
-def _global():
+def _global() -> dict[str, str]:
     """Return the arguments that BuildKit knows by itself in a FROM."""
     machine = PLATFORMS.get(platform.machine(), platform.machine())
     here = {"PLATFORM": f"linux/{machine}", "OS": "linux", "ARCH": machine.partition("/")[0]}
@@ -93,11 +97,11 @@ def _global():
     return {f"{of}{name}": value for of in ("TARGET", "BUILD") for name, value in here.items()}
 
 
-def _filled(text, known):
+def _filled(text: str, known: dict[str, str]) -> str:
     """Return a text with its variables filled in; what is not understood stays as it is."""
     text = text.strip("\"'")
 
-    def value(match):
+    def value(match: re.Match[str]) -> str:
         name, how, word = match[1] or match[2], match[3] or "", match[4] or ""
         there = name in known and (known[name] != "" or not how.startswith(":"))
         if how[:1] in ("#", "%"):
@@ -111,7 +115,7 @@ def _filled(text, known):
     return VARIABLE.sub(value, text)
 
 
-def _cut(value, how, pattern):
+def _cut(value: str, how: str, pattern: str) -> str:
     """Return a value without the shortest beginning (#) or end (%) that a pattern fits; doubled, the longest."""
     sizes = range(len(value) + 1)
     for size in sizes if len(how) == 1 else reversed(sizes):
@@ -122,7 +126,7 @@ def _cut(value, how, pattern):
     return value
 
 
-def _replaced(value, how, word, known):
+def _replaced(value: str, how: str, word: str, known: dict[str, str]) -> str:
     """Return a value with what a pattern fits first, the longest there, as another text; with //, each."""
     # a slash of a variable's value, or one behind a backslash, ends no pattern
     pattern, text = (_filled(each, known) for each in re.fullmatch(r"((?:\\.|[^/\\])*)/?(.*)", word, re.S).groups())
@@ -133,14 +137,14 @@ def _replaced(value, how, word, known):
     return re.sub(fits, lambda match: text if match[0] else "", value, count=0 if how == "//" else 1)
 
 
-def _split(text):
+def _split(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError:
         return text.split()
 
 
-def _instructions(text):
+def _instructions(text: str) -> Iterator[tuple[str, str]]:
     """Yield (word in capitals, what follows it) of each instruction; comments and the bodies of heredocs are none."""
     text = text.removeprefix("\ufeff")
     directive = re.match(r"(?:#\s*(?:syntax|check)\s*=[^\n]*\n)*#\s*escape\s*=\s*([`\\])", text, re.IGNORECASE)
@@ -163,7 +167,7 @@ def _instructions(text):
         yield word.upper(), rest.strip()
 
 
-def _leave_out(lines, end, before):
+def _leave_out(lines: list[str], end: str, before: str) -> None:
     """Take the body of a heredoc from the lines to come; where no line ends it, it is none."""
     for number in reversed(range(len(lines))):
         if lines[number].lstrip(before) == end if before else lines[number] == end:

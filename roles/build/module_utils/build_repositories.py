@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 from ansible.module_utils import build_sources as sources
 from ansible.module_utils.flask_deploy.host import command as commands
@@ -38,18 +39,18 @@ class Repository:
     :param key: path of a private key that may read it and its submodules.
     """
 
-    def __init__(self, app, address, key):
+    def __init__(self, app: str, address: str, key: str | None) -> None:
         self.path, self.address, self.key = f"/srv/{app}/source.git", address, key
 
-    def git(self, *arguments, **options):
+    def git(self, *arguments: str, environment: dict[str, str] | None = None) -> bytes:
         """Return what git says, in this copy."""
         words = ("git", "-c", "core.hooksPath=/dev/null", "--git-dir", self.path, *arguments)
-        environment = {**self._environment(), **options.pop("environment", {})}
+        whole = {**self._environment(), **(environment or {})}
         name = next(word for word in arguments if word[0] != "-" and "=" not in word and "/" not in word)
         limits = {"error": RepositoryError, "limit": TIMEOUT, "called": f"git {name}"}
-        return commands.run(*words, **limits, environment=environment)
+        return commands.run(*words, **limits, environment=whole)
 
-    def _environment(self):
+    def _environment(self) -> dict[str, str | None]:
         known = "/etc/ssh/ssh_known_hosts -o StrictHostKeyChecking=accept-new"
         command = f"ssh -o BatchMode=yes -o UserKnownHostsFile={known}"
         if self.key:
@@ -61,13 +62,13 @@ class Repository:
             "GIT_ALLOW_PROTOCOL": "https:http:ssh:git" + (":file" if self.address.startswith("file:") else ""),
         }
 
-    def _fetch(self, *wanted):
+    def _fetch(self, *wanted: str) -> None:
         if not os.path.isdir(self.path):
             files.ensure_directory(os.path.dirname(self.path))
             self.git("init", "-q", "--bare", "--template=")
         self.git("fetch", "-q", "--prune", "--no-recurse-submodules", "--", self.address, *wanted)
 
-    def commit(self, ref):
+    def commit(self, ref: str) -> str:
         """Return the commit that a branch, tag or (abbreviated) commit names now.
 
         :raises RepositoryError: no such ref, or the repository does not answer.
@@ -76,12 +77,8 @@ class Repository:
         if ref == "HEAD":  # which may name a branch that is not there
             wanted.append("+HEAD:refs/deploy/HEAD")
         self._fetch(*wanted)
-        for name in (
-            f"refs/deploy/{ref.removeprefix('refs/')}",
-            f"refs/deploy/heads/{ref}",
-            f"refs/deploy/tags/{ref}",
-            ref,
-        ):
+        meant = (f"refs/deploy/{ref.removeprefix('refs/')}", f"refs/deploy/heads/{ref}", f"refs/deploy/tags/{ref}", ref)
+        for name in meant:
             with contextlib.suppress(RepositoryError):
                 found = self.git("rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}")
                 return found.decode().strip()
@@ -91,18 +88,21 @@ class Repository:
                 return ref
         raise RepositoryError(f"build_ref: {self.address} has no branch, tag or commit {ref!r}")
 
-    def bring(self, commit):
+    def bring(self, commit: str) -> None:
         """Have a commit here; ask for it only where it is not."""
-        with contextlib.suppress(RepositoryError):
-            if os.path.isdir(self.path):
-                return self.git("cat-file", "-e", f"{commit}^{{commit}}")
+        if os.path.isdir(self.path) and self._holds(commit):
+            return
         self._fetch("+refs/heads/*:refs/deploy/heads/*", "+refs/tags/*:refs/deploy/tags/*")
-        try:
-            return self.git("cat-file", "-e", f"{commit}^{{commit}}")
-        except RepositoryError:
-            return self._fetch(commit)
+        if not self._holds(commit):
+            self._fetch(commit)
 
-    def check_out(self, commit, folder, subdir=""):
+    def _holds(self, commit: str) -> bool:
+        with contextlib.suppress(RepositoryError):
+            self.git("cat-file", "-e", f"{commit}^{{commit}}")
+            return True
+        return False
+
+    def check_out(self, commit: str, folder: str, subdir: str = "") -> None:
         """Write a commit's files as a checkout has them, and the submodules that a part of it needs."""
         os.makedirs(folder, exist_ok=True)
         settings = [f"remote.origin.url={self.address}", "core.autocrlf=false", f"core.attributesFile={os.devnull}"]
@@ -121,7 +121,7 @@ class Repository:
             if f"{path}/".startswith(f"{subdir}/" if subdir else "") or not inner.startswith(".."):
                 self._check_out_submodule(commit, path, wanted, folder, "" if inner.startswith("..") else inner)
 
-    def _explained(self, said):
+    def _explained(self, said: str) -> RepositoryError:
         """Return an error in one line, where git-lfs says several."""
         missing = re.search(r"^Error downloading object: (.*?) \([0-9a-f]+\): (.*)", said, re.MULTILINE)
         if not missing:
@@ -132,12 +132,12 @@ class Repository:
             f"which cannot be had from {nameless(self.address)}: {why}"
         )
 
-    def _submodules(self, commit):
+    def _submodules(self, commit: str) -> list[tuple[str, str]]:
         """Return (path, commit) of each submodule that a commit records."""
         rows = self.git("ls-tree", "-r", "-z", "--full-tree", commit).decode(errors="surrogateescape").split("\0")
         return [(row.partition("\t")[2], row.split()[2]) for row in rows if row.startswith("160000 ")]
 
-    def _check_out_submodule(self, commit, path, wanted, folder, subdir):
+    def _check_out_submodule(self, commit: str, path: str, wanted: str, folder: str, subdir: str) -> None:
         what = f"build_source: the submodule {sources.shown(path)} of {nameless(self.address)}"
         address = self._address_of(commit, path)
         if not address:
@@ -157,11 +157,10 @@ class Repository:
             raise RepositoryError(f"{what} cannot be had at {wanted[:12]} from {nameless(resolved)}: {said}") from None
         module.check_out(wanted, f"{folder}/{path}", "" if subdir == "." else subdir)
 
-    def _address_of(self, commit, path):
+    def _address_of(self, commit: str, path: str) -> str | None:
         with contextlib.suppress(RepositoryError):
-            text = self.git("config", "--blob", f"{commit}:.gitmodules", "-z", "--list").decode(
-                errors="surrogateescape"
-            )
+            listed = self.git("config", "--blob", f"{commit}:.gitmodules", "-z", "--list")
+            text = listed.decode(errors="surrogateescape")
             rows = dict(row.split("\n", 1) for row in text.split("\0") if "\n" in row)
             for key, value in rows.items():
                 if key.startswith("submodule.") and key.endswith(".path") and os.path.normpath(value) == path:
@@ -169,7 +168,7 @@ class Repository:
         return None
 
 
-def resolve(base, address):
+def resolve(base: str, address: str) -> str:
     """Return a submodule's address, which may be relative to that of the repository around it (git-submodule(1))."""
     base, separator = base.rstrip("/"), "/"
     if not address.startswith(("./", "../")):
@@ -182,7 +181,7 @@ def resolve(base, address):
     return f"{base}{separator}{address}".rstrip("/")
 
 
-def nameless(address):
+def nameless(address: str) -> str:
     """Return an address, or a text with one, without the password or token that may be in it."""
     return re.sub(r"//[^/@\s]*@", "//", address)
 
@@ -192,19 +191,20 @@ class Checkout:
 
     KEPT = 50  # commits
 
-    def __init__(self, repository, commit, subdir, dockerfile, dry=False):
+    def __init__(self, repository: Repository, commit: str, subdir: str, dockerfile: str, dry: bool = False) -> None:
         self.repository, self.commit, self.subdir, self.dockerfile = repository, commit, subdir, dockerfile
-        self.place, self.dry = None, dry
+        self.place: str | None = None
+        self.dry = dry
         self.known = f"{os.path.dirname(repository.path)}/sources.json"
 
-    def __enter__(self):
+    def __enter__(self) -> Checkout:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         if self.place:
             shutil.rmtree(self.place, ignore_errors=True)
 
-    def folder(self):
+    def folder(self) -> tuple[str, str]:
         """Return (the part's directory, the whole), checked out."""
         if not self.place:
             self.place = tempfile.mkdtemp(prefix="flask-deploy-source-", dir="/var/tmp")
@@ -215,7 +215,7 @@ class Checkout:
             raise RepositoryError(f"build_subdir: {address} has no directory {self.subdir!r} at {self.commit[:12]}")
         return found, f"{self.place}/tree"
 
-    def look(self):
+    def look(self) -> tuple[str, str | None]:
         """Return (digest, text of the build file or None)."""
         key, known = f"{self.commit} {self.subdir} {self.dockerfile}", files.read_json(self.known, {})
         if key not in known:
@@ -226,9 +226,9 @@ class Checkout:
             ]
             if not self.dry:
                 files.write_json(self.known, known if len(known) <= self.KEPT else {key: known[key]}, 0o600)
-        return known[key]
+        return tuple(known[key])
 
-    def pack(self, path):
+    def pack(self, path: str) -> None:
         """Write it as a tar."""
         folder, top = self.folder()
         with open(path, "wb") as file:
@@ -236,7 +236,7 @@ class Checkout:
 
 
 @contextlib.contextmanager
-def lent(key):
+def lent(key: str | None) -> Iterator[str | None]:
     """Give the path of a private key that is in memory alone: nothing is left of it, however this process ends."""
     if not key:
         yield None

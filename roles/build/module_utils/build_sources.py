@@ -7,22 +7,26 @@ import os
 import re
 import stat
 import tarfile
+from collections.abc import Callable, Iterable
+from io import BufferedIOBase
+from typing import Any, BinaryIO
 
 POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(.*\n)*oid sha256:[0-9a-f]{64}\nsize [0-9]+\n")
 POINTER_SIZE = 1024  # bytes; longer files are none, says git-lfs's specification
 CHUNK = 1 << 20
+Add = Callable[[str, os.stat_result, "Counted | str"], None]
 
 
 class SourceError(Exception):
     """The source cannot be built as it is; the message names the file, and what to do."""
 
 
-def shown(name):
+def shown(name: str) -> str:
     """Return a file's name in one line that every terminal takes."""
     return name if name.isprintable() else ascii(name)
 
 
-def leaves(top, path):
+def leaves(top: str, path: str) -> bool:
     """Tell whether a link points out of its source, by its text or by where it leads."""
     target = os.readlink(path)
     beside = os.path.abspath(os.path.join(os.path.dirname(path), target))
@@ -31,14 +35,15 @@ def leaves(top, path):
     return os.path.isabs(target) or not inside
 
 
-def read(folder, names, add=None, top=None):
+def read(folder: str, names: Iterable[str], add: Add | None = None, top: str | None = None) -> str:
     """Return the SHA-256 of names, kinds, executable bits and contents of a source's files.
 
     :param top: the whole source, where `folder` is a part of it: links may lead to other parts.
     :param add: called with each name, its stat and an open file or, of a link, its target; it reads on from there.
     :raises SourceError: a file that cannot be built from, or one that changes meanwhile.
     """
-    seen, pointers = hashlib.sha256(), []
+    seen = hashlib.sha256()
+    pointers: list[str] = []
     for name in sorted(names):
         try:
             _read(folder, name, seen, pointers, add, top or folder)
@@ -55,7 +60,7 @@ def read(folder, names, add=None, top=None):
     return seen.hexdigest()
 
 
-def _read(folder, name, seen, pointers, add, top):
+def _read(folder: str, name: str, seen: hashlib._Hash, pointers: list[str], add: Add | None, top: str) -> None:
     path = os.path.join(folder, name)
     info = os.lstat(path)
     try:
@@ -84,35 +89,35 @@ def _read(folder, name, seen, pointers, add, top):
             pointers.append(name)
 
 
-def _note(seen, kind, size, name):
+def _note(seen: hashlib._Hash, kind: str, size: int, name: str) -> None:
     seen.update(f"{kind} {size} {name}\0".encode())
 
 
 class Counted:
     """A file whose content is seen while it is read, and that must have the size it was told to have."""
 
-    def __init__(self, file, seen, size):
+    def __init__(self, file: BinaryIO, seen: hashlib._Hash, size: int) -> None:
         self.file, self.seen, self.size, self.count, self.head = file, seen, size, 0, b""
 
-    def read(self, size=CHUNK):
+    def read(self, size: int = CHUNK) -> bytes:
         content = self.file.read(min(size, self.size - self.count))
         self.seen.update(content)
         self.count += len(content)
         self.head = self.head or content
         return content
 
-    def finish(self, name):
+    def finish(self, name: str) -> None:
         while self.read():
             pass
         if self.count != self.size or self.file.read(1):
             raise SourceError(f"{shown(name)} changed while it was read; deploy once more")
 
 
-def pack(folder, names, file, top=None, **options):
+def pack(folder: str, names: Iterable[str], file: BufferedIOBase, top: str | None = None, **options: Any) -> str:
     """Write a source as a tar that depends on what its digest does; return that digest."""
     with tarfile.open(fileobj=file, format=tarfile.GNU_FORMAT, **options) as packed:
 
-        def add(name, info, content):
+        def add(name: str, info: os.stat_result, content: Counted | str) -> None:
             entry = tarfile.TarInfo(name)
             entry.mode = 0o755 if info.st_mode & 0o100 else 0o644
             if isinstance(content, str):
@@ -130,7 +135,7 @@ def pack(folder, names, file, top=None, **options):
         return read(folder, names, add, top)
 
 
-def walk(folder):
+def walk(folder: str) -> list[str]:
     """Return the relative paths of all files of a checkout."""
     return [
         os.path.relpath(os.path.join(place, name), folder)
@@ -139,7 +144,7 @@ def walk(folder):
     ]
 
 
-def text(folder, name, top=None):
+def text(folder: str, name: str, top: str | None = None) -> str | None:
     """Return the text of a file that the source must hold itself, or None where there is none."""
     path, what = os.path.join(folder, name), f"build_dockerfile: {shown(name)}"
     if not os.path.lexists(path):
@@ -158,7 +163,7 @@ def text(folder, name, top=None):
         raise SourceError(f"{what} is not text in UTF-8; write it anew") from None
 
 
-def below(folder, subdir):
+def below(folder: str, subdir: str) -> str | None:
     """Return a directory of the source, or None where there is none or a link leads to another.
 
     :param subdir: relative to the source; empty for the source itself.

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
 
 OTHERS = 16 << 20  # bytes that stay free for whatever else writes there
 
 
-def demand(action, needs, task_vars):
+def demand(action: ActionBase, needs: list[dict[str, Any]], task_vars: dict[str, Any] | None) -> None:
     """Stop where the host of an action has too little room.
 
     :param needs: see module build_room.
     """
-    answer = action._execute_module("build_room", {"needs": needs}, task_vars=task_vars)
+    answer: dict[str, Any] = action._execute_module("build_room", {"needs": needs}, task_vars=task_vars)
     lines = [answer.get("msg", "it did not tell its room")] if answer.get("failed") else answer["mistakes"]
     if lines:
         raise AnsibleActionFail("\n".join(lines))
 
 
-def demand_here(folder, size, purpose):
+def demand_here(folder: str, size: int, purpose: str) -> None:
     """Stop where the controller has too little room."""
     disk = os.statvfs(folder)
     free, needed = disk.f_bavail * disk.f_frsize, size + OTHERS
