@@ -77,7 +77,7 @@ EXAMPLES = {
 }
 
 
-def check_together(values: dict[str, Any], hosts: Any) -> list[str]:
+def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
     folder = os.path.expanduser(values["build_source"])
     if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["build_subdir"])):

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import warnings
+from typing import Any
 
 from inventory_check.exact import unquoted
 from inventory_check.values import NAME, SIZE, each, number, pattern
@@ -26,13 +27,13 @@ MADE = {"connection", "content-length", "content-type", "date", "etag", "last-mo
 MADE |= {"transfer-encoding", "vary", "x-request-id"}
 
 
-def origins(values):
+def origins(values: list[str]) -> str | None:
     if "*" in values:
         return None if values == ["*"] else '"*" allows every origin; write it alone'
     return each(pattern(ORIGIN, "https://www.example.com"))(values)
 
 
-def network(value):
+def network(value: str) -> str | None:
     """Judge an address or network (RFC 4632, RFC 4291); one with host bits set is a slip.
 
     Python reads more than nginx does (netmasks, zones): only its own way to write what it read is taken.
@@ -49,7 +50,7 @@ def network(value):
     return f"{value} trusts everybody; {example}" if not found.prefixlen else None
 
 
-def expression(value):
+def expression(value: str) -> str | None:
     """Judge a regular expression by Python's reading, which shares what such patterns use with PCRE."""
     example = r"example: site_static_hashed: ['^/static/assets/']"
     if not value or re.search(r'["\x00-\x20\x7f]', value) or value.endswith("\\"):
@@ -66,7 +67,7 @@ def expression(value):
     return None
 
 
-def headers(values):
+def headers(values: dict[str, Any]) -> str | None:
     for name, value in values.items():
         if not HEADER_NAME.fullmatch(str(name)):
             return f"{name!r} is not a header's name; example: Cross-Origin-Opener-Policy"
@@ -80,7 +81,7 @@ def headers(values):
     return unquoted(values)
 
 
-def static(value):
+def static(value: str) -> str | None:
     wrong = pattern(re.compile(r"(?!-)[^\x00-\x20\"'\\$;{}]*"), "site_static: static")(value)
     place = os.path.normpath(value)
     if not wrong and value and (place.strip("/") in ("", ".") or place.startswith("..")):
@@ -122,7 +123,7 @@ EXAMPLES = {
 }
 
 
-def check_together(values, hosts):
+def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
     names = [values.get("site_domain"), *values.get("site_aliases", [])]
     twice = sorted({name for name in names if names.count(name) > 1})

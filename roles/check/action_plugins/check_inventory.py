@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import Any
 
 from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -36,11 +37,12 @@ class ActionModule(ActionBase):
     ``reach`` is how far to look: at the ``names`` of variables, the whole ``inventory``, or the ``host`` too.
     """
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         reach = self._task.args.get("reach", "host")
         where = f"the inventory, for host {task_vars['inventory_hostname']}"
-        values, mistakes = {}, check_names(load_specs(), task_vars)
+        values: dict[str, Any] = {}
+        mistakes = check_names(load_specs(), task_vars)
         if reach != "names":
             values, mistakes = self._check_inventory(task_vars)
         if not mistakes and reach == "host":
@@ -53,7 +55,7 @@ class ActionModule(ActionBase):
             "msg": "\n".join([f"{where}: nothing was changed; to be mended:", *(f"  {line}" for line in mistakes)]),
         }
 
-    def _check_inventory(self, task_vars):
+    def _check_inventory(self, task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         specs, defaults = load_specs(), load_defaults()
         mistakes = check_names(specs, task_vars)
         known = {**defaults, **with_new_names(task_vars)}
@@ -82,7 +84,7 @@ class ActionModule(ActionBase):
             mistakes += check_together(typed, task_vars["groups"].get("web", []))
         return typed, mistakes or check_outside(typed, C.DEFAULT_LOCAL_TMP)
 
-    def _check_system(self):
+    def _check_system(self) -> list[str]:
         probe = '. /etc/os-release; echo "$(id -u) $ID:$VERSION_ID $(uname -m) $(date +%s) $(command -v python3)"'
         try:
             done = self._low_level_execute_command(probe)
@@ -110,12 +112,12 @@ class ActionModule(ActionBase):
             mistakes.append("has no python3; type there: sudo apt install python3")
         return mistakes
 
-    def _check_host(self, values, task_vars):
+    def _check_host(self, values: dict[str, Any], task_vars: dict[str, Any]) -> list[str]:
         arguments = {
             "app": values["app_name"],
             "domain": values["site_domain"],
             "aliases": values["site_aliases"],
             "wsgi": values["app_wsgi"],
         }
-        result = self._execute_module("check_host", module_args=arguments, task_vars=task_vars)
+        result: dict[str, Any] = self._execute_module("check_host", module_args=arguments, task_vars=task_vars)
         return [result["msg"]] if result.get("failed") else result["mistakes"]

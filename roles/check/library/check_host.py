@@ -44,12 +44,12 @@ FREE_MEMORY = 192 << 20  # bytes; a release starts beside the one that serves
 FREE_INODES = 20_000
 
 
-def _ours(name):
+def _ours(name: str) -> bool:
     """Tell whether a name in /etc/<app> is ours; a killed write leaves one that begins so."""
     return name in OURS or name.startswith(files.PART)
 
 
-def foreign_directory(app):
+def foreign_directory(app: str) -> list[str]:
     """An app's name must not be that of something else which keeps its settings in /etc."""
     path = f"/etc/{app}"
     if os.path.lexists(path) and not (os.path.isdir(path) and all(map(_ours, os.listdir(path)))):
@@ -57,7 +57,7 @@ def foreign_directory(app):
     return []
 
 
-def foreign_files(app):
+def foreign_files(app: str) -> list[str]:
     """Neither must its directory in /srv, nor its file among nginx's sites, be somebody's."""
     mistakes, root, site = [], f"/srv/{app}", f"/etc/nginx/conf.d/{app}.conf"
     names = os.listdir(root) if os.path.isdir(root) else []
@@ -70,7 +70,7 @@ def foreign_files(app):
     return mistakes
 
 
-def foreign_network(app):
+def foreign_network(app: str) -> list[str]:
     """Nor the network that its containers would join: what else is in it would reach them."""
     try:
         whose = networks.stranger(app) if engine.installed() else None
@@ -82,7 +82,7 @@ def foreign_network(app):
     return [f"app_name: a docker network {app} is here already, {whose}; {way_out}"]
 
 
-def other_app(app, domain, wsgi):
+def other_app(app: str, domain: str, wsgi: str) -> list[str]:
     """The same name must not mean two apps: their sockets and links would be one."""
     record = files.read_json(f"/srv/{app}/current/release.json")
     if record and record.get("domain") not in (None, domain) and record["wsgi"] != wsgi:
@@ -90,7 +90,7 @@ def other_app(app, domain, wsgi):
     return []
 
 
-def taken_names(app, names):
+def taken_names(app: str, names: list[str]) -> list[str]:
     """Two apps must not claim one public name: nginx would silently serve the first."""
     mistakes = []
     for path in glob.glob("/etc/nginx/conf.d/*.conf") + sites_of_others():
@@ -104,7 +104,7 @@ def taken_names(app, names):
     return mistakes
 
 
-def sites_of_others():
+def sites_of_others() -> list[str]:
     """Return the files that nginx serves beside conf.d: those that role nginx took over, or has yet to look at."""
     known = files.read_json("/var/lib/flask-deploy/host.json", {})
     if "nginx" in known:
@@ -113,7 +113,7 @@ def sites_of_others():
     return [] if b"/var/lib/flask-deploy/" in main else glob.glob("/etc/nginx/sites-enabled/*")
 
 
-def taken_ports():
+def taken_ports() -> list[str]:
     try:
         listed = command.attempt("ss", "-Hltnp", limit=10).out.decode(errors="replace")
     except FileNotFoundError:
@@ -131,7 +131,7 @@ def taken_ports():
     return sorted(set(mistakes))
 
 
-def image_bytes(app):
+def image_bytes(app: str) -> int:
     """Return the size of the image that serves; 0 where there is none, or no engine to ask."""
     record = files.read_json(f"/srv/{app}/current/release.json") or {}
     if not record.get("image") or not engine.installed():
@@ -143,7 +143,7 @@ def image_bytes(app):
     return found["Size"] if found else 0
 
 
-def full_disk(app):
+def full_disk(app: str) -> list[str]:
     mistakes = []
     for path, needed in ((engine.root(), max(FREE_BYTES, 2 * image_bytes(app))), ("/srv", FREE_BYTES)):
         place = path if os.path.exists(path) else os.path.dirname(path)
@@ -156,7 +156,7 @@ def full_disk(app):
     return mistakes
 
 
-def full_memory():
+def full_memory() -> list[str]:
     """Return what is wrong with the memory that is left (proc(5), meminfo)."""
     lines = (files.read("/proc/meminfo") or b"").decode().splitlines()
     known = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines if line.endswith("kB")}
@@ -166,7 +166,7 @@ def full_memory():
     return []
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec={
             "app": {"type": "str", "required": True},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from .exact import unquoted
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def environment(values):
+def environment(values: dict[Any, Any]) -> str | None:
     for name, value in values.items():
         if not isinstance(name, str):
             return f"{name!r} is not text, as YAML reads words such as NO; put it in quotes, example: 'NO'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 INT = re.compile(r"0|-?[1-9][0-9]*")
 FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -17,20 +18,20 @@ CHANGED = (
 )
 
 
-def kind(value):
+def kind(value: Any) -> str | None:
     """Name what YAML made of a value without quotes; None for text, lists and maps."""
     if isinstance(value, str | list | dict | None):
         return None
     return "true or false" if isinstance(value, bool) else "a number" if isinstance(value, int | float) else "a date"
 
 
-def unquoted(values):
+def unquoted(values: dict[Any, Any]) -> str | None:
     """Say which values of a map are not text, all at once and without showing any, or return None."""
     found = [f"{name} ({kind(value)})" for name, value in values.items() if kind(value)]
     return f"not text: {', '.join(found)}; {CHANGED}" if found else None
 
 
-def judge(name, spec, value):
+def judge(name: str, spec: dict[str, Any], value: Any) -> str | None:
     """Say why a value that its type's reader accepts would arrive as another one, or return None."""
     wanted = spec["type"]
     if wanted == "float" and isinstance(value, float):
@@ -39,7 +40,7 @@ def judge(name, spec, value):
     if said:
         return said
     if wanted in ("int", "float"):
-        exact = not isinstance(value, bool) and (INT if wanted == "int" else FLOAT).fullmatch(str(value))
+        exact = not isinstance(value, bool) and bool((INT if wanted == "int" else FLOAT).fullmatch(str(value)))
     elif wanted == "bool":
         exact = str(value).lower() in WORDS
     elif wanted == "str":
@@ -52,7 +53,7 @@ def judge(name, spec, value):
     return None
 
 
-def quotes(spec, value):
+def quotes(spec: dict[str, Any], value: Any) -> str | None:
     """Say that text, or the texts of a list, were read as something else."""
     if spec["type"] == "str" and kind(value):
         return f"is {kind(value)}, not text; {CHANGED}"
@@ -63,7 +64,7 @@ def quotes(spec, value):
     return None
 
 
-def unwritable(value):
+def unwritable(value: Any) -> str | None:
     """Refuse what no file, command line or JSON can hold, however deep it lies."""
     if isinstance(value, dict):
         for name, inner in value.items():

@@ -8,6 +8,9 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -21,7 +24,7 @@ ROLE_NAMES = ("host", "docker", "nginx", "build", "site", "tokens", "app")
 PREFIXES = tuple(f"{role}_" for role in ROLE_NAMES)
 
 
-def load_rules(role):
+def load_rules(role: str) -> ModuleType:
     """Return a role's rules.py: which values of its variables can work."""
     name = f"rules_of_{role}"
     spec = importlib.util.spec_from_file_location(name, os.path.join(ROLES, role, "rules.py"))
@@ -36,7 +39,7 @@ EXAMPLES = {name: example for rules in RULES.values() for name, example in rules
 
 
 @functools.cache
-def load_specs():
+def load_specs() -> dict[str, dict[str, Any]]:
     """Return {variable: its argument specification} of all roles, whichever entry point reads it."""
     options = {}
     for role in ROLE_NAMES:
@@ -48,7 +51,7 @@ def load_specs():
 
 
 @functools.cache
-def load_defaults():
+def load_defaults() -> dict[str, Any]:
     """Return {variable: its default} of all roles, whichever of them a play has."""
     defaults = {}
     for role in ROLE_NAMES:
@@ -57,7 +60,7 @@ def load_defaults():
     return defaults
 
 
-def check_types(specs, values):
+def check_types(specs: dict[str, dict[str, Any]], values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return (values as their types, mistakes) of what an inventory sets."""
     typed, mistakes = {}, []
     for name, value in values.items():
@@ -84,7 +87,7 @@ def check_types(specs, values):
     return typed, mistakes
 
 
-def check_reading(name, spec, value, typed):
+def check_reading(name: str, spec: dict[str, Any], value: Any, typed: Any) -> str | None:
     """Say why a value is not what it reads as; where it could not work in quotes either, its own check says so."""
     said = exact.judge(name, spec, value)
     if said or (name in CHECKS and CHECKS[name](typed)):
@@ -92,7 +95,7 @@ def check_reading(name, spec, value, typed):
     return exact.quotes(spec, value)
 
 
-def check_names(specs, names):
+def check_names(specs: dict[str, dict[str, Any]], names: Iterable[str]) -> list[str]:
     """Return a mistake for each variable that has a new name, or one of our prefixes and no role knows it."""
     mistakes = []
     for name in sorted(names):
@@ -109,12 +112,12 @@ def check_names(specs, names):
     return mistakes
 
 
-def with_new_names(values):
+def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return variables with those of old names under their new ones too, so that all mistakes are told at once."""
     return {RENAMED[name]: value for name, value in values.items() if name in RENAMED} | dict(values)
 
 
-def check_values(values):
+def check_values(values: dict[str, Any]) -> list[str]:
     """Return a mistake for each value that has the right type and cannot work."""
     mistakes = []
     for name, value in values.items():
@@ -124,7 +127,7 @@ def check_values(values):
     return mistakes
 
 
-def with_examples(specs, mistakes):
+def with_examples(specs: dict[str, dict[str, Any]], mistakes: list[str]) -> list[str]:
     """Add an example, often the default, to mistakes that show none."""
     lines = []
     for line in mistakes:
@@ -136,13 +139,13 @@ def with_examples(specs, mistakes):
     return lines
 
 
-def check_together(values, hosts):
+def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together, for the hosts of one group."""
     each = [rules.check_together(values, hosts) for rules in RULES.values() if hasattr(rules, "check_together")]
     return [line for lines in each for line in lines]
 
 
-def check_outside(values, place):
+def check_outside(values: dict[str, Any], place: str | None) -> list[str]:
     """Return mistakes that only others know, such as a repository; the hosts of a run share what they answer."""
     each = [rules.check_outside(values, place) for rules in RULES.values() if hasattr(rules, "check_outside")]
     return [line for lines in each for line in lines]

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from typing import Any
 
+Check = Callable[[Any], str | None]
 NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SIZE = re.compile(r"[1-9][0-9]*[kmg]")
 PATH = re.compile(r"(?!/)(?!-)(?!.*(^|/)\.\.(/|$))[^\x00-\x20\"'\\$;{}]*")
 APP = re.compile(r"(?!(bridge|default|host|none)$)(?=.{1,31}$)[a-z](-?[a-z0-9])*")
 
 
-def pattern(regex, example):
+def pattern(regex: re.Pattern[str], example: str) -> Check:
     """Return a check: the whole text must match."""
     return lambda value: None if regex.fullmatch(value) else f"{value!r} is not valid; example: {example}"
 
 
-def number(low, high):
+def number(low: float, high: float) -> Check:
     """Return a check: a number within bounds."""
     return lambda value: None if low <= value <= high else f"{value} is not between {low} and {high}"
 
 
-def each(check):
+def each(check: Check) -> Check:
     """Return a check of every element of a list."""
     return lambda values: next((said for said in map(check, values) if said), None)
 
 
-def existing_file(value):
+def existing_file(value: str) -> str | None:
     path = os.path.expanduser(value)
     if value and not os.path.isfile(path):
         return f"there is no file {value} on the controller"
     return None if not value or os.access(path, os.R_OK) else f"{value} on the controller may not be read"
 
 
-def absolute_file(value):
+def absolute_file(value: str) -> str | None:
     if value and not os.path.isabs(os.path.expanduser(value)):
         return f'{value!r} is not an absolute path; example: "{{{{ inventory_dir }}}}/{value}"'
     return existing_file(value)
