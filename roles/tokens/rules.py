@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from inventory_check.values import existing_file, number, pattern
 
@@ -27,10 +29,10 @@ CHECKS = {
     "tokens_import": existing_file,
 }
 # Shown where a variable has no default that could serve as an example.
-EXAMPLES = {}
+EXAMPLES: dict[str, Any] = {}
 
 
-def check_together(values, hosts):
+def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return what is wrong with the keys that sign tokens; several hosts need the same."""
     texts, algorithm = values["tokens_keys"], values["tokens_algorithm"]
     if algorithm == "none":
@@ -40,9 +42,9 @@ def check_together(values, hosts):
     return [f"tokens_keys: {said}" for said in judge(texts, algorithm)][:1]
 
 
-def judge(texts, algorithm):
+def judge(texts: list[str], algorithm: str) -> Iterator[str]:
     """Say what is wrong with keys, the first of which signs with an algorithm."""
-    kids = []
+    kids: list[str] = []
     for text in texts:
         try:
             pem = Pem(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible.plugins.action import ActionBase
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -13,7 +15,7 @@ MAKE = {
 }
 
 
-def make(algorithm):
+def make(algorithm: str) -> str:
     """Return the PEM text of a new private key (PKCS#8)."""
     return MAKE[algorithm]().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
@@ -25,7 +27,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = False
     _VALID_ARGS = frozenset({"algorithm"})
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         # What holds a key is shown nowhere, whatever the task says.
         return {"changed": True, "privatekey": make(self._task.args["algorithm"]), "_ansible_no_log": True}

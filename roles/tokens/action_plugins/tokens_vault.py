@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from typing import Any
 
 import yaml
 from ansible import constants
@@ -37,7 +38,7 @@ class ActionModule(ActionBase):
 
     _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         options = self._task.args
         path = options["file"]
@@ -47,7 +48,7 @@ class ActionModule(ActionBase):
             except (VaultError, PemError) as error:
                 raise AnsibleActionFail(f"signing keys: {error}") from None
 
-    def _work(self, path, options):
+    def _work(self, path: str, options: dict[str, Any]) -> dict[str, Any]:
         before, revoked = self._read(path), None
         if options["state"] == "gathered":
             known = before or options.get("keys") or []
@@ -77,13 +78,13 @@ class ActionModule(ActionBase):
         # What holds keys is shown nowhere; what went wrong is.
         return {"changed": changed, "pems": after, "wants_key": wanted, "revoked": revoked, "_ansible_no_log": True}
 
-    def _imported(self, options):
+    def _imported(self, options: dict[str, Any]) -> str:
         if not options.get("import"):
             return ""
         with open(os.path.expanduser(options["import"]), encoding="utf-8") as file:
             return file.read()
 
-    def _read(self, path):
+    def _read(self, path: str) -> list[str] | None:
         """Return the file's keys, or None where there is no file."""
         if not os.path.exists(path):
             return None
@@ -93,7 +94,7 @@ class ActionModule(ActionBase):
             text = self._loader._vault.decrypt(text)
         return [str(key) for key in (yaml.safe_load(text) or {}).get(VARIABLE) or []]
 
-    def _write(self, path, keys):
+    def _write(self, path: str, keys: list[str]) -> None:
         secrets = self._loader._vault.secrets
         if not secrets:
             raise VaultError("there is no vault password to encrypt them with; add --ask-vault-pass")
@@ -115,7 +116,7 @@ class ActionModule(ActionBase):
         _sync(os.path.dirname(path))
 
 
-def _sync(folder):
+def _sync(folder: str) -> None:
     """Make a folder's renames survive a power loss."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -140,16 +141,17 @@ _Dumper.add_representer(
 class _Alone:
     """One run at a time writes the inventory's keys."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
         self._folder = folder
         self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         end = time.monotonic() + LOCK_WAIT
         while True:
             try:
-                return fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
             except BlockingIOError:
                 if time.monotonic() >= end:
                     raise AnsibleActionFail(
@@ -157,5 +159,5 @@ class _Alone:
                     ) from None
                 time.sleep(0.1)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         os.close(self._handle)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import nullcontext
+from typing import Any
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.flask_deploy.host import files, locks
@@ -66,13 +67,13 @@ exported: {type: list, returned: with export, description: "PEM texts of the key
 WORDS = {"sign": "signs", "retire": "goes"}
 
 
-def use(ring, kid):
+def use(ring: directory.KeyDirectory, kid: str) -> str:
     if kid == ring.signer:
         return "signs"
     return "verifies" if kid in ring.former else "is published"
 
 
-def describe(ring, keeper):
+def describe(ring: directory.KeyDirectory, keeper: rotation.Keeper) -> dict[str, Any]:
     """Return what a run found and did, for the module's caller."""
     now, step = time.time(), keeper.next()
     keys = []
@@ -99,7 +100,7 @@ def describe(ring, keeper):
     }
 
 
-def listing(folder):
+def listing(folder: str) -> str:
     """Return the directory in words, for a diff; no key is in it."""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     halves = {name: b"PRIVATE" in files.read(f"{folder}/{name}", b"") for name in names if name.endswith(".pem")}
@@ -108,7 +109,7 @@ def listing(folder):
     return "".join([*lines, *([f"signing: {signing.decode(errors='replace')}"] if signing else [])])
 
 
-def export(folder):
+def export(folder: str) -> list[str]:
     """Return the PEM texts on this host, the one that signs first."""
     signing = (files.read(f"{folder}/signing") or b"").decode(errors="replace").strip()
     names = [name for name in (os.listdir(folder) if os.path.isdir(folder) else []) if name.endswith(".pem")]
@@ -116,14 +117,14 @@ def export(folder):
     return [files.read(f"{folder}/{name}", b"").decode(errors="replace") for name in names]
 
 
-def pem(text, variable):
+def pem(text: str, variable: str) -> Pem:
     try:
         return Pem(text)
     except PemError as error:
         raise directory.KeysError(f"{variable}: {error}") from None
 
 
-def keep(app, folder, options, dry):
+def keep(app: places.App, folder: str, options: dict[str, Any], dry: bool) -> dict[str, Any]:
     ring = directory.KeyDirectory(folder, (app.uid, app.gid), dry, lenient=bool(options["revoke"]))
     declared = [pem(text, "tokens_keys") for text in options["keys"]]
     fresh = pem(options["fresh"], "fresh") if options["fresh"] else None
@@ -134,7 +135,7 @@ def keep(app, folder, options, dry):
     return describe(ring, keeper)
 
 
-def arguments():
+def arguments() -> dict[str, Any]:
     return {
         "app": {"type": "str", "required": True},
         "uid": {"type": "int", "required": True},
@@ -148,7 +149,7 @@ def arguments():
     }
 
 
-def main():
+def main() -> None:
     module = QuietModule(argument_spec=arguments(), supports_check_mode=True)
     options, dry = module.params, module.check_mode
     app = places.App(options["app"], options["uid"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask_deploy.keys.pem import Pem
 
 
@@ -9,7 +11,7 @@ class VaultError(Exception):
     """The vault cannot be brought forward; the message is for the person who types."""
 
 
-def gather(known, exported, imported):
+def gather(known: list[str], exported: list[list[str]], imported: str) -> list[str]:
     """Return keys that log nobody out: those of the vault, of the hosts, and an imported one that signs next.
 
     :param known: PEM texts of the vault.
@@ -28,7 +30,7 @@ def gather(known, exported, imported):
     return [pem.text for pem in keys.values()]
 
 
-def condemned(known, looks, revoke):
+def condemned(known: list[str], looks: list[dict[str, Any]], revoke: str) -> str:
     """Return the id that a revocation means: `current` is what signs and what the vault no longer or first names."""
     kids = [pem.kid for pem in map(Pem, known)]
     signing = [look["signing"] for look in looks if look.get("signing")]
@@ -40,7 +42,14 @@ def condemned(known, looks, revoke):
     return revoke
 
 
-def advance(known, looks, rotate=False, after=0, gone=None, fresh=None):
+def advance(
+    known: list[str],
+    looks: list[dict[str, Any]],
+    rotate: bool = False,
+    after: float = 0,
+    gone: str | None = None,
+    fresh: str | None = None,
+) -> tuple[list[str], bool]:
     """Return (PEM texts that the vault should hold, whether a new key is wanted), one step on.
 
     No step is taken before every host has made the one before and waited as long as it must.
@@ -66,7 +75,7 @@ def advance(known, looks, rotate=False, after=0, gone=None, fresh=None):
     return [pem.text for pem in keys], False
 
 
-def _without(keys, gone, fresh):
+def _without(keys: list[Pem], gone: str, fresh: str | None) -> tuple[list[str], bool]:
     left = [pem for pem in keys if pem.kid != gone]
     left.sort(key=lambda pem: not pem.private)
     if left and left[0].private:
@@ -75,18 +84,18 @@ def _without(keys, gone, fresh):
     return ([fresh, *texts], False) if fresh else ([pem.text for pem in keys], True)
 
 
-def _ids(keys):
+def _ids(keys: list[Pem]) -> set[str]:
     return {pem.kid for pem in keys}
 
 
-def _held(looks, kid):
+def _held(looks: list[dict[str, Any]], kid: str) -> list[dict[str, Any]]:
     return [key for look in looks for key in look["held"] if key["kid"] == kid]
 
 
-def _due(looks, kid):
+def _due(looks: list[dict[str, Any]], kid: str) -> bool:
     """Tell whether a key's wait is over on every host."""
     return all(key["wait"] <= 0 for key in _held(looks, kid))
 
 
-def _age(looks, kid):
+def _age(looks: list[dict[str, Any]], kid: str) -> float:
     return min(key["days"] for key in _held(looks, kid))
