@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import Any
 
 from inventory_check.environment import environment
 from inventory_check.exact import unquoted
@@ -17,14 +18,14 @@ SECRET_LENGTH = 8
 LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
 
 
-def memory(value):
+def memory(value: str) -> str | None:
     wrong = pattern(SIZE, "app_memory: 512m")(value)
     if not wrong and int(value[:-1]) << {"k": 10, "m": 20, "g": 30}[value[-1]] < LEAST_MEMORY:
         wrong = f"{value} is less than docker's least, 6m"
     return wrong
 
 
-def command(value):
+def command(value: str) -> str | None:
     try:
         words = shlex.split(value)
     except ValueError as error:
@@ -33,7 +34,7 @@ def command(value):
     return f"no shell runs it, so {shell[0]} means nothing; example: sh -c 'one && two'" if shell else None
 
 
-def secrets(values):
+def secrets(values: dict[Any, Any]) -> str | None:
     wrong = environment(values)
     for name, value in {} if wrong else values.items():
         text = str(value).strip()
@@ -43,7 +44,7 @@ def secrets(values):
     return wrong
 
 
-def secret_files(values):
+def secret_files(values: dict[Any, Any]) -> str | None:
     for name, value in values.items():
         if not FILE.fullmatch(str(name)):
             return f"{name!r} is not a plain file name; example: users.json"
@@ -93,7 +94,7 @@ EXAMPLES = {
 }
 
 
-def check_together(values, hosts):
+def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
     both = sorted(set(values.get("app_env", {})) & set(values.get("app_secrets", {})))
     return [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both]

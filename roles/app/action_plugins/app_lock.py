@@ -10,6 +10,7 @@ import math
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -19,7 +20,7 @@ LIFE = 60  # seconds that a lease lives while its run is between two steps
 SETTLES = 60  # seconds that a host may take to settle a switch that its last end cut off
 
 
-def started(process):
+def started(process: int) -> str | None:
     """Return when a process of this machine began (proc(5), stat, field 22), or None if it is gone."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
@@ -29,7 +30,7 @@ def started(process):
     return None if fields[0] == "Z" else fields[19]
 
 
-def namespace():
+def namespace() -> str:
     """Return what tells this machine's processes, since its boot, from those of others; "" where nothing does."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -38,7 +39,7 @@ def namespace():
         return ""
 
 
-def owner(life=LIFE):
+def owner(life: int = LIFE) -> dict[str, Any]:
     """Return who runs this playbook: the process that all workers of one run share."""
     process = os.getppid()
     place = namespace()
@@ -54,19 +55,19 @@ def owner(life=LIFE):
     }
 
 
-def life(task_vars, step, once):
+def life(task_vars: dict[str, Any], step: int, once: int) -> int:
     """Return how long a lease must live between two steps on its host: the others take their turns meanwhile."""
     hosts, forks = len(task_vars["ansible_play_hosts_all"]), int(task_vars["ansible_forks"])
     return LIFE if hosts == 1 else LIFE + once + step * math.ceil(hosts / forks)
 
 
-def dead(holder):
+def dead(holder: dict[str, Any]) -> bool:
     """Tell whether an owner ran on this machine and runs no more."""
     place = holder.get("namespace")
     return bool(place) and place == namespace() and started(holder["process"]) != holder.get("started")
 
 
-def refuse(task_vars, strategy):
+def refuse(task_vars: dict[str, Any], strategy: str) -> str | None:
     """Return why this run cannot promise that all hosts switch or none; None if it can."""
     hosts, left = task_vars["ansible_play_hosts_all"], task_vars["ansible_play_hosts"]
     lost = sorted(set(hosts) - set(left))
@@ -80,7 +81,7 @@ def refuse(task_vars, strategy):
     return None
 
 
-def tell(holder):
+def tell(holder: dict[str, Any]) -> str:
     """Return a line for whoever waits for a lock."""
     if holder.get("settles"):
         return f"{holder['host']} settles a switch that its last end cut off; waiting for it"
@@ -90,7 +91,7 @@ def tell(holder):
 class ActionModule(ActionBase):
     """Run the module with the owner, until it has the lock or the time to wait is over."""
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         given = self._task.args
         refusal = refuse(task_vars, self._task.play.strategy)
@@ -101,11 +102,12 @@ class ActionModule(ActionBase):
         arguments["owner"] = owner(lives)
         return self._take(arguments, int(given.get("wait", 0)), task_vars)
 
-    def _take(self, arguments, wait, task_vars):
+    def _take(self, arguments: dict[str, Any], wait: int, task_vars: dict[str, Any]) -> dict[str, Any]:
         waited, taken = 0, ""
         while True:
             turn = max(0, min(wait - waited, WAIT))
-            answer = self._execute_module("app_lock", {**arguments, "wait": turn, "dead": taken}, task_vars=task_vars)
+            given = {**arguments, "wait": turn, "dead": taken}
+            answer: dict[str, Any] = self._execute_module("app_lock", given, task_vars=task_vars)
             for name in answer.get("ended", []):
                 Display().display(f"ended {name}, the release command of a run that is gone")
             holder, taken = answer.get("holder"), ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -23,7 +24,7 @@ INTERRUPTED = (
 )
 
 
-def waves(task_vars):
+def waves(task_vars: dict[str, Any]) -> int:
     """Return in how many turns the hosts are served: with more hosts than forks some wait for the others."""
     return math.ceil(len(task_vars["ansible_play_hosts_all"]) / int(task_vars["ansible_forks"]))
 
@@ -31,7 +32,7 @@ def waves(task_vars):
 class ActionModule(ActionBase):
     """Run the module with times that the turns of all hosts fit into."""
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         arguments["confirm"] = int(arguments.get("confirm", 30)) * waves(task_vars)

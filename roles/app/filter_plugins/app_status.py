@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 HEADINGS = ("host", "release", "age", "health", "cert", "disk")
 WIDEST = 28  # characters of a host's name; all columns together keep below 74
 DEPLOY = "ansible-playbook playbooks/app.yml -i inventories/..."
 
 
-def table(statuses, asked=()):
+def table(statuses: dict[str, dict[str, Any]], asked: Sequence[str] = ()) -> list[str]:
     """Return lines: a row for each host, then what somebody should know or do.
 
     :param statuses: {host: what module app_status told}.
@@ -20,7 +23,7 @@ def table(statuses, asked=()):
     return lines + uneven(statuses) + remarks(statuses) + missing(statuses, asked)
 
 
-def row(name, told):
+def row(name: str, told: dict[str, Any]) -> tuple[str, ...]:
     days = told["certificate_days"]
     health = told["health"] if told["health"].isdigit() else "none"
     return (
@@ -33,7 +36,7 @@ def row(name, told):
     )
 
 
-def short(hosts):
+def short(hosts: list[str]) -> dict[str, str]:
     """Return {host: its name in the table}: long ones are cut in the middle, where they stay apart."""
     if all(len(host) <= WIDEST for host in hosts):
         return {host: host for host in hosts}
@@ -43,16 +46,16 @@ def short(hosts):
     return names if len(set(names.values())) == len(hosts) else {host: host for host in hosts}
 
 
-def cut(name):
+def cut(name: str) -> str:
     if len(name) <= WIDEST:
         return name
     half = WIDEST // 2
     return f"{name[: half - 1]}..{name[-(half - 1) :]}"
 
 
-def uneven(statuses):
+def uneven(statuses: dict[str, dict[str, Any]]) -> list[str]:
     """Return a line where hosts serve different releases."""
-    serving = {}
+    serving: dict[str, list[str]] = {}
     for host, told in statuses.items():
         serving.setdefault(told["release"] or "none", []).append(host)
     if len(serving) < 2:
@@ -61,16 +64,16 @@ def uneven(statuses):
     return [f"uneven: {which}. Let all serve one release: {DEPLOY}"]
 
 
-def remarks(statuses):
+def remarks(statuses: dict[str, dict[str, Any]]) -> list[str]:
     """Return what hosts told of themselves, once for all that told the same."""
-    hosts = {}
+    hosts: dict[str, list[str]] = {}
     for host, told in statuses.items():
         for remark in told["remarks"]:
             hosts.setdefault(remark, []).append(host)
     return [f"{' '.join(told)}: {remark}" for remark, told in hosts.items()]
 
 
-def missing(statuses, asked):
+def missing(statuses: dict[str, dict[str, Any]], asked: Sequence[str]) -> list[str]:
     silent = [host for host in asked if host not in statuses]
     return [f"no answer from {' '.join(silent)}: see above"] if silent else []
 
@@ -78,5 +81,5 @@ def missing(statuses, asked):
 class FilterModule:
     """What Ansible looks for."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., list[str]]]:
         return {"app_status_table": table}

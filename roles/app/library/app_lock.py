@@ -45,7 +45,7 @@ holder: {type: dict, returned: failure, description: Who has it instead.}
 """
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec={
             "app": {"type": "str", "required": True},

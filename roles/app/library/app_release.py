@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, nginx, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
@@ -116,7 +117,7 @@ ERRORS = (
 )
 
 
-def arguments():
+def arguments() -> dict[str, Any]:
     return {
         "app": {"type": "str", "required": True},
         "state": {"type": "str", "required": True, "choices": STATES},
@@ -133,7 +134,7 @@ def arguments():
     }
 
 
-def step(app, options, dry):
+def step(app: places.App, options: dict[str, Any], dry: bool) -> dict[str, Any]:
     """Do what a state asks for; return what the module answers with."""
     state, release = options["state"], options["release"]
     if state in ("written", "prepared"):
@@ -164,7 +165,7 @@ def step(app, options, dry):
     return {"release": release, "actions": actions, "record": record, "summary": summary}
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec=arguments(),
         required_if=[

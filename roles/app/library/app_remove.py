@@ -43,7 +43,7 @@ AGAIN = "the same command removes it"
 IMAGES = "{{.ID}} {{.Repository}}:{{.Tag}}"
 
 
-def goes(app, data):
+def goes(app: places.App, data: bool) -> list[str]:
     """Return the paths that go, the site's first."""
     if data:
         paths = [app.root, app.etc]
@@ -54,14 +54,14 @@ def goes(app, data):
     return [path for path in [app.include, *links, *texts, *paths] if os.path.lexists(path)]
 
 
-def _delete(path, left):
+def _delete(path: str, left: Leftovers) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
         left.remove_tree(path)
     elif os.path.lexists(path):
         left.remove_file(path)
 
 
-def remove(app, data, dry, left=None):
+def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None) -> list[str]:
     """Remove an app; return what was, or would be, done.
 
     :param left: Leftovers, of what does not go: the rest goes nevertheless.
@@ -81,7 +81,7 @@ def remove(app, data, dry, left=None):
     return [f"removed {path}" for path in before if not os.path.lexists(path)] + done
 
 
-def remove_from_engine(app, dry, left):
+def remove_from_engine(app: places.App, dry: bool, left: Leftovers) -> list[str]:
     if not engine.installed():
         return []
     names = sorted(engine.containers(app.name))
@@ -95,17 +95,17 @@ def remove_from_engine(app, dry, left):
     joined = {network: name for name in set(inside) - set(names) for network in inside[name] if network in ours}
     for network in sorted(joined):
         left.add(f"network {network}", f"{joined[network]} is in it", f"docker network inspect {network}")
-    ours = sorted(ours - set(joined))
+    going = sorted(ours - set(joined))
     if not dry:
         names = [name for name in names if left.remove_container(name)]
         images = {tag: image for tag, image in sorted(images.items()) if left.remove_image(tag, force=True)}
-        ours = [name for name in ours if left.remove_network(name)]
+        going = [name for name in going if left.remove_network(name)]
     counted = [f"removed {len(set(images.values()))} images"] if images else []
     said = [f"removed container {name}" for name in names]
-    return said + counted + [f"removed network {name}" for name in ours]
+    return said + counted + [f"removed network {name}" for name in going]
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec={
             "app": {"type": "str", "required": True},

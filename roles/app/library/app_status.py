@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import certificate, engine, files, nginx
 from ansible.module_utils.flask_deploy.host.module import QuietModule
@@ -50,7 +51,7 @@ KILLED = "it was killed {} times, last with code {}, and started again: journalc
 CUT_OFF = f"a switch is under way or was cut off; a deploy settles it: {PLAYBOOK.format('app.yml')}"
 
 
-def health(app, release):
+def health(app: places.App, release: str) -> tuple[bool, str]:
     record = app.record(release)
     if not record["domain"]:
         return False, "its release.json is damaged"
@@ -61,12 +62,12 @@ def health(app, release):
     return status < 400, str(status)
 
 
-def certificate_days(app):
+def certificate_days(app: places.App) -> int | None:
     known = certificate.look(f"{app.etc}/tls/current/fullchain.pem")
     return int((known[2] - time.time()) // 86400) if known else None
 
 
-def age(seconds):
+def age(seconds: float) -> str:
     """Return a span in its largest whole unit, such as 3 h."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
@@ -74,7 +75,7 @@ def age(seconds):
     return f"{int(seconds)} s"
 
 
-def describe(app):
+def describe(app: places.App) -> dict[str, Any]:
     release = app.serving()
     state, record = (app.state(release), app.record(release)) if release else ({}, {})
     healthy, said = health(app, release) if release else (False, "no release")
@@ -97,7 +98,7 @@ def describe(app):
     return {**told, "remarks": remarks(app, told, record.get("health_path"))}
 
 
-def remarks(app, told, path):
+def remarks(app: places.App, told: dict[str, Any], path: str | None) -> list[str]:
     """Return what somebody should know or do."""
     said = []
     if told["release"] and not told["healthy"]:
@@ -113,7 +114,7 @@ def remarks(app, told, path):
     return said
 
 
-def main():
+def main() -> None:
     module = QuietModule(argument_spec={"app": {"type": "str", "required": True}}, supports_check_mode=True)
     if not engine.installed():
         module.fail_json(msg="no Docker engine here; deploy first: ansible-playbook site.yml")
