@@ -89,11 +89,12 @@ def settings(render, tmp_path):
         (tmp_path / "gunicorn.json").write_text(render("app", "__app_gunicorn_json", **variables))
         text = (ROLES / "app/files/gunicorn.conf.py").read_text()
         tree = ast.parse(text.replace("/release/gunicorn.json", f"{tmp_path}/gunicorn.json"))
-        first = [ast.unparse(node) for node in tree.body[1:5]]
+        _docstring, future, *body = tree.body
+        first = [ast.unparse(node) for node in body[:4]]
         assert first[:2] == ["import runpy", "runpy.run_path('/release/output.py')['install']()"]
         assert first[2:] == ["from gevent import monkey", "monkey.patch_all()"]
         names = {}
-        exec(compile(ast.Module(tree.body[5:], []), "gunicorn.conf.py", "exec"), names)
+        exec(compile(ast.Module([future, *body[4:]], []), "gunicorn.conf.py", "exec"), names)
         return names
 
     return run
@@ -857,7 +858,7 @@ def test_workers_are_replaced_one_at_a_time(settings, tmp_path):
 def test_gunicorn_knows_every_setting(settings):
     known = {setting.name for setting in KNOWN_SETTINGS}
     names = {name for name in settings(app_preload=True) if name.islower() and not name.startswith("_")}
-    assert names - {"json", "mmap", "os", "suppress", "time"} <= known
+    assert names - {"annotations", "json", "mmap", "os", "suppress", "time"} <= known
 
 
 def test_group_www_data_may_use_the_socket_and_nobody_else(settings):

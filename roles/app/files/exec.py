@@ -10,7 +10,7 @@ import sys
 FILES = ("/release/env.json", "/run/secrets/env.json")
 
 
-def main():
+def main() -> None:
     with open("/release/release.json", encoding="utf-8") as file:
         os.environ["APP_RELEASE"] = json.load(file)["id"]
     for path in FILES:

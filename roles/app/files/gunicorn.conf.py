@@ -1,5 +1,7 @@
 """How gunicorn serves a release, and what the release tells its host; the operator's settings are in gunicorn.json."""
 
+from __future__ import annotations
+
 import runpy
 
 runpy.run_path("/release/output.py")["install"]()  # before gunicorn opens its log
@@ -12,7 +14,9 @@ import json
 import mmap
 import os
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 SETTINGS = "/release/gunicorn.json"
 RUN = "/release/run"
@@ -43,7 +47,7 @@ preload_app = _settings["preload"]
 
 if preload_app:
 
-    def when_ready(server):
+    def when_ready(server: Any) -> None:
         import gc
 
         gc.freeze()  # keep the loaded app's memory shared between workers
@@ -54,14 +58,14 @@ if preload_app:
 _held = memoryview(mmap.mmap(-1, 8 * HELD * (WORKERS + 1))).cast("d")
 
 
-def pre_fork(server, worker):
+def pre_fork(server: Any, worker: Any) -> None:
     """Give a worker a row that no other has."""
     taken = {getattr(other, "row", None) for other in server.WORKERS.values()}
     worker.row = next((row for row in range(WORKERS) if row not in taken), None)
     _clear(worker.row)
 
 
-def child_exit(server, worker):
+def child_exit(server: Any, worker: Any) -> None:
     """Count as lost what an ended worker has not answered."""
     row = getattr(worker, "row", None)
     if row is not None:
@@ -70,15 +74,15 @@ def child_exit(server, worker):
         _clear(row)
 
 
-def _clear(row):
+def _clear(row: int | None) -> None:
     if row is not None:
         _held[row * HELD : (row + 1) * HELD] = memoryview(bytes(8 * HELD)).cast("d")
 
 
-def post_worker_init(worker):
+def post_worker_init(worker: Any) -> None:
     import gevent
 
-    websockets = {}
+    websockets: dict[Any, float] = {}
     worker.wsgi = _mind_connections(_mind_waiting(worker.wsgi, getattr(worker, "row", None)), websockets)
     gevent.spawn(_close_websockets, worker, websockets)
     gevent.spawn(_take_turns, worker, RESTED)
@@ -89,30 +93,30 @@ def post_worker_init(worker):
         worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1, x_host=1)
 
 
-def _mind_waiting(app, row):
+def _mind_waiting(app: Callable[..., Iterable[bytes]], row: int | None) -> Callable[..., Iterable[bytes]]:
     """Let whoever asks through the socket know of requests that wait for an answer: their clients may never give up."""
     first = None if row is None else row * HELD
     free = [] if row is None else list(range(first + 1, first + HELD))
 
-    def begin(environ):
+    def begin(environ: dict[str, Any]) -> int | None:
         if not free or environ.get("HTTP_UPGRADE", "").lower() == "websocket":
             return None
         place = free.pop()
         _held[place] = time.monotonic()
         return place
 
-    def minding(environ, start_response):
+    def minding(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == WAITING and "HTTP_X_REAL_IP" not in environ:  # nginx always says who asks
             return _tell_waiting(start_response)
         held = [begin(environ)]
 
-        def end():
+        def end() -> None:
             place = held.pop() if held else None
             if place is not None:
                 _held[place] = 0.0
                 free.append(place)
 
-        def start(status, headers, exc_info=None):
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             end()
             return start_response(status, headers, exc_info)
 
@@ -128,7 +132,7 @@ def _mind_waiting(app, row):
     return minding
 
 
-def _tell_waiting(start_response):
+def _tell_waiting(start_response: Callable[..., Any]) -> list[bytes]:
     rows, now = _held.tolist(), time.monotonic()
     since = sorted(began for place, began in enumerate(rows) if began and place % HELD)
     told = {"waiting": [round(now - began, 2) for began in since[:LARGEST]], "lost": int(sum(rows[::HELD]))}
@@ -137,7 +141,9 @@ def _tell_waiting(start_response):
     return [body]
 
 
-def _mind_connections(app, websockets):
+def _mind_connections(
+    app: Callable[..., Iterable[bytes]], websockets: dict[Any, float]
+) -> Callable[..., Iterable[bytes]]:
     """Let nginx drop its connections to a release that no longer serves, and know those that hold a websocket.
 
     What an answer says of its connection is decided with its first byte, after which a switch may come: one without
@@ -147,10 +153,10 @@ def _mind_connections(app, websockets):
 
     release = os.environ.get("APP_RELEASE", "")  # as exec.py told
 
-    def minding(environ, start_response):
+    def minding(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         connection = environ["gunicorn.socket"]
 
-        def start(status, headers, exc_info=None):
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             websockets.pop(connection, None)  # it is an answer by HTTP
             if os.path.exists(DRAINING) or not any(name.lower() == "content-length" for name, _value in headers):
                 start_response.__self__.force_close()
@@ -167,7 +173,7 @@ def _mind_connections(app, websockets):
     return minding
 
 
-def _close_websockets(worker, websockets):
+def _close_websockets(worker: Any, websockets: dict[Any, float]) -> None:
     """Tell who is still there when the worker stops to come back: code 1012 (RFC 6455 section 5.5.1, IANA)."""
     import gevent
 
@@ -180,7 +186,7 @@ def _close_websockets(worker, websockets):
                 connection.sendall(b"\x88\x02\x03\xf4")
 
 
-def _take_turns(worker, rest):
+def _take_turns(worker: Any, rest: float) -> None:
     """Replace workers one at a time: one that is to go accepts nothing until its last connection has ended."""
     import fcntl
     import sys

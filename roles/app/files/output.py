@@ -19,18 +19,18 @@ class Output(io.RawIOBase):
     :ivar lost: number of writes dropped since the last one that fitted.
     """
 
-    def __init__(self, descriptor):
+    def __init__(self, descriptor: int) -> None:
         self.inherited = descriptor
         self.pipe = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
         self.lost = 0
 
-    def writable(self):
+    def writable(self) -> bool:
         return True
 
-    def fileno(self):
+    def fileno(self) -> int:
         return self.inherited
 
-    def write(self, data):
+    def write(self, data: bytes) -> int:
         left = bytes(data)
         if self.lost:
             left = b"\n[%d writes were lost: nobody read the log]\n" % self.lost + left
@@ -45,7 +45,7 @@ class Output(io.RawIOBase):
         return len(data)
 
 
-def install():
+def install() -> None:
     """Put it in the place of stdout and stderr where they are pipes, as an engine's are."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
