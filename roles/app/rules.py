@@ -6,9 +6,8 @@ import re
 import shlex
 from typing import Any
 
-from inventory_check.environment import environment
 from inventory_check.exact import unquoted
-from inventory_check.values import APP, SIZE, number, pattern
+from inventory_check.values import APP, SIZE, environment, number, pattern
 
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 PLACEHOLDERS = re.compile(

@@ -11,8 +11,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from inventory_check.environment import environment
-from inventory_check.values import PATH, existing_file, pattern
+from inventory_check.values import PATH, environment, existing_file, pattern
 
 LOGGED = "an address with a password or token in it would be logged; use build_git_key, or a deploy key on the host"
 

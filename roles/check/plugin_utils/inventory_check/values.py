@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .exact import unquoted
+
 Check = Callable[[Any], str | None]
 NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SIZE = re.compile(r"[1-9][0-9]*[kmg]")
 PATH = re.compile(r"(?!/)(?!-)(?!.*(^|/)\.\.(/|$))[^\x00-\x20\"'\\$;{}]*")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 APP = re.compile(r"(?!(bridge|default|host|none)$)(?=.{1,31}$)[a-z](-?[a-z0-9])*")
 
 
@@ -27,6 +30,17 @@ def number(low: float, high: float) -> Check:
 def each(check: Check) -> Check:
     """Return a check of every element of a list."""
     return lambda values: next((said for said in map(check, values) if said), None)
+
+
+def environment(values: dict[Any, Any]) -> str | None:
+    for name, value in values.items():
+        if not isinstance(name, str):
+            return f"{name!r} is not text, as YAML reads words such as NO; put it in quotes, example: 'NO'"
+        if not VARIABLE.fullmatch(name):
+            return f"{name!r} is not a name of an environment variable; example: DATABASE_URL"
+        if value is None:
+            return f'{name} has no value; write "" if it is meant to be empty'
+    return unquoted(values)
 
 
 def existing_file(value: str) -> str | None:
