@@ -47,8 +47,7 @@ class Repository:
         words = ("git", "-c", "core.hooksPath=/dev/null", "--git-dir", self.path, *arguments)
         whole = {**self._environment(), **(environment or {})}
         name = next(word for word in arguments if word[0] != "-" and "=" not in word and "/" not in word)
-        limits = {"error": RepositoryError, "limit": TIMEOUT, "called": f"git {name}"}
-        return commands.run(*words, **limits, environment=whole)
+        return commands.run(*words, error=RepositoryError, limit=TIMEOUT, called=f"git {name}", environment=whole)
 
     def _environment(self) -> dict[str, str | None]:
         known = "/etc/ssh/ssh_known_hosts -o StrictHostKeyChecking=accept-new"
