@@ -17,7 +17,7 @@ class CertificateError(SiteError):
     """A site's names have no certificate; the message says which, and what to type."""
 
 
-def judge(site):
+def judge(site: str) -> tuple[str | None, str | None]:
     """Return (why a site cannot go live with the certificate it names, or None; what else ails that, or None)."""
     found = CERTIFICATE.search(site)
     if not found:
@@ -40,7 +40,7 @@ def judge(site):
     return None, None
 
 
-def demand(site):
+def demand(site: str) -> None:
     """See that a site has a certificate for its names.
 
     :raises CertificateError: it has none.
@@ -50,7 +50,7 @@ def demand(site):
         raise CertificateError(why)
 
 
-def look(path):
+def look(path: str) -> tuple[set[str], int, int] | None:
     """Return (names, begin, end in seconds since 1970) of a certificate; None where there is none to read."""
     words = ("openssl", "x509", "-in", path, "-noout", "-dates", "-ext", "subjectAltName")
     try:

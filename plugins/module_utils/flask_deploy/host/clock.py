@@ -5,6 +5,6 @@ from __future__ import annotations
 import time
 
 
-def now():
+def now() -> float:
     """Return seconds since boot, which no clock adjustment moves."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

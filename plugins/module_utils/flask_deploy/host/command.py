@@ -8,7 +8,10 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
+from typing import IO, Any
 
 from ansible.module_utils.flask_deploy.host import process
 
@@ -25,7 +28,7 @@ ADVICE = {
 OTHERWISE = "the host may be busy, or its disk may hang. Type there: top; sudo dmesg"
 
 
-def attempt(*command, limit, **options):
+def attempt(*command: str, limit: float, **options: Any) -> process.Done:
     """Run a command and return what came of it, also where it failed or its time was up.
 
     :param limit: seconds.
@@ -38,7 +41,7 @@ def attempt(*command, limit, **options):
     return _run([command], limit, **options)[0]
 
 
-def run(*command, error, limit, called="", **options):
+def run(*command: str, error: type[Exception], limit: float, called: str = "", **options: Any) -> bytes:
     """Run a command and return what it printed, in bytes.
 
     :param error: class of what is raised where it fails, takes longer, prints more than can be held or is not there.
@@ -51,7 +54,9 @@ def run(*command, error, limit, called="", **options):
     return done.out
 
 
-def pipe(*commands, error, limit, called="", **options):
+def pipe(
+    *commands: Sequence[str], error: type[Exception], limit: float, called: str = "", **options: Any
+) -> process.Done:
     """Run commands, each reading what the one before it writes; when one fails, all end. Return what came of the last.
 
     :raises error: one of them failed, or they took longer than ``limit`` seconds.
@@ -74,7 +79,7 @@ def pipe(*commands, error, limit, called="", **options):
 
 
 @contextmanager
-def reading(*command, error, limit):
+def reading(*command: str, error: type[Exception], limit: float) -> Iterator[BufferedReader]:
     """Give what a command prints as an open file, for what is too large to be held.
 
     :raises error: it failed, or took longer than ``limit`` seconds.
@@ -102,17 +107,17 @@ def reading(*command, error, limit):
         raise error(f"{_words(command)}: {said}")
 
 
-def whole_lines(said):
+def whole_lines(said: str) -> list[str]:
     """Return the lines of what a command said, without those that are cut where much of it is left out."""
     return re.sub(r"[^\n]*\n\[\d+ bytes are left out\]\n[^\n]*\n?", "", said).splitlines()
 
 
-def late(command, limit):
+def late(command: Sequence[str], limit: float) -> str:
     """Return what to say of a command whose time was up, in one line."""
     return f"{_words(command)} took longer than {limit:g} s and was ended; {ADVICE.get(command[0], OTHERWISE)}"
 
 
-def _words(command):
+def _words(command: Sequence[str]) -> str:
     """Return the words of a command that name it: without long options and paths, three at most."""
     words = [command[0]]
     for word in command[1:3]:
@@ -122,8 +127,15 @@ def _words(command):
     return " ".join(words)
 
 
-def _run(commands, limit, stdin=None, stdout=None, together=False, **options):
-    running = []
+def _run(
+    commands: Sequence[Sequence[str]],
+    limit: float,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
+    together: bool = False,
+    **options: Any,
+) -> list[process.Done]:
+    running: list[process.Process] = []
     try:
         for command in commands:
             last = command is commands[-1]

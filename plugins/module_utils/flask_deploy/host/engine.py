@@ -6,7 +6,10 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
+from typing import IO, Any
 
 from ansible.module_utils.flask_deploy.host import command
 
@@ -22,18 +25,23 @@ PURPOSES = ("command", "schema", "static")  # of containers beside that of a rel
 class EngineError(Exception):
     """A docker command failed; the message holds the command, what it said at the end, and what to do."""
 
-    def __init__(self, said):
+    def __init__(self, said: str) -> None:
         said = said if len(said) <= SAID else f"{said[:SAID_BEGIN]}\n ...\n{said[SAID_BEGIN - SAID :]}"
         if "Cannot connect to the Docker daemon" in said:
             said += "\n  what to do: ansible-playbook site.yml starts it; why it ended: journalctl -u docker"
         super().__init__(said)
 
 
-def installed():
+def installed() -> bool:
     return shutil.which("docker") is not None
 
 
-def docker(*arguments, stdin=None, environment=None, timeout=600):
+def docker(
+    *arguments: str,
+    stdin: IO[bytes] | None = None,
+    environment: Mapping[str, str | None] | None = None,
+    timeout: float = 600,
+) -> str:
     """Run a docker command and return what it printed.
 
     :raises EngineError: it ended with another code than 0, or took longer than ``timeout`` seconds.
@@ -43,19 +51,19 @@ def docker(*arguments, stdin=None, environment=None, timeout=600):
     return printed.decode(errors="replace")
 
 
-def inspect(kind, name):
+def inspect(kind: str, name: str) -> dict[str, Any] | None:
     """Return what the engine knows of a container, image or network; None where it does not exist."""
     return next((found for found in _inspect(kind, [name]) if _bears(kind, found, name)), None)
 
 
-def inspect_all(kind, names):
+def inspect_all(kind: str, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return {name: what the engine knows} of those containers, networks or images (by id) that exist; asked once."""
     names = set(names)
     found = _inspect(kind, sorted(names)) if names else []
     return {_name(kind, each): each for each in found if _name(kind, each) in names}
 
 
-def _inspect(kind, names):
+def _inspect(kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
     try:
         done = command.attempt("docker", kind, "inspect", *names, limit=QUERY)
     except OSError as error:
@@ -68,11 +76,11 @@ def _inspect(kind, names):
     return json.loads(done.out or "[]")
 
 
-def _name(kind, found):
+def _name(kind: str, found: dict[str, Any]) -> str:
     return found["Id"] if kind == "image" else found["Name"].removeprefix("/")
 
 
-def _bears(kind, found, name):
+def _bears(kind: str, found: dict[str, Any], name: str) -> bool:
     """Tell whether a thing is called so: the engine takes the beginning of an id for a name too."""
     if kind != "image":
         return name in (_name(kind, found), found.get("Id"))
@@ -82,7 +90,7 @@ def _bears(kind, found, name):
 
 
 @contextmanager
-def perhaps_gone():
+def perhaps_gone() -> Iterator[None]:
     """Do something to what was there a moment ago: that it is gone by now is no error."""
     try:
         yield
@@ -92,7 +100,7 @@ def perhaps_gone():
             raise
 
 
-def root():
+def root() -> str:
     """Return the directory where the engine keeps images, also where it does not run or is not there yet."""
     try:
         told = docker("info", "--format", "{{.DockerRootDir}}", timeout=QUERY).strip() if installed() else ""
@@ -101,7 +109,7 @@ def root():
     return told if told.startswith("/") else ROOT
 
 
-def containers(app):
+def containers(app: str) -> dict[str, str]:
     """Return {name: state} of the containers that this role made for an app; state is docker's word, as "running".
 
     A container that somebody made from the app's image by hand inherits its label; its name is another.
@@ -113,7 +121,7 @@ def containers(app):
     return {name: state for name, state, release in rows if name == f"{app}-{release}" or aside.fullmatch(name)}
 
 
-def remove(*names):
+def remove(*names: str) -> None:
     """Remove containers, running or not, with the volumes that their images gave them; one that is gone is fine."""
     if not names:
         return
@@ -121,7 +129,7 @@ def remove(*names):
         docker("rm", "-f", "-v", *names)
 
 
-def logs(name, lines=20):
+def logs(name: str, lines: int = 20) -> list[str]:
     """Return the last lines that a container wrote; of one that never ends, its first and its last part."""
     try:
         done = command.attempt("docker", "logs", "--tail", str(lines), name, limit=30, together=True)
@@ -131,7 +139,7 @@ def logs(name, lines=20):
 
 
 @contextmanager
-def copied(source, timeout=600):
+def copied(source: str, timeout: float = 600) -> Iterator[BufferedReader | None]:
     """Give what lies in a container as a tar stream; None where there is no such path.
 
     :param source: CONTAINER:PATH.
@@ -147,7 +155,7 @@ def copied(source, timeout=600):
             raise
 
 
-def in_flight(pid, socket):
+def in_flight(pid: int, socket: str) -> int:
     """Count the connections to a unix socket that the processes of a container hold.
 
     A connection lies in the network namespace of who asked, which is nginx's, or on older kernels of who answers;
@@ -171,7 +179,7 @@ def in_flight(pid, socket):
     return len(held & connected)
 
 
-def _sockets(pid):
+def _sockets(pid: int) -> set[str]:
     """Return the inodes of all sockets that processes in a process's container have open (proc(5), fd)."""
     found = set()
     with suppress(OSError):
@@ -183,7 +191,7 @@ def _sockets(pid):
     return {name[8:-1] for name in found if name.startswith("socket:[")}
 
 
-def _link(path):
+def _link(path: str) -> str:
     try:
         return os.readlink(path)
     except OSError:

@@ -10,6 +10,7 @@ import os
 import stat
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import command
 
@@ -18,22 +19,22 @@ REMOVAL_PATIENCE = 600  # seconds for one tree
 FLUSHES = 16  # files that are flushed at a time
 
 
-def canonical(value):
+def canonical(value: Any) -> bytes:
     """Return JSON bytes (UTF-8) that are equal for equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def digest(*parts):
+def digest(*parts: Any) -> str:
     """Return the SHA-256 (64 hex digits) of JSON-able values, in order."""
     return hashlib.sha256(canonical(parts)).hexdigest()
 
 
-def keyed_digest(key, value):
+def keyed_digest(key: bytes, value: Any) -> str:
     """Return the HMAC-SHA-256 (RFC 2104, hex) of a value: it tells equality, and nothing without the key."""
     return hmac.new(key, canonical(value), hashlib.sha256).hexdigest()
 
 
-def tree_digest(root):
+def tree_digest(root: str) -> str:
     """Return the SHA-256 of a directory's names, modes, owners and contents; "" where there is none."""
     if not os.path.isdir(root):
         return ""
@@ -54,7 +55,7 @@ def tree_digest(root):
     return seen.hexdigest()
 
 
-def read(path, missing=None):
+def read(path: str, missing: bytes | None = None) -> bytes | None:
     """Return a file's bytes, or ``missing`` where there is no such file."""
     try:
         with open(path, "rb") as file:
@@ -63,7 +64,7 @@ def read(path, missing=None):
         return missing
 
 
-def read_json(path, missing=None):
+def read_json(path: str, missing: Any = None) -> Any:
     """Return a file's JSON object, or ``missing`` where there is no such file, it is cut short or holds none."""
     try:
         known = json.loads(read(path, b""))
@@ -72,7 +73,7 @@ def read_json(path, missing=None):
     return known if isinstance(known, dict) else missing
 
 
-def write(path, content, mode=0o644, uid=0, gid=0):
+def write(path: str, content: bytes, mode: int = 0o644, uid: int = 0, gid: int = 0) -> None:
     """Put bytes at a path by write, flush and rename (rename(2)), so a crash leaves the old or the new file."""
     folder = os.path.dirname(path)
     handle, temporary = tempfile.mkstemp(prefix=PART, dir=folder)
@@ -90,11 +91,11 @@ def write(path, content, mode=0o644, uid=0, gid=0):
     sync(folder)
 
 
-def write_json(path, value, mode=0o644):
+def write_json(path: str, value: Any, mode: int = 0o644) -> None:
     write(path, json.dumps(value, indent=2, sort_keys=True).encode() + b"\n", mode)
 
 
-def link(path, target):
+def link(path: str, target: str) -> None:
     """Make ``path`` a link to ``target`` in one step, also where it was a link before."""
     temporary = f"{path}.new"
     if os.path.lexists(temporary):
@@ -104,13 +105,13 @@ def link(path, target):
     sync(os.path.dirname(path))
 
 
-def remove(path):
+def remove(path: str) -> None:
     """Remove a file or link for good: a power loss does not bring it back."""
     os.unlink(path)
     sync(os.path.dirname(path))
 
 
-def remove_tree(path):
+def remove_tree(path: str) -> None:
     """Remove a directory with all that is in it, however deep an app nested it: shutil's way is recursive or slow.
 
     :raises OSError: something of it stays.
@@ -119,7 +120,7 @@ def remove_tree(path):
     sync(os.path.dirname(path))
 
 
-def flush(root):
+def flush(root: str) -> None:
     """Put a tree on disk, files and directories, so that it is whole under whatever name it gets next.
 
     Many at once, as a journal writes those together: 10,000 files one by one take a slow disk minutes.
@@ -130,7 +131,7 @@ def flush(root):
             pass
 
 
-def _flush(path):
+def _flush(path: str) -> None:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -138,14 +139,14 @@ def _flush(path):
         os.close(handle)
 
 
-def sweep(folder):
+def sweep(folder: str) -> None:
     """Remove what killed writes left in a directory; to be called by who alone writes there."""
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
         if name.startswith(PART) and os.path.isfile(f"{folder}/{name}"):
             remove(f"{folder}/{name}")
 
 
-def sync(folder):
+def sync(folder: str) -> None:
     """Make a folder's renames survive a power loss."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -154,7 +155,7 @@ def sync(folder):
         os.close(handle)
 
 
-def differs(path, content, mode, uid, gid):
+def differs(path: str, content: bytes, mode: int, uid: int, gid: int) -> bool:
     """Tell whether a file is not as wanted, in content, mode or owner."""
     try:
         info = os.lstat(path)
@@ -165,7 +166,7 @@ def differs(path, content, mode, uid, gid):
     return not stat.S_ISREG(info.st_mode) or read(path) != content
 
 
-def _make_directory(path):
+def _make_directory(path: str) -> None:
     """Make a directory, and those above it that are missing, open to all whatever the umask is (mkdir(2))."""
     if not os.path.isdir(path):
         _make_directory(os.path.dirname(path))
@@ -175,7 +176,7 @@ def _make_directory(path):
         sync(os.path.dirname(path))
 
 
-def ensure_directory(path, mode=0o755, uid=0, gid=0, dry=False):
+def ensure_directory(path: str, mode: int = 0o755, uid: int = 0, gid: int = 0, dry: bool = False) -> bool:
     """Make a directory with a mode and owner; return whether that is, or would be, a change."""
     if not os.path.isdir(path):
         if not dry:
@@ -193,7 +194,7 @@ def ensure_directory(path, mode=0o755, uid=0, gid=0, dry=False):
     return True
 
 
-def ensure_file(path, content, mode=0o644, uid=0, gid=0, dry=False):
+def ensure_file(path: str, content: bytes, mode: int = 0o644, uid: int = 0, gid: int = 0, dry: bool = False) -> bool:
     """Make a file as wanted; return whether that is, or would be, a change."""
     if not differs(path, content, mode, uid, gid):
         return False

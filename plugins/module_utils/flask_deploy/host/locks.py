@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 
 from ansible.module_utils.flask_deploy.host import files
 
@@ -18,7 +19,7 @@ class LockError(OSError):
 
 
 @contextlib.contextmanager
-def locked(path, wait=LOCK_WAIT):
+def locked(path: str, wait: float = LOCK_WAIT) -> Iterator[None]:
     """Hold a lock whose file only root reaches: whoever may open it may hold it, and lets all others wait.
 
     :param wait: seconds.
@@ -37,7 +38,7 @@ def locked(path, wait=LOCK_WAIT):
         os.close(handle)
 
 
-def _taken(handle):
+def _taken(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -45,7 +46,7 @@ def _taken(handle):
     return True
 
 
-def holders(handle):
+def holders(handle: int) -> str:
     """Return in words who holds a lock, as the kernel says (proc(5), locks), and what to type."""
     info = os.fstat(handle)
     place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
@@ -57,6 +58,6 @@ def holders(handle):
     return f"{named} has it; if that hangs, end it on the host: sudo kill {' '.join(found)}"
 
 
-def _command(pid):
+def _command(pid: str) -> str:
     words = (files.read(f"/proc/{pid}/cmdline") or b"").split(b"\0")
     return " ".join(word.decode(errors="replace") for word in words if word)[:120] or "it just ended"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 
@@ -11,5 +13,5 @@ class QuietModule(AnsibleModule):
     Marking options with `no_log` would mask each of their values, such as `1`, in all that Ansible says.
     """
 
-    def log(self, msg, log_args=None):
+    def log(self, msg: str, log_args: dict[str, Any] | None = None) -> None:
         super().log("Invoked" if log_args else msg)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ansible.module_utils.flask_deploy.host import engine, files
 
 # Containers reach the world from here, and one another not.
@@ -9,7 +11,7 @@ OPTIONS = ("--driver", "bridge", "--opt", "com.docker.network.bridge.enable_icc=
 OWNER, MADE = "flask-deploy.app", "flask-deploy.network"  # labels
 
 
-def ensure(app):
+def ensure(app: str) -> str:
     """Return the name of the network that containers of an app join; it is made where there is none.
 
     One that was made with other options, or from other address pools, is left to the containers that are in it.
@@ -26,26 +28,26 @@ def ensure(app):
     return name
 
 
-def made_now():
+def made_now() -> str:
     """Return a digest of how networks are made now, the address pools of the running engine among it."""
     pools = engine.docker("info", "--format", "{{json .DefaultAddressPools}}", timeout=engine.QUERY).strip()
     return files.digest(OPTIONS, pools)[:8]
 
 
-def of_app(app):
+def of_app(app: str) -> dict[str, str]:
     """Return {name: digest of how it was made} of an app's networks; those of earlier versions have no digest."""
     form = f'{{{{.Name}}}}\t{{{{.Label "{MADE}"}}}}'
     listed = engine.docker("network", "ls", "--filter", f"label={OWNER}={app}", "--format", form, timeout=engine.QUERY)
     return dict(line.split("\t") for line in listed.splitlines())
 
 
-def users():
+def users() -> dict[str, list[str]]:
     """Return {container: names of its networks}, of all containers, running or not."""
     listed = engine.docker("ps", "-a", "--format", "{{.Names}}\t{{.Networks}}", timeout=engine.QUERY)
     return {name: networks.split(",") for name, networks in (line.split("\t") for line in listed.splitlines())}
 
 
-def stranger(app):
+def stranger(app: str) -> str | None:
     """Return whose the network of an app's name is, where it is not the app's; else None.
 
     One without a label is the app's where containers are in it, and all of them are the app's.
@@ -60,7 +62,7 @@ def stranger(app):
     return None
 
 
-def unused(app, left=()):
+def unused(app: str, left: Iterable[str] = ()) -> list[str]:
     """Return an app's networks that no container is in any more, without the one that the next will join.
 
     :param left: names of networks that removed containers of the app were in.
@@ -72,6 +74,6 @@ def unused(app, left=()):
     return sorted(old - held)
 
 
-def _bears_no_label(name):
+def _bears_no_label(name: str) -> bool:
     found = engine.inspect("network", name)
     return bool(found) and not (found.get("Labels") or {}).get(OWNER)

@@ -14,7 +14,9 @@ import socket
 import ssl
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host import command, locks
 from ansible.module_utils.flask_deploy.host.untrusted import plain, refuse_false_socket
@@ -37,7 +39,7 @@ class SiteError(Exception):
 
 
 @contextmanager
-def lock():
+def lock() -> Iterator[None]:
     """Hold the host's lock on nginx's configuration, shared by all apps and the certificate hook."""
     try:
         with locks.locked(LOCK):
@@ -46,7 +48,7 @@ def lock():
         raise SiteError(str(error)) from error
 
 
-def run(*words):
+def run(*words: str) -> None:
     try:
         command.run(*words, error=SiteError, limit=PATIENCE)
     except SiteError as error:
@@ -55,7 +57,7 @@ def run(*words):
         raise SiteError(f"{error}\n  what to do: {MAKES_CERTIFICATES}") from error
 
 
-def test():
+def test() -> None:
     """Test the configuration in place.
 
     :raises SiteError: with nginx's words.
@@ -63,7 +65,7 @@ def test():
     run("nginx", "-t", "-q")
 
 
-def test_staged(app, site):
+def test_staged(app: str, site: bytes) -> None:
     """Test nginx's whole configuration as it would be with ``site`` as the site file of ``app``.
 
     :raises SiteError: with nginx's words; the configuration in place was not touched.
@@ -90,7 +92,7 @@ def test_staged(app, site):
         shutil.rmtree(stage)
 
 
-def reload():
+def reload() -> None:
     """Let nginx take its configuration; requests in flight finish on the old workers.
 
     It returns when those accept no more: until then a new name is none, and who asks for it is refused.
@@ -104,7 +106,7 @@ def reload():
         time.sleep(0.05)
 
 
-def _workers():
+def _workers() -> set[str]:
     """Return nginx's processes that accept connections; none where that cannot be told."""
     found = set()
     with suppress(OSError, ValueError):
@@ -120,11 +122,11 @@ def _workers():
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path, timeout):
+    def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self.path = path
 
-    def connect(self):
+    def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
@@ -133,12 +135,12 @@ class _UnixConnection(http.client.HTTPConnection):
 class _LocalDoor(http.client.HTTPSConnection):
     """HTTPS to this host's own nginx, whatever the name resolves to."""
 
-    def connect(self):
+    def connect(self) -> None:
         plain = socket.create_connection(("127.0.0.1", 443), self.timeout)
         self.sock = self._context.wrap_socket(plain, server_hostname=self.host)
 
 
-def _get(connection, path, host, body=False):
+def _get(connection: http.client.HTTPConnection, path: str, host: str, body: bool = False) -> tuple[int, bytes]:
     """Return the status, and the body where that is wanted."""
     headers = {"Host": host, "User-Agent": "flask-deploy", "X-Forwarded-Proto": "https", "Connection": "close"}
     try:
@@ -149,7 +151,7 @@ def _get(connection, path, host, body=False):
         connection.close()
 
 
-def probe_socket(path, url, host, timeout=5):
+def probe_socket(path: str, url: str, host: str, timeout: float = 5) -> int:
     """Ask an app through its unix socket, as nginx's own user; return the status.
 
     :raises OSError, http.client.HTTPException: no answer, with the reason.
@@ -158,7 +160,7 @@ def probe_socket(path, url, host, timeout=5):
     return int(_apart(lambda: str(_get(_UnixConnection(path, timeout), url, host)[0]).encode(), timeout, NGINX))
 
 
-def ask_socket(path, url, host, timeout=5):
+def ask_socket(path: str, url: str, host: str, timeout: float = 5) -> Any:
     """Ask an app through its unix socket, as nginx's own user; return the JSON that it answers.
 
     :raises OSError, ValueError: no such answer, with the reason.
@@ -167,7 +169,7 @@ def ask_socket(path, url, host, timeout=5):
     return json.loads(_apart(lambda: _get(_UnixConnection(path, timeout), url, host, body=True)[1], timeout, NGINX))
 
 
-def _apart(question, timeout, user=None):
+def _apart(question: Callable[[], bytes], timeout: float, user: str | None = None) -> bytes:
     """Return the bytes that a question brings within so many seconds in all, asked by a child, as another user.
 
     :raises OSError: the question's own error, or no whole answer in time: an app may send a byte now and then.
@@ -199,7 +201,7 @@ def _apart(question, timeout, user=None):
     return answer[1:]
 
 
-def _read(pipe, end):
+def _read(pipe: int, end: float) -> bytes:
     """Return what a child writes until it is done; nothing where it is not by then."""
     answer = b""
     while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
@@ -210,7 +212,7 @@ def _read(pipe, end):
     return b""
 
 
-def probe_door(domain, url, timeout=5):
+def probe_door(domain: str, url: str, timeout: float = 5) -> int:
     """Ask for a page through nginx, by TLS and the app's public name; return the status.
 
     The certificate is not judged: it may be self-signed.

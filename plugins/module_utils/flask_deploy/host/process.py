@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import IO
 
 WHOLE = 16 << 20  # bytes of an answer, which is of no use cut short
 ENDS = 16 << 10  # bytes of what people read: half from its beginning, half from its end
@@ -23,10 +25,10 @@ TIED = ("setpriv", "--pdeathsig", "KILL")
 class Kept:
     """Bytes up to a size; of more, the beginning and the end."""
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         self.half, self.head, self.tail, self.lost = size // 2, bytearray(), bytearray(), 0
 
-    def add(self, data):
+    def add(self, data: bytes) -> None:
         free = self.half - len(self.head)
         self.head += data[:free]
         self.tail += data[free:]
@@ -35,7 +37,7 @@ class Kept:
             del self.tail[:over]
             self.lost += over
 
-    def __bytes__(self):
+    def __bytes__(self) -> bytes:
         gap = b"\n[%d bytes are left out]\n" % self.lost if self.lost else b""
         return bytes(self.head) + gap + bytes(self.tail)
 
@@ -57,7 +59,16 @@ class Done:
 
 
 class Process:
-    def __init__(self, command, stdin=None, stdout=None, together=False, environment=None, most=0, errors=None):
+    def __init__(
+        self,
+        command: Sequence[str],
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+        together: bool = False,
+        environment: Mapping[str, str | None] | None = None,
+        most: int = 0,
+        errors: IO[bytes] | None = None,
+    ) -> None:
         if not shutil.which(command[0]):
             raise FileNotFoundError(errno.ENOENT, "not installed", command[0])
         self.out, self.errors = Kept(ENDS if together else most or WHOLE), Kept(ENDS)
@@ -71,7 +82,7 @@ class Process:
             umask=0o022,  # what it makes is as on any other host
         )
 
-    def kill(self):
+    def kill(self) -> None:
         """Kill it with all that it started, where it still runs.
 
         It stays in the process group of who runs it: whoever takes over from that ends the group.
@@ -83,7 +94,7 @@ class Process:
                 _send(signal.SIGSTOP, new)  # what they start just now would lose its parent, and not be found
             _send(signal.SIGKILL, seen)
 
-    def end(self):
+    def end(self) -> None:
         self.kill()
         with suppress(subprocess.TimeoutExpired):  # one that waits for a disk cannot be killed
             self.popen.wait(GRACE)
@@ -93,19 +104,19 @@ class Process:
 
     ended = False
 
-    def done(self):
+    def done(self) -> Done:
         said = (bytes(self.errors) or bytes(self.out)).decode(errors="replace").strip()
         code = None if self.ended else self.popen.returncode
         return Done(code, bytes(self.out), said or f"it ended with code {code}", self.out.lost)
 
 
-def _send(number, processes):
+def _send(number: int, processes: Iterable[int]) -> None:
     for each in processes:
         with suppress(ProcessLookupError):
             os.kill(each, number)
 
 
-def _started_by(pid):
+def _started_by(pid: int) -> list[int]:
     """Return the processes that one started, and those that they did (proc(5), stat, field 4)."""
     parents = {}
     for each in filter(str.isdigit, os.listdir("/proc")):
@@ -117,7 +128,7 @@ def _started_by(pid):
     return found[1:]
 
 
-def follow(running, end):
+def follow(running: Sequence[Process], end: float) -> None:
     """Take what commands print until all have ended, one has failed, or the time is up."""
     with selectors.DefaultSelector() as open_streams:
         for each in running:
@@ -139,7 +150,7 @@ def follow(running, end):
                     left[0].popen.wait(POLL)
 
 
-def _take(open_streams):
+def _take(open_streams: selectors.BaseSelector) -> None:
     for key, _events in open_streams.select(POLL):
         data = os.read(key.fd, 1 << 16)
         if data:

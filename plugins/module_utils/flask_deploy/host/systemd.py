@@ -11,7 +11,7 @@ class UnitError(Exception):
     """A unit does not start or end; the message holds what systemd said."""
 
 
-def ask(*arguments, limit=None):
+def ask(*arguments: str, limit: float | None = None) -> str:
     """Ask systemd, or tell it; what it refuses is no error here, but that it does not answer is.
 
     :raises UnitError: it took too long.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ansible.module_utils.flask_deploy.host import files
@@ -30,7 +31,7 @@ class Untrusted(OSError):
 
 
 @contextmanager
-def opened(folder):
+def opened(folder: str) -> Iterator[int]:
     """Open a directory itself, never what a link at its name points at."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -39,12 +40,12 @@ def opened(folder):
         os.close(handle)
 
 
-def marked(folder, name):
+def marked(folder: str, name: str) -> bool:
     """Tell whether anything lies at a name."""
     return os.path.lexists(os.path.join(folder, name))
 
 
-def mark(folder, name, wanted):
+def mark(folder: str, name: str, wanted: bool) -> bool:
     """Make or remove an empty file; return whether that was done. What the app put there instead is left to it."""
     try:
         with opened(folder) as handle:
@@ -58,7 +59,7 @@ def mark(folder, name, wanted):
     return True
 
 
-def refuse_false_socket(path):
+def refuse_false_socket(path: str) -> None:
     """Refuse what is no socket where nginx looks for one: a link might lead to another app's.
 
     :param path: what nginx uses; there may be a link of root's, which no app can change.
@@ -74,11 +75,11 @@ def refuse_false_socket(path):
             raise Untrusted(f"{put}; find what in the app changes /release/run, take it out and deploy again")
 
 
-def _kind(mode):
+def _kind(mode: int) -> str:
     return "a link" if stat.S_ISLNK(mode) else "a directory" if stat.S_ISDIR(mode) else "something else"
 
 
-def ensure_links_refused(dry=False):
+def ensure_links_refused(dry: bool = False) -> list[str]:
     """Let the kernel refuse an app's links in a sticky directory, as Debian does; return what changed or would.
 
     :raises Untrusted: this host cannot be told to.
@@ -97,6 +98,6 @@ def ensure_links_refused(dry=False):
     return ["fs.protected_symlinks"]
 
 
-def plain(line):
+def plain(line: str) -> str:
     """Return a line that an app said as it may be shown: cut, and without what a terminal would obey."""
     return "".join(char if char.isprintable() else "?" for char in line[:SAID].expandtabs(4))
