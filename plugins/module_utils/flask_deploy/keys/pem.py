@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -14,6 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+
+if TYPE_CHECKING:  # Debian 12's cryptography has no such name
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 LEAST_RSA_BITS = 2048  # RFC 7518 section 3.3
 
@@ -31,7 +35,7 @@ class Pem:
     :raises PemError: it is none of these, or weak.
     """
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self.text = text.strip() + "\n"
         self.private = "PRIVATE KEY-----" in text
         self._public = _load(text.encode(), self.private)
@@ -39,18 +43,18 @@ class Pem:
         canonical = json.dumps(members, separators=(",", ":"), sort_keys=True)
         self.kid = _base64url(hashlib.sha256(canonical.encode()).digest())
 
-    def public(self):
+    def public(self) -> Pem:
         """Return the key without its private half."""
         encoded = self._public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         return Pem(encoded.decode())
 
     @property
-    def file_name(self):
+    def file_name(self) -> str:
         """A name for the key's file, the same for both halves."""
         return f"{self.algorithm.lower()}-{self.kid[:12]}.pem"
 
 
-def _load(text, private):
+def _load(text: bytes, private: bool) -> PublicKeyTypes:
     try:
         return load_pem_private_key(text, None).public_key() if private else load_pem_public_key(text)
     except TypeError:
@@ -59,7 +63,7 @@ def _load(text, private):
         raise PemError("is not a key in PEM") from None
 
 
-def _describe(public):
+def _describe(public: PublicKeyTypes) -> tuple[str, dict[str, str]]:
     """Return (algorithm, the members of a JWK that its thumbprint is made of)."""
     if isinstance(public, rsa.RSAPublicKey):
         numbers = public.public_numbers()
@@ -67,17 +71,17 @@ def _describe(public):
             raise PemError(f"has {public.key_size} bits; {LEAST_RSA_BITS} is the least")
         return "RS256", {"kty": "RSA", "n": _number(numbers.n), "e": _number(numbers.e)}
     if isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == "secp256r1":
-        numbers = public.public_numbers()
-        return "ES256", {"kty": "EC", "crv": "P-256", "x": _number(numbers.x, 32), "y": _number(numbers.y, 32)}
+        point = public.public_numbers()
+        return "ES256", {"kty": "EC", "crv": "P-256", "x": _number(point.x, 32), "y": _number(point.y, 32)}
     if isinstance(public, ed25519.Ed25519PublicKey):
         raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
         return "EdDSA", {"kty": "OKP", "crv": "Ed25519", "x": _base64url(raw)}
     raise PemError("is not a key for RS256, ES256 (P-256) or EdDSA (Ed25519)")
 
 
-def _number(value, length=None):
+def _number(value: int, length: int | None = None) -> str:
     return _base64url(value.to_bytes(length or (value.bit_length() + 7) // 8, "big"))
 
 
-def _base64url(data):
+def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.keys.directory import SETTLE, KeysError
+from ansible.module_utils.flask_deploy.keys.directory import SETTLE, KeyDirectory, KeysError
+from ansible.module_utils.flask_deploy.keys.pem import Pem
 
 # Settings of the app that decide how long a key must overlap its successor, with the defaults of flask_jwt_keys.
 LIFETIME, LEEWAY, MAX_AGE = "FLASK_JWT_EXPIRATION_DELTA", "FLASK_JWT_LEEWAY", "FLASK_JWT_JWKS_MAX_AGE"
 DEFAULTS = {LIFETIME: 300.0, LEEWAY: 10.0, MAX_AGE: 300.0}
+
+
+class Releases(Protocol):
+    """What is asked of an app's releases: `App` in release/places.py, which this room must not use."""
+
+    def serving(self) -> str | None: ...
+    def known(self) -> list[str]: ...
+    def path(self, release: str, *names: str) -> str: ...
+    def state(self, release: str) -> dict[str, Any]: ...
 
 
 class Waits:
@@ -22,12 +34,12 @@ class Waits:
     :ivar overlap: from its last signature until a key may go.
     """
 
-    def __init__(self, lifetime, leeway, max_age):
+    def __init__(self, lifetime: float, leeway: float, max_age: float) -> None:
         self.publish = max_age + SETTLE
         self.overlap = max_age + lifetime + leeway + SETTLE
 
 
-def waits_of(app):
+def waits_of(app: Releases) -> Waits:
     """Return the longest waits of any release whose tokens, or copies of its published keys, may still live."""
     serving, figures = app.serving(), []
     for release in app.known():
@@ -41,7 +53,7 @@ def waits_of(app):
     return Waits(longest[LIFETIME], longest[LEEWAY], longest[MAX_AGE])
 
 
-def _seconds(text, default):
+def _seconds(text: Any, default: float) -> float:
     try:
         return max(float(text), 0.0)
     except (TypeError, ValueError):
@@ -57,12 +69,14 @@ class Keeper:
     :ivar wants_key: whether a new key is wanted.
     """
 
-    def __init__(self, ring, waits, algorithm, declared=(), fresh=None):
+    def __init__(
+        self, ring: KeyDirectory, waits: Waits, algorithm: str, declared: Iterable[Pem] = (), fresh: Pem | None = None
+    ) -> None:
         self.ring, self.waits, self.algorithm = ring, waits, algorithm
         self.declared, self.fresh = {pem.kid: pem for pem in declared}, fresh
         self.wants_key = False
 
-    def keep(self, rotate=False, after=0.0, revoke=""):
+    def keep(self, rotate: bool = False, after: float = 0.0, revoke: str = "") -> None:
         """Take each step that is due; with `rotate` begin a rotation where none is under way.
 
         :param after: age in seconds below which the signing key is left.
@@ -82,7 +96,7 @@ class Keeper:
             self._begin(rotate and time.time() - self.ring.published[self.ring.signer] >= after)
         self.ring.save()
 
-    def _refuse_gone(self):
+    def _refuse_gone(self) -> None:
         for kid in self.declared.keys() & self.ring.gone.keys():
             at, why = self.ring.gone[kid]
             on = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
@@ -91,7 +105,7 @@ class Keeper:
                 "your inventory is older than the host: fetch its newest version"
             )
 
-    def _condemn(self, revoke):
+    def _condemn(self, revoke: str) -> None:
         ring = self.ring
         pending = [kid for kid in ring.keys if kid in ring.gone]
         kid = ring.signer if revoke == "current" and not pending else revoke
@@ -103,7 +117,7 @@ class Keeper:
             raise KeysError(f"tokens_revoke: tokens_keys still holds {kid}; take it out first")
         ring.condemn(kid, "revoked")
 
-    def _replace_signer(self):
+    def _replace_signer(self) -> None:
         """Let another key sign at once where none does or the one that does must go; drop what must go."""
         ring = self.ring
         if ring.signer is None or ring.signer in ring.gone:
@@ -114,11 +128,11 @@ class Keeper:
         for kid in [kid for kid in ring.keys if kid in ring.gone]:
             ring.drop(kid)
 
-    def _successor(self):
+    def _successor(self) -> str | None:
         """Return the id of the key that signs next: the inventory's first, or the one that waits."""
         return next(iter(self.declared)) if self.declared else self._waiting()
 
-    def _waiting(self):
+    def _waiting(self) -> str | None:
         """Return the id of the key that has been published longest and did not sign yet."""
         waiting = [
             kid
@@ -127,22 +141,22 @@ class Keeper:
         ]
         return min(waiting, key=lambda kid: self.ring.published.get(kid, 0), default=None)
 
-    def _use_fresh(self):
+    def _use_fresh(self) -> str | None:
         if not self.fresh:
             self.wants_key = True
             return None
         self.ring.publish(self.fresh)
         return self.fresh.kid
 
-    def _sign(self):
+    def _sign(self) -> None:
         successor = self._successor()
         if successor and successor != self.ring.signer and time.time() >= self._signs_at(successor):
             self.ring.sign(successor)
 
-    def _signs_at(self, kid):
+    def _signs_at(self, kid: str) -> float:
         return self.ring.published[kid] + self.waits.publish
 
-    def _retire(self):
+    def _retire(self) -> None:
         """Take away keys whose last token is dead; of the inventory's it takes those that it no longer holds."""
         ring = self.ring
         for kid in list(ring.keys):
@@ -152,13 +166,13 @@ class Keeper:
                 ring.condemn(kid, "retired")
                 ring.drop(kid)
 
-    def _begin(self, rotate):
+    def _begin(self, rotate: bool) -> None:
         """Publish a new key where one is asked for, or where the one that signs is of another kind."""
         if not rotate and self.ring.keys[self.ring.signer].algorithm == self.algorithm:
             return
         self._use_fresh()
 
-    def next(self):
+    def next(self) -> dict[str, Any]:
         """Return the next step as {what, key, at}, `at` in seconds since 1970; {} if none is to come."""
         successor = self._successor()
         if successor == self.ring.signer:
