@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from typing import Any
 
 from inventory_check.values import SIZE, number, pattern
 
@@ -23,7 +24,7 @@ userland-proxy userns-remap
 )
 
 
-def daemon_options(values):
+def daemon_options(values: dict[str, Any]) -> str | None:
     for key in map(str, values):
         if key not in DAEMON_KEYS:
             near = difflib.get_close_matches(key, DAEMON_KEYS, 1)

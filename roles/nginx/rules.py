@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from inventory_check.values import APP, NAME, absolute_file, each, number, pattern
 
@@ -22,7 +24,7 @@ WORD = re.compile(r"[\w.=+/-]*", re.ASCII)
 PRIVATE = {"test", "example", "invalid", "localhost", "local", "internal", "arpa"}
 
 
-def hmac_key(value):
+def hmac_key(value: str) -> str | None:
     return None if WORD.fullmatch(value) else "is not base64url; it must be as the CA shows it"
 
 
@@ -43,10 +45,10 @@ CHECKS = {
     "nginx_header_size": pattern(HEADER_SIZE, "nginx_header_size: 8k"),
 }
 # Shown where a variable has no default that could serve as an example.
-EXAMPLES = {}
+EXAMPLES: dict[str, Any] = {}
 
 
-def check_together(values, hosts):
+def check_together(values: dict[str, Any], hosts: Sequence[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
     kind = values.get("nginx_certificate")
     if kind == "provided":
@@ -54,7 +56,7 @@ def check_together(values, hosts):
     return check_acme(values) if kind == "acme" else []
 
 
-def check_acme(values):
+def check_acme(values: dict[str, Any]) -> list[str]:
     """Return what an ACME server would refuse: names that only a CA of one's own can know, half a binding."""
     names = values.get("nginx_certificate_names") or [values["site_domain"], *values.get("site_aliases", [])]
     private = [name for name in names if "." not in name or name.rpartition(".")[2] in PRIVATE]
@@ -66,7 +68,7 @@ def check_acme(values):
     return mistakes
 
 
-def check_certificate(values):
+def check_certificate(values: dict[str, Any]) -> list[str]:
     """Return what is wrong with the certificate and key that the user provides."""
     paths = [values.get(f"nginx_certificate_{part}") for part in ("file", "key_file")]
     if not all(paths):
@@ -84,6 +86,6 @@ def check_certificate(values):
     return mistakes + [f"nginx_certificate_key_file: {line}" for line in said if line]
 
 
-def read(path):
+def read(path: str) -> bytes:
     with open(os.path.expanduser(path), "rb") as file:
         return file.read()

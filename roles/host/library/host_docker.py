@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
+from typing import Any
 
 from ansible.module_utils import host_before as before
 from ansible.module_utils.flask_deploy.host.module import QuietModule
@@ -52,7 +54,7 @@ YIELDS = ["icc", "no-new-privileges", "userland-proxy"]
 PACKAGED = {"docker-ce": "docker-buildx-plugin", "docker.io": "docker-buildx"}
 
 
-def daemon():
+def daemon() -> dict[str, Any] | None:
     """Return daemon.json, or None where there is none.
 
     :raises ValueError: it is not JSON.
@@ -61,7 +63,7 @@ def daemon():
     return None if text is None else json.loads(text or "{}")
 
 
-def is_ours():
+def is_ours() -> bool:
     """Tell whether role docker was here before: it wrote that down, or it is from before it did."""
     try:
         keys = set(daemon() or {})
@@ -73,7 +75,7 @@ def is_ours():
 # -- what nothing takes over -----------------------------------------------------------------
 
 
-def engine(packages):
+def engine(packages: list[str]) -> tuple[list[str], list[str]]:
     """Return (packages to install, mistakes): a supported engine that is there stays."""
     found = before.installed("docker-ce", "docker.io", "podman-docker", "docker-buildx-plugin", "docker-buildx")
     mistakes = []
@@ -91,7 +93,7 @@ def engine(packages):
     return packages, mistakes or before.removed_by(packages)
 
 
-def conflicts(wanted):
+def conflicts(wanted: dict[str, Any]) -> list[str]:
     """Return lines for what dockerd or nginx could not start beside: options of the unit, a swarm, published ports."""
     _code, said = before.run("systemctl", "show", "docker.service", "--property=ExecStart")
     flags = {flag.replace("log-opt", "log-opts") for flag in re.findall(r" --([a-z-]+)", said)}
@@ -119,7 +121,7 @@ def conflicts(wanted):
 # -- what can be taken over ------------------------------------------------------------------
 
 
-def others(found, names):
+def others(found: dict[str, Any] | None, names: Sequence[str]) -> list[str]:
     """Return one line for each thing of others that role docker would replace or restart."""
     lines = []
     if found:
@@ -132,7 +134,7 @@ def others(found, names):
     return lines
 
 
-def changes(found, wanted, yields):
+def changes(found: dict[str, Any], wanted: dict[str, Any], yields: Sequence[str]) -> list[str]:
     """Return a line for each key of theirs that role docker overrides, and one for what it leaves."""
     lines = [
         f"{DAEMON}: {key} was {json.dumps(found[key])} and is {json.dumps(wanted[key])} now; "
@@ -145,13 +147,13 @@ def changes(found, wanted, yields):
     return lines
 
 
-def kept(found, wanted):
+def kept(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the keys of theirs that stay; options of a log driver are of no use to another one."""
     gone = {"log-opts"} if "log-driver" in wanted else set()
     return {key: value for key, value in found.items() if key not in gone}
 
 
-def hold(found):
+def hold(found: dict[str, Any]) -> None:
     """Let running containers live through the restart that follows (live restore, by a reload).
 
     :raises OSError: the engine does not take it.
@@ -173,7 +175,7 @@ def hold(found):
     raise OSError(f"the engine does not take live restore by a reload: {said.strip()}")
 
 
-def take(found, names, wanted):
+def take(found: dict[str, Any] | None, names: Sequence[str], wanted: dict[str, Any]) -> list[str]:
     """Keep copies, hold the containers and write down that the engine is ours; return the copies."""
     copies = [before.keep_copy(DAEMON)] if found is not None else []
     if names and runs():
@@ -183,7 +185,7 @@ def take(found, names, wanted):
     return [copy for copy in copies if copy]
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec={
             "packages": {"type": "list", "elements": "str", "required": True},

@@ -7,6 +7,7 @@ import glob
 import os
 import re
 import tempfile
+from collections.abc import Iterable, Sequence
 
 from ansible.module_utils import host_before as before
 from ansible.module_utils.flask_deploy.host.module import QuietModule
@@ -47,13 +48,13 @@ ASIDE = ".left-out"  # by the guard before nginx starts
 INCLUDE = "include /etc/nginx/conf.d/*.conf;"
 
 
-def is_ours():
+def is_ours() -> bool:
     """Tell whether role nginx was here before: it wrote that down, or it is from before it did."""
     text = before.read(f"{CONF}/nginx.conf") or ""
     return "nginx" in before.record() or any(mark in text for mark in MARKS)
 
 
-def included():
+def included() -> list[str]:
     """Return the files with sites that nginx.conf includes now, but for those in conf.d, which ours includes too."""
     text = re.sub(r"(?m)(^|\s)#.*", "", before.read(f"{CONF}/nginx.conf") or "")
     found = []
@@ -65,7 +66,7 @@ def included():
     return found
 
 
-def taken():
+def taken() -> list[str]:
     """Return the files of sites that were taken over and are still there, and what joined them."""
     known = before.record().get("nginx", {}).get("sites", [])
     there = [path for path in known if os.path.exists(path) or os.path.exists(path + ASIDE)]
@@ -74,27 +75,27 @@ def taken():
     return [path for path in there if not path.endswith(ASIDE) and not before.shipped(os.path.realpath(path))]
 
 
-def fragments():
+def fragments() -> list[str]:
     """Return the files in conf.d that are no app's."""
     paths = sorted(glob.glob(f"{CONF}/conf.d/*.conf"))
     return [path for path in paths if not (before.read(path) or "").startswith(OURS) and not of_an_app(path)]
 
 
-def of_an_app(path):
+def of_an_app(path: str) -> bool:
     return os.path.isdir(f"/etc/{os.path.basename(path).removesuffix('.conf')}/tls")
 
 
-def main_file():
+def main_file() -> str | None:
     """Return nginx.conf where somebody changed it."""
     path = f"{CONF}/nginx.conf"
     return path if os.path.exists(path) and not before.shipped(path) else None
 
 
-def short(paths):
+def short(paths: Iterable[str]) -> str:
     return ", ".join(path.removeprefix(f"{CONF}/") for path in paths)
 
 
-def others(sites, parts, main):
+def others(sites: Sequence[str], parts: Sequence[str], main: str | None) -> list[str]:
     """Return one line for each thing of others that role nginx would end, or change."""
     lines = []
     if main:
@@ -109,7 +110,7 @@ def others(sites, parts, main):
 # -- taking over -----------------------------------------------------------------------------
 
 
-def left_behind(main):
+def left_behind(main: str | None) -> list[str]:
     """Return lines for what nginx.conf does and ours cannot: other protocols than HTTP, sites in the file itself."""
     text = re.sub(r"#.*", "", before.read(main) or "") if main else ""
     found = sorted(set(re.findall(r"\b(stream|mail|server|upstream)\b[^;{}]*\{", text)))
@@ -121,13 +122,13 @@ def left_behind(main):
     ]
 
 
-def with_sites(conf, sites):
+def with_sites(conf: str, sites: Iterable[str]) -> str:
     """Return role nginx's nginx.conf with sites of others."""
     missing = [site for site in sites if f'"{site[:-1]}[' not in conf]
     return conf.replace(INCLUDE, "\n    ".join([INCLUDE, *(f'include "{site}";' for site in missing)]))
 
 
-def refused(conf, sites):
+def refused(conf: str, sites: Iterable[str]) -> list[str]:
     """Return a line where nginx would not start with others' sites beside ours; beside nginx.conf, for their sakes:
     what they include is looked for where that file is."""
     if before.run("nginx", "-v")[0]:
@@ -142,7 +143,7 @@ def refused(conf, sites):
     return [f"others' sites do not work beside role nginx's nginx.conf: {words[:500]}; change them, and try again"]
 
 
-def told_of(sites, parts, main):
+def told_of(sites: Sequence[str], parts: Sequence[str], main: str | None) -> list[str]:
     """Return a line for each thing that others' visitors, or their owner, will notice."""
     lines = [f"sites of others are served on: {short([*sites, *parts])}"] if sites or parts else []
     if main:
@@ -155,7 +156,7 @@ def told_of(sites, parts, main):
     return lines
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec={
             "packages": {"type": "list", "elements": "str", "required": True},

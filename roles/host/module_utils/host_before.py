@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
+from typing import Any
 
 RECORD = "/var/lib/flask-deploy/host.json"
 COPY = "before-flask-deploy"
@@ -20,7 +22,7 @@ WAY_OUT = (
 )
 
 
-def run(*command, timeout=60):
+def run(*command: str, timeout: float = 60) -> tuple[int, str]:
     """Return (exit code, output) of a command; 127 where there is none, 124 where it does not end."""
     environment = {**os.environ, "LC_ALL": "C"}
     try:
@@ -34,7 +36,7 @@ def run(*command, timeout=60):
     return done.returncode, done.stdout + done.stderr
 
 
-def read(path):
+def read(path: str) -> str | None:
     """Return a file's text; None where there is none."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -46,13 +48,13 @@ def read(path):
 # -- packages --------------------------------------------------------------------------------
 
 
-def installed(*packages):
+def installed(*packages: str) -> set[str]:
     """Return which of these packages are installed."""
     _code, said = run("dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\\n", *packages)
     return {line.split()[1] for line in said.splitlines() if line.startswith("installed ")}
 
 
-def shipped(path):
+def shipped(path: str) -> bool:
     """Tell whether a file is as its package brought it (dpkg-query(1), Conffiles)."""
     _code, said = run("dpkg-query", "--show", "--showformat=${Conffiles}\\n")
     found = re.search(rf"^ {re.escape(path)} ([0-9a-f]{{32}})", said, re.MULTILINE)
@@ -60,12 +62,12 @@ def shipped(path):
     return bool(found and text is not None and hashlib.md5(_bytes(path)).hexdigest() == found[1])  # noqa: S324
 
 
-def _bytes(path):
+def _bytes(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
 
 
-def removed_by(packages):
+def removed_by(packages: Sequence[str]) -> list[str]:
     """Return a line where apt would remove a package, or break one, to install these."""
     if not packages or installed(*packages) >= set(packages):
         return []
@@ -85,7 +87,7 @@ def removed_by(packages):
 # -- what was taken over ---------------------------------------------------------------------
 
 
-def record():
+def record() -> dict[str, Any]:
     """Return {"docker" or "nginx": what was found when it became ours}."""
     try:
         return json.loads(read(RECORD) or "{}")
@@ -93,20 +95,20 @@ def record():
         return {}
 
 
-def remember(what, found):
+def remember(what: str, found: dict[str, Any]) -> None:
     """Write down that something is ours from now on, and what to keep of what was there."""
     open_directory(os.path.dirname(RECORD))
     write(RECORD, json.dumps({**record(), what: found}, indent=2, sort_keys=True) + "\n")
 
 
-def open_directory(path):
+def open_directory(path: str) -> None:
     """Make a directory, where it is missing, that everybody may read, whatever the umask."""
     if not os.path.isdir(path):
         os.makedirs(path)
         os.chmod(path, 0o755)
 
 
-def write(path, text, mode=0o644):
+def write(path: str, text: str, mode: int = 0o644) -> None:
     """Put a text at a path in one step."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), delete=False) as file:
         file.write(text)
@@ -116,7 +118,7 @@ def write(path, text, mode=0o644):
     os.replace(file.name, path)
 
 
-def keep_copy(path):
+def keep_copy(path: str) -> str | None:
     """Keep a dated copy beside a file that is to be replaced; return its path, or None where one is there."""
     copies = glob.glob(f"{glob.escape(path)}.{COPY}-*")
     if any(_bytes(copy) == _bytes(path) for copy in copies):

@@ -11,18 +11,18 @@ LABEL = "flask-deploy.app"
 CONTAINERS = "/var/lib/docker/containers"
 
 
-def runs():
+def runs() -> bool:
     """Tell whether the engine runs; to ask its socket would start it."""
     return before.run("systemctl", "is-active", "--quiet", "docker.service")[0] == 0
 
 
-def containers():
+def containers() -> list[str]:
     """Return the names of others' containers that run, or that the engine would start."""
     known = running() if runs() else resting()
     return sorted(name for name, state, app, policy in known if not app and (state or policy not in ("", "no")))
 
 
-def running():
+def running() -> list[tuple[str, bool, bool, str]]:
     """Return (name, whether it runs, our label, restart policy) of each container, as the engine says."""
     code, said = before.run("docker", "ps", "--all", "--quiet")
     if code or not said.split():
@@ -43,7 +43,7 @@ def running():
     ]
 
 
-def resting():
+def resting() -> list[tuple[str, bool, bool, str]]:
     """Return the same of an engine that is stopped, from its files."""
     found = []
     for path in glob.glob(f"{CONTAINERS}/*/config.v2.json"):

@@ -13,13 +13,14 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 
 CONF = "/etc/nginx"
 ASIDE = ".left-out"
 PATIENCE = 20  # seconds; systemd gives nginx 90 s to start, for all tests
 
 
-def fault(main):
+def fault(main: str) -> str:
     """Return what nginx says against a configuration, or an empty text."""
     command = ["nginx", "-t", "-q", "-c", main]
     try:
@@ -29,23 +30,23 @@ def fault(main):
     return (done.stderr.strip() or "it is refused") if done.returncode else ""
 
 
-def main_text(conf):
+def main_text(conf: str) -> str:
     with open(f"{conf}/nginx.conf", encoding="utf-8") as file:
         return file.read()
 
 
-def includes(conf):
+def includes(conf: str) -> re.Pattern[str]:
     """Return the pattern of nginx's includes of sites: those of apps, and of others that were taken over (quoted)."""
     return re.compile(rf'include ({re.escape(conf)}/conf\.d/\*\.conf|"[^"]+\[.\]");')
 
 
-def present(conf, aside=""):
+def present(conf: str, aside: str = "") -> list[str]:
     """Return the files of all sites, or those that were left out."""
     patterns = [found.strip('"') for found in includes(conf).findall(main_text(conf))]
     return sorted(path for pattern in patterns for path in glob.glob(pattern + aside))
 
 
-def fault_with(sites, conf):
+def fault_with(sites: Iterable[str], conf: str) -> str:
     """Return what nginx says against its main file with these sites alone."""
     first, *rest = includes(conf).split(main_text(conf))[::2]
     text = first + "".join(f'include "{site}";\n' for site in sites) + "".join(rest)
@@ -55,7 +56,7 @@ def fault_with(sites, conf):
         return fault(staged.name)
 
 
-def bring_back(conf):
+def bring_back(conf: str) -> None:
     """Give sites that were left out another chance, but for those that a deploy wrote anew."""
     for aside in present(conf, ASIDE):
         site = aside.removesuffix(ASIDE)
@@ -65,9 +66,10 @@ def bring_back(conf):
             os.rename(aside, site)
 
 
-def leave_out(conf):
+def leave_out(conf: str) -> dict[str, str]:
     """Leave out each site with which nginx would not start; return {file: nginx's words}."""
-    good, broken = [], {}
+    good: list[str] = []
+    broken: dict[str, str] = {}
     for site in present(conf):
         said = fault_with([*good, site], conf)
         if said:
@@ -79,12 +81,12 @@ def leave_out(conf):
     return broken
 
 
-def tell(words):
+def tell(words: str) -> None:
     """Say an error to the journal, in one line."""
     sys.stderr.write(f"<3>{' '.join(words.split())}\n")
 
 
-def main(conf=CONF):
+def main(conf: str = CONF) -> int:
     bring_back(conf)
     said = fault(f"{conf}/nginx.conf")
     if said and fault_with([], conf):

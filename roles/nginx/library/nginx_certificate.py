@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
@@ -40,7 +41,7 @@ PLACE = "/usr/local/lib/flask-deploy"
 UNITS = "/etc/systemd/system"
 
 
-def make_directory(path):
+def make_directory(path: str) -> None:
     """Make a directory, and those above it that are missing, open to all whatever the umask is (mkdir(2))."""
     if not os.path.isdir(path):
         make_directory(os.path.dirname(path))
@@ -48,7 +49,7 @@ def make_directory(path):
         os.chmod(path, 0o755)
 
 
-def write(module, folder, files):
+def write(module: QuietModule, folder: str, files: dict[str, str]) -> bool:
     """Write files that differ; return whether one did."""
     changed = False
     if not module.check_mode:
@@ -68,7 +69,7 @@ def write(module, folder, files):
     return changed
 
 
-def keep(module):
+def keep(module: QuietModule) -> tuple[int, dict[str, Any]]:
     """Run the program; return (its exit code, what it says)."""
     command = ["python3", "-B", "-m", "keep_certificates", "keep", module.params["settings"]["app"]]
     command += ["--settings", "--no-ask"]
@@ -81,7 +82,7 @@ def keep(module):
         return rc, {"error": err.strip() or out.strip()}
 
 
-def main():
+def main() -> None:
     module = QuietModule(
         argument_spec={
             "program": {"type": "dict", "required": True},

@@ -15,6 +15,7 @@ import glob
 import json
 import os
 import sys
+from typing import Any
 
 from . import store
 from .keeper import Keeper, Refused
@@ -25,15 +26,15 @@ DAMAGED = "{} is damaged; what makes it anew: ansible-playbook site.yml --tags n
 REFUSED, TRY_AGAIN = 1, 75  # EX_TEMPFAIL of sysexits.h
 
 
-def path(app, name="settings.json"):
+def path(app: str, name: str = "settings.json") -> str:
     return f"{store.ETC}/{app}/tls/{name}"
 
 
-def say(**what):
+def say(**what: Any) -> None:
     sys.stdout.write(json.dumps(what) + "\n")
 
 
-def received(app, arguments):
+def received(app: str, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[bytes]]:
     """Return (settings, pair) from standard input; its ``ca`` and ``provided`` are texts in PEM."""
     sent = json.load(sys.stdin)
     if not arguments.foretell:
@@ -44,7 +45,7 @@ def received(app, arguments):
     return {**sent, "ca": bool(sent["ca"])}, given
 
 
-def keep(app, arguments):
+def keep(app: str, arguments: argparse.Namespace) -> int:
     settings, given = received(app, arguments) if arguments.settings else (store.read_json(path(app), {}), None)
     if not settings:
         say(app=app, changed=False, error=DAMAGED.format(path(app)))
@@ -64,14 +65,14 @@ def keep(app, arguments):
     return TRY_AGAIN if result["error"] else 0
 
 
-def status(app, _arguments):
+def status(app: str, _arguments: argparse.Namespace) -> int:
     settings = store.read_json(path(app), {})
     found = Keeper(settings).status() if settings else {"days_left": None, "problems": [DAMAGED.format(path(app))]}
     say(**{**found, "app": app})
     return 1 if found["problems"] else 0
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(prog="keep_certificates", description=__doc__)
     parser.add_argument("command", choices=["keep", "status"])
     parser.add_argument("apps", nargs="*")

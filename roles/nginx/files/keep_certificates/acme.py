@@ -15,6 +15,8 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from . import store
 
@@ -40,7 +42,7 @@ class AcmeError(Exception):
     """There is no certificate, and why: a line for the one who runs the host."""
 
 
-def directory(url, ca_file=None):
+def directory(url: str, ca_file: str | None = None) -> dict[str, Any]:
     """Return an ACME server's directory, RFC 8555 section 7.1.1.
 
     :raises AcmeError: it does not answer.
@@ -56,7 +58,7 @@ def directory(url, ca_file=None):
         raise AcmeError(f"the CA at {url} does not answer: {reason}") from error
 
 
-def check_directory(asked, ca_file):
+def check_directory(asked: dict[str, Any], ca_file: str | None) -> None:
     """Find out what the CA would refuse anyway."""
     meta = directory(asked["directory"], ca_file).get("meta", {})
     profiles = meta.get("profiles", {})
@@ -67,14 +69,14 @@ def check_directory(asked, ca_file):
         raise AcmeError(f"nginx_acme_eab_key_id: {asked['directory']} wants an external account")
 
 
-def open_webroot():
+def open_webroot() -> str:
     """Return the directory of the answers; nginx's user can read it, also where an earlier run had closed it."""
     place = f"{WEBROOT}{CHALLENGES}"
     store.directory(place, ours=os.path.dirname(WEBROOT))
     return place
 
 
-def check_names(names):
+def check_names(names: Iterable[str]) -> None:
     """Find out whether each name leads to this host: port 80 of each of its addresses answers with a token of ours.
 
     :raises AcmeError: naming each name, its addresses and this host's.
@@ -90,7 +92,7 @@ def check_names(names):
         raise AcmeError(f"{'; '.join(said)}; this host is {own_addresses()}")
 
 
-def astray(name, token):
+def astray(name: str, token: str) -> list[str]:
     """Return a line for each address of a name that does not answer with the token."""
     try:
         found = socket.getaddrinfo(name, PORT, type=socket.SOCK_STREAM)
@@ -108,7 +110,7 @@ def astray(name, token):
     return lines
 
 
-def own_fault(token, said):
+def own_fault(token: str, said: str) -> str:
     """Return what to do where the name leads here, and nginx does not hand the token out."""
     path = f"{WEBROOT}{CHALLENGES}/{token}"
     if not readable(path):  # nginx answers as if there were none
@@ -120,17 +122,17 @@ def own_fault(token, said):
     return "type there: systemctl status nginx"
 
 
-def readable(path):
+def readable(path: str) -> bool:
     """Tell whether nginx's user may read a file."""
     try:
-        user = {"user": NGINX_USER, "group": NGINX_USER, "extra_groups": []}
+        user: dict[str, Any] = {"user": NGINX_USER, "group": NGINX_USER, "extra_groups": []}
         done = subprocess.run(["test", "-r", path], **user, check=False, timeout=10)
     except (LookupError, OSError, subprocess.TimeoutExpired):  # no such user, or not ours to ask
         return True
     return done.returncode == 0
 
 
-def fetch(address, name, path):
+def fetch(address: str, name: str, path: str) -> str | None:
     """Return the body of a page, or why there is none; None where this host has no route to such addresses."""
     connection = http.client.HTTPConnection(address, PORT, timeout=PATIENCE)
     try:
@@ -146,7 +148,7 @@ def fetch(address, name, path):
         connection.close()
 
 
-def own_addresses():
+def own_addresses() -> str:
     try:
         done = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
@@ -154,7 +156,7 @@ def own_addresses():
     return " ".join(done.stdout.split()) or "without an address"
 
 
-def options(app, names, asked, place):
+def options(app: str, names: Iterable[str], asked: dict[str, Any], place: str) -> str:
     """Return certbot's options as its configuration file has them; secrets do not belong on a command line."""
     chosen = {
         "config-dir": f"{place}/acme",
@@ -178,7 +180,7 @@ def options(app, names, asked, place):
     return "".join(f"{name} = {value}\n" for name, value in [*chosen.items(), *((flag, "true") for flag in flags)])
 
 
-def run_certbot(text, ca_file):
+def run_certbot(text: str, ca_file: str | None) -> str | None:
     """Run certbot once; return what it said when it failed, else None."""
     with tempfile.TemporaryDirectory(prefix="flask-deploy-acme-", dir=RUN) as folder:
         store.write(f"{folder}/cli.ini", text.encode(), 0o600)
@@ -195,7 +197,7 @@ def run_certbot(text, ca_file):
     return None if done.returncode == 0 else done.stdout + done.stderr
 
 
-def essence(said):
+def essence(said: str) -> str:
     """Return what matters in certbot's words, in one line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     kept = [line for line in lines if not NOISE.search(line)]
@@ -203,7 +205,9 @@ def essence(said):
     return " ".join(dict.fromkeys(telling))[:400] or "certbot failed and said nothing"
 
 
-def obtain(app, names, asked, place, ca_file=None):
+def obtain(
+    app: str, names: Sequence[str], asked: dict[str, Any], place: str, ca_file: str | None = None
+) -> tuple[bytes, bytes]:
     """Return (chain, key) in PEM of a new certificate with a new key.
 
     An account that the CA does not know any more is replaced by a new one, once.

@@ -5,6 +5,10 @@ from __future__ import annotations
 import datetime
 import json
 import os
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography import x509
 
 from . import acme, pair, store
 
@@ -21,14 +25,20 @@ class Refused(Exception):
 class Keeper:
     """One app on its host; ``settings`` is what role nginx says of it, kept in settings.json for the timer."""
 
-    def __init__(self, settings, etc=store.ETC, status=STATUS, moment=None):
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        etc: str = store.ETC,
+        status: str = STATUS,
+        moment: datetime.datetime | None = None,
+    ) -> None:
         self.settings, self.names = settings, settings["names"]
         self.store = store.Store(settings["app"], etc)
         self.status_file = f"{status}/{settings['app']}.json"
         self.moment = moment or pair.now()
         self.ca_file = f"{self.store.place}/ca.pem" if settings["ca"] else None
 
-    def keep(self, given=None, ask=True, renew=False):
+    def keep(self, given: Sequence[bytes] | None = None, ask: bool = True, renew: bool = False) -> dict[str, Any]:
         """Bring the certificate to what it should be; return whether that changed something, and what failed.
 
         ``given``: (chain, key) in PEM, with kind ``provided``. ``ask``: talk to the CA where one is due.
@@ -51,13 +61,13 @@ class Keeper:
         self.record(error, tried)
         return {"changed": changed, "serving": self.store.current(), "error": error}
 
-    def foretell(self, given):
+    def foretell(self, given: Sequence[bytes] | None) -> bool:
         """Tell whether ``keep`` would change something."""
         if given:
             return self.store.current() != self.store.name("provided", *given)
         return not self.usable(self.settings["kind"]) or self.store.current() != self.usable(self.settings["kind"])
 
-    def get(self, given, ask):
+    def get(self, given: Sequence[bytes] | None, ask: bool) -> str | None:
         """Return a new pair of the kind that is wanted; None where there is none to be had now."""
         kind = self.settings["kind"]
         if kind == "selfsigned":
@@ -66,7 +76,7 @@ class Keeper:
             return self.provided(*given) if given else None
         return self.asked() if ask else None
 
-    def usable(self, kind):
+    def usable(self, kind: str) -> str | None:
         """Return the pair of a kind that is as it should be and need not be renewed, the one in use first."""
         if kind == "provided":
             return None
@@ -76,14 +86,14 @@ class Keeper:
                 return name
         return None
 
-    def wish(self):
+    def wish(self) -> dict[str, Any]:
         """Return what makes a new certificate necessary when it changes."""
         if self.settings["kind"] != "acme":
             return {"names": self.names}
         asked = {part: self.settings["acme"][part] for part in ("directory", "key_type", "profile")}
         return {"names": self.names, **asked}
 
-    def fits(self, name):
+    def fits(self, name: str | None) -> bool:
         """Tell whether a pair can serve these names now, whoever signed it."""
         found = self.store.pair(name or "")
         if not found or pair.judge_key(found[1], found[0]):
@@ -91,10 +101,10 @@ class Keeper:
         leaf = pair.load_chain(found[0])[0]
         return all(pair.covers(leaf, each) for each in self.names) and self.left(name) > 0
 
-    def left(self, name):
+    def left(self, name: str) -> float:
         return pair.life_left(pair.load_chain(self.store.pair(name)[0])[0], self.moment)
 
-    def fallback(self):
+    def fallback(self) -> str:
         """Return what serves while there is nothing better: what does already, else a self-signed pair."""
         current = self.store.current()
         found = self.store.pair(current or "")
@@ -103,11 +113,11 @@ class Keeper:
         kept = [name for kind in ("acme", "provided", "selfsigned") for name in self.store.kind(kind)]
         return next(filter(self.fits, kept), None) or self.selfsigned()
 
-    def selfsigned(self):
+    def selfsigned(self) -> str:
         chain, key = pair.make_selfsigned(self.names, self.moment)
         return self.store.add("selfsigned", chain, key, {"names": self.names})
 
-    def provided(self, chain, key):
+    def provided(self, chain: bytes, key: bytes) -> str:
         said = [f"_file: {line}" for line in pair.judge_chain(chain, self.names, self.moment, self.trusted)]
         said += [f"_key_file: {line}" for line in [pair.judge_key(key, chain)] if line]
         if said:
@@ -115,7 +125,7 @@ class Keeper:
         name = self.store.name("provided", chain, key)
         return name if self.store.pair(name) else self.store.add("provided", chain, key)
 
-    def asked(self):
+    def asked(self) -> str:
         """Return a new pair from the CA.
 
         :raises acme.AcmeError: there is none, or none that is good.
@@ -128,10 +138,10 @@ class Keeper:
             raise acme.AcmeError(f"the CA's certificate is not good: {'; '.join(filter(None, said))}")
         return self.store.add("acme", chain, key, self.wish())
 
-    def trusted(self, certificate):
+    def trusted(self, certificate: x509.Certificate) -> list[x509.Certificate]:
         return pair.roots(certificate, self.ca_file)
 
-    def record(self, error=None, tried=False):
+    def record(self, error: str | None = None, tried: bool = False) -> None:
         """Write the status file; what was tried last stays until something else is tried, or there is no need."""
         current = self.store.current()
         before = store.read_json(self.status_file, {})
@@ -154,7 +164,7 @@ class Keeper:
         store.directory(place, ours=os.path.dirname(place))
         store.write(self.status_file, json.dumps(status, indent=2).encode() + b"\n", 0o644)
 
-    def status(self):
+    def status(self) -> dict[str, Any]:
         """Return what the status file says, with days left and what is wrong now."""
         known = store.read_json(self.status_file, {})
         current = self.store.current()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import re
 import ssl
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,6 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
+if TYPE_CHECKING:  # Debian 12's cryptography has no such names
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
+Roots = Callable[[x509.Certificate], Iterable[x509.Certificate]]
 LEAST_RSA = 2048  # bits, NIST SP 800-57 part 1
 CURVES = {"secp256r1", "secp384r1"}  # those that browsers take
 BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -28,11 +34,11 @@ SELFSIGNED_DAYS = 365
 NO_CERTIFICATE = "holds no PEM certificate; it needs the leaf, then its intermediates"
 
 
-def now():
+def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.timezone.utc)  # noqa: UP017 - Debian 12's Python knows UTC, older tools do not
 
 
-def load_chain(text):
+def load_chain(text: bytes) -> list[x509.Certificate]:
     """Return the certificates in a PEM text; none if one of them cannot be read."""
     try:
         return [x509.load_pem_x509_certificate(block) for block in BLOCK.findall(text)]
@@ -40,7 +46,7 @@ def load_chain(text):
         return []
 
 
-def load_key(text):
+def load_key(text: bytes) -> tuple[PrivateKeyTypes | None, str | None]:
     """Return (private key, None) or (None, what is wrong)."""
     if b"PUBLIC KEY" in text:
         return None, "is a public key; the private one is needed"
@@ -52,11 +58,11 @@ def load_key(text):
         return None, "is not a private key in PEM; it must begin with -----BEGIN PRIVATE KEY-----"
 
 
-def public(key):
+def public(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def span(certificate):
+def span(certificate: x509.Certificate) -> tuple[datetime.datetime, datetime.datetime]:
     """Return first and last moment of a certificate's life, aware of the time zone."""
     if hasattr(certificate, "not_valid_after_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -64,13 +70,13 @@ def span(certificate):
     return first.replace(tzinfo=now().tzinfo), last.replace(tzinfo=now().tzinfo)
 
 
-def life_left(certificate, moment):
+def life_left(certificate: x509.Certificate, moment: datetime.datetime) -> float:
     """Return the share of a certificate's life that is left: 1 at its start, 0 at its end, less when expired."""
     first, last = span(certificate)
     return (last - moment) / (last - first)
 
 
-def covers(certificate, name):
+def covers(certificate: x509.Certificate, name: str) -> bool:
     """Tell whether a certificate is good for a name (RFC 6125, one wildcard label)."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -79,7 +85,7 @@ def covers(certificate, name):
     return bool({name, f"*.{name.partition('.')[2]}"} & set(names.get_values_for_type(x509.DNSName)))
 
 
-def for_servers(certificate):
+def for_servers(certificate: x509.Certificate) -> bool:
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
@@ -87,7 +93,7 @@ def for_servers(certificate):
     return bool({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(usage))
 
 
-def issued(certificate, issuer):
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Tell whether one certificate signed another (RFC 5280 section 6.1.3); RSASSA-PSS is judged by name alone."""
     if certificate.issuer != issuer.subject:
         return False
@@ -107,7 +113,7 @@ def issued(certificate, issuer):
     return True
 
 
-def roots(certificate, ca_file=None):
+def roots(certificate: x509.Certificate, ca_file: str | None = None) -> list[x509.Certificate]:
     """Return what may have signed a certificate, of what this machine trusts and of a file of one's own CA."""
     name = certificate.issuer.public_bytes()  # some roots cannot be read: only those that matter are
     trusted = [each for each in ssl.create_default_context().get_ca_certs(binary_form=True) if name in each]
@@ -115,7 +121,7 @@ def roots(certificate, ca_file=None):
     return [*map(x509.load_der_x509_certificate, trusted), *load_chain(own)]
 
 
-def chain_gap(chain, trusted):
+def chain_gap(chain: Sequence[x509.Certificate], trusted: Roots | None) -> str | None:
     """Return what a client misses to get from the leaf to a root it trusts, or None."""
     for child, issuer in pairwise(chain):
         if not issued(child, issuer):
@@ -129,12 +135,12 @@ def chain_gap(chain, trusted):
     )
 
 
-def title(certificate):
+def title(certificate: x509.Certificate) -> str:
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return repr(names[0].value if names else certificate.subject.rfc4514_string())
 
 
-def weakness(leaf):
+def weakness(leaf: x509.Certificate) -> str | None:
     key = leaf.public_key()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA:
         strong = True
@@ -147,7 +153,9 @@ def weakness(leaf):
     return None
 
 
-def judge_chain(text, names, moment, trusted=None):
+def judge_chain(
+    text: bytes, names: Iterable[str], moment: datetime.datetime, trusted: Roots | None = None
+) -> list[str]:
     """Return what is wrong with a chain for these names.
 
     ``trusted`` returns the roots that may have signed its end, as ``roots`` does; without it that is not judged.
@@ -169,7 +177,7 @@ def judge_chain(text, names, moment, trusted=None):
     return said + [each for each in (weakness(leaf), chain_gap(chain, trusted)) if each]
 
 
-def judge_key(text, chain_text):
+def judge_key(text: bytes, chain_text: bytes) -> str | None:
     """Return what is wrong with a key for a chain, or None."""
     key, said = load_key(text)
     chain = load_chain(chain_text)
@@ -178,7 +186,7 @@ def judge_key(text, chain_text):
     return said
 
 
-def make_selfsigned(names, moment):
+def make_selfsigned(names: Sequence[str], moment: datetime.datetime) -> tuple[bytes, bytes]:
     """Return chain and key, in PEM, of a new self-signed certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])

@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from typing import Any
 
 ETC = "/etc"
 NO_ROUTE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
@@ -29,7 +31,7 @@ class LockError(StoreError):
 
 
 @contextlib.contextmanager
-def locked(path, wait=LOCK_WAIT):
+def locked(path: str, wait: float = LOCK_WAIT) -> Iterator[None]:
     """Hold a lock whose file only root reaches: whoever may open it may hold it, and lets all others wait.
 
     :raises LockError: somebody else had it for all that time.
@@ -48,7 +50,7 @@ def locked(path, wait=LOCK_WAIT):
         os.close(handle)
 
 
-def _taken(handle):
+def _taken(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -56,7 +58,7 @@ def _taken(handle):
     return True
 
 
-def directory(path, ours=None):
+def directory(path: str, ours: str | None = None) -> None:
     """Make a directory, and those above it that are missing, open to all whatever the umask is (mkdir(2)).
 
     :param ours: a directory above it: it and those between are opened too, should an earlier run have closed them.
@@ -71,7 +73,7 @@ def directory(path, ours=None):
         sync(os.path.dirname(path))
 
 
-def write(path, content, mode):
+def write(path: str, content: bytes, mode: int) -> None:
     """Write a whole file in one step."""
     part = f"{path}.part"
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
@@ -83,7 +85,7 @@ def write(path, content, mode):
     sync(os.path.dirname(path))
 
 
-def sync(folder):
+def sync(folder: str) -> None:
     """Make what was made, renamed or removed in a directory survive a power loss."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -92,7 +94,7 @@ def sync(folder):
         os.close(handle)
 
 
-def read(path):
+def read(path: str) -> bytes | None:
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -100,7 +102,7 @@ def read(path):
         return None
 
 
-def read_json(path, missing):
+def read_json(path: str, missing: Any) -> Any:
     """Return a file's JSON object, or ``missing`` where there is none or it is damaged."""
     try:
         known = json.loads(read(path) or b"")
@@ -112,35 +114,35 @@ def read_json(path, missing):
 class Store:
     """The pairs of one app: directories ``<kind>-<digest>`` below /etc/<app>/tls, and the link ``current``."""
 
-    def __init__(self, app, etc=ETC):
+    def __init__(self, app: str, etc: str = ETC) -> None:
         self.place = f"{etc}/{app}/tls"
         self.link = f"{self.place}/current"
 
-    def current(self):
+    def current(self) -> str | None:
         """Return the name of the pair in use, also of one that is not there; None without a link."""
         try:
             return os.readlink(self.link)
         except OSError:
             return None
 
-    def pair(self, name):
+    def pair(self, name: str) -> tuple[bytes, bytes] | None:
         """Return (chain, key) in PEM; None where one of them is missing."""
         texts = tuple(read(f"{self.place}/{name}/{part}.pem") for part in ("fullchain", "privkey"))
         return texts if all(texts) else None
 
-    def note(self, name):
+    def note(self, name: str) -> dict[str, Any] | None:
         """Return what was asked for when a pair was made."""
         return read_json(f"{self.place}/{name}/asked.json", None)
 
-    def kind(self, kind):
+    def kind(self, kind: str) -> list[str]:
         """Return the names of a kind's pairs, the newest first."""
         names = [name for name in os.listdir(self.place) if name.startswith(f"{kind}-")]
         return sorted(names, key=lambda name: os.stat(f"{self.place}/{name}").st_mtime_ns, reverse=True)
 
-    def name(self, kind, chain, key):
+    def name(self, kind: str, chain: bytes, key: bytes) -> str:
         return f"{kind}-{hashlib.sha256(chain + key).hexdigest()[:12]}"
 
-    def add(self, kind, chain, key, asked=None):
+    def add(self, kind: str, chain: bytes, key: bytes, asked: dict[str, Any] | None = None) -> str:
         """Keep a pair and return its name; it is not in use yet."""
         name = self.name(kind, chain, key)
         part, path = f"{self.place}/new-{name}", f"{self.place}/{name}"
@@ -155,7 +157,7 @@ class Store:
         sync(self.place)
         return name
 
-    def use(self, name):
+    def use(self, name: str) -> bool:
         """Let nginx use a pair: link, test, reload, under the host's lock; nothing where it does already.
 
         A configuration that nginx refused before is not the pair's fault: the reload is left to who mends it.
@@ -181,7 +183,7 @@ class Store:
         self._forget(name.partition("-")[0])
         return True
 
-    def _point(self, name):
+    def _point(self, name: str) -> None:
         directory(self.place)
         part = f"{self.link}.part"
         with contextlib.suppress(FileNotFoundError):
@@ -190,13 +192,13 @@ class Store:
         os.replace(part, self.link)
         sync(self.place)
 
-    def _forget(self, kind):
+    def _forget(self, kind: str) -> None:
         for name in self.kind(kind)[KEPT:]:
             if name != self.current():
                 shutil.rmtree(f"{self.place}/{name}")
 
 
-def test_nginx():
+def test_nginx() -> str | None:
     """Return why nginx refuses its files, or None."""
     try:
         code, said = _run("nginx", "-t", "-q")
@@ -205,7 +207,7 @@ def test_nginx():
     return f"nginx -t: {said}" if code else None
 
 
-def reload_nginx():
+def reload_nginx() -> None:
     """Let nginx take what its files say now, if it runs.
 
     :raises StoreError: it was not told.
@@ -217,7 +219,7 @@ def reload_nginx():
         raise StoreError(f"nginx was not reloaded: {said or f'systemctl ended with code {code}'}")
 
 
-def _run(*command):
+def _run(*command: str) -> tuple[int, str]:
     """Return (exit code, what it said) of a command.
 
     :raises StoreError: it did not end in time.
