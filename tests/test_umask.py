@@ -131,7 +131,7 @@ def test_nginx_reads_the_answers_where_an_earlier_run_closed_them(tmp_path, monk
     monkeypatch.setattr(acme, "WEBROOT", str(webroot))
     for name in ("check_directory", "check_names", "run_certbot"):
         monkeypatch.setattr(acme, name, lambda *arguments: None)
-    monkeypatch.setattr(store, "read", lambda path: b"")
+    monkeypatch.setattr(files, "read", lambda path: b"")
     (webroot / ".well-known").mkdir(parents=True)
     for folder in (webroot / ".well-known", webroot, webroot.parent):
         folder.chmod(0o700)
@@ -139,7 +139,7 @@ def test_nginx_reads_the_answers_where_an_earlier_run_closed_them(tmp_path, monk
     assert closed(webroot / acme.CHALLENGES.strip("/"), webroot.parent) == []
 
 
-def test_a_certificate_has_the_same_modes_under_each_umask(tmp_path, monkeypatch, strict):
+def test_a_certificate_has_the_same_modes_under_each_umask(tmp_path, owners, monkeypatch, strict):
     monkeypatch.setattr(store, "test_nginx", lambda: None)
     monkeypatch.setattr(store, "reload_nginx", lambda: None)
     monkeypatch.setattr(store, "NGINX_LOCK", str(tmp_path / "lock"))

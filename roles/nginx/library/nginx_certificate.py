@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.flask_deploy.host import locks as _locks  # noqa: F401 - to be carried to the host
+from ansible.module_utils.flask_deploy.host import program as programs
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
@@ -39,6 +41,8 @@ serving: {type: str, returned: success, description: Name of the pair in use.}
 
 PLACE = "/usr/local/lib/flask-deploy"
 UNITS = "/etc/systemd/system"
+# Of the package, what the program uses.
+PARTS = {"host": "command files locks process"}
 
 
 def make_directory(path: str) -> None:
@@ -50,23 +54,30 @@ def make_directory(path: str) -> None:
 
 
 def write(module: QuietModule, folder: str, files: dict[str, str]) -> bool:
-    """Write files that differ; return whether one did."""
+    """Write files that differ; return whether one did.
+
+    :param files: {path below the folder: text}.
+    """
     changed = False
-    if not module.check_mode:
-        make_directory(folder)
     for name, text in files.items():
         path = os.path.join(folder, name)
         if os.path.exists(path) and Path(path).read_text(encoding="utf-8") == text:
             continue
         changed = True
         if not module.check_mode:
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
+            make_directory(os.path.dirname(path))
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), delete=False) as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             module.atomic_move(file.name, path)
             module.set_mode_if_different(path, "0644", changed)
     return changed
+
+
+def parts(program: dict[str, str]) -> dict[str, str]:
+    """Return {path: text} of all that the program is made of, what it imports first."""
+    return programs.sources(PARTS) | {f"keep_certificates/{name}": text for name, text in program.items()}
 
 
 def keep(module: QuietModule) -> tuple[int, dict[str, Any]]:
@@ -92,7 +103,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    program = write(module, f"{PLACE}/keep_certificates", module.params["program"])
+    program = write(module, PLACE, parts(module.params["program"]))
     units = write(module, UNITS, module.params["units"])
     if units and not module.check_mode:
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)

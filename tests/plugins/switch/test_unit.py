@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.flask_deploy.host import systemd
+from ansible.module_utils.flask_deploy.host import program, systemd
 from ansible.module_utils.flask_deploy.switch import unit
 
 from tests.conftest import APP
@@ -35,8 +35,8 @@ def test_ansible_carries_all_its_parts_to_the_host():
     while left:
         found = set()
         for node in ast.walk(ast.parse(left.pop().read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module.startswith(f"{unit.PACKAGE}."):
-                inside = node.module.removeprefix(f"{unit.PACKAGE}.").replace(".", "/")
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(f"{program.PACKAGE}."):
+                inside = node.module.removeprefix(f"{program.PACKAGE}.").replace(".", "/")
                 found |= {inside} if "/" in inside else {f"{inside}/{each.name}" for each in node.names}
         left |= {package / f"{name}.py" for name in found - seen}
         seen |= found

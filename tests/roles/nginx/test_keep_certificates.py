@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.flask_deploy.host import locks
 from keep_certificates import acme, pair, store
 from keep_certificates.__main__ import main
 from keep_certificates.keeper import Keeper, Refused
@@ -32,7 +33,7 @@ ASKED = {
 
 
 @pytest.fixture
-def reloads(monkeypatch, tmp_path):
+def reloads(monkeypatch, tmp_path, owners):
     """Return the list of nginx's reloads."""
     done = []
     monkeypatch.setattr(store, "test_nginx", lambda: None)
@@ -242,7 +243,7 @@ def test_a_pair_is_exchanged_under_the_host_s_lock_on_nginx(keeper, ca, monkeypa
     seen = []
 
     def free():
-        with contextlib.suppress(store.LockError), store.locked(store.NGINX_LOCK, 0):
+        with contextlib.suppress(locks.LockError), locks.locked(store.NGINX_LOCK, 0):
             seen.append("free")
         seen.append("asked")
 

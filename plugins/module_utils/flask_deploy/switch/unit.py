@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import time
 import zipfile
 from contextlib import AbstractContextManager
 
-from ansible.module_utils.flask_deploy.host import command, files, systemd
+from ansible.module_utils.flask_deploy.host import command, files, program, systemd
 from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import keeper as _keeper  # noqa: F401 - to be carried to the host
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
-PACKAGE = "ansible.module_utils.flask_deploy"
 PARTS = {
-    "host": "clock command engine files leftovers locks networks nginx process systemd untrusted",
+    "host": "clock command engine files leftovers locks networks nginx process program systemd untrusted",
     "release": "containers diagnosis images places record",
     "switch": "keeper lease log progress retire settling switch tally unit watch",
 }
@@ -83,19 +81,11 @@ def name(app: App) -> str:
 
 def code() -> bytes:
     """Return what outlives the controller as a program in one file (zipapp), equal for equal code."""
-    modules = [f"{PACKAGE}.{room}.{name}" for room, names in PARTS.items() for name in names.split()]
-    packages = ["ansible", "ansible.module_utils", PACKAGE, *(f"{PACKAGE}.{room}" for room in PARTS)]
-    sources = {"__main__.py": MAIN, **{f"{_path(each)}/__init__.py": "" for each in packages}}
-    sources |= {f"{_path(each)}.py": importlib.import_module(each).__loader__.get_source(each) for each in modules}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for path, text in sources.items():
+        for path, text in {"__main__.py": MAIN, **program.sources(PARTS)}.items():
             archive.writestr(zipfile.ZipInfo(path), text)
     return packed.getvalue()
-
-
-def _path(module: str) -> str:
-    return module.replace(".", "/")
 
 
 def start(app: App) -> None:

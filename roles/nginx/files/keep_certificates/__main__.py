@@ -17,10 +17,12 @@ import os
 import sys
 from typing import Any
 
+from ansible.module_utils.flask_deploy.host import files, locks
+
 from . import store
 from .keeper import Keeper, Refused
 
-LOCK = "/run/flask-deploy/certificates.lock"
+LOCK = f"{locks.RUN}/certificates.lock"
 PATIENCE = 900  # seconds; a run asks a CA for each of the host's apps
 DAMAGED = "{} is damaged; what makes it anew: ansible-playbook site.yml --tags nginx"
 REFUSED, TRY_AGAIN = 1, 75  # EX_TEMPFAIL of sysexits.h
@@ -46,7 +48,7 @@ def received(app: str, arguments: argparse.Namespace) -> tuple[dict[str, Any], l
 
 
 def keep(app: str, arguments: argparse.Namespace) -> int:
-    settings, given = received(app, arguments) if arguments.settings else (store.read_json(path(app), {}), None)
+    settings, given = received(app, arguments) if arguments.settings else (files.read_json(path(app), {}), None)
     if not settings:
         say(app=app, changed=False, error=DAMAGED.format(path(app)))
         return REFUSED
@@ -56,7 +58,7 @@ def keep(app: str, arguments: argparse.Namespace) -> int:
         return 0
     try:
         result = keeper.keep(given, ask=not arguments.no_ask, renew=arguments.renew)
-    except (Refused, store.StoreError) as error:
+    except (Refused, store.StoreError, locks.LockError) as error:
         say(app=app, changed=False, error=str(error))
         return REFUSED
     if arguments.settings:
@@ -66,7 +68,7 @@ def keep(app: str, arguments: argparse.Namespace) -> int:
 
 
 def status(app: str, _arguments: argparse.Namespace) -> int:
-    settings = store.read_json(path(app), {})
+    settings = files.read_json(path(app), {})
     found = Keeper(settings).status() if settings else {"days_left": None, "problems": [DAMAGED.format(path(app))]}
     say(**{**found, "app": app})
     return 1 if found["problems"] else 0
@@ -82,9 +84,9 @@ def main() -> int:
     known = sorted(found.split(os.sep)[-3] for found in glob.glob(path("*")))
     apps = arguments.apps or known
     try:
-        with store.locked(LOCK, PATIENCE):
+        with locks.locked(LOCK, PATIENCE):
             codes = [{"keep": keep, "status": status}[arguments.command](app, arguments) for app in apps]
-    except store.LockError as error:
+    except locks.LockError as error:
         for app in apps:
             say(app=app, changed=False, error=str(error), days_left=None, problems=[str(error)])
         return REFUSED

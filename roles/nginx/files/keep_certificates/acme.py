@@ -18,6 +18,8 @@ import urllib.request
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ansible.module_utils.flask_deploy.host import files
+
 from . import store
 
 RUN = "/run"
@@ -226,5 +228,5 @@ def obtain(
         said = run_certbot(text, ca_file)
     if said:
         raise AcmeError(essence(said))
-    chain, key = (store.read(f"{place}/acme/live/{app}/{part}.pem") for part in ("fullchain", "privkey"))
+    chain, key = (files.read(f"{place}/acme/live/{app}/{part}.pem") for part in ("fullchain", "privkey"))
     return chain, key

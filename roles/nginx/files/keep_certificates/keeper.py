@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from ansible.module_utils.flask_deploy.host import files
 from cryptography import x509
 
 from . import acme, pair, store
@@ -44,7 +45,7 @@ class Keeper:
         ``given``: (chain, key) in PEM, with kind ``provided``. ``ask``: talk to the CA where one is due.
         ``renew``: a new certificate and key, though the old one is good.
 
-        :raises Refused, store.StoreError: what served before still does.
+        :raises Refused, store.StoreError, LockError: what served before still does.
         """
         error, tried = None, False
         name = None if renew else self.usable(self.settings["kind"])
@@ -144,7 +145,7 @@ class Keeper:
     def record(self, error: str | None = None, tried: bool = False) -> None:
         """Write the status file; what was tried last stays until something else is tried, or there is no need."""
         current = self.store.current()
-        before = store.read_json(self.status_file, {})
+        before = files.read_json(self.status_file, {})
         found = self.store.pair(current or "")
         leaf = pair.load_chain(found[0])[0] if found else None
         first, last = pair.span(leaf) if leaf else (None, None)
@@ -166,7 +167,7 @@ class Keeper:
 
     def status(self) -> dict[str, Any]:
         """Return what the status file says, with days left and what is wrong now."""
-        known = store.read_json(self.status_file, {})
+        known = files.read_json(self.status_file, {})
         current = self.store.current()
         found = self.store.pair(current or "")
         if not found:

@@ -4,58 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Iterator
 from typing import Any
+
+from ansible.module_utils.flask_deploy.host import files, locks
 
 ETC = "/etc"
 NO_ROUTE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-NGINX_LOCK = "/run/flask-deploy/nginx.lock"  # of all that change what nginx reads; role app takes it too
-LOCK_WAIT = 300  # seconds; whoever holds a lock is done in less, or hangs
+NGINX_LOCK = f"{locks.RUN}/nginx.lock"  # of all that change what nginx reads; role app takes it too
 PATIENCE = 60  # seconds for one command
 KEPT = 2  # pairs of a kind: the one in use and the one before
 
 
 class StoreError(Exception):
     """nginx does not take a certificate; the one before it is back in its place."""
-
-
-class LockError(StoreError):
-    """A lock was not free in time."""
-
-
-@contextlib.contextmanager
-def locked(path: str, wait: float = LOCK_WAIT) -> Iterator[None]:
-    """Hold a lock whose file only root reaches: whoever may open it may hold it, and lets all others wait.
-
-    :raises LockError: somebody else had it for all that time.
-    """
-    directory(os.path.dirname(path))
-    os.chmod(os.path.dirname(path), 0o700)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        end = time.monotonic() + wait
-        while not _taken(handle):
-            if time.monotonic() >= end:
-                raise LockError(f"{path} was not free for {wait:g} s; see who has it, on the host: sudo lslocks")
-            time.sleep(0.05)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def directory(path: str, ours: str | None = None) -> None:
@@ -70,7 +36,7 @@ def directory(path: str, ours: str | None = None) -> None:
         if missing:
             os.makedirs(path, exist_ok=True)
         os.chmod(path, 0o755)
-        sync(os.path.dirname(path))
+        files.sync(os.path.dirname(path))
 
 
 def write(path: str, content: bytes, mode: int) -> None:
@@ -82,33 +48,7 @@ def write(path: str, content: bytes, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
-    sync(os.path.dirname(path))
-
-
-def sync(folder: str) -> None:
-    """Make what was made, renamed or removed in a directory survive a power loss."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def read(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-
-
-def read_json(path: str, missing: Any) -> Any:
-    """Return a file's JSON object, or ``missing`` where there is none or it is damaged."""
-    try:
-        known = json.loads(read(path) or b"")
-    except (ValueError, RecursionError):
-        return missing
-    return known if isinstance(known, dict) else missing
+    files.sync(os.path.dirname(path))
 
 
 class Store:
@@ -127,12 +67,12 @@ class Store:
 
     def pair(self, name: str) -> tuple[bytes, bytes] | None:
         """Return (chain, key) in PEM; None where one of them is missing."""
-        texts = tuple(read(f"{self.place}/{name}/{part}.pem") for part in ("fullchain", "privkey"))
+        texts = tuple(files.read(f"{self.place}/{name}/{part}.pem") for part in ("fullchain", "privkey"))
         return texts if all(texts) else None
 
     def note(self, name: str) -> dict[str, Any] | None:
         """Return what was asked for when a pair was made."""
-        return read_json(f"{self.place}/{name}/asked.json", None)
+        return files.read_json(f"{self.place}/{name}/asked.json")
 
     def kind(self, kind: str) -> list[str]:
         """Return the names of a kind's pairs, the newest first."""
@@ -154,7 +94,7 @@ class Store:
         write(f"{part}/asked.json", json.dumps(asked).encode(), 0o600)
         shutil.rmtree(path, ignore_errors=True)
         os.rename(part, path)
-        sync(self.place)
+        files.sync(self.place)
         return name
 
     def use(self, name: str) -> bool:
@@ -167,7 +107,7 @@ class Store:
         before = self.current()
         if name == before:
             return False
-        with locked(NGINX_LOCK):
+        with locks.locked(NGINX_LOCK):
             sound = test_nginx() is None
             self._point(name)
             try:
@@ -190,7 +130,7 @@ class Store:
             os.unlink(part)
         os.symlink(name, part)
         os.replace(part, self.link)
-        sync(self.place)
+        files.sync(self.place)
 
     def _forget(self, kind: str) -> None:
         for name in self.kind(kind)[KEPT:]:
