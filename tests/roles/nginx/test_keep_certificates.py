@@ -18,7 +18,7 @@ from keep_certificates import acme, pair, store
 from keep_certificates.__main__ import main
 from keep_certificates.keeper import Keeper, Refused
 
-from tests.authority import NOW, authority, keys, leaf, pem
+from tests.authority import NOW, authority, certificate, keys, leaf, pem
 
 NAMES = ["shop.example.com", "www.shop.example.com"]
 ASKED = {
@@ -194,6 +194,13 @@ BAD = {
     "name": (lambda: (leaf(keys()["p256"], NAMES[0]) + authority()[1], provided()[1]), "does not cover www.shop"),
     "chain": (lambda: (leaf(keys()["p256"], *NAMES), provided()[1]), "append the intermediates"),
     "order": (lambda: (authority()[1] + leaf(keys()["p256"], *NAMES), provided()[1]), "is not signed by"),
+    "issuer": (
+        lambda: (
+            leaf(keys()["p256"], *NAMES) + certificate(keys()["x25519"], "below", issuer=("root", keys()["p384"])),
+            provided()[1],
+        ),
+        "is not signed by",
+    ),
     "weak": (
         lambda: (leaf(keys()["rsa1024"], *NAMES) + authority()[1], pem(keys()["rsa1024"])),
         "its key is weak",
