@@ -6,8 +6,8 @@ Without a file, all of SETS; with EVERY=5 in the environment, each fifth change.
 where the tests of a set notice less than LEAST of its changes, or where tests/mutants.yml accepts a change that is not
 made or that a test notices.
 
-A change is tried against the tests that reach its function: those of its own file first, the quickest first, and no
-more than PATIENCE takes. What a test beyond that would notice counts as unnoticed: the share is a lower bound.
+A change is tried against the tests that reach its function: all of its own file, and of the others, the quickest first,
+no more than PATIENCE takes. What a test beyond that would notice counts as unnoticed: the share is a lower bound.
 A sentence for people, which is a text with a space in it, is not changed.
 
 It runs in namespaces of its own (unshare(1)), where it sees no process, engine or systemd of the machine: a change of
@@ -17,6 +17,7 @@ code that ends processes would end them all. Where there can be none, it does no
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import shutil
 import signal
@@ -197,18 +198,24 @@ def reach_forked(files):
 
 
 def choose_tests():
-    """Leave of the tests of each function those of its own file and the quickest, in that order, see PATIENCE."""
+    """Leave of the tests of each function those that are worth their time."""
     from mutmut.stats import state
 
     known = state()
     for function, tests in known.tests_by_mangled_function_name.items():
         own = f"/test_{function.rpartition('.')[0].rpartition('.')[2]}.py::"
         takes = {test: known.duration_by_test.get(test, 0.0) for test in tests}
-        chosen = sorted(tests, key=lambda test: (own not in test, takes[test], test))
-        left = [sum(takes[each] for each in chosen[: place + 1]) for place in range(len(chosen))]
-        known.tests_by_mangled_function_name[function] = [
-            test for test, until in zip(chosen, left, strict=True) if until <= PATIENCE or test == chosen[0]
-        ]
+        known.tests_by_mangled_function_name[function] = worth_their_time(own, takes)
+
+
+def worth_their_time(own, takes):
+    """Return all tests with ``own`` in their names, and of the others the quickest, see PATIENCE; one at least.
+
+    :param takes: {test: its seconds}.
+    """
+    ordered = sorted(takes, key=lambda test: (own not in test, takes[test], test))
+    until = itertools.accumulate(0 if own in test else takes[test] for test in ordered)
+    return [test for test, spent in zip(ordered, until, strict=True) if spent <= PATIENCE or test == ordered[0]]
 
 
 def choose(made, files):

@@ -37,6 +37,26 @@ def test_an_accepted_change_that_a_test_notices_or_that_is_gone_is_named():
     assert "accepts what is not made any more: roles/a.py f: return a < b -> change 12" in gone
 
 
+OWN, OTHER = "tests/test_a.py::", "tests/test_b.py::"
+
+
+@pytest.mark.parametrize(
+    ("takes", "left"),
+    [
+        (
+            {f"{OWN}slow": 90, f"{OWN}quick": 1, f"{OTHER}slow": 19, f"{OTHER}quick": 1},
+            ["a quick", "a slow", "b quick", "b slow"],
+        ),
+        ({f"{OWN}slow": 90, f"{OTHER}slow": 20, f"{OTHER}quick": 1}, ["a slow", "b quick"]),
+        ({f"{OTHER}slow": 90, f"{OTHER}slower": 91}, ["b slow"]),
+        ({}, []),
+    ],
+)
+def test_all_tests_of_its_own_file_are_tried_whatever_they_take(takes, left):
+    found = mutants.worth_their_time("/test_a.py::", takes)
+    assert [test.removeprefix("tests/test_").replace(".py::", " ") for test in found] == left
+
+
 PROGRAM = """
 import os, sys
 from pathlib import Path
