@@ -24,10 +24,12 @@ class RunError(Exception):
 
 @dataclass
 class Play:
-    """One ansible-playbook run: epoch seconds of its start, and how long it took."""
+    """One ansible-playbook run: when it began (epoch seconds), its seconds, tasks that ran, and that changed things."""
 
     began: float
     seconds: float
+    tasks: int = 0
+    changed: int = 0
 
 
 def ensure():
@@ -63,9 +65,10 @@ def _over_ssh(command):
     return ["ssh", "-F", SSH, "demo", f"sudo sh -c {shlex.quote(command)}"]
 
 
-def play(playbook, **values):
+def play(playbook, root=ROOT, **values):
     """Run a playbook for the app under judgement.
 
+    :param root: the checkout that it is of.
     :raises RunError: it failed.
     """
     command = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", "inventories/local"]
@@ -73,8 +76,9 @@ def play(playbook, **values):
     began = time.time()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        command, cwd=root, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RunError(f"{playbook} failed:\n{(done.stdout + done.stderr)[-4000:]}")
-    return Play(began, round(time.time() - began, 2))
+    ran, changed = re.search(r"ok=(\d+) +changed=(\d+)", done.stdout).groups()
+    return Play(began, round(time.time() - began, 2), int(ran), int(changed))
