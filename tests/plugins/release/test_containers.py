@@ -222,6 +222,13 @@ def test_a_container_that_ends_is_noticed_at_once(app, engine, monkeypatch):
         prepare(app, start_timeout=60)
 
 
+def test_a_container_that_had_too_little_memory_says_so():
+    ended = {"State": {"ExitCode": 137, "OOMKilled": True}}
+    assert containers._how_it_ended(ended) == "its container ended with code 137, killed for want of memory"
+    ended["State"]["OOMKilled"] = False
+    assert containers._how_it_ended(ended) == "its container ended with code 137"
+
+
 def test_what_cannot_start_leaves_no_volume(app, engine):
     release = deploy(app)
     place = engine.place / "containers" / f"shop-{release}"

@@ -344,3 +344,15 @@ def test_a_release_that_failed_and_serves_since_is_not_told_as_gone(app, engine,
     assert failures.lines(app)[0].startswith(f"{release} stays ")
     deploy(app, **FAILING)
     assert failures.lines(app) == [] and failures.known(app, release)
+
+
+@pytest.mark.parametrize("serves", ["b2", "b3"])
+def test_what_serves_since_hides_no_other_failure(app, engine, monkeypatch, serves):
+    deploy(app)
+    failed = {}
+    for build in ("b2", "b3"):
+        fail(app, engine, monkeypatch, gate, **{**FAILING, "build": build})
+        failed[build] = failures.recall(app)[0]["id"]
+    deploy(app, **{**FAILING, "build": serves})
+    (other,) = set(failed) - {serves}
+    assert [line[:12] for line in failures.lines(app) if not line.startswith(" ")] == [failed[other]]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.release import containers, diagnosis, places, schema
+from ansible.module_utils.flask_deploy.release import containers, diagnosis, places, release_command, schema
 from ansible.module_utils.flask_deploy.switch import steps, summary
 
 from tests.deploys import deploy, options, prepare, serve
@@ -384,3 +384,18 @@ def test_a_release_command_of_a_run_that_is_gone_is_ended(app, engine):
         (engine.place / "volumes" / f"of-{name}").mkdir()
     assert sorted(containers.end_commands("shop")) == [left, f"shop-{serving}-schema"]
     assert engine.running() == [f"shop-{serving}"] and engine.volumes() == [f"of-shop-{serving}"]
+
+
+@pytest.mark.parametrize(
+    ("tells", "before", "after", "left"),
+    [
+        ("", None, None, ""),
+        ("flask db current", None, "2b", ", and what the schema is now is not known"),
+        ("flask db current", "1a", None, ", and what the schema is now is not known"),
+        ("flask db current", "1a", "1a", ", and the schema is 1a, as before"),
+        ("flask db current", "1a", "2b", ", but the schema moved from 1a to 2b"),
+    ],
+)
+def test_a_failed_command_says_what_it_left_where_that_can_be_told(tells, before, after, left):
+    outcome = {"command": "migrate", "code": 1, "said": [], "before": before, "after": after, "schema_command": tells}
+    assert f"the old release serves on{left}. It said" in release_command.failure(outcome)

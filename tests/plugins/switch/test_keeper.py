@@ -48,6 +48,15 @@ def container():
     process.wait()
 
 
+def test_it_looks_again_and_again_after_the_seconds_that_it_was_told(app, monkeypatch):
+    told, slept = iter([1, 5, 2]), []
+    monkeypatch.setattr(keeper, "look", lambda app: next(told))
+    monkeypatch.setattr(keeper.time, "sleep", slept.append)
+    with pytest.raises(StopIteration):
+        keeper.keep(app)
+    assert slept == [1, 5, 2]
+
+
 def test_what_was_killed_is_started_again_within_seconds(app, engine, state, container, capsys):
     state(pid=container.pid, running="true")
     killing = subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -9 {container.pid}"])
