@@ -127,6 +127,25 @@ def test_a_switch_is_watched_from_where_it_began(app, monkeypatch):
     assert began <= asked[-3] <= clock.now() and asked[-2] == os.lstat(app.current).st_mtime
 
 
+def test_whoever_deploys_has_the_whole_time_to_confirm_after_the_watch(app, monkeypatch):
+    deploy(app)
+    new = prepare(app, build="b2")
+    begin(app, new, confirm=300)
+    switch.move(app, progress.pending(app))
+    monkeypatch.setattr(switch.watch, "watch", lambda *given: {"well": True, "reason": None})
+    began = clock.now()
+    switch.look(app, progress.pending(app))
+    known = progress.pending(app)
+    assert began + 300 <= known["deadline"] <= clock.now() + 300
+    assert not switch._heard(app, known) and progress.pending(app)["phase"] == "waiting"
+
+
+def test_releases_are_numbered_as_they_begin_to_serve(app):
+    """Of two times, a clock that was set may make the later one the earlier."""
+    first, second = deploy(app), deploy(app, build="b2")
+    assert app.order(second)[0] == app.order(first)[0] + 1 > 1
+
+
 def test_a_switch_that_nobody_confirms_goes_back(app, engine):
     old, new = deploy(app), prepare(app, build="b2")
     begin(app, new, confirm=0)
@@ -209,7 +228,7 @@ def test_who_is_heard_too_late_finds_it_gone_back(app, engine):
 
 def test_a_release_before_that_does_not_answer_any_more_is_not_gone_back_to(app, engine, monkeypatch):
     old, new = deploy(app), prepare(app, build="b2")
-    begin(app, new, confirm=0)
+    begun = begin(app, new, confirm=0)
     switch.move(app, progress.pending(app))
     monkeypatch.setattr(switch, "STARTED_IN", 0)
 
@@ -222,6 +241,7 @@ def test_a_release_before_that_does_not_answer_any_more_is_not_gone_back_to(app,
     ended = switch.carry_out(app)
     assert (ended["result"], app.serving()) == ("kept", new)
     assert f"{old} did not answer any more" in ended["reason"]
+    assert concluding.conclude(app, new, begun, {"web1": {"well": True}}) == ended, "it serves: no deploy failed"
 
 
 def test_a_switch_that_went_back_leaves_the_link_to_the_release_before_as_it_was(app):
