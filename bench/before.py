@@ -18,6 +18,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from bench import demo
 from bench.deploys import middle, say
 
@@ -59,16 +61,25 @@ def checkout(commit, place):
 def measure(root, source):
     """Run each case once by a checkout, on a host that it has just converged.
 
-    :raises demo.RunError: the second run of site.yml changed something.
+    :raises demo.RunError: the second run of site.yml changed something, or the deploy nothing.
     """
-    demo.play("site.yml", root, build_source=str(source))
-    same = demo.play("site.yml", root, build_source=str(source))
+    settings = {source_variable(root): str(source)}
+    demo.play("site.yml", root, **settings)
+    same = demo.play("site.yml", root, **settings)
     if same.changed:
         raise demo.RunError(f"a second run of site.yml changed {same.changed} tasks")
     with (source / "judged.py").open("a") as code:
         code.write(f"# {time.time()}\n")
-    other = demo.play("playbooks/app.yml", root, build_source=str(source))
+    other = demo.play("playbooks/app.yml", root, **settings)
+    if not other.changed:
+        raise demo.RunError("a deploy of other code changed nothing")
     return {case: {"seconds": run.seconds, "tasks": run.tasks} for case, run in zip(CASES, (same, other), strict=True)}
+
+
+def source_variable(root):
+    """Return what a checkout calls the app's source."""
+    settings = yaml.safe_load((root / "bench/app.yml").read_text())
+    return next(name for name, value in settings.items() if str(value).endswith("bench/app"))
 
 
 def table(seen):
