@@ -88,6 +88,17 @@ def move(app, release):
     switch.move(app, progress.pending(app))
 
 
+def let_not_answer(monkeypatch, release):
+    """Let a release refuse connections to its socket; all others answer."""
+
+    def probe(path, *more):
+        if release in path:
+            raise OSError("connection refused")
+        return 200
+
+    monkeypatch.setattr(nginx, "probe_socket", probe)
+
+
 def draining(app, release):
     return os.path.exists(app.path(release, "draining"))
 

@@ -12,7 +12,19 @@ from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import log, progress, settling, steps, switch, unit
 from ansible.modules import app_remove
 
-from tests.deploys import begin, changed, deploy, draining, killed_before, move, options, prepare, serve, settled
+from tests.deploys import (
+    begin,
+    changed,
+    deploy,
+    draining,
+    killed_before,
+    let_not_answer,
+    move,
+    options,
+    prepare,
+    serve,
+    settled,
+)
 
 CHANGED = {"files": {"site.conf": "server {}\n# new\n", "gunicorn.conf.py": "", "exec.py": ""}}
 
@@ -338,13 +350,7 @@ def test_a_release_that_a_boot_goes_back_to_and_that_does_not_answer_is_left_aga
     settling.settle_links(app)
     assert app.serving() == old
     monkeypatch.setattr(switch, "STARTED_IN", 0)
-
-    def probe(path, *more):
-        if old in path:
-            raise OSError("connection refused")
-        return 200
-
-    monkeypatch.setattr(nginx, "probe_socket", probe)
+    let_not_answer(monkeypatch, old)
     settling.settle_at_boot(app)
     assert settled(app, engine, new) == []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import nginx, systemd
-from ansible.module_utils.flask_deploy.release import containers, places
+from ansible.module_utils.flask_deploy.release import places
 from ansible.module_utils.flask_deploy.switch import concluding, progress, steps, switch, unit
 
 from tests.deploys import begin, deploy, options, prepare, restore, roll_back
@@ -125,10 +125,3 @@ def test_what_a_rollback_leaves_is_written_down_as_rejected(app):
     progress.give_up(app, "x")
     begin(app, new)
     assert progress.pending(app)["leaving"] == "retired"
-
-
-def test_another_way_to_start_a_container_makes_another_release(app, monkeypatch):
-    """A later version of the roles may start it otherwise, with the same settings."""
-    old = prepare(app)
-    monkeypatch.setattr(containers, "start_digest", lambda container, wsgi: "another")
-    assert prepare(app) != old
