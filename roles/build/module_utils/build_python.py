@@ -1,0 +1,115 @@
+"""Which Python an app's own files ask for."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+OFFERED = ("3.10", "3.11", "3.12", "3.13", "3.14")  # what gunicorn and gevent of the role's Dockerfile run on
+USUAL = "3.13"
+CLAUSE = re.compile(r"(===|~=|==|!=|<=|>=|<|>|\^|~|)\s*(\d+)(?:\.(\d+|\*))?(?:\.(\d+|\*))?[\w.*]*")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which Python an app gets, and why.
+
+    :param version: as "3.12".
+    :param why: the file or variable that asks for it; "" is none.
+    :param fitting: the versions that would do as well.
+    :param said: what people should know of it.
+    """
+
+    version: str
+    why: str = ""
+    fitting: tuple[str, ...] = ()
+    said: str = ""
+
+
+def wanted(files: Mapping[str, str], chosen: str = "") -> Wish:
+    """Return which Python to build with.
+
+    :param files: {name: text} of an app's files.
+    :param chosen: what build_python says; it wins.
+    """
+    if chosen:
+        return Wish(chosen, "build_python", (chosen,))
+    for why, version, exact in _asked(files):
+        if exact and _newer(version):
+            return Wish(version, why, (version,), f"Python {version}, as {why} asks")
+        fitting = tuple(each for each in OFFERED if (version == each if exact else fits(version, each)))
+        if fitting:
+            best = USUAL if USUAL in fitting else fitting[-1]
+            return Wish(best, why, fitting, f"Python {best}, as {why} {'asks' if exact else 'allows'}")
+        best = OFFERED[0]
+        said = f"Python {best}, though {why} asks for {version}: gunicorn needs {best} or newer"
+        return Wish(best, why, (), f"{said}; build_python chooses another")
+    return Wish(USUAL, said=f"Python {USUAL}, as nothing asks for another")
+
+
+def fits(specifier: str, version: str) -> bool:
+    """Tell whether a Python "3.12" of any patch level can be what a specifier of PEP 440 or of poetry asks for."""
+    here = tuple(map(int, version.split(".")))
+    return any(all(_holds(here, *clause) for clause in CLAUSE.findall(part)) for part in specifier.split("||"))
+
+
+def _newer(version: str) -> bool:
+    return tuple(map(int, version.split("."))) > tuple(map(int, OFFERED[-1].split(".")))
+
+
+def _holds(here: tuple[int, ...], how: str, major: str, minor: str, patch: str) -> bool:
+    given = (int(major), int(minor)) if minor.isdecimal() else (int(major),)
+    mine = here[: len(given)]
+    if how == "<":  # 3.12.1 is below 3.12.4 and not below 3.12
+        return mine < given or (mine == given and patch.isdecimal() and int(patch) > 0)
+    if how == "!=":
+        return mine != given or (len(given) == 2 and patch.isdecimal())
+    if how == "^" or (how == "~=" and not patch):
+        return here[0] == given[0] and mine >= given
+    return {">=": mine >= given, ">": mine >= given, "<=": mine <= given}.get(how, mine == given)
+
+
+def _asked(files: Mapping[str, str]) -> Iterator[tuple[str, str, bool]]:
+    """Yield (file, version or specifier, whether it is one version) of what says a Python; the first one counts."""
+    for name, line in {
+        ".python-version": r"(?:cpython[-@]?|python[-@]?)?(\d+\.\d+)",
+        "runtime.txt": r"python-(\d+\.\d+)",
+        ".tool-versions": r"python\s+(\d+\.\d+)",
+    }.items():
+        if match := re.search(rf"^\s*{line}", files.get(name, ""), re.MULTILINE):
+            yield name, match[1], True
+    requires = table(files, "Pipfile", "requires")
+    for key in ("python_full_version", "python_version"):
+        if match := re.match(r"\d+\.\d+", str(requires.get(key, ""))):
+            yield "Pipfile", match[0], True
+    for name, specifier in (
+        ("pyproject.toml", table(files, "pyproject.toml", "project").get("requires-python")),
+        ("pyproject.toml", table(files, "pyproject.toml", "tool", "poetry", "dependencies").get("python")),
+        ("setup.cfg", setup_options(files).get("python_requires")),
+    ):
+        if isinstance(specifier, str) and CLAUSE.search(specifier):
+            yield name, specifier, False
+
+
+def table(files: Mapping[str, str], name: str, *keys: str) -> dict[str, Any]:
+    """Return a table of a TOML file; an empty one where there is none, or no TOML: the tool that reads it will say."""
+    try:
+        found: Any = tomllib.loads(files.get(name, ""))
+    except tomllib.TOMLDecodeError:
+        return {}
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def setup_options(files: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what setup.cfg says of a package."""
+    parser = configparser.ConfigParser(interpolation=None)
+    with suppress(configparser.Error):
+        parser.read_string(files.get("setup.cfg", ""))
+    return parser["options"] if parser.has_section("options") else {}
