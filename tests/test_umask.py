@@ -12,9 +12,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import build_repositories
+from ansible.module_utils import build_repositories, build_run
 from ansible.module_utils.flask_deploy.host import files
-from ansible.modules import build_image, nginx_certificate
+from ansible.modules import nginx_certificate
 from keep_certificates import acme, keeper, store
 
 from tests.conftest import ROOT
@@ -78,7 +78,7 @@ def test_an_app_s_source_is_unpacked_for_the_app_s_user(tmp_path, strict):
     with tarfile.open(tmp_path / "source.tar", "w") as packed:
         packed.add(tmp_path / "app.py", "shop/templates/app.py")
     (tmp_path / "context").mkdir()
-    strict(build_image.unpack, str(tmp_path / "source.tar"), str(tmp_path / "context"))
+    strict(build_run.unpack, str(tmp_path / "source.tar"), str(tmp_path / "context"))
     found = modes(tmp_path / "context")
     assert found == {"shop": "0o755", "shop/templates": "0o755", "shop/templates/app.py": "0o644"}
 
@@ -93,7 +93,7 @@ def test_a_repository_s_files_are_packed_alike_under_each_umask(checkout, reposi
 
     def pack(name):
         with build_repositories.Checkout(copy, commit, "", "Dockerfile") as part:
-            digest, _text = part.look()
+            digest, _text, _told = part.look()
             part.pack(str(tmp_path / name))
         os.unlink(part.known)
         return digest, (tmp_path / name).read_bytes()
@@ -102,12 +102,12 @@ def test_a_repository_s_files_are_packed_alike_under_each_umask(checkout, reposi
 
 
 def test_the_build_context_is_open(engine, tmp_path, strict, monkeypatch):
-    monkeypatch.setattr(build_image.tempfile, "mkdtemp", lambda **place: str(tmp_path))
-    monkeypatch.setattr(build_image.shutil, "rmtree", lambda folder: None)
+    monkeypatch.setattr(build_run.tempfile, "mkdtemp", lambda **place: str(tmp_path))
+    monkeypatch.setattr(build_run.shutil, "rmtree", lambda folder: None)
     with tarfile.open(tmp_path / "source.tar", "w"):
         pass
     options = {"ca": "", "build_args": {}, "rebuild": False}
-    strict(build_image.build, options, "tag", "FROM scratch\n", str(tmp_path / "source.tar"), {})
+    strict(build_run.build, options, "tag", "FROM scratch\n", "", str(tmp_path / "source.tar"), {})
     assert modes(tmp_path)["context"] == "0o755"
 
 

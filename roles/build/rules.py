@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from inventory_check.values import PATH, environment, existing_file, pattern
+from inventory_check.values import PATH, each, environment, existing_file, pattern
 
 LOGGED = "an address with a password or token in it would be logged; use build_git_key, or a deploy key on the host"
 
@@ -58,14 +58,29 @@ def build_arguments(values: dict[str, Any]) -> str | None:
     return wrong
 
 
+def requirement(value: str) -> str | None:
+    if re.search(r"://[^/\s]*:[^/\s]*@", value):
+        return "an address with a password in it would stay in the image"
+    valid = re.fullmatch(r"[A-Za-z0-9][^\x00-\x1f\x7f]*", value)
+    return None if valid else f"{value!r} is not a requirement; example: psycopg[binary]>=3"
+
+
+NAMED = pattern(re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), "production")
 CHECKS = {
     "build_source": source,
     "build_ref": git_ref,
     "build_git_key": git_key,
     "build_subdir": pattern(PATH, "build_subdir: backend"),
     "build_dockerfile": pattern(PATH, "build_dockerfile: Dockerfile"),
-    "build_base_image": pattern(re.compile(r"[a-z0-9][\w./:@-]*"), "build_base_image: python:3.13-slim-trixie"),
-    "build_base_image_archive": existing_file,
+    "build_python": pattern(re.compile(r"(3\.[1-9][0-9])?", re.ASCII), 'build_python: "3.12" (3.10 or newer)'),
+    "build_base_image": pattern(
+        re.compile(r"[a-z0-9]([\w./:@-]|\{python\})*"), "build_base_image: python:3.13-slim-trixie"
+    ),
+    "build_base_image_archive": lambda value: None if "{python}" in value else existing_file(value),
+    "build_dependencies": pattern(re.compile(r"(?![-/.])(?!.*(^|/)\.\.(/|$))[\w./+-]*"), "requirements/prod.txt"),
+    "build_extras": each(NAMED),
+    "build_groups": each(NAMED),
+    "build_requirements": each(requirement),
     "build_args": build_arguments,
     "build_ca_file": existing_file,
 }
@@ -73,11 +88,19 @@ CHECKS = {
 EXAMPLES = {
     "build_source": "https://git.example.com/shop.git",
     "build_args": {"VERSION": "1.2"},
+    "build_dependencies": "requirements/prod.txt",
+    "build_extras": ["postgres"],
+    "build_groups": ["production"],
+    "build_python": "3.12",
+    "build_requirements": ["psycopg[binary]>=3"],
 }
 
 
 def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
+    if values["build_python"] and "{python}" not in values["build_base_image"]:
+        image = values["build_base_image"]
+        return [f"build_python: it chooses nothing of {image}; write build_base_image: registry/python:{{python}}-slim"]
     folder = os.path.expanduser(values["build_source"])
     if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["build_subdir"])):
         return [f"build_subdir: there is no directory {values['build_subdir']} in {folder} on the controller"]

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from ansible.module_utils import build_bases as bases
+from ansible.module_utils import build_run
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, leftovers
 from ansible.module_utils.flask_deploy.release import containers, places
@@ -107,7 +108,8 @@ def test_a_base_image_that_vanishes_after_it_was_pulled_is_said(engine):
 def test_an_image_that_vanishes_after_it_was_built_is_said(engine, monkeypatch):
     monkeypatch.setattr(build_image, "build", lambda *arguments: None)
     with pytest.raises(bases.BaseError, match=r"flask-deploy/shop:[0-9a-f]{12} is not there"):
-        build_image.make_of({"digest": "d"}, "FROM x", None, build_options(), dry=False)
+        source = build_run.Source({"digest": "d"}, "FROM x", {}, None)
+        build_image.make_of(source, "FROM x", "", [], build_options(), dry=False)
 
 
 @pytest.mark.parametrize("ends", ["exit status 1", "Status: , Code: 1"])

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 # What reads a source on a host reads it here.
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "module_utils"))
@@ -145,6 +146,8 @@ class ActionModule(ActionBase):
             arguments["source_digest"] = digest(folder, top)
             arguments["source_commit"], arguments["source_changes"] = commit(folder)
             arguments["dockerfile_content"] = said(build_sources.text, folder, arguments["dockerfile"], top) or ""
+            named = arguments.get("choices", {}).get("dependencies", "")
+            arguments["told"] = build_sources.told(folder, list_files(folder), named)
         return self._until_content(arguments, (folder, top) if folder else None, base_archive, task_vars)
 
     def _until_content(
@@ -157,10 +160,16 @@ class ActionModule(ActionBase):
         try:
             while True:
                 result: dict[str, Any] = self._execute_module("build_image", module_args=arguments, task_vars=task_vars)
+                for line in result.get("said", []):
+                    Display().display(f"build: {line}")
                 if result.get("failed") or not result.get("wants"):
                     return result
+                if "word" in result["wants"]:
+                    arguments["shown"] = True
                 if "base" in result["wants"]:
-                    path = os.path.expanduser(base_archive)
+                    path = os.path.expanduser(base_archive.replace("{python}", result.get("python", "")))
+                    if not os.path.isfile(path):
+                        raise AnsibleActionFail(f"build_base_image_archive: there is no file {path} on the controller")
                     kept = {"path": "engine", "bytes": os.path.getsize(path), "purpose": "the base image"}
                     arguments["base_archive"] = self._send(path, "base.tar", {**kept, "kind": "engine"}, task_vars)
                 if "source" in result["wants"]:

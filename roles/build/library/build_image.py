@@ -7,14 +7,17 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 from ansible.module_utils import build_bases as bases
+from ansible.module_utils import build_kinds as kinds
+from ansible.module_utils import build_plan as plans
+from ansible.module_utils import build_python as pythons
+from ansible.module_utils import build_recipe as recipes
 from ansible.module_utils import build_repositories as repositories
+from ansible.module_utils import build_run as runs
 from ansible.module_utils import build_sources as sources
-from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine, files, room
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import images
@@ -38,7 +41,11 @@ options:
   source_archive: {type: path, description: The sent source, a tar file on this host.}
   dockerfile: {type: str, default: Dockerfile, description: Build file in the source.}
   dockerfile_content: {type: str, description: Its text, with a sent source.}
-  fallback_dockerfile: {type: str, required: true, description: Text used where the source has none.}
+  told: {type: dict, default: {}, description: "Of a sent source, the files that say how to build it: their texts."}
+  fallback_dockerfile: {type: str, required: true, description: Text to be filled in where the source has none.}
+  steps: {type: str, default: "", description: What its steps have in common.}
+  choices: {type: dict, default: {}, description: "How it builds, where it is not as the source says."}
+  shown: {type: bool, default: false, description: Whether people were told how it builds.}
   base_image: {type: str, required: true, description: Image the app is built on.}
   base_archive: {type: path, description: That image as a file on this host.}
   base_can_be_sent: {type: bool, default: false, description: Ask for the base image before pulling it.}
@@ -62,24 +69,21 @@ RETURN = r"""
 image: {type: str, returned: success, description: Id of the image.}
 build: {type: str, returned: success, description: Digest of what it was built from.}
 source: {type: dict, returned: success, description: Where the code came from.}
-wants: {type: list, returned: always, description: Files this module needs to be sent, source or base.}
+python: {type: str, returned: success, description: "The Python that the app's files ask for."}
+said: {type: list, returned: when it builds, description: "What people should know: how it builds, how it went."}
+wants: {type: list, returned: always, description: "Files to be sent, source or base; word, that people were told."}
 """
 
 
-Pack = Callable[[str], None]  # writes a source to a path
 REBUILT = "/srv/{}/rebuilt.json"
-UNPACK_PATIENCE = 600  # seconds
 REBUILT_KEPT = 20  # sets of inputs
 
 
-class BuildError(Exception):
-    """The source does not unpack."""
-
-
 ERRORS = (
-    BuildError,
     bases.BaseError,
+    kinds.KindError,
     repositories.RepositoryError,
+    runs.BuildError,
     sources.SourceError,
     engine.EngineError,
     leases.LeaseError,
@@ -87,99 +91,72 @@ ERRORS = (
 )
 
 
-@contextmanager
-def find_source(options: dict[str, Any], dry: bool) -> Iterator[tuple[dict[str, Any], str | None, Pack | None]]:
-    """Give (record, dockerfile text or None, function that writes the source as a tar file)."""
-    if not options["repository"]:
-        record = {"kind": "directory", "digest": options["source_digest"]}
-        if options["source_commit"]:
-            record |= {"commit": options["source_commit"], "changes": options["source_changes"]}
-        yield record, options["dockerfile_content"], None
-        return
-    with repositories.lent(options["git_key"]) as key:
-        repository = repositories.Repository(options["app"], options["repository"], key)
-        commit = repository.commit(options["ref"])
-        record = {"kind": "git", "repository": options["repository"], "ref": options["ref"], "commit": commit}
-        with repositories.Checkout(repository, commit, options["subdir"], options["dockerfile"], dry) as checkout:
-            digest, dockerfile = checkout.look()
-            yield {**record, "digest": digest}, dockerfile, checkout.pack
-
-
-def unpack(archive: str, folder: str) -> None:
-    """Unpack with new times: BuildKit takes a file of the same size and time for the one it had before.
-
-    By tar itself, which lets nothing leave the folder: the Python of Debian 12 has no such filter.
-    """
-    # The directories between the files are its own, and the app's user must read them in the image: umask 022.
-    words = ("tar", "--extract", "--touch", "--no-same-owner", f"--directory={folder}", f"--file={archive}")
-    commands.run(*words, error=BuildError, limit=UNPACK_PATIENCE, called="the source does not unpack")
-
-
-def build(options: dict[str, Any], tag: str, dockerfile: str, archive: str, labels: dict[str, str]) -> None:
-    folder = tempfile.mkdtemp(prefix="flask-deploy-build-", dir="/var/tmp")
-    try:
-        context = f"{folder}/context"
-        os.mkdir(context)
-        os.chmod(context, 0o755)
-        unpack(archive, context)
-        with open(f"{folder}/Dockerfile", "w", encoding="utf-8") as file:
-            file.write(dockerfile)
-        with open(f"{folder}/ca", "w", encoding="utf-8") as file:
-            file.write(options["ca"])
-        given = bases.arguments(options, dockerfile)
-        engine.docker(
-            *("build", "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
-            *(("--no-cache",) if options["rebuild"] else ()),
-            *(part for name, value in labels.items() for part in ("--label", f"{name}={value}")),
-            *(part for name, value in given.items() for part in ("--build-arg", f"{name}={value}")),
-            *(("--secret", f"id=ca,src={folder}/ca") if options["ca"] else ()),
-            context,
-            environment={"DOCKER_BUILDKIT": "1"},
-            timeout=1800,
-        )
-    finally:
-        shutil.rmtree(folder)
-
-
 def make(options: dict[str, Any], dry: bool) -> dict[str, Any]:
     """Return what the module answers with."""
-    with find_source(options, dry) as (source, dockerfile, write_archive):
-        return make_of(source, dockerfile, write_archive, options, dry)
+    with runs.find_source(options, dry) as source:
+        python = pythons.wanted(source.told, options["choices"].get("python", ""))
+        dockerfile, steps, said = recipe(options, source)
+        if bases.PYTHON in options["base_image"] and "BASE_IMAGE" in dockerfile:
+            options = {**options, "base_image": options["base_image"].replace(bases.PYTHON, python.version)}
+            said = [python.said, *said]
+        try:
+            return {**make_of(source, dockerfile, steps, said, options, dry), "python": python.version}
+        except bases.BaseError as error:
+            asked = f"\n  {python.why} asks for Python {python.version}; build_python chooses another"
+            raise bases.BaseError(f"{error}{asked if python.why else ''}") from None
+
+
+def recipe(options: dict[str, Any], source: runs.Source) -> tuple[str, str, list[str]]:
+    """Return (the Dockerfile, the commands of the role's own or "", what to say before it is built)."""
+    choices = options["choices"]
+    if source.dockerfile:
+        unused = sorted(f"build_{name}" for name, value in choices.items() if value and name != "python")
+        said = [f"{', '.join(unused)} change nothing: the source has its own {options['dockerfile']}"] if unused else []
+        return source.dockerfile, "", said
+    plan = plans.plan(source.told, plans.Choices(**choices))
+    texts = (options["fallback_dockerfile"], options["steps"], options["app"])
+    return *recipes.dockerfile(*texts, plan, options["build_args"]), [plan.said]
 
 
 def make_of(
-    source: dict[str, Any], dockerfile: str | None, write_archive: Pack | None, options: dict[str, Any], dry: bool
+    source: runs.Source, dockerfile: str, steps: str, said: list[str], options: dict[str, Any], dry: bool
 ) -> dict[str, Any]:
-    said: list[str] = []
-    dockerfile = dockerfile or options["fallback_dockerfile"]
-    base = bases.find(options, dockerfile, said) if not dry else bases.foretell(options, dockerfile)
+    warnings: list[str] = []
+    base = bases.find(options, dockerfile, warnings) if not dry else bases.foretell(options, dockerfile)
     if base is None:
         return {"wants": ["base"]}
-    inputs = files.digest(source["digest"], dockerfile, base, options["build_args"])[:12]
+    inputs = files.digest(source.record["digest"], dockerfile, base, options["build_args"])[:12]
     digest = generation(options, inputs)
     tag = f"flask-deploy/{options['app']}:{digest}"
     if not dry:
         images.hold(options["app"], digest, options["run"])
     found = engine.inspect("image", tag) if engine.installed() else None
-    answer = {"build": digest, "source": source, "wants": []}
+    answer = {"build": digest, "source": source.record, "wants": []}
     if found:
         return {**answer, "image": found["Id"], "changed": False}
     if dry:
-        return {**answer, "image": "not built yet", "changed": True}
-    archive = options["source_archive"]
-    if not archive and not write_archive:
-        return {"wants": ["source"]}
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        if not archive:
-            archive = f"{folder}/source.tar"
-            write_archive(archive)
-        if options["rebuild"]:
-            bases.pull_anew(options, dockerfile, said)
-        build(options, tag, dockerfile, archive, labels(options, source))
+        return {**answer, "image": "not built yet", "changed": True, "said": said}
+    wants = [] if options["source_archive"] or source.pack else ["source"]
+    if wants or (said and not options["shown"]):
+        return {"wants": [*wants, "word"], "said": said}
+    build(source, tag, dockerfile, steps, options, warnings)
     if options["rebuild"]:
         remember(options["app"], inputs, digest)
-    answer |= {"warnings": said} if said else {}
+    notes = runs.notes(tag) if steps else []
+    answer |= {name: lines for name, lines in {"warnings": warnings, "said": notes}.items() if lines}
     return {**answer, "image": bases.image_id(tag, engine.inspect("image", tag)), "changed": True}
+
+
+def build(
+    source: runs.Source, tag: str, dockerfile: str, steps: str, options: dict[str, Any], warnings: list[str]
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        archive = options["source_archive"] or f"{folder}/source.tar"
+        if not options["source_archive"]:
+            source.pack(archive)
+        if options["rebuild"]:
+            bases.pull_anew(options, dockerfile, warnings)
+        runs.build(options, tag, dockerfile, steps, archive, labels(options, source.record))
 
 
 def generation(options: dict[str, Any], inputs: str) -> str:
@@ -221,7 +198,11 @@ def main() -> None:
             "source_archive": {"type": "path"},
             "dockerfile": {"type": "str", "default": "Dockerfile"},
             "dockerfile_content": {"type": "str"},
+            "told": {"type": "dict", "default": {}},
             "fallback_dockerfile": {"type": "str", "required": True},
+            "steps": {"type": "str", "default": ""},
+            "choices": {"type": "dict", "default": {}},
+            "shown": {"type": "bool", "default": False},
             "base_image": {"type": "str", "required": True},
             "base_archive": {"type": "path"},
             "base_can_be_sent": {"type": "bool", "default": False},

@@ -7,6 +7,7 @@ from typing import Any
 from ansible.module_utils import build_dockerfiles as dockerfiles
 from ansible.module_utils.flask_deploy.host import engine
 
+PYTHON = "{python}"  # stands in an image's name for the version that an app asks for
 NO_IMAGE = (
     "{0} cannot be pulled, and is not on this host: {1}\n"
     "  what to do: see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "

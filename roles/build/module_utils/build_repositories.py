@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 
 from ansible.module_utils import build_sources as sources
 from ansible.module_utils.flask_deploy.host import command as commands
@@ -186,12 +185,15 @@ def nameless(address: str) -> str:
 
 
 class Checkout:
-    """A part of a commit as a source: its digest and build file, known without a checkout where one was made before."""
+    """A part of a commit as a source: what is known of it, without a checkout where one was made before."""
 
     KEPT = 50  # commits
 
-    def __init__(self, repository: Repository, commit: str, subdir: str, dockerfile: str, dry: bool = False) -> None:
-        self.repository, self.commit, self.subdir, self.dockerfile = repository, commit, subdir, dockerfile
+    def __init__(
+        self, repository: Repository, commit: str, subdir: str, dockerfile: str, named: str = "", dry: bool = False
+    ) -> None:
+        self.repository, self.commit, self.subdir = repository, commit, subdir
+        self.dockerfile, self.named = dockerfile, named
         self.place: str | None = None
         self.dry = dry
         self.known = f"{os.path.dirname(repository.path)}/sources.json"
@@ -214,14 +216,17 @@ class Checkout:
             raise RepositoryError(f"build_subdir: {address} has no directory {self.subdir!r} at {self.commit[:12]}")
         return found, f"{self.place}/tree"
 
-    def look(self) -> tuple[str, str | None]:
-        """Return (digest, text of the build file or None)."""
-        key, known = f"{self.commit} {self.subdir} {self.dockerfile}", files.read_json(self.known, {})
+    def look(self) -> tuple[str, str | None, dict[str, str]]:
+        """Return (digest, text of the build file or None, {name: text} of the files that say how to build)."""
+        key = f"{self.commit} {self.subdir} {self.dockerfile} {self.named}"
+        known = files.read_json(self.known, {})
         if key not in known:
             folder, top = self.folder()
+            names = sources.walk(folder)
             known[key] = [
-                sources.read(folder, sources.walk(folder), top=top),
+                sources.read(folder, names, top=top),
                 sources.text(folder, self.dockerfile, top),
+                sources.told(folder, names, self.named),
             ]
             if not self.dry:
                 files.write_json(self.known, known if len(known) <= self.KEPT else {key: known[key]}, 0o600)
@@ -232,18 +237,3 @@ class Checkout:
         folder, top = self.folder()
         with open(path, "wb") as file:
             sources.pack(folder, sources.walk(folder), file, top, mode="w")
-
-
-@contextlib.contextmanager
-def lent(key: str | None) -> Iterator[str | None]:
-    """Give the path of a private key that is in memory alone: nothing is left of it, however this process ends."""
-    if not key:
-        yield None
-        return
-    handle = os.memfd_create("flask-deploy-key")
-    try:
-        os.fchmod(handle, 0o600)
-        os.write(handle, key.rstrip("\n").encode() + b"\n")
-        yield f"/proc/{os.getpid()}/fd/{handle}"
-    finally:
-        os.close(handle)

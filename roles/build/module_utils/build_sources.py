@@ -8,12 +8,21 @@ import re
 import stat
 import tarfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from io import BufferedIOBase
 from typing import Any, BinaryIO
 
 POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(.*\n)*oid sha256:[0-9a-f]{64}\nsize [0-9]+\n")
 POINTER_SIZE = 1024  # bytes; longer files are none, says git-lfs's specification
 CHUNK = 1 << 20
+# Files that say how an app is built, and those of them whose text does.
+TELLING = re.compile(
+    r"([^/]+/)?(uv\.lock|poetry\.lock|pylock\.toml|Pipfile(\.lock)?|pyproject\.toml|setup\.(py|cfg))"
+    r"|\.python-version|\.tool-versions|runtime\.txt|(README|VERSION|MANIFEST)[^/]*|src/([^/]+/)?[^/]+\.py"
+    r"|([^/]+/){0,2}[^/]*(requirements|constraints)[^/]*\.(txt|in)|([^/]+/)?requirements/[^/]+\.(txt|in)"
+)
+READ = re.compile(r"(.*/)?(pyproject\.toml|Pipfile|setup\.(py|cfg)|\.python-version|\.tool-versions|.*\.(txt|in))")
+READ_MOST = 1 << 20  # characters
 Add = Callable[[str, os.stat_result, "Counted | str"], None]
 
 
@@ -161,6 +170,21 @@ def text(folder: str, name: str, top: str | None = None) -> str | None:
         raise SourceError(f"{what} may not be read; type: chmod u+r {shown(name)}") from None
     except UnicodeDecodeError:
         raise SourceError(f"{what} is not text in UTF-8; write it anew") from None
+
+
+def told(folder: str, names: Iterable[str], named: str = "") -> dict[str, str]:
+    """Return {name: text} of the files that say how an app is built; of some the name is enough.
+
+    :param names: all files of a source that was read: none leads out of it.
+    :param named: one that a user wrote; it is read whatever it is called.
+    """
+    found = {}
+    for name in sorted(name for name in names if name == named or TELLING.fullmatch(name)):
+        found[name] = ""
+        if name == named or READ.fullmatch(name):
+            with suppress(OSError), open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                found[name] = file.read(READ_MOST)
+    return found
 
 
 def below(folder: str, subdir: str) -> str | None:

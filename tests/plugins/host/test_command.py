@@ -13,12 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import build_repositories
+from ansible.module_utils import build_repositories, build_run
 from ansible.module_utils.flask_deploy.host import command, nginx, process, systemd
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import release_command
 from ansible.module_utils.flask_deploy.switch import retire, unit
-from ansible.modules import app_release, build_image
+from ansible.modules import app_release
 
 from tests.conftest import ROOT
 from tests.deploys import deploy, prepare
@@ -137,9 +137,9 @@ def test_what_stays_in_the_background_does_not_hold_up_a_command_that_ended():
         ),
         (
             "tar",
-            (build_image, "UNPACK_PATIENCE"),
-            lambda app: build_image.unpack("x", "y"),
-            build_image.BuildError,
+            (build_run, "UNPACK_PATIENCE"),
+            lambda app: build_run.unpack("x", "y"),
+            build_run.BuildError,
             "top",
         ),
     ],

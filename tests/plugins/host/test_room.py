@@ -222,7 +222,7 @@ def test_a_base_image_is_not_sent_where_it_does_not_fit(send, disks, tmp_path, f
     ("error", "said"),
     [
         (
-            build_image.BuildError("tar: No space left on device"),
+            build_image.runs.BuildError("tar: No space left on device"),
             "a disk is full. Type on the host that builds: df -h /var/tmp /srv ",
         ),
         (

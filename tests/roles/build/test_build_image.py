@@ -79,14 +79,14 @@ def test_a_checkout_tells_its_commit_and_whether_it_differs(checkout, tmp_path, 
 
 def test_the_commit_of_a_sent_source_is_recorded(options):
     source = {**options, "source_commit": "1a2b", "source_changes": True}
-    with module.find_source(source, False) as (record, _dockerfile, _write):
-        assert record == {
+    with module.runs.find_source(source, False) as found:
+        assert found.record == {
             "kind": "directory",
             "digest": options["source_digest"],
             "commit": "1a2b",
             "changes": True,
         }
-    assert module.labels(source, record)["org.opencontainers.image.revision"] != "1a2b"
+    assert module.labels(source, found.record)["org.opencontainers.image.revision"] != "1a2b"
 
 
 @pytest.mark.parametrize("place", ["missing", "file"])
@@ -331,8 +331,13 @@ def options(checkout, tmp_path):
         "source_commit": "",
         "source_changes": False,
         "source_archive": str(archive),
+        "dockerfile": "Dockerfile",
         "dockerfile_content": "",
+        "told": {},
         "fallback_dockerfile": FALLBACK,
+        "steps": "# steps\n",
+        "choices": {},
+        "shown": True,
         "base_image": "python:3",
         "base_archive": None,
         "base_can_be_sent": False,
@@ -354,7 +359,7 @@ def test_the_same_source_is_built_once(engine, base, options):
     assert (first["changed"], again["changed"]) == (True, False)
     assert first["image"] == again["image"] and first["build"] == again["build"]
     (built,) = engine.calls("docker build")
-    assert "--build-arg N=3" in built and "--build-arg BASE_IMAGE=python:3" in built and "--secret" not in built
+    assert "--build-arg N=3" in built and "--build-arg BASE_IMAGE=python:3" in built and "id=ca" not in built
     assert (engine.place / "context" / "app.py").read_text() == "1"
 
 
@@ -385,7 +390,7 @@ def test_a_rebuild_takes_everything_anew_and_stays(engine, base, options, tmp_pa
 
 
 def test_a_rebuild_asks_for_the_base_image_once_more(engine, base, options):
-    assert module.make({**options, "rebuild": True, "base_can_be_sent": True}, False) == {"wants": ["base"]}
+    assert module.make({**options, "rebuild": True, "base_can_be_sent": True}, False)["wants"] == ["base"]
 
 
 OWN = """
@@ -441,9 +446,12 @@ def test_a_company_s_authority_is_a_secret_of_the_build_alone(engine, base, opti
 
 
 def test_what_is_missing_is_asked_for(engine, options):
-    assert module.make({**options, "base_can_be_sent": True}, False) == {"wants": ["base"]}
+    assert module.make({**options, "base_can_be_sent": True}, False)["wants"] == ["base"]
     (engine.place / "offers").write_text("python:3\n")
-    assert module.make({**options, "base_archive": "/base.tar", "source_archive": None}, False) == {"wants": ["source"]}
+    assert module.make({**options, "base_archive": "/base.tar", "source_archive": None}, False)["wants"] == [
+        "source",
+        "word",
+    ]
     assert engine.calls("docker load -q -i /base.tar") and not engine.calls("docker build")
 
 
@@ -464,6 +472,77 @@ def test_a_dry_run_predicts_and_builds_nothing(engine, base, options):
     assert module.make(options, True)["changed"] is False
 
 
+def test_people_are_told_how_it_builds_before_it_does(engine, base, options):
+    told = {"requirements.txt": "flask\n", "Pipfile": '[packages]\nflask = "*"\n'}
+    asked = {**options, "told": told, "shown": False}
+    answer = module.make(asked, False)
+    assert answer["wants"] == ["word"] and not engine.calls("docker build")
+    assert answer["said"] == ["dependencies of requirements.txt; Pipfile would do as well, by build_dependencies"]
+    assert module.make({**asked, "shown": True}, False)["changed"]
+    assert "said" not in module.make(asked, False), "it is there"
+
+
+def test_what_is_sent_and_what_people_are_told_is_asked_for_together(engine, base, options):
+    asked = {**options, "source_archive": None, "shown": False}
+    assert module.make(asked, False)["wants"] == ["source", "word"]
+
+
+def test_what_the_steps_note_is_told_when_the_image_is_there(engine, base, options):
+    (engine.place / "notes").write_text("gunicorn==27.0.1 takes the place of the app's gunicorn==20.0\n")
+    answer = module.make(options, False)
+    assert answer["said"] == ["gunicorn==27.0.1 takes the place of the app's gunicorn==20.0"]
+    own = module.make({**options, "dockerfile_content": "FROM python:3\n"}, False)
+    assert "said" not in own
+
+
+def test_what_a_source_with_its_own_dockerfile_does_not_use_is_named(engine, base, options):
+    choices = {"extras": ["pg"], "dependencies": "", "groups": ["web"], "python": "3.12"}
+    own = {**options, "dockerfile_content": "FROM python:3\n", "choices": choices, "shown": False}
+    (line,) = module.make(own, False)["said"]
+    assert line == "build_extras, build_groups change nothing: the source has its own Dockerfile"
+
+
+def test_the_app_chooses_the_python_of_the_base_image(engine, options):
+    (engine.place / "offers").write_text("python:3.12-slim\n")
+    asked = {**options, "base_image": "python:{python}-slim", "told": {".python-version": "3.12.4\n"}}
+    for dockerfile in ("", "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"):
+        answer = module.make({**asked, "dockerfile_content": dockerfile}, False)
+        assert answer["python"] == "3.12"
+        assert "--build-arg BASE_IMAGE=python:3.12-slim" in engine.calls("docker build")[-1]
+    assert module.make({**asked, "shown": False, "build_args": {}}, False)["said"][0] == (
+        "Python 3.12, as .python-version asks"
+    )
+
+
+def test_a_python_that_cannot_be_had_is_named_with_who_asks_for_it(engine, options):
+    (engine.place / "no-registry").touch()
+    asked = {**options, "base_image": "python:{python}-slim", "told": {".python-version": "3.12"}}
+    with pytest.raises(bases.BaseError, match=r"python:3.12-slim cannot be pulled(.|\n)*\n  .python-version asks for"):
+        module.make(asked, False)
+    assert module.make({**asked, "base_can_be_sent": True}, False) == {"wants": ["base"], "python": "3.12"}
+
+
+def test_the_files_that_say_how_to_build_are_sent(checkout, secret):
+    (checkout / "requirements.txt").write_text("flask\n")
+    (checkout / "pins").write_text("flask==3.0.3\n")
+    assert run(checkout)["told"] == {"requirements.txt": "flask\n"}
+    assert run(checkout, choices={"dependencies": "pins"})["told"].keys() == {"requirements.txt", "pins"}
+
+
+def test_a_base_image_for_each_python_has_an_archive_for_each(checkout, secret, monkeypatch):
+    plugin, sent = object.__new__(action.ActionModule), []
+    plugin._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
+    answers = iter([{"wants": ["base"], "python": "3.12"}, {"image": "sha256:1"}])
+    plugin._execute_module = lambda *arguments, **options: next(answers)
+    plugin._send = lambda path, *rest: sent.append(path)
+    (checkout / "python-3.12.tar").touch()
+    plugin._until_content({}, None, f"{checkout}/python-{{python}}.tar", {})
+    assert sent == [f"{checkout}/python-3.12.tar"]
+    answers = iter([{"wants": ["base"], "python": "3.10"}])
+    with pytest.raises(AnsibleActionFail, match=r"build_base_image_archive: there is no file .*/python-3.10.tar"):
+        plugin._until_content({}, None, f"{checkout}/python-{{python}}.tar", {})
+
+
 def test_a_failed_build_says_why_and_leaves_nothing(engine, base, options, monkeypatch):
     made, make = [], tempfile.mkdtemp
     monkeypatch.setattr(tempfile, "mkdtemp", lambda *words, **more: made.append(make(*words, **more)) or made[-1])
@@ -478,7 +557,7 @@ def test_a_source_cannot_leave_its_directory(engine, base, options, tmp_path):
     bad = tmp_path / "bad.tar"
     with tarfile.open(bad, "w") as packed:
         packed.addfile(tarfile.TarInfo("../../escaped"))
-    with pytest.raises(module.BuildError, match="does not unpack"):
+    with pytest.raises(module.runs.BuildError, match="does not unpack"):
         module.make({**options, "source_archive": str(bad)}, False)
 
 
@@ -489,8 +568,19 @@ def test_unpacked_files_are_new_to_the_builder(engine, base, options):
 
 
 def test_a_repository_is_built_at_its_commit(engine, base, options, checkout, git, repository, monkeypatch):
-    monkeypatch.setattr(module.repositories, "Repository", lambda app, address, key: repository(address, key))
+    monkeypatch.setattr(module.runs.repositories, "Repository", lambda app, address, key: repository(address, key))
     asked = {**options, "repository": f"file://{checkout}", "ref": "main", "subdir": "sub", "git_key": None}
     answer = module.make({**asked, "dockerfile": "Dockerfile", "source_archive": None}, False)
     assert answer["source"]["commit"] == git(checkout, "rev-parse", "main")
     assert os.listdir(engine.place / "context") == ["a.txt"]
+
+
+def test_a_repository_says_itself_how_it_is_built(engine, base, options, checkout, git, repository, monkeypatch):
+    (checkout / "requirements.txt").write_text("flask\n")
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-qm", "requirements")
+    monkeypatch.setattr(module.runs.repositories, "Repository", lambda app, address, key: repository(address, key))
+    asked = {**options, "repository": f"file://{checkout}", "ref": "main", "subdir": "", "git_key": None}
+    for _once_more in range(2):
+        answer = module.make({**asked, "source_archive": None, "shown": False}, False)
+        assert (answer["wants"], answer["said"]) == (["word"], ["dependencies of requirements.txt"])

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils import build_repositories as repositories
+from ansible.module_utils import build_run as runs
 from ansible.module_utils import build_sources as sources
 from ansible.plugins.action import build_image as action
 
@@ -84,7 +85,7 @@ def look(repository):
     def run(address, ref="main", subdir="", dockerfile="Dockerfile"):
         copy = repository(address)
         with repositories.Checkout(copy, copy.commit(ref), subdir, dockerfile) as checkout:
-            digest, text = checkout.look()
+            digest, text, _told = checkout.look()
             archive = f"{copy.path}.tar"
             checkout.pack(archive)
             place = checkout.place
@@ -313,7 +314,7 @@ def test_the_key_is_lent_to_submodules(finished, repository, monkeypatch):
         "_fetch",
         lambda self, *wanted: (keys.add((self.address, self.key)), real(self, *wanted)),
     )
-    with repositories.lent("-----BEGIN X-----") as key:
+    with runs.lent("-----BEGIN X-----") as key:
         copy = repository(f"file://{finished}", key)
         with repositories.Checkout(copy, copy.commit("main"), "", "Dockerfile") as checkout:
             checkout.look()
@@ -376,10 +377,10 @@ def test_a_part_that_is_not_there_is_named(checkout, look):
 def test_a_key_is_in_memory_alone(tmp_path):
     """Whatever ends the process, SIGKILL too, ends the key: no file of it ever is."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
-    with repositories.lent((tmp_path / "key").read_text().rstrip("\n")) as path:
+    with runs.lent((tmp_path / "key").read_text().rstrip("\n")) as path:
         public = subprocess.run(["ssh-keygen", "-y", "-f", path], capture_output=True, text=True, check=True).stdout
         assert public.split()[:2] == (tmp_path / "key.pub").read_text().split()[:2]
         assert os.readlink(path).startswith("/memfd:")
     assert not os.path.exists(path)
-    with repositories.lent("") as path:
+    with runs.lent("") as path:
         assert path is None

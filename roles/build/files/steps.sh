@@ -1,0 +1,110 @@
+# shellcheck shell=sh
+# What the steps of Dockerfile.in have in common. Before it stands the environment of a build, behind it an app's plan as
+# the functions dependencies and code: module_utils/build_recipe.py.
+set -eu
+
+notes=/venv/flask-deploy/said
+said=/tmp/said
+only=--no-build
+
+[ -z "${PIP_INDEX_URL-}" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}" PIPENV_PYPI_MIRROR="$PIP_INDEX_URL"
+[ -z "${PIP_EXTRA_INDEX_URL-}" ] || export UV_INDEX="${UV_INDEX:-$PIP_EXTRA_INDEX_URL}"
+
+# note TEXT: what people are told when the image is there
+note() {
+  echo "$1" | tee -a "$notes"
+}
+
+# packages NAME...: of Debian
+packages() {
+  PATH=$PATH:/usr/sbin:/sbin
+  if ! command -v apt-get >/dev/null; then
+    echo "the base image has no apt-get, which would install: $*; choose another: build_base_image" >&2
+    exit 1
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >/dev/null
+}
+
+# what reads the files that list dependencies; what it says of a package that has to be built is read below
+tools() {
+  python=$(command -v python3)
+  "$python" -m venv /opt/uv
+  /opt/uv/bin/pip install -q --disable-pip-version-check 'uv>=0.13.9,<0.14'
+  uv venv -q --python "$python" /venv
+  mkdir "${notes%/*}"
+  touch "$notes"
+}
+
+# asked FILE VERSION...: which Python a file of the app asks for
+asked() {
+  here=$(python -c 'import sys; print(*sys.version_info[:2], sep=".")')
+  file=$1
+  shift
+  case " $* " in
+  *" $here "*) ;;
+  *) note "$file asks for Python $*, and the base image has $here: build_base_image" ;;
+  esac
+}
+
+# without_local FILE...: leave out requirements that are in the code itself, which is not there yet
+without_local() {
+  sed -i -E '/^[[:space:]]*((-e|--editable)[[:space:]=]*)?(\.|file:)/d; /@ file:/d' "$@"
+}
+
+# built COMMAND...: install with uv, and with a compiler where something has to be built
+built() {
+  # shellcheck disable=SC2086 # a word or none
+  "$@" --compile-bytecode $only 2>"$said" && return
+  if ! grep -qE 'no-build|[Ww]heels|Building source distributions|Failed to build|[Gg]it ' "$said"; then
+    cat "$said" >&2
+    exit 1
+  fi
+  echo 'some of it has to be built: a compiler and headers come first'
+  headers='libffi-dev libssl-dev libpq-dev default-libmysqlclient-dev libxml2-dev libxslt1-dev libjpeg-dev zlib1g-dev'
+  [ ! -x /usr/bin/python3 ] || headers="$headers python3-dev" # an official image of Python has them
+  # shellcheck disable=SC2086 # words
+  packages build-essential pkg-config git openssh-client $headers
+  "$@" --compile-bytecode || other_python
+}
+
+# other_python: fail, and say with which Python nothing of $list has to be built
+other_python() {
+  [ -n "$list" ] && listing >/dev/null 2>&1 || exit 1
+  for version in 3.14 3.13 3.12 3.11 3.10; do
+    if uv pip compile -q --no-build --python-version "$version" -o /dev/null "$list" >/dev/null 2>&1; then
+      echo "what to do: with Python $version nothing has to be built. Write build_python: '$version'" >&2
+      break
+    fi
+  done
+  exit 1
+}
+
+# server REQUIREMENT...: put what serves, and more, over what the app brings, and note what that changed
+server() {
+  list=
+  uv pip freeze -q >/tmp/before
+  built uv pip install 'gunicorn[gevent]>=27,<28' "$@"
+  uv pip freeze -q >/tmp/after
+  grep -vxFf /tmp/after /tmp/before | while read -r old; do
+    note "$(grep -i "^${old%%=*}==" /tmp/after) takes the place of the app's $old"
+  done
+}
+
+# project REASON: install the code as a package, so that it is found where it is
+project() {
+  if ! uv pip install -q --no-deps -e . 2>"$said"; then
+    cat "$said"
+    note "the project itself is not installed, though $1: $(grep -vE '^(hint|$)' "$said" | tail -n 1 | sed 's/^ *//')"
+  fi
+}
+
+# path FOLDER: import the code from there too
+path() {
+  echo "/app/$1" >"$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/flask-deploy.pth"
+}
+
+# compiled: have all code ready for Python; what does not compile is no part of the app, or fails as that starts
+compiled() {
+  python -m compileall -qq /app || true
+}

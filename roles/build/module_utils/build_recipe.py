@@ -1,0 +1,101 @@
+"""The role's own Dockerfile for an app, and the commands of its steps, from the app's plan."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import string
+from collections.abc import Iterable, Sequence
+
+from ansible.module_utils.build_kinds import Steps
+from ansible.module_utils.build_plan import Plan
+
+MOUNTS = "--mount=type=secret,id=steps --mount=type=secret,id=ca --mount=type=ssh"
+
+OF_TOOLS = re.compile("(PIP|UV|POETRY|PIPENV)_")
+
+
+class Recipe(string.Template):
+    """A text with places like @{code}: those of Docker begin with $."""
+
+    delimiter = "@"
+
+
+def dockerfile(template: str, common: str, app: str, plan: Plan, arguments: Iterable[str] = ()) -> tuple[str, str]:
+    """Return (the text of an app's Dockerfile, the commands of its steps: the secret "steps" of its build).
+
+    :param template: files/Dockerfile.in.
+    :param common: files/steps.sh.
+    :param arguments: names of the build's.
+    """
+    names = sorted(arguments)
+    early = [name for name in names if OF_TOOLS.match(name)]
+    late = [name for name in names if name not in early]
+    parts = {"dependencies": _function("dependencies", _dependencies(plan)), "code": _function("code", _code(plan))}
+    text = Recipe(template).substitute(
+        mounts=f"{MOUNTS} --mount=type=cache,id=flask-deploy-{app},target=/root/.cache",
+        arguments_of_tools="\n".join(f"ARG {name}" for name in early),
+        arguments="\n".join(f"ARG {name}" for name in late),
+        copied="\n".join(_copied(plan.steps.copied if plan.steps else ())),
+        tools=_digest(common),
+        **{name: _digest(common, part) for name, part in parts.items()},
+    )
+    return text, "\n".join([common, *parts.values(), '"$1"\n'])
+
+
+def _function(name: str, commands: Sequence[str]) -> str:
+    return "\n  ".join([f"{name}() {{", *commands]) + "\n}\n"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _copied(files: Sequence[str]) -> list[str]:
+    """Return instructions that copy files to where they were."""
+    folders: dict[str, list[str]] = {}
+    for name in files:
+        folders.setdefault(name.rpartition("/")[0], []).append(name)
+    return [f"COPY {' '.join(names)} ./{folder}{'/' if folder else ''}" for folder, names in folders.items()]
+
+
+def _dependencies(plan: Plan) -> list[str]:
+    """Return what is done where no code is but the files that list dependencies."""
+    steps, lines, server = plan.steps, [], _server(plan)
+    if plan.python.fitting:
+        lines.append(f"asked {shlex.quote(plan.python.why)} {' '.join(plan.python.fitting)}")
+    if not steps:
+        return [*lines, server]
+    lines += _listed(steps)
+    if steps.partly:
+        lines.append(f"without_local {' '.join(steps.partly)}")
+    lines.append(f"{steps.install} --compile-bytecode || true" if steps.perhaps else f"built {steps.install}")
+    return lines if steps.again else [*lines, server]
+
+
+def _code(plan: Plan) -> list[str]:
+    """Return what is done where all code is."""
+    steps, lines = plan.steps, []
+    if steps and steps.again:
+        lines += [*_listed(steps), "only=", f"built {steps.again}", "only=--no-build", _server(plan)]
+    if steps and steps.checks:
+        lines.append(steps.checks)
+    if plan.path:
+        lines.append(f"path {plan.path}")
+    if plan.project:
+        lines.append(f"project {shlex.quote(plan.project)}")
+    return [*lines, "compiled"]
+
+
+def _server(plan: Plan) -> str:
+    return shlex.join(["server", *plan.more])
+
+
+def _listed(steps: Steps) -> list[str]:
+    """Return what lists the dependencies, for uv to read."""
+    return [
+        *([steps.export] if steps.export else []),
+        f"list={shlex.quote(steps.listed)}",
+        f"listing() {{ {steps.listing or ':'}; }}",
+    ]

@@ -1,0 +1,252 @@
+"""The role's own Dockerfile: which layer is made anew when, and what its steps do, on stand-ins for what they call."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import build_dockerfiles as dockerfiles
+from ansible.module_utils import build_plan as plans
+from ansible.module_utils import build_recipe as recipes
+
+FILES = Path(__file__).parents[3] / "roles" / "build" / "files"
+TEMPLATE, COMMON = ((FILES / name).read_text() for name in ("Dockerfile.in", "steps.sh"))
+PROJECT = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask"]\n'
+
+
+def made(files, arguments=(), app="shop", **choices):
+    """Return (Dockerfile, commands of its steps) of an app with these files."""
+    return recipes.dockerfile(TEMPLATE, COMMON, app, plans.plan(files, plans.Choices(**choices)), arguments)
+
+
+def lines(text, word):
+    return [line for line in text.splitlines() if line.startswith(word)]
+
+
+def step(text, name):
+    """Return the line of a step."""
+    (line,) = (line for line in text.splitlines() if f"/run/secrets/steps {name} " in line)
+    return line
+
+
+EVERY_KIND = [
+    {"uv.lock": "", "pyproject.toml": PROJECT},
+    {"poetry.lock": "", "pyproject.toml": PROJECT},
+    {"Pipfile.lock": "", "Pipfile": "[packages]\nx = {path = '.'}\n"},
+    {"requirements/prod.txt": "-r base.txt\n-e .\n", "requirements/base.txt": "flask\n", ".python-version": "3.12"},
+    {"setup.py": "setup(entry_points={})", "src/shop/__init__.py": ""},
+    {},
+]
+
+
+@pytest.mark.parametrize("files", EVERY_KIND, ids=lambda files: next(iter(files), "nothing"))
+def test_every_plan_is_a_dockerfile_and_a_script(files):
+    text, steps = made(files, ["VERSION", "PIP_INDEX_URL"], requirements=["redis>5; python_version<'4'"])
+    assert dockerfiles.images(text, {"BASE_IMAGE": "python:3.13"}) == [("python:3.13", "")]
+    assert "@{" not in text + steps
+    subprocess.run(["sh", "-n"], input=steps, text=True, check=True)
+    if linter := shutil.which("hadolint"):
+        subprocess.run([linter, "--ignore", "DL3059", "-"], input=text, text=True, check=True)
+
+
+def test_a_change_of_the_code_leaves_the_layer_of_the_dependencies():
+    text, _steps = made({"requirements.txt": "-r web/requirements.txt\n", "web/requirements.txt": "flask\n"})
+    before = text[: text.index(step(text, "dependencies"))]
+    assert "COPY . ." not in before
+    assert lines(before, "COPY") == ["COPY requirements.txt ./", "COPY web/requirements.txt ./web/"]
+
+
+def test_each_step_is_made_anew_when_its_own_commands_change():
+    plain = {"requirements.txt": "flask\n"}
+    one, _ = made(plain)
+    for change, same, other in (
+        ({**plain, "src/app.py": ""}, "dependencies", "code"),
+        ({**plain, ".python-version": "3.12"}, "code", "dependencies"),
+    ):
+        two, _ = made(change)
+        assert step(one, same) == step(two, same) and step(one, other) != step(two, other)
+    assert step(one, "dependencies") != step(made(plain, requirements=["redis"])[0], "dependencies")
+
+
+def test_the_commands_and_their_environment_stay_out_of_all_layers():
+    text, steps = made({"requirements.txt": "flask\n"})
+    assert "uv pip install" in steps and "uv pip" not in text
+    assert all("--mount=type=secret,id=steps" in line for line in lines(text, "RUN"))
+
+
+def test_each_app_has_a_cache_of_its_own():
+    text, _steps = made({})
+    assert all("type=cache,id=flask-deploy-shop," in line for line in lines(text, "RUN"))
+    assert "id=flask-deploy-blog," in made({}, app="blog")[0]
+
+
+def test_arguments_of_tools_come_first_and_others_install_nothing_again():
+    text, _steps = made({"requirements.txt": ""}, ["VERSION", "UV_INDEX_STRATEGY"])
+    order = ["ARG BASE_IMAGE", "ARG UV_INDEX_STRATEGY", "steps tools", "steps dependencies", "ARG VERSION", "COPY . ."]
+    assert sorted(order, key=text.index) == order
+
+
+# -- the steps -------------------------------------------------------------------------------
+
+
+class Build:
+    """A directory in which steps run, with stand-ins for uv, apt-get and python."""
+
+    def __init__(self, place):
+        self.place, self.bin = place, place / "bin"
+        self.bin.mkdir()
+        self.notes = place / "notes"
+        self.notes.touch()
+        self.calls = place / "calls"
+        for name in ("uv", "uvx", "apt-get", "python"):
+            self.stand_in(name, "")
+
+    def stand_in(self, name, body):
+        path = self.bin / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >> {self.calls}\n{body}\n')
+        path.chmod(0o755)
+
+    def run(self, name, steps):
+        """Run a step; return how it ended."""
+        here = steps.replace("/tmp/", f"{self.place}/").replace("/dev/shm", str(self.place))
+        here = here.replace("/venv/flask-deploy/said", str(self.notes))
+        (self.place / "steps").write_text(here)
+        environment = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
+        self.calls.write_text("")
+        return subprocess.run(
+            ["sh", "steps", name], cwd=self.place, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def called(self, word):
+        return [line for line in self.calls.read_text().splitlines() if line.startswith(word)]
+
+
+@pytest.fixture
+def build(tmp_path):
+    return Build(tmp_path)
+
+
+NO_WHEEL = 'case "$*" in *--no-build*) echo "hint: Wheels are required for misaka" >&2; exit 2 ;; esac'
+
+
+def test_what_has_wheels_needs_no_compiler(build):
+    done = build.run("dependencies", made({"requirements.txt": "flask\n"})[1])
+    assert done.returncode == 0, done.stderr
+    assert build.called("uv pip install")[0] == "uv pip install -r requirements.txt --compile-bytecode --no-build"
+    assert "gunicorn[gevent]>=27,<28" in build.called("uv pip install")[1]
+    assert not build.called("apt-get")
+
+
+def test_what_has_none_gets_a_compiler_without_asking(build):
+    build.stand_in("uv", f'case "$*" in *gunicorn*) exit ;; esac; {NO_WHEEL}')
+    done = build.run("dependencies", made({"requirements.txt": "misaka\n"})[1])
+    assert done.returncode == 0, done.stderr
+    assert "build-essential" in build.called("apt-get")[1] and "libpq-dev" in build.called("apt-get")[1]
+    assert build.called("uv pip install")[1] == "uv pip install -r requirements.txt --compile-bytecode"
+
+
+def test_what_cannot_be_had_at_all_is_asked_for_once(build):
+    build.stand_in("uv", "echo 'cause: Because no-such was not found in the package registry' >&2; exit 1")
+    done = build.run("dependencies", made({"requirements.txt": "no-such\n"})[1])
+    assert done.returncode == 1 and "no-such was not found" in done.stderr
+    assert not build.called("apt-get") and len(build.called("uv")) == 1
+
+
+def test_a_python_with_which_nothing_has_to_be_built_is_named(build):
+    build.stand_in(
+        "uv", 'case "$*" in *"--python-version 3.12"*) exit 0 ;; esac; echo "Wheels are required" >&2; exit 1'
+    )
+    done = build.run("dependencies", made({"requirements.txt": "greenlet==3.0.0\n"})[1])
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "what to do: with Python 3.12 nothing has to be built. Write build_python: '3.12'"
+    )
+
+
+def test_of_a_lock_of_uv_the_list_is_exported_to_ask_for_another_python(build):
+    build.stand_in("uv", 'case "$*" in sync*|*3.14*|*3.13*) echo "Wheels are required" >&2; exit 1 ;; esac')
+    done = build.run("dependencies", made({"uv.lock": "", "pyproject.toml": PROJECT})[1])
+    assert done.stderr.splitlines()[-1].endswith("build_python: '3.12'")
+    assert build.called("uv export") and f"{build.place}/requirements.txt" in build.called("uv pip compile")[-1]
+
+
+def test_a_base_image_that_is_not_debian_s_is_said(build):
+    (build.bin / "apt-get").unlink()
+    for name in ("sh", "grep", "cat", "tee", "dirname"):
+        (build.bin / name).symlink_to(shutil.which(name))
+    build.stand_in("uv", NO_WHEEL)
+    steps = made({"requirements.txt": "misaka\n"})[1].replace(":/usr/sbin:/sbin", "")
+    (build.place / "steps").write_text(steps)
+    environment = {"PATH": str(build.bin)}
+    done = subprocess.run(
+        [build.bin / "sh", "steps", "dependencies"], cwd=build.place, env=environment, capture_output=True, check=False
+    )
+    assert (
+        done.returncode == 1 and b"the base image has no apt-get, which would install: build-essential" in done.stderr
+    )
+
+
+def test_what_the_server_changed_of_the_app_s_pins_is_noted(build):
+    freeze = json.dumps("Flask==3.0.3\ngunicorn==20.1.0\n")[1:-1]
+    after = freeze.replace("20.1.0", "27.0.1")
+    build.stand_in(
+        "uv",
+        f'case "$*" in *gunicorn*) touch {build.place}/served ;; *freeze*) '
+        f'[ -e {build.place}/served ] && printf "{after}" || printf "{freeze}" ;; esac',
+    )
+    assert build.run("dependencies", made({"requirements.txt": "flask\n"})[1]).returncode == 0
+    assert build.notes.read_text() == "gunicorn==27.0.1 takes the place of the app's gunicorn==20.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("here", "said"), [("3.12", ""), ("3.13", "asks for Python 3.12, and the base image has 3.13")]
+)
+def test_a_base_image_with_another_python_than_the_app_asks_for_is_noted(build, here, said):
+    build.stand_in("python", f"echo {here}")
+    done = build.run("dependencies", made({"requirements.txt": "", ".python-version": "3.12"})[1])
+    assert done.returncode == 0 and (said in build.notes.read_text() if said else build.notes.read_text() == "")
+
+
+def test_requirements_in_the_code_itself_are_left_out_until_it_is_there(build):
+    text = "flask\n-e .\n./vendor/x-1-py3-none-any.whl\n--editable=./lib\nshop @ file:///app/shop\n. \nrich\n"
+    (build.place / "requirements.txt").write_text(text)
+    _dockerfile, steps = made({"requirements.txt": text})
+    assert build.run("dependencies", steps).returncode == 0
+    assert (build.place / "requirements.txt").read_text() == "flask\nrich\n"
+    assert len(build.called("uv pip install")) == 1, "the server comes when all else is there"
+    assert build.run("code", steps).returncode == 0
+    installed = build.called("uv pip install")
+    assert installed[0] == "uv pip install -r requirements.txt --compile-bytecode" and "gunicorn" in installed[1]
+
+
+def test_a_project_that_does_not_build_is_noted_and_its_code_is_found(build):
+    build.stand_in(
+        "uv", 'case "$*" in *"-e ."*) printf "error: no\\n  ConfigError: bad\\n\\nhint: x\\n" >&2; exit 1 ;; esac'
+    )
+    build.stand_in("python", f"case $2 in *sysconfig*) echo {build.place} ;; esac")
+    steps = made({"requirements.txt": "", "pyproject.toml": PROJECT, "src/shop/__init__.py": ""})[1]
+    done = build.run("code", steps)
+    assert done.returncode == 0, done.stderr
+    note = "the project itself is not installed, though its code is below src: ConfigError: bad\n"
+    assert build.notes.read_text() == note
+    assert (build.place / "flask-deploy.pth").read_text() == "/app/src\n"
+
+
+def test_a_lock_that_is_older_than_its_project_fails_the_build(build):
+    build.stand_in(
+        "uv", 'case "$*" in *"lock -q --check"*) echo "The lockfile needs to be updated" >&2; exit 1 ;; esac'
+    )
+    done = build.run("code", made({"uv.lock": "", "pyproject.toml": PROJECT})[1])
+    assert done.returncode == 1 and "needs to be updated" in done.stderr
+
+
+def test_an_index_of_pip_s_is_one_of_uv_and_pipenv_too(build):
+    build.stand_in("uv", f'echo "$UV_DEFAULT_INDEX $UV_INDEX $PIPENV_PYPI_MIRROR" > {build.place}/indexes')
+    first, extra = "https://one.example/simple", "https://two.example/simple"
+    steps = f"export PIP_INDEX_URL={first} PIP_EXTRA_INDEX_URL={extra}\n{made({})[1]}"
+    assert build.run("dependencies", steps).returncode == 0
+    assert (build.place / "indexes").read_text().split() == [first, extra, first]
