@@ -65,6 +65,18 @@ def requirement(value: str) -> str | None:
     return None if valid else f"{value!r} is not a requirement; example: psycopg[binary]>=3"
 
 
+def secrets(values: dict[str, Any]) -> str | None:
+    wrong = environment(values)
+    short = next((name for name, value in values.items() if len(str(value)) < SECRET_LENGTH), None)
+    if not wrong and short:
+        wrong = (
+            f"{short} is shorter than {SECRET_LENGTH} characters, so hiding it would hide other words; use build_args"
+        )
+    return wrong
+
+
+SECRET_LENGTH = 8
+PACKAGE = pattern(re.compile(r"[a-z0-9][a-z0-9.+-]+"), "libpq5")
 NAMED = pattern(re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), "production")
 CHECKS = {
     "build_source": source,
@@ -81,6 +93,10 @@ CHECKS = {
     "build_extras": each(NAMED),
     "build_groups": each(NAMED),
     "build_requirements": each(requirement),
+    "build_packages": each(PACKAGE),
+    "build_image_packages": each(PACKAGE),
+    "build_command": lambda value: None,
+    "build_secrets": secrets,
     "build_args": build_arguments,
     "build_ca_file": existing_file,
 }
@@ -92,6 +108,10 @@ EXAMPLES = {
     "build_extras": ["postgres"],
     "build_groups": ["production"],
     "build_python": "3.12",
+    "build_packages": ["libmagic-dev"],
+    "build_image_packages": ["git", "libpq5"],
+    "build_command": "flask --app shop translate compile",
+    "build_secrets": {"PIP_INDEX_URL": "https://me:5f0c5f0c@pypi.example.com/simple"},
     "build_requirements": ["psycopg[binary]>=3"],
 }
 

@@ -4,7 +4,8 @@
 set -eu
 
 notes=/venv/flask-deploy/said
-said=/tmp/said
+needs=/venv/flask-deploy/needs
+failure=/tmp/failure
 only=--no-build
 
 [ -z "${PIP_INDEX_URL-}" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}" PIPENV_PYPI_MIRROR="$PIP_INDEX_URL"
@@ -33,7 +34,7 @@ tools() {
   /opt/uv/bin/pip install -q --disable-pip-version-check 'uv>=0.13.9,<0.14'
   uv venv -q --python "$python" /venv
   mkdir "${notes%/*}"
-  touch "$notes"
+  touch "$notes" "$needs"
 }
 
 # asked FILE VERSION...: which Python a file of the app asks for
@@ -43,7 +44,7 @@ asked() {
   shift
   case " $* " in
   *" $here "*) ;;
-  *) note "$file asks for Python $*, and the base image has $here: build_base_image" ;;
+  *) note "$file asks for Python $*, and the base image has $here; build_base_image names another" ;;
   esac
 }
 
@@ -55,9 +56,9 @@ without_local() {
 # built COMMAND...: install with uv, and with a compiler where something has to be built
 built() {
   # shellcheck disable=SC2086 # a word or none
-  "$@" --compile-bytecode $only 2>"$said" && return
-  if ! grep -qE 'no-build|[Ww]heels|Building source distributions|Failed to build|[Gg]it ' "$said"; then
-    cat "$said" >&2
+  "$@" --compile-bytecode $only 2>"$failure" && return
+  if ! grep -qE 'no-build|[Ww]heels|Building source distributions|Failed to build|[Gg]it ' "$failure"; then
+    cat "$failure" >&2
     exit 1
   fi
   echo 'some of it has to be built: a compiler and headers come first'
@@ -89,19 +90,47 @@ server() {
   grep -vxFf /tmp/after /tmp/before | while read -r old; do
     note "$(grep -i "^${old%%=*}==" /tmp/after) takes the place of the app's $old"
   done
+  linked
+}
+
+# linked: note which packages of Debian have the libraries that was built against, for the image
+linked() {
+  command -v dpkg >/dev/null || return 0
+  find /venv -name '*.so*' -exec ldd {} + 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u |
+    xargs -r readlink -f | sort -u | xargs -r dpkg -S 2>/dev/null | sed 's/[:,].*//' | sort -u >"$needs"
+}
+
+# image PACKAGE...: have these packages in the image, and those that the build found out
+image() {
+  lacking=
+  for each in "$@" $(cat "$needs"); do
+    dpkg -s "$each" >/dev/null 2>&1 || lacking="$lacking $each"
+  done
+  [ -n "$lacking" ] || return 0
+  # shellcheck disable=SC2086 # words
+  packages $lacking
+  rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log
 }
 
 # project REASON: install the code as a package, so that it is found where it is
 project() {
-  if ! uv pip install -q --no-deps -e . 2>"$said"; then
-    cat "$said"
-    note "the project itself is not installed, though $1: $(grep -vE '^(hint|$)' "$said" | tail -n 1 | sed 's/^ *//')"
+  if ! uv pip install -q --no-deps -e . 2>"$failure"; then
+    cat "$failure"
+    note "the project itself is not installed, though $1: $(grep -vE '^(hint|$)' "$failure" | tail -n 1 | sed 's/^ *//')"
   fi
 }
 
 # path FOLDER: import the code from there too
 path() {
   echo "/app/$1" >"$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/flask-deploy.pth"
+}
+
+# commanded COMMAND: what the user wants done with the code
+commanded() {
+  sh -euc "$1" || {
+    echo "build_command ended with code $?" >&2
+    exit 1
+  }
 }
 
 # compiled: have all code ready for Python; what does not compile is no part of the app, or fails as that starts

@@ -50,6 +50,7 @@ options:
   base_archive: {type: path, description: That image as a file on this host.}
   base_can_be_sent: {type: bool, default: false, description: Ask for the base image before pulling it.}
   build_args: {type: dict, default: {}, description: More build arguments.}
+  secrets: {type: dict, default: {}, description: Environment of the build that stays out of the image.}
   ca: {type: str, default: "", description: PEM text the build must trust.}
   run: {type: str, default: "", description: "Id of the run's owner, as app_lock told: it holds the image."}
   rebuild: {type: bool, default: false, description: Take the base image and all dependencies anew.}
@@ -184,33 +185,37 @@ def labels(options: dict[str, Any], source: dict[str, Any]) -> dict[str, str]:
     }
 
 
+SPEC: dict[str, Any] = {
+    "app": {"type": "str", "required": True},
+    "repository": {"type": "str"},
+    "ref": {"type": "str", "default": "HEAD"},
+    "git_key": {"type": "str", "no_log": True},
+    "subdir": {"type": "str", "default": ""},
+    "source_digest": {"type": "str"},
+    "source_commit": {"type": "str", "default": ""},
+    "source_changes": {"type": "bool", "default": False},
+    "source_archive": {"type": "path"},
+    "dockerfile": {"type": "str", "default": "Dockerfile"},
+    "dockerfile_content": {"type": "str"},
+    "told": {"type": "dict", "default": {}},
+    "fallback_dockerfile": {"type": "str", "required": True},
+    "steps": {"type": "str", "default": ""},
+    "choices": {"type": "dict", "default": {}},
+    "shown": {"type": "bool", "default": False},
+    "base_image": {"type": "str", "required": True},
+    "base_archive": {"type": "path"},
+    "base_can_be_sent": {"type": "bool", "default": False},
+    "build_args": {"type": "dict", "default": {}},
+    "secrets": {"type": "dict", "default": {}, "no_log": True},
+    "ca": {"type": "str", "default": ""},
+    "run": {"type": "str", "default": ""},
+    "rebuild": {"type": "bool", "default": False},
+}
+
+
 def main() -> None:
     module = QuietModule(
-        argument_spec={
-            "app": {"type": "str", "required": True},
-            "repository": {"type": "str"},
-            "ref": {"type": "str", "default": "HEAD"},
-            "git_key": {"type": "str", "no_log": True},
-            "subdir": {"type": "str", "default": ""},
-            "source_digest": {"type": "str"},
-            "source_commit": {"type": "str", "default": ""},
-            "source_changes": {"type": "bool", "default": False},
-            "source_archive": {"type": "path"},
-            "dockerfile": {"type": "str", "default": "Dockerfile"},
-            "dockerfile_content": {"type": "str"},
-            "told": {"type": "dict", "default": {}},
-            "fallback_dockerfile": {"type": "str", "required": True},
-            "steps": {"type": "str", "default": ""},
-            "choices": {"type": "dict", "default": {}},
-            "shown": {"type": "bool", "default": False},
-            "base_image": {"type": "str", "required": True},
-            "base_archive": {"type": "path"},
-            "base_can_be_sent": {"type": "bool", "default": False},
-            "build_args": {"type": "dict", "default": {}},
-            "ca": {"type": "str", "default": ""},
-            "run": {"type": "str", "default": ""},
-            "rebuild": {"type": "bool", "default": False},
-        },
+        argument_spec=SPEC,
         supports_check_mode=True,
     )
     options, dry, began = module.params, module.check_mode, time.monotonic()

@@ -22,6 +22,9 @@ class Choices:
     groups: Sequence[str] = ()
     requirements: Sequence[str] = ()
     python: str = ""
+    packages: Sequence[str] = ()
+    image_packages: Sequence[str] = ()
+    command: str = ""
 
 
 NOTHING = Choices()
@@ -35,7 +38,7 @@ class Plan:
     :param steps: how those are installed; None installs none.
     :param project: why the project itself is installed too; "" is not.
     :param path: directory that its code is imported from; "" is the source itself.
-    :param more: requirements over what the app lists.
+    :param choices: what its user chose.
     :param said: a line for people.
     """
 
@@ -44,7 +47,7 @@ class Plan:
     python: pythons.Wish
     project: str
     path: str
-    more: tuple[str, ...]
+    choices: Choices
     said: str
 
 
@@ -60,7 +63,7 @@ def plan(files: Mapping[str, str], choices: Choices = NOTHING) -> Plan:
     project, path = _project(files)
     file = kind.file if kind else ""
     said = _said(file, others, files) if choices.dependencies != NONE else "no dependencies but gunicorn and gevent"
-    return Plan(file, steps, python, project, path, tuple(choices.requirements), said)
+    return Plan(file, steps, python, project, path, choices, said)
 
 
 def _found(source: kinds.Source, chosen: str) -> tuple[kinds.Kind | None, kinds.Steps | None, list[str]]:

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from ansible.module_utils.build_kinds import Steps
 from ansible.module_utils.build_plan import Plan
 
-MOUNTS = "--mount=type=secret,id=steps --mount=type=secret,id=ca --mount=type=ssh"
+DEBIAN = "RUN --mount=type=secret,id=steps sh /run/secrets/steps debian"
+SECRETS = ("steps", "ca", "known_hosts")
+MOUNTS = " ".join([*(f"--mount=type=secret,id={name}" for name in SECRETS), "--mount=type=ssh"])
 
 OF_TOOLS = re.compile("(PIP|UV|POETRY|PIPENV)_")
 
@@ -32,16 +34,26 @@ def dockerfile(template: str, common: str, app: str, plan: Plan, arguments: Iter
     names = sorted(arguments)
     early = [name for name in names if OF_TOOLS.match(name)]
     late = [name for name in names if name not in early]
-    parts = {"dependencies": _function("dependencies", _dependencies(plan)), "code": _function("code", _code(plan))}
+    choices = plan.choices
+    packages = sorted({*choices.packages, *choices.image_packages})
+    parts = {
+        "debian": [shlex.join(["packages", *packages])],
+        "dependencies": _dependencies(plan),
+        "code": _code(plan),
+        "final": [shlex.join(["image", *sorted(choices.image_packages)])],
+    }
+    functions = {name: _function(name, commands) for name, commands in parts.items()}
+    digests = {name: _digest(common, function) for name, function in functions.items()}
     text = Recipe(template).substitute(
         mounts=f"{MOUNTS} --mount=type=cache,id=flask-deploy-{app},target=/root/.cache",
+        packages=f"{DEBIAN} {digests['debian']}" if packages else "",
         arguments_of_tools="\n".join(f"ARG {name}" for name in early),
         arguments="\n".join(f"ARG {name}" for name in late),
         copied="\n".join(_copied(plan.steps.copied if plan.steps else ())),
         tools=_digest(common),
-        **{name: _digest(common, part) for name, part in parts.items()},
+        **digests,
     )
-    return text, "\n".join([common, *parts.values(), '"$1"\n'])
+    return text, "\n".join([common, *functions.values(), '"$1"\n'])
 
 
 def _function(name: str, commands: Sequence[str]) -> str:
@@ -85,11 +97,13 @@ def _code(plan: Plan) -> list[str]:
         lines.append(f"path {plan.path}")
     if plan.project:
         lines.append(f"project {shlex.quote(plan.project)}")
+    if plan.choices.command:
+        lines.append(f"commanded {shlex.quote(plan.choices.command)}")
     return [*lines, "compiled"]
 
 
 def _server(plan: Plan) -> str:
-    return shlex.join(["server", *plan.more])
+    return shlex.join(["server", *plan.choices.requirements])
 
 
 def _listed(steps: Steps) -> list[str]:

@@ -22,6 +22,8 @@ BUILD_PATIENCE = 1800
 NOTES = "/venv/flask-deploy/said"  # files/steps.sh writes it
 CA = "/run/secrets/ca"
 TRUSTING = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE")
+KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
+SSH = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/run/secrets/known_hosts"
 
 
 @dataclass
@@ -53,6 +55,10 @@ def find_source(options: dict[str, Any], dry: bool) -> Iterator[Source]:
             yield Source({**record, "digest": digest}, dockerfile, told, checkout.pack)
 
 
+KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
+SSH = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/run/secrets/known_hosts"
+
+
 class BuildError(Exception):
     """The source does not unpack."""
 
@@ -74,7 +80,6 @@ def build(
 
     :param steps: commands of the role's own Dockerfile; "" with another.
     """
-    secrets = {"ca": options["ca"], "steps": f"{environment(options['ca'])}\n{steps}" if steps else ""}
     folder = tempfile.mkdtemp(prefix="flask-deploy-build-", dir="/var/tmp")
     try:
         context = f"{folder}/context"
@@ -84,14 +89,13 @@ def build(
         with open(f"{folder}/Dockerfile", "w", encoding="utf-8") as file:
             file.write(dockerfile)
         given = bases.arguments(options, dockerfile)
-        with ExitStack() as stack:
-            mounted = {name: stack.enter_context(lent(text)) for name, text in secrets.items() if text}
+        with lent_to_build(options, steps) as lent_words:
             engine.docker(
                 *("build", "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
                 *(("--no-cache",) if options["rebuild"] else ()),
                 *(part for name, value in labels.items() for part in ("--label", f"{name}={value}")),
                 *(part for name, value in given.items() for part in ("--build-arg", f"{name}={value}")),
-                *(part for name, path in mounted.items() for part in ("--secret", f"id={name},src={path}")),
+                *lent_words,
                 context,
                 environment={"DOCKER_BUILDKIT": "1"},
                 timeout=BUILD_PATIENCE,
@@ -100,9 +104,27 @@ def build(
         shutil.rmtree(folder)
 
 
-def environment(ca: str) -> str:
+@contextmanager
+def lent_to_build(options: dict[str, Any], steps: str) -> Iterator[list[str]]:
+    """Give the words that lend a build its secrets, which are in memory alone, and a key for private repositories."""
+    secrets = {**options["secrets"], "ca": options["ca"]}
+    if steps:
+        secrets["steps"] = "\n".join([*environment(options), steps])
+    with ExitStack() as stack:
+        lend = {name: stack.enter_context(lent(str(text))) for name, text in secrets.items() if text}
+        words = [part for name, path in lend.items() for part in ("--secret", f"id={name},src={path}")]
+        if os.path.isfile(KNOWN_HOSTS):
+            words += ["--secret", f"id=known_hosts,src={KNOWN_HOSTS}"]
+        if key := stack.enter_context(lent(options["git_key"])):
+            words += ["--ssh", f"default={key}"]
+        yield words
+
+
+def environment(options: dict[str, Any]) -> list[str]:
     """Return commands that give each step of the role's own Dockerfile its environment."""
-    return "\n".join(f"export {name}={shlex.quote(CA)}" for name in TRUSTING) if ca else ""
+    known = dict.fromkeys(TRUSTING, CA) if options["ca"] else {}
+    known |= {"GIT_SSH_COMMAND": SSH, **options["secrets"]}
+    return [f"export {name}={shlex.quote(str(value))}" for name, value in known.items()]
 
 
 def notes(tag: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -342,6 +343,8 @@ def options(checkout, tmp_path):
         "base_archive": None,
         "base_can_be_sent": False,
         "build_args": {"N": 3},
+        "secrets": {},
+        "git_key": None,
         "ca": "",
         "rebuild": False,
         "run": "me",
@@ -443,6 +446,33 @@ def test_a_company_s_authority_is_a_secret_of_the_build_alone(engine, base, opti
     with_ca, without = module.make({**options, "ca": "PEM"}, False), module.make(options, False)
     assert with_ca["build"] == without["build"]
     assert "--secret id=ca,src=" in engine.calls("docker build")[0]
+
+
+def lent(engine):
+    """Return {name: content} of the secrets that a build was lent, as the stand-in read them while they were there."""
+    return {path.name: path.read_text() for path in (engine.place / "secrets").iterdir()}
+
+
+@pytest.mark.parametrize("dockerfile", ["", "FROM python:3\n"], ids=["the role's", "own"])
+def test_secrets_are_lent_to_the_build_and_stand_nowhere(engine, base, options, dockerfile):
+    secrets = {"PIP_INDEX_URL": "https://me:it's a secret@pypi.example.com/simple", "TOKEN": "a$b`c`\nd"}
+    asked = {**options, "secrets": secrets, "dockerfile_content": dockerfile, "git_key": "-----BEGIN X-----"}
+    module.make(asked, False)
+    given = lent(engine)
+    assert given["TOKEN"] == "a$b`c`\nd\n" and given["default"] == "-----BEGIN X-----\n"
+    assert ("steps" in given) is (not dockerfile)
+    assert not any(word in call for call in engine.calls("docker") for word in ("a secret", "a$b"))
+    places = re.findall(r"(?:src=|default=)(\S+)", engine.calls("docker build")[0])
+    assert len(places) >= 3 and all(re.match("/proc/|/etc/ssh/", place) for place in places), "in memory alone"
+    if not dockerfile:
+        script = given["steps"].replace("# steps", 'printf %s "$PIP_INDEX_URL$TOKEN"')
+        done = subprocess.run(["sh", "-s", "true"], input=script, capture_output=True, text=True, check=True)
+        assert done.stdout == "".join(secrets.values())
+
+
+def test_a_secret_decides_no_build(engine, base, options):
+    """It is exchanged without an effect on the image: nothing of it is in there."""
+    assert module.make({**options, "secrets": {"TOKEN": "one"}}, False)["build"] == module.make(options, False)["build"]
 
 
 def test_what_is_missing_is_asked_for(engine, options):

@@ -79,8 +79,8 @@ def test_the_commands_and_their_environment_stay_out_of_all_layers():
 
 
 def test_each_app_has_a_cache_of_its_own():
-    text, _steps = made({})
-    assert all("type=cache,id=flask-deploy-shop," in line for line in lines(text, "RUN"))
+    text, _steps = made({}, packages=["git"])
+    assert text.count("type=cache,id=flask-deploy-shop,") == text.count("type=cache") == 3
     assert "id=flask-deploy-blog," in made({}, app="blog")[0]
 
 
@@ -88,6 +88,20 @@ def test_arguments_of_tools_come_first_and_others_install_nothing_again():
     text, _steps = made({"requirements.txt": ""}, ["VERSION", "UV_INDEX_STRATEGY"])
     order = ["ARG BASE_IMAGE", "ARG UV_INDEX_STRATEGY", "steps tools", "steps dependencies", "ARG VERSION", "COPY . ."]
     assert sorted(order, key=text.index) == order
+
+
+def test_packages_of_debian_have_a_layer_of_their_own_before_all_that_changes():
+    text, steps = made({"requirements.txt": ""}, packages=["libmagic-dev"], image_packages=["git"])
+    assert text.index("steps tools") < text.index("steps debian") < text.index("COPY requirements.txt")
+    assert "\n  packages git libmagic-dev\n" in steps
+    assert "\n  image git\n" in steps, "what the build alone needs is not in the image"
+    assert "steps debian" not in made({"requirements.txt": ""})[0]
+
+
+def test_the_image_is_made_anew_for_its_packages_alone():
+    one, two = (made({"requirements.txt": ""}, image_packages=names)[0] for names in (["git"], ["git", "ffmpeg"]))
+    assert step(one, "final") != step(two, "final") and step(one, "code") == step(two, "code")
+    assert one.index("steps final") < one.index("COPY --from=build /venv")
 
 
 # -- the steps -------------------------------------------------------------------------------
@@ -99,7 +113,7 @@ class Build:
     def __init__(self, place):
         self.place, self.bin = place, place / "bin"
         self.bin.mkdir()
-        self.notes = place / "notes"
+        self.notes = place / "said"
         self.notes.touch()
         self.calls = place / "calls"
         for name in ("uv", "uvx", "apt-get", "python"):
@@ -113,7 +127,7 @@ class Build:
     def run(self, name, steps):
         """Run a step; return how it ended."""
         here = steps.replace("/tmp/", f"{self.place}/").replace("/dev/shm", str(self.place))
-        here = here.replace("/venv/flask-deploy/said", str(self.notes))
+        here = here.replace("/venv/flask-deploy", str(self.place)).replace("rm -rf /var", ": /var")
         (self.place / "steps").write_text(here)
         environment = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
         self.calls.write_text("")
@@ -242,6 +256,39 @@ def test_a_lock_that_is_older_than_its_project_fails_the_build(build):
     )
     done = build.run("code", made({"uv.lock": "", "pyproject.toml": PROJECT})[1])
     assert done.returncode == 1 and "needs to be updated" in done.stderr
+
+
+def test_the_libraries_that_the_build_found_out_are_in_the_image(build):
+    needs = build.place / "needs"
+    needs.write_text("libc6\nlibpq5\n")
+    build.stand_in("dpkg", 'case "$*" in "-s libc6"|"-s git") exit 0 ;; esac; exit 1')
+    steps = made({}, image_packages=["git", "ffmpeg"])[1]
+    done = build.run("final", steps)
+    assert done.returncode == 0, done.stderr
+    assert build.called("apt-get")[1] == "apt-get install -qq --no-install-recommends ffmpeg libpq5"
+    build.stand_in("dpkg", "")
+    assert build.run("final", steps).returncode == 0 and not build.called("apt-get")
+
+
+def test_libraries_of_what_was_built_are_looked_for_in_debian(build):
+    needs = build.place / "needs"
+    build.stand_in("find", "printf '\\tlibpq.so.5 => /lib/libpq.so.5 (0x1)\\n\\tlibx.so => not found\\n'")
+    build.stand_in("readlink", "echo /usr/lib/libpq.so.5.17")
+    build.stand_in("dpkg", "echo 'libpq5:amd64: /usr/lib/libpq.so.5.17'")
+    assert build.run("dependencies", made({})[1]).returncode == 0
+    assert needs.read_text() == "libpq5\n"
+
+
+def test_a_command_is_run_on_the_code_whatever_is_in_it(build):
+    command = "echo \"it's $((1 + 1))\" > made\nprintf ' %s' 'a' >> made"
+    assert build.run("code", made({}, command=command)[1]).returncode == 0
+    assert (build.place / "made").read_text() == "it's 2\n a"
+
+
+@pytest.mark.parametrize(("command", "code"), [("exit 7; true", 7), ("false\ntrue", 1), ("if", 2)])
+def test_a_command_that_fails_fails_the_build_and_says_so(build, command, code):
+    done = build.run("code", made({}, command=command)[1])
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == f"build_command ended with code {code}"
 
 
 def test_an_index_of_pip_s_is_one_of_uv_and_pipenv_too(build):
