@@ -116,7 +116,8 @@ image() {
 project() {
   if ! uv pip install -q --no-deps -e . 2>"$failure"; then
     cat "$failure"
-    note "the project itself is not installed, though $1: $(grep -vE '^(hint|$)' "$failure" | tail -n 1 | sed 's/^ *//')"
+    why=$({ grep -E '[Ee]rror: ' "$failure" || cat "$failure"; } | tail -n 1 | sed 's/^ *//')
+    note "the project itself is not installed, though $1: $why"
   fi
 }
 

@@ -77,6 +77,8 @@ def _dependencies(plan: Plan) -> list[str]:
     steps, lines, server = plan.steps, [], _server(plan)
     if plan.python.fitting:
         lines.append(f"asked {shlex.quote(plan.python.why)} {' '.join(plan.python.fitting)}")
+    if plan.path:  # here, as what the code's step writes into /venv has all of that copied once more
+        lines.append(f"path {plan.path}")
     if not steps:
         return [*lines, server]
     lines += _listed(steps)
@@ -93,8 +95,6 @@ def _code(plan: Plan) -> list[str]:
         lines += [*_listed(steps), "only=", f"built {steps.again}", "only=--no-build", _server(plan)]
     if steps and steps.checks:
         lines.append(steps.checks)
-    if plan.path:
-        lines.append(f"path {plan.path}")
     if plan.project:
         lines.append(f"project {shlex.quote(plan.project)}")
     if plan.choices.command:

@@ -1,0 +1,1 @@
+"""Of a database that there is not."""

@@ -1,0 +1,3 @@
+"""A library in the source of the app."""
+
+EACH = 2
