@@ -121,4 +121,4 @@ def test_pins_that_are_too_old_say_which_python_would_do(deploy, get, tmp_path):
     (tmp_path / "shop.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
     run = deploy(tmp_path, succeed=False)
     assert run.rc != 0
-    assert "with Python 3.12 nothing has to be built. Write build_python: " in run.output
+    assert "greenlet has a wheel for Python 3.12. Write build_python: " in run.output

@@ -66,19 +66,31 @@ built() {
   [ ! -x /usr/bin/python3 ] || headers="$headers python3-dev" # an official image of Python has them
   # shellcheck disable=SC2086 # words
   packages build-essential pkg-config git openssh-client $headers
-  "$@" --compile-bytecode || other_python
+  "$@" --compile-bytecode 2>"$failure" || other_python
 }
 
-# other_python: fail, and say with which Python nothing of $list has to be built
+# other_python: fail, and say for which Python the package of $list that does not build has a wheel
 other_python() {
-  [ -n "$list" ] && listing >/dev/null 2>&1 || exit 1
+  cat "$failure" >&2
+  # shellcheck disable=SC2016 # uv quotes names so
+  package=$(sed -n 's/.*Failed to build `\([^=@` ]*\).*/\1/p' "$failure" | head -n 1)
+  if [ -z "$list" ] || [ -z "$package" ] || ! listing >/dev/null 2>&1; then exit 1; fi
   for version in 3.14 3.13 3.12 3.11 3.10; do
-    if uv pip compile -q --no-build --python-version "$version" -o /dev/null "$list" >/dev/null 2>&1; then
-      echo "what to do: with Python $version nothing has to be built. Write build_python: '$version'" >&2
-      break
+    if uv pip compile -q --only-binary "$package" --python-version "$version" -o /dev/null "$list" >/dev/null 2>&1; then
+      echo "what to do: $package has a wheel for Python $version. Write build_python: '$version'" >&2
+      exit 1
     fi
   done
+  echo "what to do: $package has a wheel for none of Python 3.10 to 3.14. Write another version of it where the app lists it," \
+    "or what it needs of Debian: build_packages" >&2
   exit 1
+}
+
+# fits LOCK FILE COMMAND...: note a lock that is older than what it locks
+fits() {
+  lock=$1 file=$2
+  shift 2
+  "$@" >/dev/null 2>&1 || note "$lock does not fit $file any more; what it locks is installed"
 }
 
 # server REQUIREMENT...: put what serves, and more, over what the app brings, and note what that changed

@@ -66,7 +66,7 @@ class Steps:
     :param export: writes them to EXPORTED before; "" is nothing to do.
     :param listed: file that uv reads them from, also for another Python.
     :param listing: writes that file, where it is not there anyway.
-    :param checks: what must hold once all code is there.
+    :param checks: what should hold once all code is there.
     :param partly: files that may name what is in the code itself, which is left out first.
     :param again: what is run once all code is there, for what was left out.
     :param perhaps: none of them may be known before that.
@@ -99,7 +99,7 @@ def _uv(source: Source, file: str) -> Steps:
     local = "workspace" in table(source.files, "pyproject.toml", "tool", "uv") or _by_path(source)
     again = f"{sync} --only-install-local" if local else ""
     # another index than the lock's is no difference in what is locked
-    checks = "env -u UV_DEFAULT_INDEX -u UV_INDEX uv lock -q --check"
+    checks = f"fits {file} pyproject.toml env -u UV_DEFAULT_INDEX -u UV_INDEX uv lock --check"
     listing = f"uv export -q --frozen --no-dev --no-hashes --no-emit-local -o {EXPORTED}"
     return Steps((file, "pyproject.toml"), f"{sync} --no-install-local", listing=listing, checks=checks, again=again)
 
@@ -118,7 +118,7 @@ def _pylock(source: Source, file: str) -> Steps:
 def _pipenv_lock(source: Source, file: str) -> Steps:
     categories = _categories(source)
     export = f"{PIPENV} --hash{categories} > {EXPORTED}"
-    return _exported((file, "Pipfile"), export, _in_pipfile(source), "uvx -q pipenv verify")
+    return _exported((file, "Pipfile"), export, _in_pipfile(source), f"fits {file} Pipfile uvx -q pipenv verify")
 
 
 def _pipenv(source: Source, file: str) -> Steps:

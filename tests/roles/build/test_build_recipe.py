@@ -169,22 +169,37 @@ def test_what_cannot_be_had_at_all_is_asked_for_once(build):
     assert not build.called("apt-get") and len(build.called("uv")) == 1
 
 
-def test_a_python_with_which_nothing_has_to_be_built_is_named(build):
-    build.stand_in(
-        "uv", 'case "$*" in *"--python-version 3.12"*) exit 0 ;; esac; echo "Wheels are required" >&2; exit 1'
-    )
-    done = build.run("dependencies", made({"requirements.txt": "greenlet==3.0.0\n"})[1])
-    assert done.returncode == 1
+def old_pin(versions):
+    """Return a stand-in for uv: greenlet does not build, and has wheels for these versions of Python."""
+    return f"""
+case "$*" in
+*"--only-binary greenlet"*)
+    for each in {versions}; do case "$*" in *"--python-version $each "*) exit 0 ;; esac; done
+    exit 1 ;;
+*--no-build*) echo "Wheels are required for greenlet" >&2; exit 1 ;;
+*gunicorn*|export*) exit 0 ;;
+esac
+printf 'error: Failed to build `greenlet==3.0.0`\\n  cause: 200 lines\\n' >&2; exit 1"""
+
+
+@pytest.mark.parametrize(
+    "files", [{"requirements.txt": "greenlet==3.0.0\n"}, {"uv.lock": "", "pyproject.toml": PROJECT}]
+)
+def test_a_python_that_a_pinned_package_has_a_wheel_for_is_named(build, files):
+    build.stand_in("uv", old_pin("3.10 3.11 3.12"))
+    done = build.run("dependencies", made(files)[1])
+    assert done.returncode == 1 and "200 lines" in done.stderr
     assert done.stderr.splitlines()[-1] == (
-        "what to do: with Python 3.12 nothing has to be built. Write build_python: '3.12'"
+        "what to do: greenlet has a wheel for Python 3.12. Write build_python: '3.12'"
     )
+    assert len(build.called("uv export")) == ("uv.lock" in files)
+    assert "requirements.txt" in build.called("uv pip compile")[-1]
 
 
-def test_of_a_lock_of_uv_the_list_is_exported_to_ask_for_another_python(build):
-    build.stand_in("uv", 'case "$*" in sync*|*3.14*|*3.13*) echo "Wheels are required" >&2; exit 1 ;; esac')
-    done = build.run("dependencies", made({"uv.lock": "", "pyproject.toml": PROJECT})[1])
-    assert done.stderr.splitlines()[-1].endswith("build_python: '3.12'")
-    assert build.called("uv export") and f"{build.place}/requirements.txt" in build.called("uv pip compile")[-1]
+def test_a_package_that_builds_nowhere_is_named(build):
+    build.stand_in("uv", old_pin("2.7"))
+    done = build.run("dependencies", made({"requirements.txt": "greenlet==3.0.0\n"})[1])
+    assert done.stderr.splitlines()[-1].startswith("what to do: greenlet has a wheel for none of Python 3.10 to 3.14.")
 
 
 def test_a_base_image_that_is_not_debian_s_is_said(build):
@@ -250,12 +265,12 @@ def test_a_project_that_does_not_build_is_noted_and_its_code_is_found(build):
     assert (build.place / "flask-deploy.pth").read_text() == "/app/src\n"
 
 
-def test_a_lock_that_is_older_than_its_project_fails_the_build(build):
-    build.stand_in(
-        "uv", 'case "$*" in *"lock -q --check"*) echo "The lockfile needs to be updated" >&2; exit 1 ;; esac'
-    )
-    done = build.run("code", made({"uv.lock": "", "pyproject.toml": PROJECT})[1])
-    assert done.returncode == 1 and "needs to be updated" in done.stderr
+def test_a_lock_that_is_older_than_its_project_is_installed_and_noted(build):
+    steps = made({"uv.lock": "", "pyproject.toml": PROJECT})[1]
+    assert build.run("code", steps).returncode == 0 and build.notes.read_text() == ""
+    build.stand_in("uv", 'case "$*" in *"lock --check"*) echo "The lockfile needs to be updated" >&2; exit 1 ;; esac')
+    assert build.run("code", steps).returncode == 0
+    assert build.notes.read_text() == "uv.lock does not fit pyproject.toml any more; what it locks is installed\n"
 
 
 def test_the_libraries_that_the_build_found_out_are_in_the_image(build):
