@@ -76,7 +76,8 @@ other_python() {
   package=$(sed -n 's/.*Failed to build `\([^=@` ]*\).*/\1/p' "$failure" | head -n 1)
   if [ -z "$list" ] || [ -z "$package" ] || ! listing >/dev/null 2>&1; then exit 1; fi
   for version in 3.14 3.13 3.12 3.11 3.10; do
-    if uv pip compile -q --only-binary "$package" --python-version "$version" -o /dev/null "$list" >/dev/null 2>&1; then
+    if timeout 20 uv pip compile -q --only-binary "$package" --python-version "$version" -o /dev/null "$list" \
+      >/dev/null 2>&1; then
       echo "what to do: $package has a wheel for Python $version. Write build_python: '$version'" >&2
       exit 1
     fi
@@ -126,6 +127,7 @@ image() {
 
 # project REASON: install the code as a package, so that it is found where it is
 project() {
+  export SETUPTOOLS_SCM_PRETEND_VERSION=0 PBR_VERSION=0 # of a repository's history, which is not here
   if ! uv pip install -q --no-deps -e . 2>"$failure"; then
     cat "$failure"
     why=$({ grep -E '[Ee]rror: ' "$failure" || cat "$failure"; } | tail -n 1 | sed 's/^ *//')
