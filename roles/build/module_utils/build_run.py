@@ -88,6 +88,9 @@ def build(
         unpack(archive, context)
         with open(f"{folder}/Dockerfile", "w", encoding="utf-8") as file:
             file.write(dockerfile)
+        if steps:  # the source's .dockerignore is that of a Dockerfile which is not used: it may leave out the app
+            with open(f"{folder}/Dockerfile.dockerignore", "w", encoding="utf-8"):
+                pass
         given = bases.arguments(options, dockerfile)
         with lent_to_build(options, steps) as lent_words:
             engine.docker(

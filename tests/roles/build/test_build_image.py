@@ -502,6 +502,25 @@ def test_a_dry_run_predicts_and_builds_nothing(engine, base, options):
     assert module.make(options, True)["changed"] is False
 
 
+def test_a_dockerignore_counts_with_a_dockerfile_of_its_own_alone(engine, base, options, monkeypatch):
+    """It may leave out what the role's own needs: the code of moin's, whose Dockerfile fetches a package."""
+    beside = []
+    docker = module.runs.engine.docker
+    monkeypatch.setattr(
+        module.runs.engine,
+        "docker",
+        lambda *words, **more: (
+            "build" in words and beside.extend(os.listdir(os.path.dirname(words[-1]))),
+            docker(*words, **more),
+        )[1],
+    )
+    module.make(options, False)
+    assert "Dockerfile.dockerignore" in beside
+    beside.clear()
+    module.make({**options, "dockerfile_content": "FROM python:3\n"}, False)
+    assert "Dockerfile" in beside and "Dockerfile.dockerignore" not in beside
+
+
 def test_people_are_told_how_it_builds_before_it_does(engine, base, options):
     told = {"requirements.txt": "flask\n", "Pipfile": '[packages]\nflask = "*"\n'}
     asked = {**options, "told": told, "shown": False}
