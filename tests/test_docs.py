@@ -99,7 +99,8 @@ def test_every_claim_has_a_test():
 
 def test_every_message_explained_is_one_that_is_said():
     table = text("docs/operations.md").partition("| It says | Do |\n|---|---|\n")[2].partition("\n\n")[0]
-    said = "".join(path.read_text() for room in ("roles", "plugins") for path in sorted((ROOT / room).rglob("*.py")))
+    places = [ROOT / room for room in ("roles", "plugins")]
+    said = "".join(path.read_text() for place in places for kind in ("py", "sh") for path in place.rglob(f"*.{kind}"))
     messages = [shown for line in table.splitlines() for shown in re.findall(r"`([^`]+)`", line.split("|")[1])]
     assert messages
     parts = [part.strip() for message in messages for part in message.split("…")]

@@ -578,6 +578,19 @@ def test_the_files_that_say_how_to_build_are_sent(checkout, secret):
     assert run(checkout, choices={"dependencies": "pins"})["told"].keys() == {"requirements.txt", "pins"}
 
 
+def test_what_is_told_is_shown_before_the_build_goes_on(secret, monkeypatch):
+    plugin, shown, asked = object.__new__(action.ActionModule), [], []
+    plugin._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
+    answers = iter(
+        [{"wants": ["word"], "said": ["dependencies of uv.lock"]}, {"image": "sha256:1", "said": ["a note"]}]
+    )
+    plugin._execute_module = lambda name, module_args, **more: (asked.append(dict(module_args)), next(answers))[1]
+    monkeypatch.setattr(action.Display, "display", lambda self, line, **more: shown.append(line))
+    assert plugin._until_content({}, None, "", {})["image"] == "sha256:1"
+    assert shown == ["build: dependencies of uv.lock", "build: a note"]
+    assert asked == [{}, {"shown": True}]
+
+
 def test_a_base_image_for_each_python_has_an_archive_for_each(checkout, secret, monkeypatch):
     plugin, sent = object.__new__(action.ActionModule), []
     plugin._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
