@@ -22,13 +22,15 @@ def run(tmp_path):
         (tmp_path / place).mkdir(parents=True)
         text = text.replace(f'"/{place}/', f'"{tmp_path}/{place}/')
     (tmp_path / "exec.py").write_text(text)
-    (tmp_path / "release/release.json").write_text('{"id": "3f9a0c41d2b7"}')
 
-    def execute(environment, secrets, *arguments):
+    def execute(environment, secrets, *arguments, wsgi="shop:app", image=None, shows=SHOW):
+        (tmp_path / "release/release.json").write_text(json.dumps({"id": "3f9a0c41d2b7", "wsgi": wsgi}))
         (tmp_path / "release/env.json").write_text(json.dumps(environment))
         (tmp_path / "run/secrets/env.json").write_text(json.dumps(secrets))
-        command = [sys.executable, tmp_path / "exec.py", sys.executable, "-c", SHOW, *arguments]
-        return json.loads(subprocess.run(command, capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}).stdout)
+        command = [sys.executable, tmp_path / "exec.py", sys.executable, "-c", shows, *arguments]
+        known = {"LC_ALL": "C.UTF-8", **(image or {})}
+        done = subprocess.run(command, capture_output=True, check=True, env=known, cwd=tmp_path)
+        return json.loads(done.stdout)
 
     return execute
 
@@ -46,3 +48,57 @@ def test_secrets_win_and_the_release_is_named(run):
 
 def test_arguments_are_not_read_by_a_shell(run):
     assert run({}, {}, "$HOME", "a b", "*")[1] == ["$HOME", "a b", "*"]
+
+
+FLASK = "from flask.cli import main; main()"
+APP = """
+import flask
+def create_app(name="shop"):
+    app = flask.Flask(name)
+    app.cli.command("create-admin")(lambda: print(f'"made {app.name}"'))
+    return app
+app = create_app("at hand")
+"""
+
+
+@pytest.mark.parametrize("package", ["shop.py", "shop/__init__.py", "src/shop/__init__.py"])
+@pytest.mark.parametrize(
+    ("wsgi", "name"),
+    [
+        ("shop:app", "at hand"),
+        ("shop:create_app()", "shop"),
+        ('shop:create_app("production")', "production"),
+        ('shop:create_app(name="named")', "named"),
+        ("shop", "at hand"),
+    ],
+)
+def test_flask_s_commands_find_the_app_wherever_its_code_lies(run, tmp_path, package, wsgi, name):
+    path = tmp_path / package
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(APP)
+    said = run({"FLASK_SKIP_DOTENV": "1"}, {}, "create-admin", wsgi=wsgi, shows=FLASK)
+    assert said == f"made {name}"
+
+
+@pytest.mark.parametrize(
+    ("environment", "image", "app"),
+    [
+        ({}, {}, "shop:app"),
+        ({}, {"FLASK_APP": "manage.py"}, "manage.py"),
+        ({"FLASK_APP": "other"}, {"FLASK_APP": "manage.py"}, "other"),
+    ],
+)
+def test_the_app_s_name_is_what_the_image_or_its_operator_says_else_what_is_served(run, environment, image, app):
+    assert run(environment, {}, image=image)[0]["FLASK_APP"] == app
+
+
+def test_code_below_src_is_added_to_the_path_that_the_image_has(run, tmp_path):
+    (tmp_path / "src/shop").mkdir(parents=True)
+    known = run({}, {}, image={"PYTHONPATH": "/opt/lib"})[0]
+    assert known["PYTHONPATH"] == f"{tmp_path}/src:/opt/lib"
+    (tmp_path / "shop.py").touch()
+    assert "PYTHONPATH" not in run({}, {})[0], "what gunicorn finds without it is left alone"
+
+
+def test_a_release_of_which_nothing_is_known_runs_its_command(run):
+    assert "FLASK_APP" not in run({}, {}, wsgi="")[0]
