@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -108,7 +109,9 @@ def engine(tmp_path, monkeypatch):
         (place / folder).mkdir(parents=True)
     for program in STAND_INS.iterdir():
         shutil.copy(program, place / "bin")
-    for name, text in {"images": "sha256:one\n", "tags": "", "offers": "", "pools": "null\n"}.items():
+    known = {"images": "sha256:one\n", "tags": "", "offers": "", "pools": "null\n"}
+    known["inside"] = json.dumps({"passwd": "root:x:0:0:root:/root:/bin/bash\n"})
+    for name, text in known.items():
         (place / name).write_text(text)
     monkeypatch.setenv("PATH", f"{place / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("ENGINE", str(place))

@@ -11,6 +11,7 @@ from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx
 from ansible.module_utils.flask_deploy.host.process import Done
 from ansible.module_utils.flask_deploy.host.untrusted import Untrusted
+from ansible.module_utils.flask_deploy.release import inside
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.release.places import App
 
@@ -46,10 +47,18 @@ def places(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[st
         *("--memory", options["memory"], "--memory-swap", options["memory"]),
         *(("--cpus", str(options["cpus"])) if options["cpus"] else ()),
         *(part for bind in binds for part in ("--mount", bind)),
+        *_named_user(app, release, record),
         *("--env", "HOME=/tmp", "--env", "FLASK_SKIP_DOTENV=1"),
         *("--env", "APP_DATA_DIR=/data", "--env", "APP_SECRETS_DIR=/run/secrets"),
         *("--env", "JWT_KEY_DIR=/run/jwt"),
     ]
+
+
+def _named_user(app: App | Anywhere, release: str, record: dict[str, Any]) -> tuple[str, ...]:
+    """Return the mount that gives the app's uid a name: of a file, as it is written once and never replaced."""
+    if "passwd" not in inside.contents(record.get("found", {})):
+        return ()
+    return ("--mount", f"type=bind,source={app.path(release, 'passwd')},target=/etc/passwd,readonly")
 
 
 def create_arguments(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[str]:
@@ -87,7 +96,7 @@ def start_digest(container: dict[str, Any], wsgi: str) -> str:
 
     It is part of a release's id: a release that is started otherwise is another one.
     """
-    record = {"container": container, "wsgi": wsgi, "image": "image"}
+    record = {"container": container, "wsgi": wsgi, "image": "image", "found": inside.ANYTHING}
     return files.digest(create_arguments(Anywhere(), "release", record), networks.OPTIONS)
 
 

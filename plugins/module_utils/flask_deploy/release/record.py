@@ -16,6 +16,7 @@ UNKNOWN: dict[str, Any] = {  # of a record that an earlier version wrote, or tha
     "created": 0,
     "wsgi": "",
     "static": {"path": "", "digest": ""},
+    "found": {},
     "container": {"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40},
 }
 SOURCE = dict.fromkeys(("kind", "repository", "ref", "commit", "digest"), TEXT)
@@ -41,6 +42,7 @@ def whole(known: dict[str, Any]) -> dict[str, Any]:
     """Return a record with every field that a reader may look at; one that holds what does not fit is damaged."""
     known = _told(known) if fits(known, TYPES) else {}
     parts = {name: {**UNKNOWN[name], **_told(known.get(name, {}))} for name in ("source", "static", "container")}
+    parts["found"] = known["found"] if isinstance(known.get("found"), dict) else {}
     return {**UNKNOWN, **known, **parts}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import engine, files, networks
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
-from ansible.module_utils.flask_deploy.release import containers, images
+from ansible.module_utils.flask_deploy.release import containers, images, inside
 from ansible.module_utils.flask_deploy.release.places import App
 
 NEVER_SERVED = ("prepared", "failed")
@@ -101,7 +101,8 @@ def lack(app: App, release: str, here: set[str]) -> str | None:
         return "its release.json is damaged"
     if "switched" not in app.state(release):
         return "it never served"
-    needed = [*NEEDED, *_read(app, release), *(["static"] if record["static"]["path"] else [])]
+    needed = [*NEEDED, *_read(app, release), *inside.contents(record["found"])]
+    needed += ["static"] if record["static"]["path"] else []
     missing = [name for name in needed if not os.path.exists(app.path(release, name))]
     if missing:
         return f"its directory is damaged, it lacks {', '.join(missing)}"

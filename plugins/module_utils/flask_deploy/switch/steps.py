@@ -7,7 +7,15 @@ from contextlib import nullcontext
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import certificate, engine, files, nginx, systemd
-from ansible.module_utils.flask_deploy.release import ahead, containers, release_command, schema, secrets, writing
+from ansible.module_utils.flask_deploy.release import (
+    ahead,
+    containers,
+    inside,
+    release_command,
+    schema,
+    secrets,
+    writing,
+)
 from ansible.module_utils.flask_deploy.release import plan as plans
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, settling, unit, ways
@@ -43,10 +51,10 @@ def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str],
     actions += settling.settle(app, dry)
     release = release_id(app, options, environment, secret, dry)
     refuse_rejected(app, release, options)
-    record = describe(app, release, options)
+    record = describe(app, release, options, dry)
     planned = foretell(app, plans.of_options(release, record, options["files"], environment), (secret, secret_files))
     actions += secrets.ensure(app, secret, secret_files, dry)
-    rows = writing.rows(app, options["files"], environment)
+    rows = writing.rows(app, {**options["files"], **inside.contents(record["found"])}, environment)
     repaired = []
     if not dry:
         discarding.let_go_of_image(app, options)
@@ -61,11 +69,12 @@ def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str],
     return release, actions + repaired, planned
 
 
-def describe(app: App, release: str, options: dict[str, Any]) -> dict[str, Any]:
+def describe(app: App, release: str, options: dict[str, Any], dry: bool) -> dict[str, Any]:
     """Return the record of a release that is to be written."""
     names = ("domain", "health_path", "start_timeout", "build", "image", "source", "by", "wsgi", "container")
     made = {"id": release, "app": app.name, "created": time.time(), "static": {"path": options["static"]}}
     made |= {name: options[name] for name in names}
+    made["found"] = inside.found(app, release, made, dry)
     return made | {"arguments": containers.create_arguments(app, release, made)}
 
 

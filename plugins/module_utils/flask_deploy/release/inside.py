@@ -1,0 +1,86 @@
+"""What is found in the image of a release: asked once for each image, in a container that may do nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ansible.module_utils.flask_deploy.host import command as commands
+from ansible.module_utils.flask_deploy.host import engine
+from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
+
+LIMIT = 60  # seconds
+MOST = 1 << 20  # bytes of an answer
+NAME = "app"  # of the user, where the image has no other of that name
+HOME = "/tmp"  # noqa: S108 - the container's own
+FOUND = {"uid": int, "passwd": str}  # of a record
+ANYTHING = {"uid": 0, "passwd": "passwd"}  # of any image
+TOLD = {"passwd": str}  # by the program below
+PROGRAM = """
+import json
+
+with open("/etc/passwd", errors="replace") as file:
+    print(json.dumps({"passwd": file.read()}))
+"""
+NO_PYTHON = (
+    "the image has no python3 that its PATH names, and each command of the app is started by it\n"
+    "  what to do: install python3 in the Dockerfile; one in a virtual environment: ENV PATH=/venv/bin:$PATH"
+)
+
+
+def found(app: App, release: str, record: dict[str, Any], dry: bool = False) -> dict[str, Any]:
+    """Return what is found in a release's image; a dry run looks into none, and takes what serves for it.
+
+    :raises ReleaseError: the image is none that an app can be started in.
+    """
+    for each in filter(None, (release, app.serving())):
+        known = app.record(each)
+        same = known["image"] == record["image"] and known["wsgi"] == record["wsgi"]
+        if (same or dry) and _whole(app, known["found"]):
+            return known["found"]
+    return {} if dry else {"uid": app.uid, "passwd": passwd(app.uid, _look(app, release, record)["passwd"])}
+
+
+def _whole(app: App, known: Any) -> bool:
+    """Tell whether a record holds what every reader may look at, for the app's present user."""
+    fits = isinstance(known, dict) and all(isinstance(known.get(name), kind) for name, kind in FOUND.items())
+    return fits and known["uid"] == app.uid
+
+
+def _look(app: App, release: str, record: dict[str, Any]) -> dict[str, Any]:
+    name = f"{app.container(release)}-look"
+    engine.remove(name)
+    done = commands.attempt(
+        *("docker", "run", "--name", name, "--label", f"flask-deploy.app={app.name}", "--network", "none"),
+        *("--user", f"{app.uid}:{app.gid}", "--read-only", "--cap-drop", "ALL"),
+        *("--security-opt", "no-new-privileges", "--memory", record["container"]["memory"]),
+        *("--entrypoint", "python3", record["image"], "-I", "-c", PROGRAM),
+        limit=LIMIT,
+        most=MOST,
+    )
+    engine.remove(name)
+    if done.code == 0:
+        try:
+            answer = json.loads(done.out)
+            return {name: kind(answer[name]) for name, kind in TOLD.items()}
+        except (ValueError, TypeError, KeyError):
+            raise ReleaseError(f"the image's python3 does not say what was asked: {done.said[:200]!r}") from None
+    if re.search(r'"?python3"?: .*(not found|no such file)', done.said, re.IGNORECASE):
+        raise ReleaseError(NO_PYTHON)
+    raise engine.EngineError(f"a look into the image failed: {done.said}")
+
+
+def passwd(uid: int, text: str) -> str:
+    """Return an image's /etc/passwd with a name for the app's user; "" where it has one."""
+    rows = [line.split(":") for line in text.splitlines()]
+    if any(row[2:3] == [str(uid)] for row in rows):
+        return ""
+    name = f"{NAME}{uid}" if any(row[0] == NAME for row in rows) else NAME
+    kept = text if text.endswith("\n") or not text else f"{text}\n"
+    return f"{kept}{name}:x:{uid}:{uid}:{NAME}:{HOME}:/usr/sbin/nologin\n"
+
+
+def contents(known: dict[str, Any]) -> dict[str, str]:
+    """Return the files of a release that its image decides: {name: text}."""
+    return {"passwd": known["passwd"]} if known.get("passwd") else {}

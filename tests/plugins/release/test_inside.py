@@ -1,0 +1,115 @@
+"""What an image holds is asked once, in a container that may do nothing, and the app's user gets a name by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+
+import pytest
+from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.release import inside
+from ansible.module_utils.flask_deploy.switch import steps
+
+from tests.deploys import deploy, options, prepare, restore
+
+ROOT = "root:x:0:0:root:/root:/bin/bash\n"
+
+
+@pytest.fixture
+def image(engine):
+    """Let an image hold this, from now on."""
+
+    def hold(**found):
+        (engine.place / "inside").write_text(json.dumps({"passwd": ROOT, **found}))
+
+    return hold
+
+
+@pytest.mark.parametrize(
+    ("text", "added"),
+    [
+        (ROOT, "app:x:10001:10001:app:/tmp:/usr/sbin/nologin\n"),
+        (ROOT[:-1], "\napp:x:10001:10001:app:/tmp:/usr/sbin/nologin\n"),
+        ("", "app:x:10001:10001:app:/tmp:/usr/sbin/nologin\n"),
+        ("app:x:999:999::/app:/bin/sh\n", "app10001:x:10001:10001:app:/tmp:/usr/sbin/nologin\n"),
+        ("odd\n\n", "app:x:10001:10001:app:/tmp:/usr/sbin/nologin\n"),
+    ],
+)
+def test_the_app_s_user_gets_a_name_that_is_nobody_else_s(text, added):
+    assert inside.passwd(10001, text) == text + added
+
+
+def test_a_user_that_the_image_names_keeps_its_name(app, engine, image):
+    image(passwd="shop:x:10001:10001::/home/shop:/bin/sh\n")
+    release = prepare(app)
+    assert not os.path.exists(app.path(release, "passwd"))
+    assert "/etc/passwd" not in engine.calls("docker create --name")[-1]
+
+
+def test_every_process_of_a_release_has_the_name(app, engine):
+    release = deploy(app, command="flask db upgrade")
+    path = app.path(release, "passwd")
+    mount = f"--mount type=bind,source={path},target=/etc/passwd,readonly"
+    steps.command(app, options(release=release, command="flask db upgrade"))
+    assert mount in engine.calls(f"docker create --name shop-{release} ")[-1]
+    assert mount in engine.calls(f"docker run --name shop-{release}-command ")[-1]
+    assert files.read(path).decode().splitlines()[-1].startswith("app:x:10001:")
+    assert os.stat(path).st_mode & 0o777 == 0o644
+
+
+def test_an_image_is_looked_into_once_and_by_nobody_with_rights(app, engine, two_images):
+    old = deploy(app)
+    (look,) = engine.calls("docker run")
+    for said in ("--network none", "--read-only", "--cap-drop ALL", "--user 10001:10001", "--memory 64m"):
+        assert said in look
+    assert "--mount" not in look and f"shop-{old}-look" not in os.listdir(engine.place / "containers")
+    prepare(app)
+    new = deploy(app, environment={"A": "y"})
+    assert new != old and len(engine.calls("docker run")) == 1, "another release of the same image"
+    restore(app, old)
+    assert len(engine.calls("docker run")) == 1
+    deploy(app, image="sha256:two", build="b2")
+    assert len(engine.calls("docker run")) == 2
+
+
+def test_a_dry_run_looks_into_no_image(app, engine):
+    assert steps.prepare(app, options(), dry=True)[0]
+    assert not engine.calls("docker run")
+
+
+def test_what_is_damaged_is_looked_for_again(app, engine):
+    release = deploy(app)
+    record = {**app.record(release), "found": {"uid": app.uid, "passwd": 5}}
+    files.write_json(app.path(release, "release.json"), record)
+    os.unlink(app.path(release, "passwd"))
+    prepare(app)
+    assert len(engine.calls("docker run")) == 2 and os.path.exists(app.path(release, "passwd"))
+
+
+def test_a_release_without_its_names_is_not_gone_back_to(app):
+    old = deploy(app)
+    deploy(app, build="b2")
+    os.unlink(app.path(old, "passwd"))
+    with pytest.raises(steps.ReleaseError, match="its directory is damaged, it lacks passwd"):
+        restore(app, old)
+
+
+def test_an_image_without_python_stops_before_a_release_is_written(app, engine):
+    (engine.place / "no-python").touch()
+    with pytest.raises(steps.ReleaseError, match=r"the image has no python3 .*\n  what to do: install python3"):
+        prepare(app)
+    assert app.known() == []
+
+
+@pytest.mark.parametrize("answer", ["", "hello", "[]", "{}"])
+def test_an_odd_answer_is_an_error(app, engine, answer):
+    (engine.place / "inside").write_text(answer)
+    with pytest.raises((steps.ReleaseError, engines.EngineError)):
+        prepare(app)
+
+
+def test_the_look_itself_says_what_is_there(capsys):
+    exec(inside.PROGRAM)
+    assert pwd.getpwuid(0).pw_name in json.loads(capsys.readouterr().out)["passwd"]
