@@ -34,6 +34,7 @@ SAMPLES = {
     "tokens_keys": ["-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n"],
     "tokens_revoke": "current",
     "app_release_command": "flask db upgrade",
+    "app_writable": ["static/.webassets-cache", "cache:memory", "/tmp:200m"],
     "app_remove": "shop",
     "app_rollback_to": "3f9a0c41d2b7",
     "build_subdir": "backend",

@@ -19,9 +19,36 @@ LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
 
 def memory(value: str) -> str | None:
     wrong = pattern(SIZE, "app_memory: 512m")(value)
-    if not wrong and int(value[:-1]) << {"k": 10, "m": 20, "g": 30}[value[-1]] < LEAST_MEMORY:
+    if not wrong and in_bytes(value) < LEAST_MEMORY:
         wrong = f"{value} is less than docker's least, 6m"
     return wrong
+
+
+WRITABLE = re.compile(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*(:(memory|[1-9][0-9]*[kmg]))?", re.ASCII)
+TMP, TMP_SIZE = "/tmp", "64m"  # noqa: S108 - of a container
+OURS = re.compile(r"/(data|release|run|proc|sys|dev|tmp)(/.*)?|/(bin|etc|lib|lib64|opt|root|sbin|srv|usr|var|venv)")
+UNITS = {"k": 10, "m": 20, "g": 30}
+
+
+def in_bytes(size: str) -> int:
+    return int(size[:-1]) << UNITS[size[-1]]
+
+
+def writable(values: list[str]) -> str | None:
+    example = "example: app_writable: [uploads, cache:memory, /tmp:200m]"
+    paths = []
+    for value in values:
+        path = value.partition(":")[0]
+        if not WRITABLE.fullmatch(value) or {".", ".."} & set(path.split("/")):
+            return f"{value!r} is not a directory, or one with its size in memory; {example}"
+        sized = path == TMP and value[len(TMP) + 1 :] not in ("", "memory")
+        if OURS.fullmatch(path) and not sized:
+            return f"{path} is the container's own, of which /tmp alone may have a size, /tmp:200m; {example}"
+        for other in paths:
+            if f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/"):
+                return f"{path} and {other} are one place or lie within each other; keep one of them"
+        paths.append(path)
+    return None
 
 
 def command(value: str) -> str | None:
@@ -59,12 +86,12 @@ CHECKS = {
     "app_secrets": secrets,
     "app_secret_files": secret_files,
     "app_uid": number(10000, 60000),
+    "app_writable": writable,
     "app_memory": memory,
     "app_cpus": number(0, 1024),
     "app_pids": number(16, 100000),
     "app_workers": number(0, 1024),
     "app_max_requests": number(0, 10**9),
-    "app_max_requests_jitter": number(0, 10**9),
     "app_timeout": number(1, 3600),
     "app_keepalive": number(5, 3600),
     "app_health_path": pattern(re.compile(r"/[\w./~%+-]*(\?[\w=&.~%+-]*)?", re.ASCII), "app_health_path: /healthz"),
@@ -88,6 +115,7 @@ CHECKS = {
 EXAMPLES = {
     "app_wsgi": "shop:create_app()",
     "app_env": {"CURRENCY": "EUR"},
+    "app_writable": ["uploads", "cache:memory", f"{TMP}:200m"],
     "app_secrets": {"SECRET_KEY": "{{ vault_app_secret_key }}"},
     "app_secret_files": {"users.json": "{{ vault_app_users }}"},
 }
@@ -96,4 +124,25 @@ EXAMPLES = {
 def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
     both = sorted(set(values.get("app_env", {})) & set(values.get("app_secrets", {})))
-    return [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both]
+    return [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both] + room(values)
+
+
+def room(values: dict[str, Any]) -> list[str]:
+    """Return what does not fit: a request's body into /tmp, where Flask puts large ones, or places into memory."""
+    words = [word.partition(":")[::2] for word in values.get("app_writable", [])]
+    tmp = next((size for path, size in words if path == TMP), TMP_SIZE)
+    body, memory = values.get("site_max_body", "0k"), in_bytes(values.get("app_memory", "512m"))
+    mistakes = []
+    if 2 * in_bytes(body) > in_bytes(tmp):
+        fits = f"{2 * int(body[:-1])}{body[-1]}"
+        mistakes.append(
+            f"app_writable: /tmp of {tmp} does not hold two bodies of requests, which may have {body} each "
+            f"(site_max_body); example: app_writable: [/tmp:{fits}]"
+        )
+    held = sum(in_bytes(TMP_SIZE if size == "memory" else size) for path, size in words if size and path != TMP)
+    if 2 * held > memory:
+        mistakes.append(
+            f"app_writable: {held >> 20} MB in memory are more than half of app_memory, which they are a part of; "
+            "keep some on disk, example: app_writable: [cache]"
+        )
+    return mistakes

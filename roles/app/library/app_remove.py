@@ -38,7 +38,7 @@ stays: {type: list, returned: always, description: What is to stay on the host.}
 left: {type: list, returned: always, description: "What did not go, why, and what to type."}
 """
 
-DATA = "data"
+DATA = ("data", "writable")
 AGAIN = "the same command removes it"
 IMAGES = "{{.ID}} {{.Repository}}:{{.Tag}}"
 
@@ -49,7 +49,7 @@ def goes(app: places.App, data: bool) -> list[str]:
         paths = [app.root, app.etc]
     else:
         inside = sorted(os.listdir(app.root)) if os.path.isdir(app.root) else []
-        paths = [f"{app.root}/{name}" for name in inside if name != DATA]
+        paths = [f"{app.root}/{name}" for name in inside if name not in DATA]
     texts, links = unit.paths(app)
     return [path for path in [app.include, *links, *texts, *paths] if os.path.lexists(path)]
 
@@ -126,7 +126,7 @@ def main() -> None:
             actions = remove(app, options["data"], dry, left)
     except (engine.EngineError, nginx.SiteError, leases.LeaseError) as error:
         module.fail_json(msg=str(error))
-    stays = [path for path in (f"{app.root}/data", app.etc) if os.path.exists(path)]
+    stays = [path for path in (f"{app.root}/data", app.kept, app.etc) if os.path.exists(path)]
     module.exit_json(changed=bool(actions), actions=actions, stays=stays, left=left.lines)
 
 

@@ -186,7 +186,7 @@ def test_directories_are_mounted_never_single_files(app, engine):
     (created,) = engine.calls(f"docker create --name shop-{release} ")
     sources = [part.split("source=")[1].split(",")[0] for part in created.split() if "type=bind" in part]
     sources.remove(app.path(release, "passwd"))  # its release's own, which nobody replaces
-    assert len(sources) == 5 and all(os.path.isdir(source) for source in sources)
+    assert len(sources) == 6 and all(os.path.isdir(source) for source in sources)
     assert app.path(release) in sources and f"{app.root}/data" in sources
 
 

@@ -17,12 +17,16 @@ from tests.deploys import deploy, options, prepare, restore
 ROOT = "root:x:0:0:root:/root:/bin/bash\n"
 
 
+def looks(engine):
+    return [call for call in engine.calls("docker run") if "-look " in call]
+
+
 @pytest.fixture
 def image(engine):
     """Let an image hold this, from now on."""
 
     def hold(**found):
-        (engine.place / "inside").write_text(json.dumps({"passwd": ROOT, **found}))
+        (engine.place / "inside").write_text(json.dumps({"passwd": ROOT, "instance": "/app/instance", **found}))
 
     return hold
 
@@ -61,22 +65,22 @@ def test_every_process_of_a_release_has_the_name(app, engine):
 
 def test_an_image_is_looked_into_once_and_by_nobody_with_rights(app, engine, two_images):
     old = deploy(app)
-    (look,) = engine.calls("docker run")
+    (look,) = looks(engine)
     for said in ("--network none", "--read-only", "--cap-drop ALL", "--user 10001:10001", "--memory 64m"):
         assert said in look
     assert "--mount" not in look and f"shop-{old}-look" not in os.listdir(engine.place / "containers")
     prepare(app)
     new = deploy(app, environment={"A": "y"})
-    assert new != old and len(engine.calls("docker run")) == 1, "another release of the same image"
+    assert new != old and len(looks(engine)) == 1, "another release of the same image"
     restore(app, old)
-    assert len(engine.calls("docker run")) == 1
+    assert len(looks(engine)) == 1
     deploy(app, image="sha256:two", build="b2")
-    assert len(engine.calls("docker run")) == 2
+    assert len(looks(engine)) == 2
 
 
 def test_a_dry_run_looks_into_no_image(app, engine):
     assert steps.prepare(app, options(), dry=True)[0]
-    assert not engine.calls("docker run")
+    assert not looks(engine)
 
 
 def test_what_is_damaged_is_looked_for_again(app, engine):
@@ -85,7 +89,7 @@ def test_what_is_damaged_is_looked_for_again(app, engine):
     files.write_json(app.path(release, "release.json"), record)
     os.unlink(app.path(release, "passwd"))
     prepare(app)
-    assert len(engine.calls("docker run")) == 2 and os.path.exists(app.path(release, "passwd"))
+    assert len(looks(engine)) == 2 and os.path.exists(app.path(release, "passwd"))
 
 
 def test_a_release_without_its_names_is_not_gone_back_to(app):
@@ -110,6 +114,8 @@ def test_an_odd_answer_is_an_error(app, engine, answer):
         prepare(app)
 
 
-def test_the_look_itself_says_what_is_there(capsys):
-    exec(inside.PROGRAM)
+def test_the_look_itself_says_what_is_there(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["-c", "shop"])
+    monkeypatch.setattr("sys.path", [])
+    exec(inside.PROGRAM, {})
     assert pwd.getpwuid(0).pw_name in json.loads(capsys.readouterr().out)["passwd"]

@@ -55,7 +55,7 @@ def test_the_schema_is_asked_before_and_after_it_as_it_runs(app, engine):
     release = write(app)
     done = command(app, release)
     assert (done["before"], done["after"], done["schema_command"]) == ("1a", "2b", "flask db current")
-    _look, *calls = engine.calls("docker run")
+    _look, _copy, *calls = engine.calls("docker run")
     assert [call.rpartition("/release/exec.py ")[2] for call in calls] == [
         "flask db current",
         "flask db upgrade",
@@ -355,8 +355,8 @@ def test_a_long_state_is_kept_short_and_told_apart():
         ("ModuleNotFoundError: No module named 'gunicorn'", "the image has no gunicorn"),
         ("Failed to find attribute 'app' in 'shop'.", "app_wsgi names nothing"),
         ("KeyError: 'DATABASE_URL'", "the app misses the variable DATABASE_URL"),
-        ("PermissionError: [Errno 13] Permission denied: '/var/x'", "may write to /data and /tmp"),
-        ("OSError: [Errno 30] Read-only file system: 'x.db'", "may write to /data and /tmp"),
+        ("PermissionError: [Errno 13] Permission denied: '/var/x'", "may write to /data, /tmp and app_writable"),
+        ("OSError: [Errno 30] Read-only file system: 'x.db'", "example: app_writable: [uploads]"),
         ("[CRITICAL] WORKER TIMEOUT (pid:7)", "a worker was silent"),
         (" * Running on http://0.0.0.0:5000", "it listens on a TCP port"),
         ("its container ended with code 137, killed for want of memory", "app_memory: 1g"),

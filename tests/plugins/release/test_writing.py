@@ -22,6 +22,7 @@ def test_a_release_holds_all_it_needs_to_run_again(app, engine):
         "env.json",
         "exec.py",
         "gunicorn.conf.py",
+        "passwd",
         "release.json",
         "run",
         "site.conf",

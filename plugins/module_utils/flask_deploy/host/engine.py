@@ -19,7 +19,7 @@ ROOT = "/var/lib/docker"  # unless data-root in daemon.json says otherwise
 QUERY = 60  # seconds that the engine may take to tell what it knows
 GONE = re.compile(r"no such (container|image|network)|not found|removal .* is already in progress", re.IGNORECASE)
 NO_REASON = re.compile(r"exit status \d+|Status: .*, Code: \d+")  # how some versions end what they said
-PURPOSES = ("command", "look", "schema", "static")  # of containers beside that of a release, in their names
+PURPOSES = ("command", "copy", "look", "schema", "static")  # of containers beside that of a release, in their names
 
 
 class EngineError(Exception):

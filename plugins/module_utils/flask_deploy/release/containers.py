@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx
 from ansible.module_utils.flask_deploy.host.process import Done
 from ansible.module_utils.flask_deploy.host.untrusted import Untrusted
-from ansible.module_utils.flask_deploy.release import inside
+from ansible.module_utils.flask_deploy.release import inside, writable
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.release.places import App
 
@@ -41,12 +41,12 @@ def places(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[st
     ]
     return [
         *("--init", "--user", f"{app.uid}:{app.gid if own else app.nginx_gid}", "--read-only"),
-        *("--tmpfs", "/tmp:rw,nosuid,nodev,noexec,size=64m,mode=1777"),  # noqa: S108 - the container's own
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--pids-limit", str(options["pids"])),
         *("--memory", options["memory"], "--memory-swap", options["memory"]),
         *(("--cpus", str(options["cpus"])) if options["cpus"] else ()),
         *(part for bind in binds for part in ("--mount", bind)),
+        *writable.arguments(app.kept, record),
         *_named_user(app, release, record),
         *("--env", "HOME=/tmp", "--env", "FLASK_SKIP_DOTENV=1"),
         *("--env", "APP_DATA_DIR=/data", "--env", "APP_SECRETS_DIR=/run/secrets"),
@@ -79,7 +79,8 @@ def create_arguments(app: App | Anywhere, release: str, record: dict[str, Any]) 
 class Anywhere:
     """An app on no host in particular: whatever differs by host, release or image has one name here."""
 
-    name, uid, gid, nginx_gid, root, etc = "app", "uid", "gid", "gid of nginx", "/root", "/etc"
+    name, uid, gid, nginx_gid = "app", "uid", "gid", "gid of nginx"
+    root, etc, kept = "/root", "/etc", "/kept"
 
     def path(self, release: str, *names: str) -> str:
         return "/".join([self.root, release, *names])

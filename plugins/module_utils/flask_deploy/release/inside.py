@@ -14,14 +14,25 @@ LIMIT = 60  # seconds
 MOST = 1 << 20  # bytes of an answer
 NAME = "app"  # of the user, where the image has no other of that name
 HOME = "/tmp"  # noqa: S108 - the container's own
-FOUND = {"uid": int, "passwd": str}  # of a record
-ANYTHING = {"uid": 0, "passwd": "passwd"}  # of any image
-TOLD = {"passwd": str}  # by the program below
+FOUND = {"uid": int, "passwd": str, "workdir": str, "instance": str, "volumes": list}  # of a record
+ANYTHING = {"uid": 0, "passwd": "passwd", "workdir": "/", "instance": "/instance", "volumes": []}  # of any image
+TOLD = {"passwd": str, "instance": str}  # by the program below
+# Of Flask's way to its instance folder (find_package, auto_find_instance_path); nothing of the app is imported.
 PROGRAM = """
-import json
+import importlib.util, json, os, sys
 
+folder, name = os.getcwd(), sys.argv[1]
+sys.path[:0] = [folder, os.path.join(folder, "src"), *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
+try:
+    found = importlib.util.find_spec(name)
+    place = next(iter(found.submodule_search_locations or [found.origin]))
+    package, prefix = os.path.dirname(os.path.abspath(place)), os.path.abspath(sys.prefix)
+except Exception:
+    package, prefix = folder, ""
+installed = prefix and (package + "/").startswith(prefix.rstrip("/") + "/")
+instance = os.path.join(prefix, "var", name + "-instance") if installed else os.path.join(package, "instance")
 with open("/etc/passwd", errors="replace") as file:
-    print(json.dumps({"passwd": file.read()}))
+    print(json.dumps({"passwd": file.read(), "instance": instance}))
 """
 NO_PYTHON = (
     "the image has no python3 that its PATH names, and each command of the app is started by it\n"
@@ -39,7 +50,16 @@ def found(app: App, release: str, record: dict[str, Any], dry: bool = False) -> 
         same = known["image"] == record["image"] and known["wsgi"] == record["wsgi"]
         if (same or dry) and _whole(app, known["found"]):
             return known["found"]
-    return {} if dry else {"uid": app.uid, "passwd": passwd(app.uid, _look(app, release, record)["passwd"])}
+    if dry:
+        return {}
+    told, config = _look(app, release, record), (engine.inspect("image", record["image"]) or {}).get("Config") or {}
+    return {
+        "uid": app.uid,
+        "passwd": passwd(app.uid, told["passwd"]),
+        "workdir": config.get("WorkingDir") or "/",
+        "instance": told["instance"],
+        "volumes": sorted(config.get("Volumes") or {}),
+    }
 
 
 def _whole(app: App, known: Any) -> bool:
@@ -49,13 +69,13 @@ def _whole(app: App, known: Any) -> bool:
 
 
 def _look(app: App, release: str, record: dict[str, Any]) -> dict[str, Any]:
-    name = f"{app.container(release)}-look"
+    name, module = f"{app.container(release)}-look", record["wsgi"].partition(":")[0].partition(".")[0]
     engine.remove(name)
     done = commands.attempt(
         *("docker", "run", "--name", name, "--label", f"flask-deploy.app={app.name}", "--network", "none"),
         *("--user", f"{app.uid}:{app.gid}", "--read-only", "--cap-drop", "ALL"),
         *("--security-opt", "no-new-privileges", "--memory", record["container"]["memory"]),
-        *("--entrypoint", "python3", record["image"], "-I", "-c", PROGRAM),
+        *("--entrypoint", "python3", record["image"], "-I", "-c", PROGRAM, module),
         limit=LIMIT,
         most=MOST,
     )

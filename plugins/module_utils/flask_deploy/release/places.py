@@ -36,6 +36,7 @@ class App:
         self.root = f"/srv/{name}"
         self.etc = f"/etc/{name}"
         self.releases = f"{self.root}/releases"
+        self.kept = f"{self.root}/writable"
         self.current = f"{self.root}/current"
         self.previous = f"{self.root}/previous"
         self.pending = f"{self.root}/switch.json"

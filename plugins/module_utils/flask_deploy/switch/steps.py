@@ -14,6 +14,7 @@ from ansible.module_utils.flask_deploy.release import (
     release_command,
     schema,
     secrets,
+    writable,
     writing,
 )
 from ansible.module_utils.flask_deploy.release import plan as plans
@@ -54,6 +55,7 @@ def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str],
     record = describe(app, release, options, dry)
     planned = foretell(app, plans.of_options(release, record, options["files"], environment), (secret, secret_files))
     actions += secrets.ensure(app, secret, secret_files, dry)
+    actions += writable.ensure(app, release, record, dry)
     rows = writing.rows(app, {**options["files"], **inside.contents(record["found"])}, environment)
     repaired = []
     if not dry:
