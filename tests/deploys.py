@@ -28,7 +28,7 @@ def options(**more):
         "by": "tester",
         "wsgi": "shop:app",
         "static": "static",
-        "container": {"memory": "64m", "cpus": 0, "pids": 16, "stop_timeout": 10, "writable": ""},
+        "container": {"memory": "64m", "cpus": 0, "pids": 16, "stop_timeout": 10, "server": "", "writable": ""},
         "files": {"site.conf": SITE, "gunicorn.conf.py": "", "exec.py": ""},
         "environment": {"A": "x"},
         "secrets": {"KEY": MARK},

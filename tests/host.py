@@ -110,7 +110,8 @@ def engine(tmp_path, monkeypatch):
     for program in STAND_INS.iterdir():
         shutil.copy(program, place / "bin")
     known = {"images": "sha256:one\n", "tags": "", "offers": "", "pools": "null\n"}
-    known["inside"] = json.dumps({"passwd": "root:x:0:0:root:/root:/bin/bash\n", "instance": "/app/instance"})
+    inside = {"passwd": "root:x:0:0:root:/root:/bin/bash\n", "instance": "/app/instance", "gunicorn": True}
+    known["inside"] = json.dumps(inside)
     for name, text in known.items():
         (place / name).write_text(text)
     monkeypatch.setenv("PATH", f"{place / 'bin'}:{os.environ['PATH']}")

@@ -36,11 +36,13 @@ def app(environ, start_response):
 """
 
 
-@pytest.fixture
-def gunicorn(render, tmp_path):
+@pytest.fixture(params=["gevent", "gthread"])
+def gunicorn(request, render, tmp_path):
     """Start gunicorn with the role's settings; return it and its socket."""
     (tmp_path / "talking.py").write_text(APP)
-    (tmp_path / "gunicorn.json").write_text(render("app", "__app_gunicorn_json", app_workers=1))
+    (tmp_path / "gunicorn.json").write_text(
+        render("app", "__app_gunicorn_json", app_workers=1, app_server=request.param)
+    )
     conf = (FILES / "gunicorn.conf.py").read_text().replace("/release/run", str(tmp_path))
     for name, place in {"output.py": FILES, "gunicorn.json": tmp_path}.items():
         conf = conf.replace(f"/release/{name}", f"{place}/{name}")

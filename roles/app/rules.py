@@ -51,6 +51,13 @@ def writable(values: list[str]) -> str | None:
     return None
 
 
+def server(value: str) -> str | None:
+    kind, _, port = value.partition(":")
+    if value in ("auto", "gevent", "gthread", "sync") or (kind == "port" and re.fullmatch("[1-9][0-9]{0,4}", port)):
+        return None if not port or 1024 <= int(port) <= 65535 else f"{port} is not between 1024 and 65535"
+    return f"{value!r} is not auto, gevent, gthread, sync or a port; example: app_server: port:5000"
+
+
 def command(value: str) -> str | None:
     try:
         words = shlex.split(value)
@@ -85,6 +92,7 @@ CHECKS = {
     "app_env": environment,
     "app_secrets": secrets,
     "app_secret_files": secret_files,
+    "app_server": server,
     "app_uid": number(10000, 60000),
     "app_writable": writable,
     "app_memory": memory,
@@ -93,7 +101,6 @@ CHECKS = {
     "app_workers": number(0, 1024),
     "app_max_requests": number(0, 10**9),
     "app_timeout": number(1, 3600),
-    "app_keepalive": number(5, 3600),
     "app_health_path": pattern(re.compile(r"/[\w./~%+-]*(\?[\w=&.~%+-]*)?", re.ASCII), "app_health_path: /healthz"),
     "app_start_timeout": number(1, 3600),
     "app_rollback_to": pattern(re.compile(r"[0-9a-f]{12}|"), "app_rollback_to: 3f9a0c41d2b7"),

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import runpy
 
 runpy.run_path("/release/output.py")["install"]()  # before gunicorn opens its log
 
-from gevent import monkey
+with open("/release/gunicorn.json", encoding="utf-8") as _file:
+    _settings = json.load(_file)
 
-monkey.patch_all()  # before the app imports ssl, also where it is preloaded
+# gevent where the image has it: threads are enough for most apps, and all that other images have.
+worker_class = _settings["worker_class"] or ("gevent" if importlib.util.find_spec("gevent") else "gthread")
+if worker_class == "gevent":
+    from gevent import monkey
 
-import json
+    monkey.patch_all()  # before the app imports ssl, also where it is preloaded
+
 import mmap
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-SETTINGS = "/release/gunicorn.json"
 RUN = "/release/run"
 DRAINING = "/release/draining"  # the app cannot write there
 RESTED = 5  # seconds a worker's successor has to load the app before the next worker goes
@@ -26,14 +33,12 @@ RELEASE = "Flask-Deploy-Release"  # header for nginx's log; clients do not see i
 WAITING = "/.flask-deploy/waiting"  # asked by the watch through the socket; see flask_deploy/switch/watch.py
 WORKERS, HELD = 64, 1024  # workers at a time, and requests of one, that are known to those who ask there
 LARGEST = 20_000  # requests told of at most
+THREADS = 16  # of a worker of gthread: requests that it answers at a time
 SHAKEN = 0.5  # seconds after which a websocket's handshake is over; some come on connections that nginx kept
-
-with open(SETTINGS, encoding="utf-8") as _file:
-    _settings = json.load(_file)
 
 bind = f"unix:{RUN}/gunicorn.sock"
 umask = 0  # for its socket: who gets there, the directories around it decide; a group is not given away
-worker_class = "gevent"
+threads = 1 if worker_class == "sync" else THREADS  # of gthread; gevent does not look
 workers = _settings["workers"] or max(2, len(os.sched_getaffinity(0)))  # one serves while one is replaced
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - the container's own memory
 control_socket_disable = True
@@ -41,7 +46,7 @@ max_requests = _settings["max_requests"]
 max_requests_jitter = _settings["max_requests_jitter"]
 timeout = _settings["timeout"]
 graceful_timeout = _settings["graceful_timeout"]
-keepalive = _settings["keepalive"]
+keepalive = 75  # seconds; longer than nginx keeps an idle connection, so it is never the one that closes it
 loglevel = _settings["log_level"]
 preload_app = _settings["preload"]
 
@@ -80,12 +85,10 @@ def _clear(row: int | None) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    import gevent
-
     websockets: dict[Any, float] = {}
     worker.wsgi = _mind_connections(_mind_waiting(worker.wsgi, getattr(worker, "row", None)), websockets)
-    gevent.spawn(_close_websockets, worker, websockets)
-    gevent.spawn(_take_turns, worker, RESTED)
+    for task, what in ((_close_websockets, websockets), (_take_turns, RESTED)):
+        threading.Thread(target=task, args=(worker, what), daemon=True).start()
     if _settings["proxy_fix"]:
         # address, scheme and host as nginx says them: nothing else reaches the socket
         from werkzeug.middleware.proxy_fix import ProxyFix
@@ -99,9 +102,12 @@ def _mind_waiting(app: Callable[..., Iterable[bytes]], row: int | None) -> Calla
     free = [] if row is None else list(range(first + 1, first + HELD))
 
     def begin(environ: dict[str, Any]) -> int | None:
-        if not free or environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+        if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
             return None
-        place = free.pop()
+        try:
+            place = free.pop()
+        except IndexError:  # more threads at once than there is room for
+            return None
         _held[place] = time.monotonic()
         return place
 
@@ -175,12 +181,10 @@ def _mind_connections(
 
 def _close_websockets(worker: Any, websockets: dict[Any, float]) -> None:
     """Tell who is still there when the worker stops to come back: code 1012 (RFC 6455 section 5.5.1, IANA)."""
-    import gevent
-
     while True:
-        gevent.sleep(0.2)
+        time.sleep(0.2)
         young = time.monotonic() - SHAKEN
-        for connection in [one for one, since in websockets.items() if not worker.alive and since < young]:
+        for connection in [one for one, since in list(websockets.items()) if not worker.alive and since < young]:
             del websockets[connection]
             with suppress(OSError):  # its client has gone
                 connection.sendall(b"\x88\x02\x03\xf4")
@@ -191,16 +195,14 @@ def _take_turns(worker: Any, rest: float) -> None:
     import fcntl
     import sys
 
-    import gevent
-
     limit, worker.max_requests = worker.max_requests, sys.maxsize
     worker.turn = open(f"{RUN}/turn", "w")  # noqa: SIM115 - locked until this process ends
     while worker.nr < limit:
-        gevent.sleep(1)
+        time.sleep(1)
     while worker.alive:
         try:
             fcntl.flock(worker.turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            gevent.sleep(rest)
+            time.sleep(rest)
             worker.alive = False
         except BlockingIOError:
-            gevent.sleep(1)
+            time.sleep(1)

@@ -8,11 +8,11 @@ import pwd
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.release import inside
-from ansible.module_utils.flask_deploy.switch import steps
+from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.release import containers, inside
+from ansible.module_utils.flask_deploy.switch import steps, summary
 
-from tests.deploys import deploy, options, prepare, restore
+from tests.deploys import deploy, options, prepare, restore, serve
 
 ROOT = "root:x:0:0:root:/root:/bin/bash\n"
 
@@ -26,7 +26,8 @@ def image(engine):
     """Let an image hold this, from now on."""
 
     def hold(**found):
-        (engine.place / "inside").write_text(json.dumps({"passwd": ROOT, "instance": "/app/instance", **found}))
+        usual = {"passwd": ROOT, "instance": "/app/instance", "gunicorn": True}
+        (engine.place / "inside").write_text(json.dumps({**usual, **found}))
 
     return hold
 
@@ -119,3 +120,70 @@ def test_the_look_itself_says_what_is_there(capsys, monkeypatch):
     monkeypatch.setattr("sys.path", [])
     exec(inside.PROGRAM, {})
     assert pwd.getpwuid(0).pw_name in json.loads(capsys.readouterr().out)["passwd"]
+
+
+PORT = {"container": {"memory": "64m", "cpus": 0, "pids": 16, "stop_timeout": 10, "server": "port:5000"}}
+SERVES = {"Entrypoint": ["/entry.sh"], "Cmd": ["gunicorn", "-b", ":5000", "shop:app"], "ExposedPorts": {"5000/tcp": {}}}
+
+
+@pytest.fixture
+def config(engine, monkeypatch):
+    """Let the image's Dockerfile say this."""
+
+    def say(**config):
+        known = engines.inspect
+        monkeypatch.setattr(
+            inside.engine, "inspect", lambda kind, name: {"Config": config} if kind == "image" else known(kind, name)
+        )
+
+    return say
+
+
+def test_an_image_without_gunicorn_stops_and_names_the_port_that_it_exposes(app, image, config):
+    image(gunicorn=False)
+    config(**SERVES)
+    with pytest.raises(steps.ReleaseError, match=r"no gunicorn .*\n  what to do: .* app_server: port:5000"):
+        prepare(app, static="")
+    assert prepare(app, static="", **PORT)
+
+
+def test_the_image_s_own_command_serves_behind_a_port(app, engine, config):
+    config(**SERVES)
+    release = prepare(app, **PORT)
+    (created,) = engine.calls(f"docker create --name shop-{release} ")
+    assert created.endswith("/release/exec.py --port 5000 /entry.sh gunicorn -b :5000 shop:app")
+    assert app.record(release)["found"]["unused"] == "" and "--publish" not in created
+
+
+def test_an_image_without_a_command_serves_on_no_port(app, config):
+    config(WorkingDir="/app")
+    with pytest.raises(steps.ReleaseError, match="neither CMD nor ENTRYPOINT"):
+        prepare(app, **PORT)
+
+
+@pytest.mark.parametrize(
+    ("says", "own", "named"),
+    [
+        ({}, "", ""),
+        ({"Cmd": ["python3"], "User": "10001"}, "", ""),
+        (SERVES, "", "ENTRYPOINT /entry.sh, CMD gunicorn -b :5000 shop:app, EXPOSE 5000"),
+        (SERVES, "5000", ""),
+        (SERVES, "8000", "EXPOSE 5000"),
+        ({"User": "999:999", "Healthcheck": {"Test": ["CMD", "x"]}}, "5000", "USER 999, HEALTHCHECK"),
+        ({"Cmd": ["flask", "run", "a b"]}, "", "CMD flask run 'a b'"),
+    ],
+)
+def test_what_a_dockerfile_says_and_is_not_used_is_named(says, own, named):
+    whole = f"not used of the Dockerfile: {named}; docs/dockerfile.md says what is in their place"
+    assert inside.unused(says, 10001, own) == (whole if named else "")
+
+
+def test_it_is_named_when_the_release_serves_and_when_it_does_not_get_ready(app, config, monkeypatch):
+    config(User="999")
+    release = prepare(app)
+    record = serve(app, release)
+    assert record["unused"].startswith("not used of the Dockerfile: USER 999")
+    assert record["unused"] in summary.summarise(record)
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: 503)
+    with pytest.raises(containers.NotReady, match="not used of the Dockerfile: USER 999"):
+        prepare(app, environment={"A": "y"}, start_timeout=0)

@@ -22,7 +22,7 @@ def test_a_converged_host_shows_nothing(app):
 
 def test_each_change_has_a_line(app):
     files = {"site.conf": "server {}\n", "gunicorn.conf.py": "workers = 2\n", "exec.py": ""}
-    container = {"memory": "64m", "cpus": 0, "pids": 16, "stop_timeout": 10, "writable": ""}
+    container = {"memory": "64m", "cpus": 0, "pids": 16, "stop_timeout": 10, "server": "", "writable": ""}
     known = {"environment": {"A": "1", "GONE": "2"}, "files": files, "container": container}
     known |= {"secrets": {"KEY": HIDDEN, "OLD": HIDDEN}, "secret_files": {"users.json": "[]"}}
     old = deploy(app, **known)

@@ -79,7 +79,7 @@ def test_a_large_tmp_lies_on_disk_and_goes_with_its_container(words, memory, sai
 
 @pytest.fixture
 def wanted(engine):
-    (engine.place / "inside").write_text(json.dumps({"passwd": "", "instance": "/app/instance"}))
+    (engine.place / "inside").write_text(json.dumps({"passwd": "", "instance": "/app/instance", "gunicorn": True}))
     return {"container": {**LIMITS, "writable": "uploads cache:memory"}}
 
 

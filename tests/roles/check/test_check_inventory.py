@@ -159,7 +159,11 @@ WRONG = [
     ("site_max_body: 1g\napp_writable: ['/tmp:1g']", "app_writable", "example: app_writable: [/tmp:2g]"),
     ("app_uid: 0", "app_uid", "between"),
     ("app_pids: 1", "app_pids", "between"),
-    ("app_keepalive: 4", "app_keepalive", "between"),
+    ("app_server: uvicorn", "app_server", "'uvicorn' is not auto, gevent, gthread, sync or a port"),
+    ("app_server: 5000", "app_server", "is not auto, gevent, gthread, sync or a port; example: app_server: port:5000"),
+    ("app_server: port:80", "app_server", "80 is not between 1024 and 65535"),
+    ("app_server: port:99999", "app_server", "99999 is not between"),
+    ('app_server: "port:"', "app_server", "example: app_server: port:5000"),
     ("app_keep_releases: 1", "app_keep_releases", "between"),
     ("app_watch_slow: -1", "app_watch_slow", "between"),
     ("app_watch_slower: 1001", "app_watch_slower", "between"),
@@ -406,6 +410,7 @@ CERTIFICATES = [
     ("cert.pem", "readable.pem", "nginx_certificate_key_file", "others may read it; type: chmod 600"),
 ]
 VALID = [
+    "app_server: port:5000",
     "app_writable: [uploads, 'static/.webassets-cache:memory', '/opt/shop/cache:100m', '/tmp:128m']",
     "site_max_body: 200m\napp_writable: ['/tmp:400m']",
     "app_watch_slow: 0\napp_watch_slower: 0",

@@ -72,8 +72,15 @@ def create_arguments(app: App | Anywhere, release: str, record: dict[str, Any]) 
         *places(app, release, record),
         *("--health-cmd", HEALTH, "--health-interval", "30s", "--health-timeout", "5s"),
         *("--entrypoint", "python3", record["image"], "/release/exec.py"),
-        *("gunicorn", "-c", "/release/gunicorn.conf.py", record["wsgi"]),
+        *_server(record),
     ]
+
+
+def _server(record: dict[str, Any]) -> tuple[str, ...]:
+    """Return the command that answers at a release's socket: gunicorn, or the image's own behind its port."""
+    if port := inside.port(record):
+        return ("--port", port, *map(str, record.get("found", {}).get("command", [])))
+    return ("gunicorn", "-c", "/release/gunicorn.conf.py", record["wsgi"])
 
 
 class Anywhere:
@@ -178,7 +185,7 @@ def wait_ready(app: App, release: str, domain: str, path: str, timeout: float) -
     :raises NotReady: it ended, or did not answer so in time.
     """
     name, deadline, last = app.container(release), time.monotonic() + timeout, "no answer yet"
-    good = 0
+    good, unused = 0, str(app.record(release)["found"].get("unused", ""))
     while True:
         try:
             status = nginx.probe_socket(app.socket(release), path, domain, PROBE_TIMEOUT)
@@ -193,10 +200,10 @@ def wait_ready(app: App, release: str, domain: str, path: str, timeout: float) -
         found = engine.inspect("container", name)
         if not found or not found["State"]["Running"]:
             reason = _how_it_ended(found)
-            raise NotReady(diagnose(release, reason, engine.logs(name, 200), path))
+            raise NotReady(diagnose(release, reason, engine.logs(name, 200), path, unused))
         if time.monotonic() > deadline:
             reason = f"{path} did not answer below 400 in {timeout} s ({last})"
-            raise NotReady(diagnose(release, reason, engine.logs(name, 200), path))
+            raise NotReady(diagnose(release, reason, engine.logs(name, 200), path, unused))
         time.sleep(0.2)
 
 

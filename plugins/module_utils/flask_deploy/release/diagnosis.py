@@ -24,20 +24,25 @@ ADVICE = [
     (r"Read-only file system", "name the directory that it writes to, example: app_writable: [uploads]"),
     (r"No space left on device", "give it a larger /tmp, example: app_writable: [/tmp:200m]; or the disk is full: df"),
     (r"WORKER TIMEOUT", "a worker was silent for longer than app_timeout seconds: start faster, or raise it"),
-    (r"Running on http://|Listening at: http://", "it listens on a TCP port: app_wsgi is served by gunicorn, not run"),
+    (
+        r"Running on http://|Listening at: http://",
+        "it listens on a TCP port: let gunicorn serve app_wsgi, or set app_server: port:5000",
+    ),
     (r"could not translate host name|Name or service not known|Connection refused", "a service it needs is not there"),
     (r"\(status 404\)", "the app has no such page: set app_health_path to one that answers when it is ready"),
     (r"\(status (301|302|307|308|401|403)\)", "set app_health_path to a page that needs no login"),
+    (r"\(status 502\)", "nothing answers on the port that app_server names; the app may listen on another, or not yet"),
     (r"\(status 5\d\d\)", "the app itself fails on that page"),
     (r"timed out", "the page takes more than 5 s to answer"),
     (r"No such file or directory", "it did not open its socket in time: does it start slowly? app_start_timeout: 120"),
 ]
 
 
-def diagnose(release: str, reason: str, said: list[str], path: str) -> str:
+def diagnose(release: str, reason: str, said: list[str], path: str, unused: str = "") -> str:
     """Return the message for a release that is not ready.
 
     :param said: the last lines its container wrote.
+    :param unused: what its image says and is not used, which may be the cause.
     """
     said = [plain(line) for line in said]
     causes = [line for line in said if CAUSE.search(line) and "HaltServer" not in line]
@@ -46,6 +51,7 @@ def diagnose(release: str, reason: str, said: list[str], path: str) -> str:
     for title, shown in parts.items():
         if shown:
             lines += [f"  {title}:", *(f"    {line}" for line in shown)]
+    lines += [f"  {unused}"] if unused else []
     advice = advise("\n".join([reason, *said]))
     return "\n".join([*lines, f"  what to do: {advice}"] if advice else lines)
 

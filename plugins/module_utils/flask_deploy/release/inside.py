@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import command as commands
@@ -14,12 +15,13 @@ LIMIT = 60  # seconds
 MOST = 1 << 20  # bytes of an answer
 NAME = "app"  # of the user, where the image has no other of that name
 HOME = "/tmp"  # noqa: S108 - the container's own
-FOUND = {"uid": int, "passwd": str, "workdir": str, "instance": str, "volumes": list}  # of a record
+FOUND = {"uid": int, "passwd": str, "workdir": str, "instance": str, "volumes": list, "command": list}  # of a record
 ANYTHING = {"uid": 0, "passwd": "passwd", "workdir": "/", "instance": "/instance", "volumes": []}  # of any image
-TOLD = {"passwd": str, "instance": str}  # by the program below
+ANYTHING |= {"command": ["command"]}
+TOLD = {"passwd": str, "instance": str, "gunicorn": bool}  # by the program below
 # Of Flask's way to its instance folder (find_package, auto_find_instance_path); nothing of the app is imported.
 PROGRAM = """
-import importlib.util, json, os, sys
+import importlib.util, json, os, shutil, sys
 
 folder, name = os.getcwd(), sys.argv[1]
 sys.path[:0] = [folder, os.path.join(folder, "src"), *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
@@ -32,8 +34,15 @@ except Exception:
 installed = prefix and (package + "/").startswith(prefix.rstrip("/") + "/")
 instance = os.path.join(prefix, "var", name + "-instance") if installed else os.path.join(package, "instance")
 with open("/etc/passwd", errors="replace") as file:
-    print(json.dumps({"passwd": file.read(), "instance": instance}))
+    passwd = file.read()
+print(json.dumps({"passwd": passwd, "instance": instance, "gunicorn": shutil.which("gunicorn") is not None}))
 """
+OF_BASES = (["python3"], ["bash"], ["sh"], ["/bin/bash"], ["/bin/sh"])  # commands that serve nothing
+NO_GUNICORN = (
+    "the image has no gunicorn that its PATH names\n"
+    "  what to do: add gunicorn to the app's requirements; or, where the image's own command serves on a port: "
+    "app_server: port:{}"
+)
 NO_PYTHON = (
     "the image has no python3 that its PATH names, and each command of the app is started by it\n"
     "  what to do: install python3 in the Dockerfile; one in a virtual environment: ENV PATH=/venv/bin:$PATH"
@@ -47,19 +56,49 @@ def found(app: App, release: str, record: dict[str, Any], dry: bool = False) -> 
     """
     for each in filter(None, (release, app.serving())):
         known = app.record(each)
-        same = known["image"] == record["image"] and known["wsgi"] == record["wsgi"]
+        same = known["image"] == record["image"] and known["wsgi"] == record["wsgi"] and port(known) == port(record)
         if (same or dry) and _whole(app, known["found"]):
             return known["found"]
     if dry:
         return {}
     told, config = _look(app, release, record), (engine.inspect("image", record["image"]) or {}).get("Config") or {}
+    command = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
+    own = port(record)
+    if not own and not told["gunicorn"]:
+        ports = [name.partition("/")[0] for name in config.get("ExposedPorts") or {}]
+        raise ReleaseError(NO_GUNICORN.format(next(iter(sorted(ports)), "5000")))
+    if own and not command:
+        raise ReleaseError("app_server: the image has neither CMD nor ENTRYPOINT that could serve; set one of them")
     return {
         "uid": app.uid,
         "passwd": passwd(app.uid, told["passwd"]),
         "workdir": config.get("WorkingDir") or "/",
         "instance": told["instance"],
         "volumes": sorted(config.get("Volumes") or {}),
+        "command": command,
+        "unused": unused(config, app.uid, own),
     }
+
+
+def port(record: dict[str, Any]) -> str:
+    """Return the port on which the image's own command serves; "" where gunicorn does."""
+    kind, _, number = str(record["container"].get("server", "")).partition(":")
+    return number if kind == "port" else ""
+
+
+def unused(config: dict[str, Any], uid: int, own: str) -> str:
+    """Return a line on what a Dockerfile says and is not used, or ""."""
+    words = []
+    for name, value in (("ENTRYPOINT", config.get("Entrypoint")), ("CMD", config.get("Cmd"))):
+        if value and not own and value not in OF_BASES:
+            words.append(f"{name} {shlex.join(map(str, value))}")
+    user = str(config.get("User") or "").partition(":")[0]
+    words += [f"USER {user}"] if user not in ("", "10001", str(uid)) else []
+    exposed = sorted(name.partition("/")[0] for name in config.get("ExposedPorts") or {})
+    words += [f"EXPOSE {name}" for name in exposed if name != own]
+    words += ["HEALTHCHECK"] if config.get("Healthcheck") else []
+    said = f"not used of the Dockerfile: {', '.join(words)}; docs/dockerfile.md says what is in their place"
+    return said if words else ""
 
 
 def _whole(app: App, known: Any) -> bool:

@@ -24,6 +24,7 @@ SETTINGS = {
     "memory": "app_memory",
     "cpus": "app_cpus",
     "pids": "app_pids",
+    "server": "app_server",
     "writable": "app_writable",
     "stop_timeout": "seconds to stop in",
 }

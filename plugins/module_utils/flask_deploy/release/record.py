@@ -17,7 +17,7 @@ UNKNOWN: dict[str, Any] = {  # of a record that an earlier version wrote, or tha
     "wsgi": "",
     "static": {"path": "", "digest": ""},
     "found": {},
-    "container": {"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40, "writable": ""},
+    "container": {"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40, "server": "", "writable": ""},
 }
 SOURCE = dict.fromkeys(("kind", "repository", "ref", "commit", "digest"), TEXT)
 TYPES: dict[str, Any] = {

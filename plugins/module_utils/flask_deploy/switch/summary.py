@@ -52,7 +52,7 @@ def summarise(record: dict[str, Any]) -> list[str]:
     cut = sum(each["cut"] for each in record["retired"])
     if cut:
         lines.append(f"{cut} requests lasted longer than the drain and were cut: raise app_drain_timeout for them")
-    lines += [record["schema"]] if record["schema"] else []
+    lines += [each for each in (record.get("unused"), record["schema"]) if each]
     if previous:
         lines.append(record["back"])
     return lines + stays
