@@ -117,7 +117,7 @@ def test_container_is_locked_down(host):
 
 def test_release_and_secrets_are_mounted_to_be_read_alone(host):
     mounts = inspect(host)["Mounts"]
-    assert {mount["Destination"] for mount in mounts if mount["RW"]} == {"/data", "/release/run"}
+    assert {mount["Destination"] for mount in mounts if mount["RW"]} == {"/app/instance", "/data", "/release/run"}
     assert {"/release", "/run/secrets", "/run/jwt"} < {mount["Destination"] for mount in mounts}
 
 
