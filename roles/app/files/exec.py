@@ -137,7 +137,10 @@ def changed(head: bytes, drop: Iterable[bytes], more: Iterable[bytes]) -> bytes:
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(PIECE):
+    while True:
+        piece = await reader.read(PIECE)
+        if not piece:
+            return
         writer.write(piece)
         await writer.drain()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 
 import pytest
+from ansible.module_utils.flask_deploy.release import inside, writable
 
 from tests.conftest import ROOT
 
@@ -102,3 +104,10 @@ def test_code_below_src_is_added_to_the_path_that_the_image_has(run, tmp_path):
 
 def test_a_release_of_which_nothing_is_known_runs_its_command(run):
     assert "FLASK_APP" not in run({}, {}, wsgi="")[0]
+
+
+def test_what_runs_in_an_image_is_read_by_the_python_of_old_ones():
+    """A Dockerfile of one's own may be FROM python:3.7."""
+    texts = [(PROGRAM.parent / name).read_text() for name in ("exec.py", "output.py", "gunicorn.conf.py")]
+    for text in (*texts, inside.PROGRAM, writable.COPY):
+        assert ast.parse(text, feature_version=(3, 7))

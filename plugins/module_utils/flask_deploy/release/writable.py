@@ -29,8 +29,12 @@ import os, shutil, sys
 for target, source in zip(sys.argv[1::2], sys.argv[2::2]):
     if os.path.lexists(source) and not os.path.isdir(source):
         sys.exit(f"{source} is a file of the image, and app_writable names directories")
-    if os.path.isdir(source):
-        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+    for name in os.listdir(source) if os.path.isdir(source) else []:
+        begin, end = os.path.join(source, name), os.path.join(target, name)
+        if os.path.isdir(begin) and not os.path.islink(begin):
+            shutil.copytree(begin, end, symlinks=True)
+        else:
+            shutil.copy2(begin, end, follow_symlinks=False)
 os.sync()
 """
 
@@ -126,7 +130,6 @@ def ensure(app: App, release: str, record: dict[str, Any], dry: bool = False) ->
             begun[stage] = (path, target)
         _copy(app, release, record, {stage: target for stage, (_path, target) in begun.items()})
         for stage, (path, _target) in begun.items():
-            files.ensure_directory(stage, 0o700, app.uid, app.gid)  # the image's mode came with the rest
             os.rename(stage, path)
         files.sync(app.kept)
     return changed
