@@ -11,8 +11,8 @@ app = Flask(__name__)
 
 @app.get("/")
 def index():
-    Path("uploads", "seen").touch()
-    return f"{os.environ.get('WHO', 'nobody')} {sorted(os.listdir('uploads'))}"
+    Path("state", "seen").touch()
+    return f"{os.environ.get('WHO', 'nobody')} {sorted(os.listdir('state'))}"
 
 
 @app.get("/slow")
