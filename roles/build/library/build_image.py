@@ -109,10 +109,12 @@ def make(options: dict[str, Any], dry: bool) -> dict[str, Any]:
 
 def recipe(options: dict[str, Any], source: runs.Source) -> tuple[str, str, list[str]]:
     """Return (the Dockerfile, the commands of the role's own or "", what to say before it is built)."""
-    choices = options["choices"]
-    if source.dockerfile:
+    choices, named = options["choices"], options["dockerfile"]
+    if not source.dockerfile and named not in ("Dockerfile", "none"):
+        raise sources.SourceError(f"build_dockerfile: the source has no {named}; none takes the role's own")
+    if source.dockerfile and named != "none":
         unused = sorted(f"build_{name}" for name, value in choices.items() if value and name != "python")
-        said = [f"{', '.join(unused)} change nothing: the source has its own {options['dockerfile']}"] if unused else []
+        said = [f"{', '.join(unused)} change nothing: the source has its own {named}"] if unused else []
         return source.dockerfile, "", said
     plan = plans.plan(source.told, plans.Choices(**choices))
     texts = (options["fallback_dockerfile"], options["steps"], options["app"])

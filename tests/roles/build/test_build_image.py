@@ -442,6 +442,17 @@ def test_an_own_dockerfile_is_used(engine, base, options):
     assert "BASE_IMAGE" not in engine.calls("docker build")[0]
 
 
+def test_an_own_dockerfile_can_be_set_aside(engine, base, options):
+    module.make({**options, "dockerfile": "none", "dockerfile_content": "FROM python:3\n"}, False)
+    assert "BASE_IMAGE" in engine.calls("docker build")[0]
+
+
+def test_a_build_file_that_was_named_is_never_replaced_by_the_role_s(engine, base, options):
+    with pytest.raises(module.sources.SourceError, match=r"the source has no image\.txt; none"):
+        module.make({**options, "dockerfile": "image.txt"}, False)
+    assert not engine.calls("docker build")
+
+
 def test_a_company_s_authority_is_a_secret_of_the_build_alone(engine, base, options):
     with_ca, without = module.make({**options, "ca": "PEM"}, False), module.make(options, False)
     assert with_ca["build"] == without["build"]
