@@ -45,7 +45,8 @@ def dockerfile(template: str, common: str, app: str, plan: Plan, arguments: Iter
     functions = {name: _function(name, commands) for name, commands in parts.items()}
     digests = {name: _digest(common, function) for name, function in functions.items()}
     text = Recipe(template).substitute(
-        mounts=f"{MOUNTS} --mount=type=cache,id=flask-deploy-{app},target=/root/.cache",
+        mounts=f"{MOUNTS} {_cache(app)}",
+        mounts_of_tools=f"{MOUNTS} {_cache('_tools')}",  # no app's name: one layer for all apps of a host
         packages=f"{DEBIAN} {digests['debian']}" if packages else "",
         arguments_of_tools="\n".join(f"ARG {name}" for name in early),
         arguments="\n".join(f"ARG {name}" for name in late),
@@ -54,6 +55,10 @@ def dockerfile(template: str, common: str, app: str, plan: Plan, arguments: Iter
         **digests,
     )
     return text, "\n".join([common, *functions.values(), '"$1"\n'])
+
+
+def _cache(owner: str) -> str:
+    return f"--mount=type=cache,id=flask-deploy-{owner},target=/root/.cache"
 
 
 def _function(name: str, commands: Sequence[str]) -> str:

@@ -79,8 +79,13 @@ def test_the_commands_and_their_environment_stay_out_of_all_layers():
 
 def test_each_app_has_a_cache_of_its_own():
     text, _steps = made({}, packages=["git"])
-    assert text.count("type=cache,id=flask-deploy-shop,") == text.count("type=cache") == 3
+    assert text.count("type=cache,id=flask-deploy-shop,") == text.count("type=cache") - 1 == 2
     assert "id=flask-deploy-blog," in made({}, app="blog")[0]
+
+
+def test_two_apps_of_a_host_share_the_layer_of_the_tools():
+    texts = [made({"requirements.txt": "flask"}, app=app)[0].partition(" tools ")[0] for app in ("shop", "blog")]
+    assert texts[0] == texts[1] and "id=flask-deploy-_tools," in texts[0]
 
 
 def test_arguments_of_tools_come_first_and_others_install_nothing_again():
