@@ -11,7 +11,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import check_inventory
 from ansible.template import Templar
-from inventory_check.renamed import RENAMED
+from inventory_check.renamed import GONE, RENAMED
 
 from tests.conftest import ROOT, load
 
@@ -35,6 +35,14 @@ def said(text, monkeypatch):
     return plugin._check_inventory(known)[1]
 
 
+def now():
+    """Return the same inventory with its new names."""
+    text = BEFORE
+    for old, new in RENAMED.items():
+        text = text.replace(f"\n{old}:", f"\n{new}:")
+    return text
+
+
 def test_old_names_are_told_all_at_once(monkeypatch):
     assert said(BEFORE, monkeypatch) == [
         "app_cors_origins is now site_cors_origins",
@@ -56,16 +64,20 @@ def test_what_else_is_wrong_is_told_with_them(monkeypatch):
 
 
 def test_an_inventory_with_its_new_names_is_right(monkeypatch):
-    text = BEFORE
-    for old, new in RENAMED.items():
-        text = text.replace(f"\n{old}:", f"\n{new}:")
-    assert said(text, monkeypatch) == []
+    assert said(now(), monkeypatch) == []
 
 
 def test_each_new_name_is_a_variable_and_no_old_one_is():
     specs = check_inventory.load_specs()
     assert set(RENAMED.values()) <= specs.keys() and not RENAMED.keys() & specs.keys()
     assert len(set(RENAMED.values())) == len(RENAMED)
+
+
+def test_what_is_gone_says_what_is_in_its_place(monkeypatch):
+    assert said(f"{now()}app_keepalive: 5\n", monkeypatch) == [
+        "app_keepalive is gone: connections of nginx stay open for 75 s; remove the line"
+    ]
+    assert not GONE.keys() & check_inventory.load_specs().keys()
 
 
 @pytest.mark.parametrize("name", ["app", "rollback", "maintenance", "remove", "rotate_keys", "vault_keys"])

@@ -17,7 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 
 from . import exact
-from .renamed import RENAMED
+from .renamed import GONE, RENAMED
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 ROLE_NAMES = ("host", "docker", "nginx", "build", "site", "tokens", "app")
@@ -96,11 +96,13 @@ def check_reading(name: str, spec: dict[str, Any], value: Any, typed: Any) -> st
 
 
 def check_names(specs: dict[str, dict[str, Any]], names: Iterable[str]) -> list[str]:
-    """Return a mistake for each variable that has a new name, or one of our prefixes and no role knows it."""
+    """Return a mistake for each variable of another name, for what is gone, and for what has a prefix of ours alone."""
     mistakes = []
     for name in sorted(names):
         if name in RENAMED:
             mistakes.append(f"{name} is now {RENAMED[name]}")
+        elif name in GONE:
+            mistakes.append(f"{name} is gone: {GONE[name]}; remove the line")
         elif name.startswith(PREFIXES) and name not in specs:
             near = difflib.get_close_matches(name, [*specs, *RENAMED], 1)
             hint = (

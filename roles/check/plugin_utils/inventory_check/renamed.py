@@ -1,4 +1,4 @@
-"""What variables were called before they moved to a role of their own: {name of then: name of now}."""
+"""Variables of before: {name of then: name of now}, and those that are gone, {name: what is in their place}."""
 
 from __future__ import annotations
 
@@ -22,4 +22,8 @@ RENAMED = {f"app_{word}": f"{role}_{word}" for role, words in SAME.items() for w
     "app_jwt_revoke": "tokens_revoke",
     "app_jwt_rotate_after": "tokens_rotate_after",
     "app_jwt_wait": "tokens_wait",
+}
+GONE = {
+    "app_keepalive": "connections of nginx stay open for 75 s",
+    "app_max_requests_jitter": "it is a tenth of app_max_requests",
 }
