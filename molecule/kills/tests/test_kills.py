@@ -78,7 +78,8 @@ TASKS = [
 def changed(name):
     """Return what makes a new release, in each run of the tests another one, and nginx reload for its site file."""
     number = f"{name} {os.getpid()}"
-    return ["-e", f'{{"app_env": {{"NUMBER": "{number}"}}, "site_max_body": "{1 + crc32(number.encode()) % 900}m"}}']
+    seconds = 10 + crc32(number.encode()) % 900
+    return ["-e", f'{{"app_env": {{"NUMBER": "{number}"}}, "site_client_body_timeout": {seconds}}}']
 
 
 def chosen(steps, stride=1):
