@@ -14,6 +14,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import nginx, process, untrusted
 from ansible.module_utils.flask_deploy.release import containers, writing
+from ansible.module_utils.flask_deploy.release.advice import About
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.switch import retire, steps
 from ansible.modules import app_remove, app_status
@@ -147,7 +148,7 @@ def test_a_line_that_does_not_end_is_kept_in_part(engine):
     (engine.place / "bin" / "docker").write_text("#!/bin/sh\nyes x | head -c 64000000 | tr -d '\\n'; echo; echo last\n")
     said = engines.logs("shop-1", 20)
     assert said[-1] == "last" and sum(map(len, said)) <= process.ENDS + 64
-    shown = diagnose("1", "it ended", [*said, "\x1b[2Jgone"], "/")
+    shown = diagnose("1", "it ended", [*said, "\x1b[2Jgone"], About())
     assert len(shown) < 20 * untrusted.SAID and "\x1b" not in shown
 
 

@@ -3,51 +3,119 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils.flask_deploy.release.diagnosis import ADVICE, advise, diagnose
+from ansible.module_utils.flask_deploy.release.advice import ADVICE, ANSWERED, OTHERWISE, About
+from ansible.module_utils.flask_deploy.release.diagnosis import advise, diagnose
+
+ABOUT = About("shop:app")
+HALTED = """\
+Traceback (most recent call last):
+  File "/venv/lib/python3.13/site-packages/gunicorn/arbiter.py", line 270, in run
+    handler()
+gunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/venv/bin/gunicorn", line 10, in <module>
+    sys.exit(run())
+gunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>
+""".splitlines()
+FAILED = """\
+Traceback (most recent call last):
+  File "/venv/lib/python3.13/site-packages/gunicorn/util.py", line 420, in import_app
+    mod = importlib.import_module(module)
+  File "<frozen importlib._bootstrap>", line 1387, in _gcd_import
+  File "/app/shop/__init__.py", line 3, in <module>
+    from shop.prices import load
+  File "/app/shop/prices.py", line 7, in <module>
+    load()
+    ~~~~^^
+  File "/app/shop/prices.py", line 5, in load
+    return yaml.load(None)
+  File "/venv/lib/python3.13/site-packages/yaml/__init__.py", line 81, in load
+    loader = Loader(stream)
+AttributeError: 'NoneType' object has no attribute 'read'
+""".splitlines()
 
 
 def test_the_cause_comes_before_the_last_lines_and_the_advice_last():
-    said = ["booting", "ModuleNotFoundError: No module named 'shop'", "gunicorn.errors.HaltServer: Error", "bye"]
-    assert diagnose("abc", "its container ended with code 3", said, "/").splitlines() == [
+    said = ["booting", "ModuleNotFoundError: No module named 'redis'", "bye"]
+    assert diagnose("abc", "its container ended with code 3", said, ABOUT).splitlines() == [
         "release abc is not ready: its container ended with code 3",
         "  what it says of the cause:",
-        "    ModuleNotFoundError: No module named 'shop'",
+        "    ModuleNotFoundError: No module named 'redis'",
         "  its last lines:",
         *(f"    {line}" for line in said),
-        "  what to do: add the module to the app's requirements, or name another one in app_wsgi",
+        "  what to do: nothing that was installed has redis: add it where the app lists its dependencies (the line "
+        "'build:' above names that file), or by build_requirements",
     ]
 
 
 def test_who_says_nothing_has_no_lines():
-    assert diagnose("abc", "it is odd", [], "/") == "release abc is not ready: it is odd"
+    assert diagnose("abc", "it is odd", [], ABOUT) == "release abc is not ready: it is odd"
 
 
-def test_the_last_five_causes_are_shown_once_each_and_the_last_twenty_lines():
-    said = [f"ValueError: {number}" for number in range(7) for _ in range(4)]
-    lines = diagnose("abc", "x", said, "/").splitlines()
-    place = lines.index("  its last lines:")
-    assert lines[2:place] == [f"    ValueError: {number}" for number in range(2, 7)]
-    assert lines[place + 1 :] == [f"    {line}" for line in said[-20:]]
+def test_the_app_s_own_traceback_is_shown_and_never_its_server_s_end():
+    lines = diagnose("abc", "x", [*FAILED, *HALTED], ABOUT).splitlines()
+    assert lines[1:7] == [
+        "  what it says of the cause:",
+        '    File "/app/shop/prices.py", line 7, in <module>',
+        "      load()",
+        '    File "/app/shop/prices.py", line 5, in load',
+        "      return yaml.load(None)",
+        "    AttributeError: 'NoneType' object has no attribute 'read'",
+    ]
+    shown = "\n".join(lines)
+    assert "gunicorn" not in shown and "importlib" not in shown and "yaml/__init__.py" in shown
+    assert lines[-1] == "    AttributeError: 'NoneType' object has no attribute 'read'"
+
+
+def test_the_last_cause_decides_and_what_an_app_got_over_does_not():
+    said = ["KeyError: 'FIRST_OF_ALL'", *FAILED]
+    assert advise("x", said, ABOUT) is None
+    assert "FIRST_OF_ALL" in advise("x", [*FAILED, *said[:1]], ABOUT)
+
+
+def test_of_a_chain_an_earlier_exception_may_say_what_to_do():
+    link = ["", "The above exception was the direct cause of the following exception:", ""]
+    first = ["Traceback (most recent call last):", '  File "/app/a.py", line 1, in b', "    c()", "KeyError: 'TOKEN'"]
+    assert "TOKEN" in advise("x", [*first, *link, *FAILED], ABOUT)
+    assert advise("x", [*first, "", *FAILED], ABOUT) is None
+
+
+def test_the_last_twenty_lines_are_shown():
+    said = [f"line {number}" for number in range(30)]
+    assert diagnose("abc", "x", said, ABOUT).splitlines()[2:] == [f"    {line}" for line in said[-20:]]
 
 
 @pytest.mark.parametrize(
-    ("text", "advice"),
+    ("reason", "said", "advice"),
     [
-        ("its container ended with code 137, killed for want of memory", "app_memory: 1g"),
-        ("ModuleNotFoundError: No module named 'gunicorn'", "add gunicorn[gevent] to its requirements"),
-        ("Failed to find attribute 'app' in 'shop'.", "app_wsgi names nothing in that module"),
-        ("KeyError: 'DATABASE_URL'", "the app misses the variable DATABASE_URL"),
-        ("PermissionError: [Errno 13] Permission denied: '/app/x'", "it runs as app_uid"),
-        ("/ did not answer below 400 in 60 s (status 404)", "set app_health_path"),
-        ("/ did not answer below 400 in 60 s (status 302)", "needs no login"),
-        ("/ did not answer below 400 in 60 s (status 500)", "the app itself fails"),
-        ("something else", None),
+        ("its container ended with code 137, killed for want of memory", "KeyError: 'A_B'", "app_memory: 1g"),
+        ("its container ended with code 1", "ModuleNotFoundError: No module named 'gunicorn'", "add gunicorn[gevent]"),
+        ("its container ended with code 1", "Error: class uri 'tornado' invalid or not found:", "no worker class torn"),
+        ("its container ended with code 1", "Failed to find attribute 'app' in 'shop'.", "app_wsgi names nothing in"),
+        ("x", "PermissionError: [Errno 13] Permission denied: '/app/x'", "it runs as app_uid"),
+        ("x", "OSError: [Errno 30] Read-only file system: 'x.db'", "app_writable: [x.db]"),
+        ("x", "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", "app_memory: 1g"),
+        ("x", "[2026-11-27 17:55:52 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)", "a worker was silent"),
+        ("x", "sqlalchemy.exc.ArgumentError: Expected string or URL object, got None", "the address of the app's data"),
+        ("x", 'psycopg.errors.UndefinedTable: relation "users" does not exist', "the database has no table users"),
+        ("x", "alembic.util.exc.CommandError: Can't locate revision identified by '4f2a'", "deploy code that has it"),
+        ("x", "Error: No such command 'db'.", "flask knows no command db"),
+        ("/ did not answer below 400 in 60 s (status 404)", "KeyError: 'A_B'", "set app_health_path"),
+        ("/ did not answer below 400 in 60 s (status 302)", "", "needs no login"),
+        ("/ did not answer below 400 in 60 s (status 500)", "", "the app itself fails"),
+        ("/ did not answer below 400 in 60 s (status 500)", "KeyError: 'A_B'", "the app misses the variable A_B"),
+        ("/ did not answer below 400 in 60 s (timed out)", "", "more than 5 s"),
+        ("/ did not answer below 400 in 60 s ([Errno 2] No such file or directory)", "", "app_start_timeout: 120"),
+        ("something else", "", None),
     ],
 )
-def test_a_known_cause_has_advice(text, advice):
-    told = advise(text)
+def test_a_known_cause_has_advice(reason, said, advice):
+    told = advise(reason, [said], ABOUT)
     assert told is None if advice is None else advice in told
 
 
 def test_advice_is_one_line_each():
-    assert all("\n" not in advice and advice for _, advice in ADVICE)
+    assert all("\n" not in advice and advice for _, advice in (*ADVICE, *ANSWERED, *OTHERWISE))

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.release import containers, diagnosis, places, release_command, schema
+from ansible.module_utils.flask_deploy.release import containers, places, release_command, schema
 from ansible.module_utils.flask_deploy.switch import steps, summary
 
 from tests.deploys import deploy, options, prepare, serve
@@ -346,32 +346,6 @@ def test_a_long_state_is_kept_short_and_told_apart():
     long = schema.state("dump", "x" * 10_000)
     assert len(long) < 600
     assert long != schema.state("dump", "x" * 9_999)
-
-
-@pytest.mark.parametrize(
-    ("said", "advice"),
-    [
-        ("ModuleNotFoundError: No module named 'shop'", "add the module"),
-        ("ModuleNotFoundError: No module named 'gunicorn'", "the image has no gunicorn"),
-        ("Failed to find attribute 'app' in 'shop'.", "app_wsgi names nothing"),
-        ("KeyError: 'DATABASE_URL'", "the app misses the variable DATABASE_URL"),
-        ("PermissionError: [Errno 13] Permission denied: '/var/x'", "may write to /data, /tmp and app_writable"),
-        ("OSError: [Errno 30] Read-only file system: 'x.db'", "example: app_writable: [uploads]"),
-        ("[CRITICAL] WORKER TIMEOUT (pid:7)", "a worker was silent"),
-        (" * Running on http://0.0.0.0:5000", "it listens on a TCP port"),
-        ("its container ended with code 137, killed for want of memory", "app_memory: 1g"),
-        ("/healthz did not answer below 400 in 60 s (status 404)", "set app_health_path"),
-        ("/ did not answer below 400 in 60 s (status 302)", "a page that needs no login"),
-        ("/ did not answer below 400 in 60 s (status 503)", "the app itself fails"),
-        ("/ did not answer below 400 in 60 s (timed out)", "more than 5 s"),
-    ],
-)
-def test_the_likely_cause_comes_with_what_to_do(said, advice):
-    assert advice in diagnosis.diagnose("abc", "it ended", [said], "/")
-
-
-def test_an_unknown_cause_gets_no_advice():
-    assert "what to do" not in diagnosis.diagnose("abc", "it ended", ["zzz"], "/")
 
 
 def test_a_release_command_of_a_run_that_is_gone_is_ended(app, engine):

@@ -11,13 +11,15 @@ from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx
 from ansible.module_utils.flask_deploy.host.process import Done
 from ansible.module_utils.flask_deploy.host.untrusted import Untrusted
-from ansible.module_utils.flask_deploy.release import inside, writable
+from ansible.module_utils.flask_deploy.release import inside, secrets, writable
+from ansible.module_utils.flask_deploy.release.advice import About
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.release.places import App
 
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
 HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(4); s.connect(\"{SOCKET}\")'"
 PROBE_TIMEOUT = 5  # seconds
+LINES = 400  # of a container that does not get ready: each worker says it all
 MOUNTS = "/proc/{}/mountinfo"
 MADE_WITH = "flask-deploy.arguments"  # label: digest of what a container was made with
 
@@ -185,7 +187,7 @@ def wait_ready(app: App, release: str, domain: str, path: str, timeout: float) -
     :raises NotReady: it ended, or did not answer so in time.
     """
     name, deadline, last = app.container(release), time.monotonic() + timeout, "no answer yet"
-    good, unused = 0, str(app.record(release)["found"].get("unused", ""))
+    good = 0
     while True:
         try:
             status = nginx.probe_socket(app.socket(release), path, domain, PROBE_TIMEOUT)
@@ -200,11 +202,26 @@ def wait_ready(app: App, release: str, domain: str, path: str, timeout: float) -
         found = engine.inspect("container", name)
         if not found or not found["State"]["Running"]:
             reason = _how_it_ended(found)
-            raise NotReady(diagnose(release, reason, engine.logs(name, 200), path, unused))
+            raise _not_ready(app, release, reason)
         if time.monotonic() > deadline:
             reason = f"{path} did not answer below 400 in {timeout} s ({last})"
-            raise NotReady(diagnose(release, reason, engine.logs(name, 200), path, unused))
+            raise _not_ready(app, release, reason)
         time.sleep(0.2)
+
+
+def _not_ready(app: App, release: str, reason: str) -> NotReady:
+    """Return the error that says why a release is not ready, as far as its container tells."""
+    unused = str(app.record(release)["found"].get("unused", ""))
+    return NotReady(diagnose(release, reason, engine.logs(app.container(release), LINES), about(app, release), unused))
+
+
+def about(app: App, release: str) -> About:
+    """Return what is known of a release, for whoever reads what it said."""
+    record = app.record(release)
+    hints = {name: record["found"].get(name) for name in ("names", "modules")}
+    variables = [*files.read_json(app.path(release, "env.json"), {}), *secrets.held(app)[0]]
+    listed = {name: told if isinstance(told, list) else [] for name, told in hints.items()}
+    return About(record["wsgi"], record["domain"], inside.port(record), **listed, variables=variables)
 
 
 def _how_it_ended(found: dict[str, Any] | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine
+from ansible.module_utils.flask_deploy.host.untrusted import plain
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 
 LIMIT = 60  # seconds
@@ -19,11 +20,14 @@ FOUND = {"uid": int, "passwd": str, "workdir": str, "instance": str, "volumes": 
 ANYTHING = {"uid": 0, "passwd": "passwd", "workdir": "/", "instance": "/instance", "volumes": []}  # of any image
 ANYTHING |= {"command": ["command"]}
 TOLD = {"passwd": str, "instance": str, "gunicorn": bool}  # by the program below
+HINTS = {"names", "modules"}  # that it tells of the code, for the message where app_wsgi names what is not there
+MOST_HINTS = 10
 # Of Flask's way to its instance folder (find_package, auto_find_instance_path); nothing of the app is imported.
 PROGRAM = """
-import importlib.util, json, os, shutil, sys
+import ast, importlib.util, json, os, re, shutil, sys
 
-folder, name = os.getcwd(), sys.argv[1]
+folder, module = os.getcwd(), sys.argv[1]
+name = module.partition(".")[0]
 sys.path[:0] = [folder, os.path.join(folder, "src"), *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
 try:
     found = importlib.util.find_spec(name)
@@ -35,7 +39,40 @@ installed = prefix and (package + "/").startswith(prefix.rstrip("/") + "/")
 instance = os.path.join(prefix, "var", name + "-instance") if installed else os.path.join(package, "instance")
 with open("/etc/passwd", errors="replace") as file:
     passwd = file.read()
-print(json.dumps({"passwd": passwd, "instance": instance, "gunicorn": shutil.which("gunicorn") is not None}))
+
+def file_of(base, parts):
+    path = os.path.join(base, *parts)
+    return next((each for each in (path + ".py", os.path.join(path, "__init__.py")) if os.path.isfile(each)), None)
+
+def of_a_body(body):
+    for node in body:
+        for part in ("body", "orelse", "handlers", "finalbody"):
+            if isinstance(node, (ast.If, ast.Try, ast.With, ast.ExceptHandler)):
+                yield from of_a_body(getattr(node, part, []))
+        if isinstance(node, ast.FunctionDef) and re.search("(create|make|build|get|init).*app|app.*factory", node.name):
+            yield node.name + "()"
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            made = ast.dump(node.value.func)
+            yield from (each.id for each in node.targets if isinstance(each, ast.Name)
+                        and re.search("'Flask'|create|make|build", made) or "app" in getattr(each, "id", ""))
+        if isinstance(node, ast.ImportFrom):
+            told = [each.asname or each.name for each in node.names]
+            yield from (each + "()" * ("create" in each) for each in told if "app" in each and each != "current_app")
+
+def hints():
+    places = [path for path in (folder, os.path.join(folder, "src")) if os.path.isdir(path)]
+    modules = {each.partition(".")[0] for place in places for each in os.listdir(place)
+               if (each.endswith(".py") or file_of(place, [each])) and not re.match("test|conftest|setup", each)}
+    path = next(filter(None, (file_of(place, module.split(".")) for place in places)), None)
+    try:
+        with open(path, "rb") as file:
+            names = list(of_a_body(ast.parse(file.read()).body))
+    except Exception:
+        names = []
+    return {"names": list(dict.fromkeys(names)), "modules": sorted(modules)}
+
+told = {"passwd": passwd, "instance": instance, "gunicorn": shutil.which("gunicorn") is not None}
+print(json.dumps(dict(told, **hints())))
 """
 OF_BASES = (["python3"], ["bash"], ["sh"], ["/bin/bash"], ["/bin/sh"])  # commands that serve nothing
 NO_GUNICORN = (
@@ -77,6 +114,7 @@ def found(app: App, release: str, record: dict[str, Any], dry: bool = False) -> 
         "volumes": sorted(config.get("Volumes") or {}),
         "command": command,
         "unused": unused(config, app.uid, own),
+        **{hint: told[hint] for hint in HINTS},
     }
 
 
@@ -108,7 +146,7 @@ def _whole(app: App, known: Any) -> bool:
 
 
 def _look(app: App, release: str, record: dict[str, Any]) -> dict[str, Any]:
-    name, module = f"{app.container(release)}-look", record["wsgi"].partition(":")[0].partition(".")[0]
+    name, module = f"{app.container(release)}-look", record["wsgi"].partition(":")[0]
     engine.remove(name)
     done = commands.attempt(
         *("docker", "run", "--name", name, "--label", f"flask-deploy.app={app.name}", "--network", "none"),
@@ -122,12 +160,19 @@ def _look(app: App, release: str, record: dict[str, Any]) -> dict[str, Any]:
     if done.code == 0:
         try:
             answer = json.loads(done.out)
-            return {name: kind(answer[name]) for name, kind in TOLD.items()}
+            return {name: kind(answer[name]) for name, kind in TOLD.items()} | _hints(answer)
         except (ValueError, TypeError, KeyError):
             raise ReleaseError(f"the image's python3 does not say what was asked: {done.said[:200]!r}") from None
     if re.search(r'"?python3"?: .*(not found|no such file)', done.said, re.IGNORECASE):
         raise ReleaseError(NO_PYTHON)
     raise engine.EngineError(f"a look into the image failed: {done.said}")
+
+
+def _hints(answer: dict[str, Any]) -> dict[str, list[str]]:
+    """Return what was told of the code: names of an image that is not trusted."""
+    words = {hint: answer.get(hint) for hint in HINTS}
+    lists = {hint: told if isinstance(told, list) else [] for hint, told in words.items()}
+    return {hint: [plain(str(each)) for each in told][:MOST_HINTS] for hint, told in lists.items()}
 
 
 def passwd(uid: int, text: str) -> str:

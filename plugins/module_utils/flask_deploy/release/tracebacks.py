@@ -1,0 +1,129 @@
+"""What an app said that went wrong: Python's tracebacks and lines of errors, told apart from what its server adds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+BEGIN = "Traceback (most recent call last):"
+LINKS = ("During handling of the above exception", "The above exception was the direct cause")
+FRAME = re.compile(r'\s*File "([^"]+)", line (\d+)')
+SERVER = re.compile(r"/gunicorn/|/importlib/|<frozen importlib|/release/exec\.py|/bin/(gunicorn|flask|alembic)$")
+LIBRARY = re.compile(r"/(site|dist)-packages/|/lib/python3|<frozen|^<")
+# An error without a traceback: an exception that was printed, or a server's or a command's own words.
+ERROR = re.compile(
+    r"[\w.]*(Error|Exception)\b|(\w+\.)+[A-Z]\w+: |Failed to (find|parse)|.*\] \[(ERROR|CRITICAL)\] |FATAL\b"
+    r"|.*No module named|.*(?i:executable file not found|command not found|address already in use)"
+)
+# What gunicorn says of every failure, and says nothing with.
+EMPTY = re.compile(
+    r"Exception in worker process|Error handling request|\(pid:\d+\) (exited with code|was sent SIG(TERM|ABRT|QUIT))"
+    r"|Worker failed to boot|App failed to load|Shutting down: Master|^SystemExit|^KeyboardInterrupt|sent SIGKILL!"
+)
+HALT = "HaltServer"
+LOG = re.compile(r"\[?\d{4}-\d\d-\d\d|(INFO|ERROR|WARNING|DEBUG|CRITICAL)\b|\(Background on this error")
+MESSAGE = 4  # lines of an exception's message
+
+
+@dataclass
+class Cause:
+    """Something that went wrong: an error's words, and where in the code it came from, as far as that is known."""
+
+    words: list[str]
+    frames: list[list[str]] = field(default_factory=list)
+    begin: int = 0
+    end: int = 0
+
+    @property
+    def text(self) -> str:
+        return "\n".join([*(line for frame in self.frames for line in frame), *self.words])
+
+    def own(self, most: int = 2) -> list[str]:
+        """Return the lines of the last places in the app's own code; of one that has none, of the last ones at all."""
+        known = [frame for frame in self.frames if not SERVER.search(_path(frame))]
+        mine = [frame for frame in known if not LIBRARY.search(_path(frame))]
+        most = 1 if len(self.words) > 2 else most  # all of it is to be seen at once
+        return [line for frame in (mine or known)[-most:] for line in frame if set(line) - set(" ~^")]
+
+    def place(self) -> tuple[str, str] | None:
+        """Return (file, line) of the last place in the app's own code."""
+        found = [FRAME.match(line) for line in self.own(1)]
+        return (found[0][1], found[0][2]) if found and found[0] else None
+
+
+def _path(frame: Sequence[str]) -> str:
+    return FRAME.match(frame[0])[1]
+
+
+def causes(lines: Sequence[str]) -> list[list[Cause]]:
+    """Return what went wrong, in its order: each a chain of exceptions, of which the last is what was not handled."""
+    chains: list[list[Cause]] = []
+    place, linked = 0, False
+    while place < len(lines):
+        if lines[place].strip() == BEGIN:
+            cause = _traceback(lines, place)
+            if linked and chains:
+                chains[-1].append(cause)
+            else:
+                chains.append([cause])
+            place, linked = cause.end, False
+            continue
+        linked = lines[place].startswith(LINKS) or (linked and not lines[place].strip())
+        if ERROR.match(lines[place]) and not EMPTY.search(lines[place]):
+            chains.append([Cause([lines[place]], begin=place, end=place + 1)])
+        place += 1
+    return [chain for chain in chains if HALT not in chain[-1].text and not EMPTY.search(chain[-1].words[0])]
+
+
+def _traceback(lines: Sequence[str], begin: int) -> Cause:
+    frames: list[list[str]] = []
+    place = begin + 1
+    while place < len(lines) and (lines[place].startswith("  ") or not lines[place].strip()):
+        if FRAME.match(lines[place]):
+            frames.append([])
+        if frames and lines[place].strip():
+            frames[-1].append(lines[place].rstrip())
+        place += 1
+    words, first = [], place
+    while place < len(lines) and place - first < MESSAGE and not _ends(lines[place]):
+        if not words or not _again(words[0], lines[place]):
+            words.append(lines[place])
+        place += 1
+    return Cause(words or [""], frames, begin, place)
+
+
+def _again(first: str, line: str) -> bool:
+    """Tell whether a line says an exception's message once more, as gunicorn does of some."""
+    said = first.partition(": ")[2]
+    return bool(said) and (said in line or line in said)
+
+
+def _ends(line: str) -> bool:
+    """Tell whether a line is no more of an exception's message."""
+    return line.strip() in ("", BEGIN) or line.startswith(LINKS) or bool(LOG.match(line))
+
+
+def without_server(lines: Sequence[str]) -> list[str]:
+    """Return lines without the tracebacks of gunicorn's own end, and without its frames in those of the app."""
+    kept: list[str] = []
+    place = 0
+    while place < len(lines):
+        if lines[place].strip() != BEGIN:
+            kept.append(lines[place])
+            place += 1
+            continue
+        cause = _traceback(lines, place)
+        if HALT not in cause.text:
+            mine = [line for frame in cause.frames if not SERVER.search(_path(frame)) for line in frame]
+            kept += [lines[place], *mine, *cause.words]
+        place = cause.end
+    return _tidy(kept)
+
+
+def _tidy(lines: Iterable[str]) -> list[str]:
+    """Return lines without what linked a traceback that is left out, and without empty ones at the end."""
+    kept = list(lines)
+    while kept and (not kept[-1].strip() or kept[-1].startswith(LINKS)):
+        kept.pop()
+    return kept
