@@ -1024,6 +1024,40 @@ def test_what_waits_is_seen_by_other_processes(settings):
     assert len(json.loads(names["_tell_waiting"](lambda *arguments: None)[0])["waiting"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("config", "risks"),
+    [
+        ({"SECRET_KEY": "dev"}, [["secret", "SECRET_KEY"]]),
+        (
+            {"SECRET_KEY": "super-secret-key", "JWT_SECRET_KEY": b"changeme123"},
+            [["secret", "SECRET_KEY"], ["secret", "JWT_SECRET_KEY"]],
+        ),
+        ({"SECRET_KEY": "hard to guess string"}, [["secret", "SECRET_KEY"]]),
+        ({"SECRET_KEY": "you-will-never-guess"}, [["secret", "SECRET_KEY"]]),
+        ({"SECRET_KEY": b'_5#y2L"F4Q8z\n\xec]/'}, [["secret", "SECRET_KEY"]]),
+        ({"SECRET_KEY": "9d1c0a4f5e6b7c8d9e0f1a2b3c4d5e6f"}, []),
+        ({"SECRET_KEY": "correct horse battery staple"}, []),
+        ({"SECRET_KEY": None}, []),
+        ({"DEBUG": True, "TESTING": True}, [["debug", "DEBUG"], ["testing", "TESTING"]]),
+        ({"DATABASE": "/tmp/shop.db"}, [["database", "DATABASE"]]),
+        ({"SQLALCHEMY_DATABASE_URI": "sqlite:////tmp/shop.db"}, [["database", "SQLALCHEMY_DATABASE_URI"]]),
+        ({"SQLALCHEMY_DATABASE_URI": "sqlite://"}, [["database", "SQLALCHEMY_DATABASE_URI"]]),
+        ({"SQLALCHEMY_DATABASE_URI": "sqlite:////data/shop.db", "DB_HOST": "db"}, []),
+        ("odd", []),
+        (None, []),
+    ],
+)
+def test_settings_that_no_app_should_serve_with_are_told_without_their_values(settings, config, risks):
+    names = alone(settings(site_proxy_fix=False))
+    worker = SimpleNamespace(wsgi=SimpleNamespace(config=config), alive=False)
+    names["post_worker_init"](worker)
+    told = names["_tell_waiting"](lambda *arguments: None)[0].decode()
+    assert json.loads(told)["risks"] == risks
+    assert not isinstance(config, dict) or all(
+        len(str(value)) < 3 or str(value) not in told for value in config.values() if value not in (True, None)
+    )
+
+
 def test_what_waits_is_not_told_to_clients_of_nginx(settings, site, parse):
     """nginx names the client on each request that it passes on; the app answers those."""
     gunicorn = Gunicorn(settings(), lambda environ, start: [b"the app"])

@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 LOOK = "what serves on each host: ansible-playbook playbooks/status.yml -i inventories/..."
-BEFORE = "no host has switched: the release that served serves on everywhere"
+BEFORE = "no host has switched: where a release served before, it serves on"
 NEXT = "the same command again goes on from there"
 LOST = {
     "switched": "if it has begun to switch, it goes back by itself within {silence} s, and so do the others",

@@ -20,6 +20,7 @@ if worker_class == "gevent":
 
 import mmap
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -34,6 +35,15 @@ WAITING = "/.flask-deploy/waiting"  # asked by the watch through the socket; see
 WORKERS, HELD = 64, 1024  # workers at a time, and requests of one, that are known to those who ask there
 LARGEST = 20_000  # requests told of at most
 THREADS = 16  # of a worker of gthread: requests that it answers at a time
+# Keys that are made of such words alone are committed in tutorials and templates; two more stand in Flask's own pages.
+GUESSED = re.compile(
+    "(a|an|and|app|change|default|dev|development|example|flask|for|guess|hard|here|in|insecure|is|it|jwt|key|me|my"
+    "|never|not|password|please|production|random|replace|secret|set|so|some|string|super|test|testing|the|this|to"
+    "|top|very|will|you|your)+|5y2lf4q8z.*|192b9bdd22ab.*"
+)
+KEYS = ("SECRET_KEY", "JWT_SECRET_KEY", "SECURITY_PASSWORD_SALT", "WTF_CSRF_SECRET_KEY")
+SHORTEST = 8  # characters of a key
+LOST = re.compile(r"(sqlite[+\w]*:///)?/tmp/|sqlite[+\w]*:(//)?$|.*:memory:")  # places of a database that goes
 SHAKEN = 0.5  # seconds after which a websocket's handshake is over; some come on connections that nginx kept
 
 bind = f"unix:{RUN}/gunicorn.sock"
@@ -86,6 +96,8 @@ def _clear(row: int | None) -> None:
 
 def post_worker_init(worker: Any) -> None:
     websockets: dict[Any, float] = {}
+    with suppress(Exception):  # settings of whatever kind an app may have
+        _risky[:] = _risks(worker.wsgi)
     worker.wsgi = _mind_connections(_mind_waiting(worker.wsgi, getattr(worker, "row", None)), websockets)
     for task, what in ((_close_websockets, websockets), (_take_turns, RESTED)):
         threading.Thread(target=task, args=(worker, what), daemon=True).start()
@@ -94,6 +106,27 @@ def post_worker_init(worker: Any) -> None:
         from werkzeug.middleware.proxy_fix import ProxyFix
 
         worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1, x_host=1)
+
+
+_risky: list[tuple[str, str]] = []
+
+
+def _risks(app: Any) -> list[tuple[str, str]]:
+    """Return what of an app's settings no app should serve with, by their names: no value leaves this process."""
+    config = getattr(app, "config", None)
+    if not isinstance(config, dict):
+        return []
+    found = [("secret", name) for name in KEYS if _guessable(config.get(name))]
+    found += [(name.lower(), name) for name in ("DEBUG", "TESTING") if config.get(name)]
+    places = [name for name in config if {"DATABASE", "DB", "DATABASES"} & set(str(name).split("_"))]
+    return found + [("database", name) for name in places if LOST.match(str(config[name]))]
+
+
+def _guessable(key: Any) -> bool:
+    text = key.decode("latin-1") if isinstance(key, bytes) else key
+    if not isinstance(text, str) or not text:
+        return False
+    return len(text) < SHORTEST or bool(GUESSED.fullmatch(re.sub(r"[\W_]+|\d+$", "", text.lower())))
 
 
 def _mind_waiting(app: Callable[..., Iterable[bytes]], row: int | None) -> Callable[..., Iterable[bytes]]:
@@ -141,7 +174,11 @@ def _mind_waiting(app: Callable[..., Iterable[bytes]], row: int | None) -> Calla
 def _tell_waiting(start_response: Callable[..., Any]) -> list[bytes]:
     rows, now = _held.tolist(), time.monotonic()
     since = sorted(began for place, began in enumerate(rows) if began and place % HELD)
-    told = {"waiting": [round(now - began, 2) for began in since[:LARGEST]], "lost": int(sum(rows[::HELD]))}
+    told = {
+        "waiting": [round(now - began, 2) for began in since[:LARGEST]],
+        "lost": int(sum(rows[::HELD])),
+        "risks": _risky,
+    }
     body = json.dumps(told).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]

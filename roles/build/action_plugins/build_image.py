@@ -96,6 +96,13 @@ def pack(folder: str, path: str, top: str | None = None) -> str:
         return said(build_sources.pack, folder, list_files(folder), zipped, top=top, mode="w")
 
 
+def _not_there(source: str, top: str, subdir: str) -> str:
+    if os.path.isdir(top):
+        return f"build_subdir: {source} has {build_sources.no_directory(top, subdir)}"
+    way_out = "an absolute path, or {{ inventory_dir }}/…; of a repository its address"
+    return f"build_source: {source} is not a directory on the controller; write {way_out}"
+
+
 def unpacked_size(path: str) -> int:
     """Return the bytes in a gzip file as its end tells them: of more than 4 GiB, what is beyond (RFC 1952, ISIZE)."""
     with open(path, "rb") as file:
@@ -141,8 +148,7 @@ class ActionModule(ActionBase):
             top = os.path.expanduser(source)
             folder = build_sources.below(top, arguments.get("subdir", ""))
             if not folder:
-                wanted = os.path.join(source, arguments.get("subdir", ""))
-                raise AnsibleActionFail(f"build_source: {wanted} is not a directory on the controller")
+                raise AnsibleActionFail(_not_there(source, top, arguments.get("subdir", "")))
             arguments["source_digest"] = digest(folder, top)
             arguments["source_commit"], arguments["source_changes"] = commit(folder)
             arguments["dockerfile_content"] = said(build_sources.text, folder, arguments["dockerfile"], top) or ""

@@ -10,6 +10,7 @@ import time
 from contextlib import nullcontext
 from typing import Any
 
+from ansible.module_utils import build_advice as advice
 from ansible.module_utils import build_bases as bases
 from ansible.module_utils import build_kinds as kinds
 from ansible.module_utils import build_plan as plans
@@ -229,7 +230,8 @@ def main() -> None:
         with nullcontext() if dry else leases.lock(f"{options['app']}.build"):
             answer = make(options, dry)
     except ERRORS as error:
-        module.fail_json(msg=f"the image was not built: {error}{room.way_out(str(error))}")
+        why = advice.explained(str(error))
+        module.fail_json(msg=f"the image was not built: {why}{room.way_out(why)}")
     module.exit_json(**{"changed": False, **answer}, seconds=round(time.monotonic() - began, 2))
 
 

@@ -84,7 +84,9 @@ class Repository:
             with contextlib.suppress(RepositoryError):
                 self._fetch(ref)
                 return ref
-        raise RepositoryError(f"build_ref: {self.address} has no branch, tag or commit {ref!r}")
+        listed = self.git("for-each-ref", "--format=%(refname:lstrip=3)", "refs/deploy").decode(errors="replace")
+        why = f"{nameless(self.address)} has no branch, tag or commit {ref!r}{sources.there(ref, listed.split())}"
+        raise RepositoryError(f"build_ref: {why}\n  what to do: push it, or correct build_ref")
 
     def bring(self, commit: str) -> None:
         """Have a commit here; ask for it only where it is not."""
@@ -213,7 +215,8 @@ class Checkout:
         found = sources.below(f"{self.place}/tree", self.subdir)
         if not found:
             address = nameless(self.repository.address)
-            raise RepositoryError(f"build_subdir: {address} has no directory {self.subdir!r} at {self.commit[:12]}")
+            near = sources.no_directory(f"{self.place}/tree", self.subdir)
+            raise RepositoryError(f"build_subdir: {address} at {self.commit[:12]} has {near}")
         return found, f"{self.place}/tree"
 
     def look(self) -> tuple[str, str | None, dict[str, str]]:

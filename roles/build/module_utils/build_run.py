@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ansible.module_utils import build_advice as advice
 from ansible.module_utils import build_bases as bases
 from ansible.module_utils import build_repositories as repositories
 from ansible.module_utils.flask_deploy.host import command as commands
@@ -53,10 +54,6 @@ def find_source(options: dict[str, Any], dry: bool) -> Iterator[Source]:
         with repositories.Checkout(repository, *place, dry) as checkout:
             digest, dockerfile, told = checkout.look()
             yield Source({**record, "digest": digest}, dockerfile, told, checkout.pack)
-
-
-KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
-SSH = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/run/secrets/known_hosts"
 
 
 class BuildError(Exception):
@@ -103,6 +100,8 @@ def build(
                 environment={"DOCKER_BUILDKIT": "1"},
                 timeout=BUILD_PATIENCE,
             )
+    except engine.EngineError as error:
+        raise engine.EngineError(advice.explained(error.whole)) from None
     finally:
         shutil.rmtree(folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import re
@@ -195,3 +196,19 @@ def below(folder: str, subdir: str) -> str | None:
     path, root = os.path.join(folder, subdir), os.path.realpath(folder)
     plain = os.path.realpath(path) == os.path.normpath(os.path.join(root, subdir))
     return path if plain and f"{os.path.realpath(path)}/".startswith(f"{root}/") and os.path.isdir(path) else None
+
+
+def no_directory(folder: str, subdir: str) -> str:
+    """Return what to say where a source has no such directory: which ones it has."""
+    names = [name for name in os.listdir(folder) if os.path.isdir(f"{folder}/{name}") and not name.startswith(".")]
+    return f"no directory {subdir!r}{there(subdir, names)}"
+
+
+def there(wanted: str, known: Iterable[str], most: int = 8) -> str:
+    """Return which of what is there may have been meant, in words; "" where nothing is there."""
+    names = sorted(known)
+    near = difflib.get_close_matches(wanted, names, 3, 0.5)
+    listed = near or names[:most]
+    if not listed:
+        return ""
+    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(listed)}"

@@ -370,6 +370,30 @@ def test_a_release_command_of_a_run_that_is_gone_is_ended(app, engine):
         ("flask db current", "1a", "2b", ", but the schema moved from 1a to 2b"),
     ],
 )
-def test_a_failed_command_says_what_it_left_where_that_can_be_told(tells, before, after, left):
+def test_a_failed_command_says_what_it_left_where_that_can_be_told(app, tells, before, after, left):
     outcome = {"command": "migrate", "code": 1, "said": [], "before": before, "after": after, "schema_command": tells}
-    assert f"the old release serves on{left}. It said" in release_command.failure(outcome)
+    outcome["release"] = serve(app, prepare(app))["release"]
+    assert release_command.failure(app, outcome).splitlines()[0].endswith(f"; the old release serves on{left}")
+
+
+def failed(app, code, *said):
+    outcome = {"command": "migrate", "code": code, "said": list(said), "before": None, "after": None}
+    return release_command.failure(app, {**outcome, "schema_command": "", "release": prepare(app)}).splitlines()
+
+
+def test_a_failed_command_says_its_cause_and_last_what_to_do(app):
+    lines = failed(app, 1, "INFO one", "sqlalchemy.exc.ArgumentError: Expected string or URL object, got None")
+    assert lines[1:3] == [
+        "  what it says of the cause:",
+        "    sqlalchemy.exc.ArgumentError: Expected string or URL object, got None",
+    ]
+    assert lines[-1].startswith("  what to do: the address of the app's database is missing")
+
+
+def test_the_old_release_is_named_only_where_there_is_one(app):
+    assert failed(app, 1)[0].endswith("FAILED: it ended with code 1; no release serves yet")
+
+
+@pytest.mark.parametrize(("code", "advice"), [(3, "mend what it says"), (None, "app_release_command_timeout: 1800")])
+def test_a_command_that_fails_for_reasons_unknown_has_advice_too(app, code, advice):
+    assert advice in failed(app, code, "hm")[-1]

@@ -64,7 +64,7 @@ def test_a_run_says_before_the_switch_what_comes_of_it_when_it_is_interrupted(ru
 @pytest.mark.parametrize(
     ("state", "becomes"),
     [
-        ("prepared", "no host has switched: the release that served serves on everywhere"),
+        ("prepared", "no host has switched: where a release served before, it serves on"),
         ("restored", "no host has switched"),
         ("switched", "if it has begun to switch, it goes back by itself within 40 s, and so do the others"),
         ("watched", "it goes back by itself within 40 s, and the others are taken back now"),

@@ -240,8 +240,15 @@ def test_links_within_the_source_stay_links(checkout, secret):
 @pytest.mark.parametrize("subdir", ["out", "no", "app.py", "sub/../.."])
 def test_a_subdirectory_elsewhere_is_refused(checkout, secret, subdir):
     (checkout / "out").symlink_to(checkout.parent)
-    with pytest.raises(AnsibleActionFail, match="is not a directory on the controller"):
+    with pytest.raises(
+        AnsibleActionFail, match=r"build_subdir: .* has no directory .*; (there are|did you mean) .*sub"
+    ):
         run(checkout, subdir=subdir)
+
+
+def test_a_source_that_is_not_there_is_named(run, tmp_path):
+    with pytest.raises(AnsibleActionFail, match=r"build_source: .*/none is not a directory on the controller; write"):
+        run(tmp_path / "none")
 
 
 def test_a_fifo_is_named_and_not_waited_for(checkout, secret):

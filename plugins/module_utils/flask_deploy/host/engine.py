@@ -23,9 +23,13 @@ PURPOSES = ("command", "copy", "look", "schema", "static")  # of containers besi
 
 
 class EngineError(Exception):
-    """A docker command failed; the message holds the command, what it said at the end, and what to do."""
+    """A docker command failed; the message holds the command, what it said at the end, and what to do.
+
+    :ivar whole: all that it said.
+    """
 
     def __init__(self, said: str) -> None:
+        self.whole = said
         said = said if len(said) <= SAID else f"{said[:SAID_BEGIN]}\n ...\n{said[SAID_BEGIN - SAID :]}"
         if "Cannot connect to the Docker daemon" in said:
             said += "\n  what to do: ansible-playbook site.yml starts it; why it ended: journalctl -u docker"

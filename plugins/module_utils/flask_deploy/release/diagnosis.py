@@ -10,6 +10,8 @@ from ansible.module_utils.flask_deploy.release.advice import About
 from ansible.module_utils.flask_deploy.release.tracebacks import Cause, causes, without_server
 
 SHOWN = 20  # last lines
+WHAT = "what to do"
+PARTS = ("what it says of the cause", "its last lines")
 
 
 def diagnose(release: str, reason: str, said: Sequence[str], about: About, unused: str = "") -> str:
@@ -26,7 +28,7 @@ def explain(reason: str, said: Sequence[str], about: About, unused: str = "") ->
     said = [plain(line) for line in said]
     last = cause(said)
     shown = [*last.own(), *(f"  {line}" for line in last.words)] if last else []
-    parts = {"what it says of the cause": shown, "its last lines": without_server(said)[-SHOWN:]}
+    parts = dict(zip(PARTS, (shown, without_server(said)[-SHOWN:]), strict=True))
     lines = []
     for title, held in parts.items():
         if held:
@@ -34,7 +36,7 @@ def explain(reason: str, said: Sequence[str], about: About, unused: str = "") ->
             lines += [f"  {title}:", *(f"{indent}{line}" for line in held)]
     lines += [f"  {unused}"] if unused else []
     advice = advise(reason, said, about)
-    return [*lines, f"  what to do: {advice}"] if advice else lines
+    return [*lines, f"  {WHAT}: {advice}"] if advice else lines
 
 
 def cause(said: Sequence[str]) -> Cause | None:

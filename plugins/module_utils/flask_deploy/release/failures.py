@@ -7,15 +7,16 @@ import time
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.release import secrets
+from ansible.module_utils.flask_deploy.release import diagnosis, secrets
 from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.release.record import NUMBER, SOURCE, TEXT, fits, origin
 
 KEPT = 10
-LONGEST = 300  # characters of a reason
+LONGEST, LONGEST_CAUSE = 600, 200  # characters of a reason, and of the cause in it
+CAUSE, LAST = (f"  {title}:" for title in diagnosis.PARTS)
 LONGEST_WORDS = 1000  # characters of a command, and of the schema that it left
 SHORTEST = 4  # characters of a secret; a shorter one is part of any text
-WIDTH, LINES = 70, 4  # of a reason that is shown
+WIDTH, LINES = 70, 8  # of a reason that is shown
 OF_RECORD = ("by", "build", "image", "source")
 OF_COMMAND: dict[str, Any] = {
     **dict.fromkeys(("release", "command", "schema_command", "before", "after"), TEXT),
@@ -38,13 +39,15 @@ def remember(app: App, release: str, record: dict[str, Any], reason: str) -> Non
 
 
 def short(app: App, reason: str) -> str:
-    """Return the first line of a reason, and the last where that is advice: between lies what the app said.
+    """Return the first line of a reason, its cause, and the last line where that is advice.
 
-    A secret that a command was given on its line is not shown either.
+    A secret that a command was given on its line, or that the cause shows, is not shown here.
     """
     first, *more = reason.strip().splitlines() or ["it did not say why"]
     advice = more[-1].strip() if more and more[-1].strip().startswith("what to do: ") else ""
-    text = " ".join([first.rstrip(": "), *([f"({advice})"] if advice else [])])
+    cause = [line.strip() for line in more[: more.index(LAST) if LAST in more else None] if line.startswith("    ")]
+    known = f": {cause[-1][:LONGEST_CAUSE]}" if more[:1] == [CAUSE] and cause else ""
+    text = " ".join([f"{first.rstrip(': ')}{known}", *([f"({advice})"] if advice else [])])
     return _plain(app, text)[:LONGEST]
 
 

@@ -6,11 +6,14 @@ import time
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.release import containers, failures, schema
+from ansible.module_utils.flask_deploy.release import containers, diagnosis, failures, schema
 from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.release.schema import shown
 
 CHANGES_KEPT = 50
+LATE = "it did not end in time"
+OTHERWISE = "mend what it says, and deploy again: it runs once more for the same release"
+LATER = "give it more, app_release_command_timeout: 1800, or see what it waits for; then deploy again"
 
 
 def bring(app: App, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -51,7 +54,7 @@ def run(app: App, release: str, command: str, timeout: float) -> dict[str, Any]:
     return {"command": command, "code": done.code, "said": _ends(done.out.decode(errors="replace").splitlines())}
 
 
-def _ends(lines: list[str], begin: int = 5, end: int = 20) -> list[str]:
+def _ends(lines: list[str], begin: int = 5, end: int = 60) -> list[str]:
     """Return the first and the last of many lines."""
     return lines if len(lines) <= begin + end else [*lines[:begin], " ...", *lines[-end:]]
 
@@ -81,14 +84,17 @@ def record_outcome(app: App, release: str, outcome: dict[str, Any]) -> dict[str,
     return outcome
 
 
-def failure(outcome: dict[str, Any]) -> str | None:
+def failure(app: App, outcome: dict[str, Any]) -> str | None:
     """Return what to say of a release command that failed; None where it did not."""
     if outcome.get("code", 0) == 0:
         return None
-    how = f"it ended with code {outcome['code']}" if outcome["code"] is not None else "it did not end in time"
-    said = "".join(f"\n    {line}" for line in outcome["said"]) or " nothing"
-    serves = f"the old release serves on{_left(outcome)}"
-    return f"app_release_command: {outcome['command']!r} FAILED: {how}; {serves}. It said:{said}"
+    how = f"it ended with code {outcome['code']}" if outcome["code"] is not None else LATE
+    serves = "the old release serves on" if app.serving() else "no release serves yet"
+    first = f"app_release_command: {outcome['command']!r} FAILED: {how}; {serves}{_left(outcome)}"
+    lines = diagnosis.explain(how, outcome["said"], containers.about(app, outcome["release"]))
+    if not lines or diagnosis.WHAT not in lines[-1]:
+        lines.append(f"  {diagnosis.WHAT}: {OTHERWISE if outcome['code'] is not None else LATER}")
+    return "\n".join([first, *lines])
 
 
 def _left(outcome: dict[str, Any]) -> str:

@@ -108,6 +108,7 @@ def retired(app: App, options: dict[str, Any], dry: bool) -> tuple[list[str], di
     told = app.schema() if app.schema().get("release") == release else {}
     record["schema"] = release_command.line(told)
     record["unused"] = app.record(release)["found"].get("unused")
+    record["remarks"] = summary.remarks(app, release)
     record["back"] = summary.way_back(app) if begun else None
     record["seconds"]["retire"] = sum(each["seconds"] for each in retired)
     if begun:

@@ -146,7 +146,7 @@ def command(app: App, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     release, then = options["release"], schema.ran_with(app, options["release"])
     with discarding.failing(app, release, app.record(release), options["drain_timeout"]):
         outcome, ran = release_command.bring(app, options)
-        if reason := release_command.failure(outcome):
+        if reason := release_command.failure(app, outcome):
             raise ReleaseError(reason)
     if release != app.serving() and "switched" in app.state(release):
         refuse_old_code(app, release, then, outcome, options)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import certificate, engine
+from ansible.module_utils.flask_deploy.host import certificate, engine, nginx
 from ansible.module_utils.flask_deploy.release import ahead
 from ansible.module_utils.flask_deploy.release.places import App
-from ansible.module_utils.flask_deploy.switch import retire
+from ansible.module_utils.flask_deploy.switch import retire, watch
 
 ROLLBACK = "ansible-playbook playbooks/rollback.yml -i inventories/..."
+RISKS = {  # by the words of gunicorn.conf.py
+    "secret": "warning: {name} is one that others know or can guess, so they can sign in its name. Make one: "
+    "openssl rand -hex 32; into app_secrets, where the app reads {name} from its environment",
+    "debug": "warning: DEBUG is on: errors show the app's code. Set FLASK_DEBUG: '0' in app_env, or DEBUG in the app",
+    "testing": "warning: TESTING is on: errors are not handled, and extensions check less. Turn it off in the app",
+    "database": "warning: the database of {name} lies in /tmp or in memory, and goes with its release. Name a place "
+    "below /data, example: sqlite:////data/app.db",
+}
+NAME = re.compile("[A-Z][A-Z0-9_]{0,40}")
+CLOSED = (
+    "visitors see the maintenance page; to show the app: "
+    "ansible-playbook playbooks/maintenance.yml -i inventories/... -e site_maintenance=off"
+)
 
 
 def way_back(app: App) -> str:
@@ -34,10 +49,22 @@ def way_back(app: App) -> str:
     return f"roll back: {ROLLBACK}" + (f" ({said})" if said == ahead.NOT_LOOKED_AT else "")
 
 
+def remarks(app: App, release: str) -> list[str]:
+    """Return lines on what the release that serves says of its own settings, and on what visitors see instead of it."""
+    closed = [CLOSED] if os.path.exists(f"{app.root}/maintenance/html") else []
+    try:
+        told = nginx.ask_socket(app.socket(release), watch.PULSE, app.record(release)["domain"])
+        words = told.get("risks", [])
+        known = [(str(kind), str(name)) for kind, name in words[: len(RISKS) * 4]]
+    except Exception:  # whatever an app may answer with; a server of its own tells nothing
+        known = []
+    return [RISKS[kind].format(name=name) for kind, name in known if kind in RISKS and NAME.fullmatch(name)] + closed
+
+
 def summarise(record: dict[str, Any]) -> list[str]:
     """Return a deploy's record in lines for people."""
     release, previous, seen = record["release"], record["previous"], record["watch"]
-    stays = [f"warning: {line}" for line in record["stays"]]
+    stays = [*record.get("remarks", []), *(f"warning: {line}" for line in record["stays"])]
     if not record["switched"]:
         return [f"release {release} serves, as before", *_spent(record), *stays]
     lines = [f"release {previous or 'none'} -> {release}", *_spent(record)]

@@ -1,0 +1,147 @@
+"""Why a source did not become an image, as git, docker, uv, pip and apt say it, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+SHOWN, LONGEST = 8, 400  # lines that are shown of a failure, and characters of one
+FIRST = 2  # of those, from where it began
+BEGINS = re.compile(r"(?i)\s*(error\b|\u00d7 |fatal:|e: |npm err|.*\berror:)")
+OF_STEP = re.compile(r"#(\d+) (?:\d+\.\d+ (.*)|ERROR\b)")
+BLOCK = re.compile(r"\n-{6}\n > (\[.*?)\n(.*?)\n-{6}\n", re.DOTALL)
+WAY_OUT = re.compile(r"what to do: (.*)")
+
+KEY = (
+    "the repository is private, or its name is another. A key that may read it: build_source: "
+    "git@git.example.com:team/app.git with build_git_key; docs/operations.md, Private repositories"
+)
+ADVICE = [
+    (r"could not read Username|Authentication failed|Permission denied \(publickey|Repository not found", KEY),
+    (r"does not appear to be a git repository|repository '[^']*' not found|returned error: 40[134]", KEY),
+    (
+        r"Host key verification failed",
+        "the repository's host has another key than before, or a key of a kind that this host does not take: see "
+        "/etc/ssh/ssh_known_hosts there",
+    ),
+    (r"dockerfile parse error on line (\d+)|Dockerfile:(\d+)[^\n]*\n.*unknown instruction", "correct line {0} of it"),
+    (r"(?:dockerfile parse error|unknown instruction): ?(.*)", "correct it: {0}"),
+    (
+        r'"?/([^"\s]+)"?: not found',
+        "the source has no {0}: git has to list it, and .dockerignore must not leave it out",
+    ),
+    (
+        r"(?i)pull access denied|manifest unknown|failed to resolve source metadata for ([^\s:]+:?[^\s:]*)",
+        "the base image {0} cannot be had: correct its name, or log the host in: sudo docker login",
+    ),
+    (
+        r"(?i)self[- ]signed certificate|UnknownIssuer|CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+        "a proxy signs with its own certificate: build_ca_file names the CA's file",
+    ),
+    (
+        r"(?i)(?:401|403) (?:Unauthorized|Forbidden)|HTTP status client error \(40[13]",
+        "the index wants a password: build_secrets: {{PIP_INDEX_URL: https://user:password@pypi.example.com/simple}}",
+    ),
+    (
+        r"(?i)name resolution|could not resolve host|dns error|failed to lookup|Connection timed out|"
+        r"Network is unreachable|error trying to connect|error sending request",
+        "the host does not reach what the build asks for: a mirror, build_args: {{PIP_INDEX_URL: …}}, or a proxy, "
+        "build_args: {{HTTPS_PROXY: …}}",
+    ),
+    (
+        r"(?i)current Python version \(([\d.]+)\) does not satisfy ([^\s]+?)[,\s]|requires a different Python: "
+        r"([\d.]+) not in '([^']+)'|requires-python.*?([\d.]+)",
+        "what the app needs wants another Python than {0}: build_python: '3.13', or a base image that has it; "
+        "where that is too new, older versions of what the app lists",
+    ),
+    (
+        r"([\w.\[\]-]+) was not found in the (?:package registry|cache)|No matching distribution found for (\S+)",
+        "no index has {0}: correct it where the app lists it, or name the index that has it, build_args: "
+        "{{PIP_EXTRA_INDEX_URL: …}}",
+    ),
+    (r"there (?:is|are) no versions? of ([\w.-]+)", "no index has that version of {0}: correct it where it is listed"),
+    (
+        r"your (?:project's )?requirements are unsatisfiable|No solution found|ResolutionImpossible|conflicting",
+        "two requirements exclude each other: the lines above name them; change one where the app lists it",
+    ),
+    (
+        r"poetry\.lock was last generated|poetry\.lock is not up to date",
+        "poetry.lock is older than pyproject.toml. Type in the source: poetry lock; and commit it",
+    ),
+    (
+        r"(?i)hash(?:es)? mismatch|do not match the hashes",
+        "a package is not the one that was locked: lock anew, with uv lock, pipenv lock or poetry lock",
+    ),
+    (
+        r"(?:Couldn't|Could not) parse requirement in `?([^`\s]+)`?[^\n]* position|Invalid requirement: '?([^'\n]+)",
+        "correct {0}: a line there is no requirement",
+    ),
+    (r"TOML parse error at line (\d+)|invalid TOML.*?line (\d+)", "correct line {0} of the file that it names"),
+    (r"E: Unable to locate package (\S+)", "Debian has no package {0}: correct build_packages or build_image_packages"),
+    (r"pg_config executable not found", "it needs PostgreSQL's headers: build_packages: [libpq-dev]"),
+    (r"mysql_config|MySQLclient|Can not find valid pkg-config name", "build_packages: [default-libmysqlclient-dev]"),
+    (
+        r"fatal error: ([\w./-]+\.h): No such file",
+        "a header is missing, {0}: build_packages names Debian's package that has it, as packages.debian.org tells",
+    ),
+    (r"(?:sh: \d+: |: )([\w.-]+): not found", "the build has no program {0}: build_packages: [{0}]"),
+    (r"build_command ended with code", "correct build_command, or what it runs; it runs in /app"),
+    (
+        r"(?i)exit code: 137|signal: killed|cannot allocate memory|out of memory",
+        "the host has too little memory for this build: a bigger server, or swap",
+    ),
+    (
+        r"(?s)File \"([^\"]+)\", line (\d+)[^\"]*SyntaxError",
+        "correct line {1} of {0}, or build with the Python that it was written for: build_python",
+    ),
+    (
+        r"Failed to build `?([^`\s]+)",
+        "{0} does not build here: what it needs of Debian, build_packages, or another version",
+    ),
+    (r"exit code: \d+|returned a non-zero code", "the step fails: the lines above are its own last words"),
+]
+
+
+def explained(error: str) -> str:
+    """Return a failure with its cause and, last, with what to do; one that says that itself stays as it is."""
+    if "\n  what to do: " in error:
+        return error
+    step, lines = said_by_step(error)
+    if not lines:
+        advice = of(error)
+        return f"{error}\n  what to do: {advice}" if advice else error
+    told = [found[1] for line in lines if (found := WAY_OUT.search(line))]
+    shown = _cut([line for line in lines if line.strip() and not WAY_OUT.search(line)])
+    advice = told[-1] if told else of("\n".join([*lines, error.splitlines()[-1]]))
+    text = [f"docker build: {step}", "  what it says of the cause:", *(f"    {line[:LONGEST]}" for line in shown)]
+    return "\n".join([*text, f"  what to do: {advice}"] if advice else text)
+
+
+def of(said: str) -> str | None:
+    """Return what to do about what was said, or None."""
+    for pattern, advice in ADVICE:
+        if found := re.search(pattern, said):
+            return advice.format(*[each for each in found.groups() if each] or [""], "", "")
+    return None
+
+
+def said_by_step(error: str) -> tuple[str, list[str]]:
+    """Return (the step of a build that failed, what it printed), once; ("", []) where no step did.
+
+    BuildKit prints a failed step up to three times: as it runs, below its name, and as a part of the Dockerfile.
+    """
+    rows = [(found[1], found[2]) for line in error.splitlines() if (found := OF_STEP.match(line))]
+    failed = next((number for number, text in reversed(rows) if text is None), "")
+    lines = [text for number, text in rows if number == failed and text is not None]
+    block = BLOCK.search(f"{error}\n")
+    if block and not lines:
+        lines = [re.sub(r"^(#\d+ )?\d+\.\d+ ", "", line) for line in block[2].splitlines()]
+    name = re.sub(r"--mount=\S+ |\s{2,}", "", block[1]).rstrip(":") if block else "a step failed"
+    return name[:LONGEST], lines
+
+
+def _cut(lines: Sequence[str]) -> list[str]:
+    """Return the last lines of many, and those before them in which the failure begins."""
+    last = list(lines[-SHOWN:])
+    before = [line for line in lines[:-SHOWN] if BEGINS.match(line)]
+    return [*before[-FIRST:], *last[-SHOWN + len(before[-FIRST:]) :]] if before else last

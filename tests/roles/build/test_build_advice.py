@@ -1,0 +1,207 @@
+"""A source that becomes no image: the failed step's own words are shown once, and what to do about it stands last."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils import build_advice as advice
+from ansible.module_utils.flask_deploy.host import engine
+
+RUN = "RUN --mount=type=secret,id=steps --mount=type=secret,id=ca     sh /run/secrets/steps dependencies 4711"
+# As `docker build --progress plain` says it; {number} lines are those of the step.
+BUILD = """\
+docker build: #0 building with "default" instance using docker driver
+
+#1 [internal] load build definition from Dockerfile
+#1 transferring dockerfile: 2.05kB done
+#1 DONE 0.0s
+
+#9 [build 4/9] {run}
+#9 0.121 earlier
+{log}
+#9 ERROR: process "/bin/sh -c sh /run/secrets/steps dependencies" did not complete successfully: exit code: {code}
+------
+ > [build 4/9] {run}:
+0.121 earlier
+{block}
+------
+Dockerfile:14
+--------------------
+  13 |     COPY requirements.txt ./
+  14 | >>> {run}
+  15 |
+--------------------
+ERROR: failed to build: failed to solve: process "/bin/sh -c …" did not complete successfully: exit code: {code}
+"""
+
+
+def build(*lines, code=1):
+    """Return what docker says of a build whose step printed these lines."""
+    log = "\n".join(f"#9 1.{number:03} {line}" for number, line in enumerate(lines))
+    block = "\n".join(f"1.{number:03} {line}" for number, line in enumerate(lines))
+    return BUILD.format(run=RUN, log=log, block=block, code=code)
+
+
+# What a user got wrong: (what git, docker or a step of the build says, what is shown of the cause, what to do).
+WRONG = {
+    "private repository without a key, by HTTPS": (
+        "git fetch: fatal: could not read Username for 'https://git.example.com': terminal prompts disabled",
+        "could not read Username",
+        "build_git_key",
+    ),
+    "private repository without a key, by SSH": (
+        "git fetch: git@git.example.com: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+        "Permission denied (publickey)",
+        "build_git_key",
+    ),
+    "repository that is not there": (
+        "git fetch: fatal: '/srv/none.git' does not appear to be a git repository",
+        "does not appear to be a git repository",
+        "the repository is private, or its name is another",
+    ),
+    "host without a way to the repository": (
+        "git fetch: fatal: unable to access 'https://git.example.com/': Could not resolve host: git.example.com",
+        "Could not resolve host",
+        "the host does not reach what the build asks for",
+    ),
+    "requirement that no index has": (
+        build(
+            "  \u00d7 No solution found:", "  ╰─▶ Because flaskk was not found in the package registry and you require"
+        ),
+        "Because flaskk was not found",
+        "no index has flaskk: correct it where the app lists it",
+    ),
+    "requirement that pip does not find": (
+        build(
+            "ERROR: Could not find a version that satisfies the requirement flaskk (from versions: none)",
+            "ERROR: No matching distribution found for flaskk",
+        ),
+        "No matching distribution found for flaskk",
+        "no index has flaskk",
+    ),
+    "version that there is not": (
+        build(
+            "  \u00d7 No solution found:",
+            "  ╰─▶ Because there is no version of flask==99 and you require flask==99, we",
+        ),
+        "there is no version of flask==99",
+        "no index has that version of flask",
+    ),
+    "requirements that exclude each other": (
+        build(
+            "  \u00d7 No solution found when resolving dependencies:",
+            "  ╰─▶ Because flask==2.0 depends on werkzeug<2.1 and you require werkzeug>=3,",
+            "      we can conclude that your requirements are unsatisfiable.",
+        ),
+        "flask==2.0 depends on werkzeug<2.1",
+        "two requirements exclude each other",
+    ),
+    "too old a Python": (
+        build(
+            "Because the current Python version (3.11.2) does not satisfy Python>=3.13 and your project depends on it"
+        ),
+        "the current Python version (3.11.2) does not satisfy",
+        "wants another Python than 3.11.2: build_python: '3.13'",
+    ),
+    "package that does not build": (
+        build(
+            "  \u00d7 Failed to build `greenlet==3.0.0`", "what to do: greenlet has a wheel for Python 3.12. Write x"
+        ),
+        "Failed to build `greenlet==3.0.0`",
+        "greenlet has a wheel for Python 3.12. Write x",
+    ),
+    "header that is missing": (
+        build("  \u00d7 Failed to build `psycopg2`", "Error: pg_config executable not found."),
+        "pg_config executable not found",
+        "build_packages: [libpq-dev]",
+    ),
+    "line of requirements that is none": (
+        build("error: Couldn't parse requirement in `requirements.txt` at position 6"),
+        "at position 6",
+        "correct requirements.txt: a line there is no requirement",
+    ),
+    "lock that is older than its project": (
+        build(
+            "pyproject.toml changed significantly since poetry.lock was last generated. Run `poetry lock` to fix it."
+        ),
+        "changed significantly",
+        "Type in the source: poetry lock; and commit it",
+    ),
+    "package that is not the locked one": (
+        build("error: Hash mismatch for `flask==3.0.3`"),
+        "Hash mismatch for `flask==3.0.3`",
+        "lock anew, with uv lock",
+    ),
+    "project file that is no TOML": (
+        build("error: Failed to parse: `pyproject.toml`", "  Caused by: TOML parse error at line 3, column 9"),
+        "TOML parse error at line 3",
+        "correct line 3 of the file that it names",
+    ),
+    "private index without a password": (
+        build("error: Failed to fetch: `https://pypi.example.com/simple/x/`", "  HTTP status client error (401 Unauth"),
+        "HTTP status client error (401",
+        "build_secrets: {PIP_INDEX_URL: ",
+    ),
+    "proxy that signs by itself": (
+        build("error: error sending request: invalid peer certificate: UnknownIssuer"),
+        "UnknownIssuer",
+        "build_ca_file",
+    ),
+    "package that Debian does not have": (
+        build("E: Unable to locate package libfo-dev", code=100),
+        "Unable to locate package libfo-dev",
+        "Debian has no package libfo-dev",
+    ),
+    "build command that fails": (
+        build("/bin/sh: 1: npm: not found", "build_command ended with code 127"),
+        "build_command ended with code 127",
+        "build_packages: [npm]",
+    ),
+    "build command that ends with another code": (
+        build("build_command ended with code 7"),
+        "build_command ended with code 7",
+        "correct build_command, or what it runs",
+    ),
+    "file that git does not list": (
+        'docker build: ERROR: failed to compute cache key: failed to calculate checksum of x: "/setup.sh": not found',
+        "failed to calculate checksum",
+        "the source has no setup.sh: git has to list it",
+    ),
+    "Dockerfile that is none": (
+        "docker build: ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: FORM",
+        "unknown instruction: FORM",
+        "correct line 3 of it",
+    ),
+    "too little memory for a build": (build("Killed", code=137), "Killed", "the host has too little memory"),
+    "step that says nothing known": (build("that was odd"), "that was odd", "the step fails: the lines above"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_told_with_its_cause_and_what_to_do(wrong):
+    said, cause, what = WRONG[wrong]
+    told = advice.explained(said).splitlines()
+    assert cause in "\n".join(told[:-1])
+    assert told[-1].startswith("  what to do: ") and what in told[-1]
+    assert len(told) <= 11, "cause and advice fit into what is last on the screen"
+
+
+def test_a_failed_step_is_shown_once_and_named_without_its_mounts():
+    told = advice.explained(build("one", "error: two", *map(str, range(20))))
+    assert told.startswith("docker build: [build 4/9] RUN sh /run/secrets/steps dependencies 4711\n  what it says")
+    assert told.count("error: two") == 1 and "  14 | >>>" not in told and "#1 DONE" not in told
+    assert told.splitlines()[2:5] == ["    error: two", "    13", "    14"]
+
+
+def test_what_is_not_known_stays_as_it_is():
+    assert advice.explained("the moon is in the way") == "the moon is in the way"
+
+
+def test_what_says_itself_what_to_do_stays_as_it_is():
+    said = "a.txt is odd: No matching distribution found for x\n  what to do: this"
+    assert advice.explained(said) == said
+
+
+def test_all_that_docker_said_is_looked_at(monkeypatch):
+    said = build("error: Hash mismatch for `flask==3.0.3`", *["x" * 70] * 100)
+    error = engine.EngineError(said)
+    assert len(str(error)) < len(said) and "Hash mismatch" in advice.explained(error.whole)
