@@ -24,6 +24,8 @@ def memory(value: str) -> str | None:
     return wrong
 
 
+MODULE = re.compile(r"[A-Za-z_][\w.]*")
+WSGI = re.compile(rf"{MODULE.pattern}:{MODULE.pattern}(\([^\n]*\))?")
 WRITABLE = re.compile(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*(:(memory|[1-9][0-9]*[kmg]))?", re.ASCII)
 TMP, TMP_SIZE = "/tmp", "64m"  # noqa: S108 - of a container
 OURS = re.compile(r"/(data|release|run|proc|sys|dev|tmp)(/.*)?|/(bin|etc|lib|lib64|opt|root|sbin|srv|usr|var|venv)")
@@ -49,6 +51,12 @@ def writable(values: list[str]) -> str | None:
                 return f"{path} and {other} are one place or lie within each other; keep one of them"
         paths.append(path)
     return None
+
+
+def wsgi(value: str) -> str | None:
+    if MODULE.fullmatch(value):  # gunicorn would look for the name application
+        return f"{value!r} names no application in that module; example: app_wsgi: {value}:app"
+    return pattern(WSGI, "app_wsgi: shop:create_app()")(value)
 
 
 def server(value: str) -> str | None:
@@ -88,7 +96,7 @@ def secret_files(values: dict[Any, Any]) -> str | None:
 
 CHECKS = {
     "app_name": pattern(APP, "app_name: shop (a to z, digits, hyphens, 31 at most; no network of docker's own)"),
-    "app_wsgi": pattern(re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*(\([^\n]*\))?)?"), "app_wsgi: shop:create_app()"),
+    "app_wsgi": wsgi,
     "app_env": environment,
     "app_secrets": secrets,
     "app_secret_files": secret_files,

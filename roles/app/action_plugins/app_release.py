@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
@@ -23,6 +24,24 @@ INTERRUPTED = (
     "interrupted, that takes up to {silence} s; {look}"
 )
 
+PLACE = "inventories/..."  # in what a host says: it does not know from where it is deployed to
+SHOWN = ("msg", "summary", "said", "plan", "reason")
+
+
+def used(task_vars: dict[str, Any]) -> str:
+    """Return the inventory of this run, as one would type it."""
+    sources = [
+        source if "," in source else os.path.relpath(source) for source in task_vars["ansible_inventory_sources"]
+    ]
+    return " -i ".join(sources) or PLACE
+
+
+def named(value: Any, inventory: str) -> Any:
+    """Return a message, or several, with the inventory of this run in the commands that it shows."""
+    if isinstance(value, list):
+        return [named(each, inventory) for each in value]
+    return value.replace(PLACE, inventory) if isinstance(value, str) else value
+
 
 def waves(task_vars: dict[str, Any]) -> int:
     """Return in how many turns the hosts are served: with more hosts than forks some wait for the others."""
@@ -38,11 +57,14 @@ class ActionModule(ActionBase):
         arguments["confirm"] = int(arguments.get("confirm", 30)) * waves(task_vars)
         watched = (arguments.get("watch") or {}).get("seconds", 0)
         silence = int(arguments["confirm"]) + int(watched)
+        inventory = used(task_vars)
         host, state = task_vars["inventory_hostname"], arguments["state"]
         if state == "switched" and host == task_vars["ansible_play_hosts"][0] and not task_vars["ansible_check_mode"]:
-            Display().display(INTERRUPTED.format(silence=silence, look=LOOK))
+            Display().display(INTERRUPTED.format(silence=silence, look=named(LOOK, inventory)))
         try:
-            return self._execute_module("app_release", arguments, task_vars=task_vars)
+            answer = self._execute_module("app_release", arguments, task_vars=task_vars)
+            return {**answer, **{name: named(answer[name], inventory) for name in SHOWN if name in answer}}
         except AnsibleConnectionFailure as error:
             becomes = LOST.get(state, BEFORE).format(silence=silence)
-            raise AnsibleConnectionFailure(f"{host} was lost: {becomes}; {NEXT}; {LOOK}. {error}") from error
+            look = named(LOOK, inventory)
+            raise AnsibleConnectionFailure(f"{host} was lost: {becomes}; {NEXT}; {look}. {error}") from error

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+from ansible.module_utils.flask_deploy.host import nginx
 from ansible.module_utils.flask_deploy.switch import summary
+
+from tests.deploys import deploy
 
 TALLY = {"requests": 40, "failed": 2, "p99": 0.7}
 
@@ -41,3 +47,41 @@ def test_a_deploy_that_changes_nothing_says_so():
         "release new serves, as before",
         "seconds: build 1.2, retire 0.1",
     ]
+
+
+@pytest.fixture
+def says(app, monkeypatch):
+    """Let the release that serves say this of itself; return what is told of that."""
+
+    def told(answer):
+        monkeypatch.setattr(nginx, "ask_socket", lambda *arguments, **options: answer)
+        return summary.remarks(app, app.serving())
+
+    deploy(app)
+    return told
+
+
+def test_settings_that_no_app_should_serve_with_are_warned_of(says):
+    lines = says({"risks": [["secret", "SECRET_KEY"], ["debug", "DEBUG"], ["testing", "TESTING"], ["database", "DB"]]})
+    assert [line.split(":")[0] for line in lines] == ["warning"] * 4
+    assert "openssl rand -hex 32" in lines[0] and "FLASK_DEBUG" in lines[1] and "/data" in lines[3]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, [], None, {"risks": 1}, {"risks": [["secret"]]}, {"risks": [["secret", "\x1b[2J"], ["odd", "KEY"], [[], {}]]}],
+)
+def test_what_else_an_app_may_answer_is_not_shown(says, answer):
+    assert says(answer) == []
+
+
+def test_a_deploy_under_maintenance_says_what_visitors_see(app, says):
+    os.makedirs(f"{app.root}/maintenance", exist_ok=True)
+    with open(f"{app.root}/maintenance/html", "w"):
+        pass
+    assert [line.split(";")[0] for line in says({})] == ["visitors see the maintenance page"]
+
+
+def test_remarks_are_told_whether_or_not_something_changed():
+    for record in (RECORD, {**RECORD, "switched": False}):
+        assert summary.summarise({**record, "remarks": ["warning: so"]})[-1] == "warning: so"

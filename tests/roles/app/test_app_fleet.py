@@ -19,12 +19,13 @@ class Action(app_release.ActionModule):
 
     def __init__(self, state, answers=True):
         self.state, self.answers, self.asked = state, answers, None
+        self.told = {"changed": False}
 
     def execute(self, _name, arguments, task_vars):
         self.asked = arguments
         if not self.answers:
             raise AnsibleConnectionFailure("Failed to connect to the host via ssh: timed out")
-        return {"changed": False}
+        return self.told
 
 
 @pytest.fixture
@@ -34,15 +35,15 @@ def run(monkeypatch):
     monkeypatch.setattr(app_release.Display, "display", lambda self, words, *more: shown.append(words))
     monkeypatch.setattr(app_release.ActionBase, "run", lambda self, *arguments: {})
 
-    def act(state, host="web1", hosts=3, forks=20, answers=True, check=False):
+    def act(state, host="web1", hosts=3, forks=20, answers=True, check=False, sources=("/etc/shop",), **told):
         action = Action(state, answers)
+        action.told |= told
         monkeypatch.setattr(action, "_execute_module", action.execute, raising=False)
         action._task = type("Task", (), {"args": {**TASK, "state": state}})
         names = [f"web{number}" for number in range(1, hosts + 1)]
         known = {"ansible_play_hosts_all": names, "ansible_play_hosts": names, "ansible_forks": forks}
-        app_release.ActionModule.run(
-            action, task_vars={**known, "inventory_hostname": host, "ansible_check_mode": check}
-        )
+        known |= {"inventory_hostname": host, "ansible_check_mode": check, "ansible_inventory_sources": sources}
+        action.result = app_release.ActionModule.run(action, task_vars=known)
         return action, shown
 
     return act
@@ -59,6 +60,22 @@ def test_a_run_says_before_the_switch_what_comes_of_it_when_it_is_interrupted(ru
     assert "ansible-playbook playbooks/status.yml" in shown[0]
     run("switched", host="web2"), run("prepared"), run("watched"), run("switched", check=True)
     assert len(shown) == 1, "once, and where something switches"
+
+
+@pytest.mark.parametrize(
+    ("sources", "typed"),
+    [
+        ([str(ROOT / "inventories/production")], "-i inventories/production"),
+        (["/etc/shop", "web1,"], "-i ../" + "{0}etc/shop -i web1,"),
+        ([], "-i inventories/..."),
+    ],
+)
+def test_commands_in_messages_name_the_inventory_of_the_run(run, monkeypatch, sources, typed):
+    monkeypatch.chdir(ROOT)
+    command = "type: ansible-playbook playbooks/status.yml -i inventories/..."
+    told = run("retired", sources=sources, msg=command, summary=[command], reason=None)[0].result
+    wanted = f"type: ansible-playbook playbooks/status.yml {typed.format('../' * (len(ROOT.parts) - 2))}"
+    assert (told["msg"], told["summary"], told["reason"]) == (wanted, [wanted], None)
 
 
 @pytest.mark.parametrize(

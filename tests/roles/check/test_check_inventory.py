@@ -266,6 +266,8 @@ WRONG = [
     ("site_static: /", "site_static", "the whole app"),
     ("site_static: ../x/..", "site_static", "the whole app"),
     ("app_wsgi: shop app", "app_wsgi", "shop:create_app()"),
+    ("app_wsgi: shop", "app_wsgi", "'shop' names no application in that module; example: app_wsgi: shop:app"),
+    ("app_wsgi: shop.web", "app_wsgi", "example: app_wsgi: shop.web:app"),
     ("app_wsgi: -shop", "app_wsgi", "not valid"),
     ("app_wsgi: shop/app.py", "app_wsgi", "not valid"),
     # 9: the health path
@@ -446,7 +448,6 @@ VALID = [
     "build_ref: v1.0.0-rc.1+build",
     "build_ref: 3f9a0c4",
     "build_ref: refs/heads/main",
-    "app_wsgi: shop",
     "app_wsgi: 'shop.wsgi:create_app(\"production\", debug=False)'",
     "app_wsgi: 'shop:factory(\"{\")'",
     "app_workers: '4'\napp_preload: 'false'\nsite_https_port: '8443'",
