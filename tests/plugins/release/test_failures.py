@@ -10,6 +10,8 @@ from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.release import containers, failures, images, writing
+from ansible.module_utils.flask_deploy.release.advice import About
+from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, steps, switch
 from ansible.modules import app_status
 
@@ -284,6 +286,23 @@ def test_a_reason_holds_no_secret_and_is_bounded(app, engine, monkeypatch):
     assert MARK not in failed["reason"] and "HINT" not in failed["reason"] and len(failed["reason"]) <= 600
     assert failed["reason"].startswith("app_release_command: 'shout --password ***")
     assert MARK not in Path(app.failed).read_text()
+
+
+def test_a_reason_names_the_cause_and_what_to_do_about_it(app):
+    about = About("shop:app")
+    said = [
+        "Traceback (most recent call last):",
+        '  File "/app/a.py", line 1, in b',
+        "    c()",
+        "KeyError: 'A_B'",
+        "[2026-",
+    ]
+    reason = diagnose("3f9a0c41d2b7", "its container ended with code 3", said, about)
+    assert failures.short(app, reason) == (
+        "release 3f9a0c41d2b7 is not ready: its container ended with code 3: KeyError: 'A_B' (what to do: the app "
+        "misses the variable A_B: set it in app_env, or in app_secrets if it is a secret)"
+    )
+    assert failures.short(app, "release a is not ready: b\n  its last lines:\n    c") == "release a is not ready: b"
 
 
 def test_failures_are_shown_with_what_they_were_and_why(app, engine, monkeypatch):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import subprocess
+import sys
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
@@ -120,6 +122,44 @@ def test_the_look_itself_says_what_is_there(capsys, monkeypatch):
     monkeypatch.setattr("sys.path", [])
     exec(inside.PROGRAM, {})
     assert pwd.getpwuid(0).pw_name in json.loads(capsys.readouterr().out)["passwd"]
+
+
+@pytest.mark.parametrize(
+    ("files_of", "module", "names", "modules"),
+    [
+        ({"shop.py": "from flask import Flask\napplication = Flask(__name__)\n"}, "shop", ["application"], ["shop"]),
+        ({"shop.py": "def create_app():\n    pass\nclass A: pass\n"}, "shop", ["create_app()"], ["shop"]),
+        (
+            {"shop.py": "try:\n    from web import create_app as app\nexcept ImportError:\n    app = 1\n"},
+            "shop",
+            ["app"],
+            None,
+        ),
+        ({"shop.py": "import x\nserver = x.make_server()\n"}, "shop", ["server"], ["shop"]),
+        (
+            {"src/shop/__init__.py": "", "src/shop/web.py": "app = f()\n", "t.py": ""},
+            "shop.web",
+            ["app"],
+            ["shop", "t"],
+        ),
+        ({"shop.py": "syntax error\n", "setup.py": "", "test_a.py": "", "data/a.txt": ""}, "shop", [], ["shop"]),
+        ({"wsgi.py": ""}, "shop", [], ["wsgi"]),
+    ],
+)
+def test_the_look_tells_what_app_wsgi_could_mean(tmp_path, files_of, module, names, modules):
+    for name, text in files_of.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-I", "-c", inside.PROGRAM, module]
+    told = json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout)
+    assert told["names"] == names and modules in (None, told["modules"])
+
+
+@pytest.mark.parametrize("hint", [None, "app", [1, "\x1b[2J", *["a"] * 50]])
+def test_hints_of_an_image_that_is_not_trusted_are_plain_and_few(app, image, hint):
+    image(names=hint)
+    told = app.record(prepare(app))["found"]["names"]
+    assert len(told) <= inside.MOST_HINTS and all(each.isprintable() for each in told)
 
 
 PORT = {"container": {"memory": "64m", "cpus": 0, "pids": 16, "stop_timeout": 10, "server": "port:5000"}}

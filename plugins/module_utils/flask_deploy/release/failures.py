@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import time
 from typing import Any
@@ -16,6 +17,7 @@ LONGEST, LONGEST_CAUSE = 600, 200  # characters of a reason, and of the cause in
 CAUSE, LAST = (f"  {title}:" for title in diagnosis.PARTS)
 LONGEST_WORDS = 1000  # characters of a command, and of the schema that it left
 SHORTEST = 4  # characters of a secret; a shorter one is part of any text
+WORDS = re.compile(r"    (?! |File \")")  # of an error, below the places in the code that it came from
 WIDTH, LINES = 70, 8  # of a reason that is shown
 OF_RECORD = ("by", "build", "image", "source")
 OF_COMMAND: dict[str, Any] = {
@@ -45,8 +47,9 @@ def short(app: App, reason: str) -> str:
     """
     first, *more = reason.strip().splitlines() or ["it did not say why"]
     advice = more[-1].strip() if more and more[-1].strip().startswith("what to do: ") else ""
-    cause = [line.strip() for line in more[: more.index(LAST) if LAST in more else None] if line.startswith("    ")]
-    known = f": {cause[-1][:LONGEST_CAUSE]}" if more[:1] == [CAUSE] and cause else ""
+    shown = more[: more.index(LAST)] if LAST in more else more
+    cause = next((line.strip() for line in shown if WORDS.match(line)), "") if more[:1] == [CAUSE] else ""
+    known = f": {cause[:LONGEST_CAUSE]}" if cause else ""
     text = " ".join([f"{first.rstrip(': ')}{known}", *([f"({advice})"] if advice else [])])
     return _plain(app, text)[:LONGEST]
 
