@@ -74,6 +74,8 @@ def test_the_last_cause_decides_and_what_an_app_got_over_does_not():
     said = ["KeyError: 'FIRST_OF_ALL'", *FAILED]
     assert advise("x", said, ABOUT) is None
     assert "FIRST_OF_ALL" in advise("x", [*FAILED, *said[:1]], ABOUT)
+    shown = diagnose("abc", "x", said, ABOUT).partition("its last lines")[0]
+    assert "AttributeError" in shown and "FIRST_OF_ALL" not in shown
 
 
 def test_of_a_chain_an_earlier_exception_may_say_what_to_do():

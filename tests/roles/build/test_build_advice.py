@@ -15,6 +15,10 @@ docker build: #0 building with "default" instance using docker driver
 #1 transferring dockerfile: 2.05kB done
 #1 DONE 0.0s
 
+#8 [build 3/9] RUN another
+#8 0.100 of another step
+#8 DONE 0.2s
+
 #9 [build 4/9] {run}
 #9 0.121 earlier
 {log}
@@ -190,6 +194,14 @@ def test_a_failed_step_is_shown_once_and_named_without_its_mounts():
     assert told.startswith("docker build: [build 4/9] RUN sh /run/secrets/steps dependencies 4711\n  what it says")
     assert told.count("error: two") == 1 and "  14 | >>>" not in told and "#1 DONE" not in told
     assert told.splitlines()[2:5] == ["    error: two", "    13", "    14"]
+
+
+def test_where_docker_tells_a_step_s_words_below_its_name_alone_they_are_taken_from_there():
+    """As Docker 20.10 does, the engine of Debian 12."""
+    said = build("error: two")
+    alone = "\n".join(line for line in said.splitlines() if not line.startswith("#"))
+    assert advice.explained(alone).splitlines()[2:4] == ["    earlier", "    error: two"]
+    assert "of another step" not in advice.explained(said)
 
 
 def test_what_is_not_known_stays_as_it_is():

@@ -73,7 +73,7 @@ def causes(lines: Sequence[str]) -> list[list[Cause]]:
         if ERROR.match(lines[place]) and not EMPTY.search(lines[place]):
             chains.append([Cause([lines[place]], begin=place, end=place + 1)])
         place += 1
-    return [chain for chain in chains if HALT not in chain[-1].text and not EMPTY.search(chain[-1].words[0])]
+    return [chain for chain in chains if not EMPTY.search(chain[-1].words[0])]
 
 
 def _traceback(lines: Sequence[str], begin: int) -> Cause:
