@@ -200,7 +200,7 @@ def below(folder: str, subdir: str) -> str | None:
 
 def no_directory(folder: str, subdir: str) -> str:
     """Return what to say where a source has no such directory: which ones it has."""
-    names = [name for name in os.listdir(folder) if os.path.isdir(f"{folder}/{name}") and not name.startswith(".")]
+    names = [name for name in os.listdir(folder) if name[0] != "." and below(folder, name)]
     return f"no directory {subdir!r}{there(subdir, names)}"
 
 

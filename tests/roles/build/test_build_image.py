@@ -246,7 +246,7 @@ def test_a_subdirectory_elsewhere_is_refused(checkout, secret, subdir):
         run(checkout, subdir=subdir)
 
 
-def test_a_source_that_is_not_there_is_named(run, tmp_path):
+def test_a_source_that_is_not_there_is_named(secret, tmp_path):
     with pytest.raises(AnsibleActionFail, match=r"build_source: .*/none is not a directory on the controller; write"):
         run(tmp_path / "none")
 

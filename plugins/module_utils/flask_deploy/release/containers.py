@@ -11,9 +11,7 @@ from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx
 from ansible.module_utils.flask_deploy.host.process import Done
 from ansible.module_utils.flask_deploy.host.untrusted import Untrusted
-from ansible.module_utils.flask_deploy.release import inside, secrets, writable
-from ansible.module_utils.flask_deploy.release.advice import About
-from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
+from ansible.module_utils.flask_deploy.release import diagnosis, inside, writable
 from ansible.module_utils.flask_deploy.release.places import App
 
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
@@ -211,17 +209,8 @@ def wait_ready(app: App, release: str, domain: str, path: str, timeout: float) -
 
 def _not_ready(app: App, release: str, reason: str) -> NotReady:
     """Return the error that says why a release is not ready, as far as its container tells."""
-    unused = str(app.record(release)["found"].get("unused", ""))
-    return NotReady(diagnose(release, reason, engine.logs(app.container(release), LINES), about(app, release), unused))
-
-
-def about(app: App, release: str) -> About:
-    """Return what is known of a release, for whoever reads what it said."""
-    record = app.record(release)
-    hints = {name: record["found"].get(name) for name in ("names", "modules")}
-    variables = [*files.read_json(app.path(release, "env.json"), {}), *secrets.held(app)[0]]
-    listed = {name: told if isinstance(told, list) else [] for name, told in hints.items()}
-    return About(record["wsgi"], record["domain"], inside.port(record), **listed, variables=variables)
+    unused, said = str(app.record(release)["found"].get("unused", "")), engine.logs(app.container(release), LINES)
+    return NotReady(diagnosis.diagnose(release, reason, said, diagnosis.about(app, release), unused))
 
 
 def _how_it_ended(found: dict[str, Any] | None) -> str:

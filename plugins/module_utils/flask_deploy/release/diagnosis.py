@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.host.untrusted import plain
 from ansible.module_utils.flask_deploy.release import advice as advices
+from ansible.module_utils.flask_deploy.release import inside, secrets
 from ansible.module_utils.flask_deploy.release.advice import About
+from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.release.tracebacks import Cause, causes, without_server
 
 SHOWN = 20  # last lines
@@ -21,6 +24,15 @@ def diagnose(release: str, reason: str, said: Sequence[str], about: About, unuse
     :param unused: what its image says and is not used, which may be the cause.
     """
     return "\n".join([f"release {release} is not ready: {reason}", *explain(reason, said, about, unused)])
+
+
+def about(app: App, release: str) -> About:
+    """Return what is known of a release, for whoever reads what it said."""
+    record = app.record(release)
+    hints = {name: record["found"].get(name) for name in ("names", "modules")}
+    variables = [*files.read_json(app.path(release, "env.json"), {}), *secrets.held(app)[0]]
+    listed = {name: told if isinstance(told, list) else [] for name, told in hints.items()}
+    return About(record["wsgi"], record["domain"], inside.port(record), **listed, variables=variables)
 
 
 def explain(reason: str, said: Sequence[str], about: About, unused: str = "") -> list[str]:

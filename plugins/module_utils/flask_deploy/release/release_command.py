@@ -91,7 +91,7 @@ def failure(app: App, outcome: dict[str, Any]) -> str | None:
     how = f"it ended with code {outcome['code']}" if outcome["code"] is not None else LATE
     serves = "the old release serves on" if app.serving() else "no release serves yet"
     first = f"app_release_command: {outcome['command']!r} FAILED: {how}; {serves}{_left(outcome)}"
-    lines = diagnosis.explain(how, outcome["said"], containers.about(app, outcome["release"]))
+    lines = diagnosis.explain(how, outcome["said"], diagnosis.about(app, outcome["release"]))
     if not lines or diagnosis.WHAT not in lines[-1]:
         lines.append(f"  {diagnosis.WHAT}: {OTHERWISE if outcome['code'] is not None else LATER}")
     return "\n".join([first, *lines])
