@@ -49,7 +49,7 @@ ADVICE = [
         "build_args: {{HTTPS_PROXY: …}}",
     ),
     (
-        r"(?i)current Python version \(([\d.]+)\) does not satisfy ([^\s]+?)[,\s]|requires a different Python: "
+        r"(?i)(?:current|requested) Python version \(([^)]+)\) does not satisfy (\S+)|requires a different Python: "
         r"([\d.]+) not in '([^']+)'|requires-python.*?([\d.]+)",
         "what the app needs wants another Python than {0}: build_python: '3.13', or a base image that has it; "
         "where that is too new, older versions of what the app lists",
