@@ -45,6 +45,8 @@ def build(*lines, code=1):
     return BUILD.format(run=RUN, log=log, block=block, code=code)
 
 
+NO_SOLUTION = "error: No solution found when resolving dependencies"  # by uv
+
 # What a user got wrong: (what git, docker or a step of the build says, what is shown of the cause, what to do).
 WRONG = {
     "private repository without a key, by HTTPS": (
@@ -69,7 +71,7 @@ WRONG = {
     ),
     "requirement that no index has": (
         build(
-            "  \u00d7 No solution found:", "  ╰─▶ Because flaskk was not found in the package registry and you require"
+            NO_SOLUTION, "  cause: Because flaskk was not found in the package registry and you require flaskk, we can"
         ),
         "Because flaskk was not found",
         "no index has flaskk: correct it where the app lists it",
@@ -84,24 +86,24 @@ WRONG = {
     ),
     "version that there is not": (
         build(
-            "  \u00d7 No solution found:",
-            "  ╰─▶ Because there is no version of flask==99 and you require flask==99, we",
+            NO_SOLUTION,
+            "  cause: Because there is no version of flask==99 and you require flask==99, we can conclude that",
         ),
         "there is no version of flask==99",
         "no index has that version of flask",
     ),
     "requirements that exclude each other": (
         build(
-            "  \u00d7 No solution found when resolving dependencies:",
-            "  ╰─▶ Because flask==2.0 depends on werkzeug<2.1 and you require werkzeug>=3,",
-            "      we can conclude that your requirements are unsatisfiable.",
+            NO_SOLUTION,
+            "  cause: Because flask==3.0.3 depends on werkzeug>=3.0.0 and you require flask==3.0.3, we can conclude that",
+            "         And because you require werkzeug<2, we can conclude that your requirements are unsatisfiable.",
         ),
-        "flask==2.0 depends on werkzeug<2.1",
+        "flask==3.0.3 depends on werkzeug>=3.0.0",
         "two requirements exclude each other",
     ),
     "too old a Python": (
         build(
-            "Because the current Python version (3.11.2) does not satisfy Python>=3.13 and your project depends on it"
+            NO_SOLUTION, "  cause: Because the current Python version (3.11.2) does not satisfy Python>=3.13 and your"
         ),
         "the current Python version (3.11.2) does not satisfy",
         "wants another Python than 3.11.2: build_python: '3.13'",
@@ -119,8 +121,13 @@ WRONG = {
         "build_packages: [libpq-dev]",
     ),
     "line of requirements that is none": (
-        build("error: Couldn't parse requirement in `requirements.txt` at position 6"),
-        "at position 6",
+        build(
+            "error: Couldn't parse requirement in `requirements.txt` at position 6",
+            '  cause: no such comparison operator "====", must be one of ~= == != <= >= < > ===',
+            "         flask ==== 3",
+            "               ^^^^^^",
+        ),
+        "flask ==== 3",
         "correct requirements.txt: a line there is no requirement",
     ),
     "lock that is older than its project": (
