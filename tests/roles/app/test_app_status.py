@@ -169,3 +169,12 @@ def test_status_says_that_the_serving_release_was_killed(app):
     assert "it was killed 2 times, last with code 137, and started again: journalctl -u flask-deploy-keep@shop" in said
     files.write_json(app.revived, {"release": "another", "code": 137, "times": 2, "at": 1.0})
     assert not [line for line in app_status.describe(app)["remarks"] if "killed" in line]
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [([], "nothing would change: release 3f9a0c41d2b7 serves"), (["image: is to be built"], "image: is to be built")],
+)
+def test_a_dry_run_says_what_would_change_or_that_nothing_would(render, plan, said):
+    known = {"__app_release": {"plan": plan, "release": "3f9a0c41d2b7"}, "ansible_check_mode": True}
+    assert said in render("app", "__app_summary", __site_port_suffix="", **known)

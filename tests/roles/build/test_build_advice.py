@@ -95,7 +95,7 @@ WRONG = {
     "requirements that exclude each other": (
         build(
             NO_SOLUTION,
-            "  cause: Because flask==3.0.3 depends on werkzeug>=3.0.0 and you require flask==3.0.3, we can conclude that",
+            "  cause: Because flask==3.0.3 depends on werkzeug>=3.0.0 and you require flask==3.0.3, we can",
             "         And because you require werkzeug<2, we can conclude that your requirements are unsatisfiable.",
         ),
         "flask==3.0.3 depends on werkzeug>=3.0.0",
