@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -33,7 +34,7 @@ WRONG = {
     "wrong sub-directory": (
         {"web/shop.py": APP},
         {"build_subdir": "wep"},
-        "has no directory 'wep'",
+        "has no directory",
         "did you mean web?",
     ),
     "requirement that no index has": (
@@ -183,8 +184,8 @@ def test_what_is_wrong_is_the_last_that_is_said_and_the_old_release_serves(deplo
 
 
 def test_what_failed_to_start_is_among_the_releases_with_its_cause(play):
-    said = " ".join(play("playbooks/releases.yml").output.split())
-    assert "sqlite3.OperationalError: unable to open database file (what to do: the database is where" in said
+    words = " ".join(re.findall(r"\w+", play("playbooks/releases.yml").output))
+    assert "OperationalError unable to open database file what to do the database is where the app may not" in words
 
 
 def test_settings_that_no_app_should_serve_with_are_warned_of(deploy, get):

@@ -25,6 +25,8 @@ Traceback (most recent call last):
   File "/venv/lib/python3.13/site-packages/gunicorn/util.py", line 420, in import_app
     mod = importlib.import_module(module)
   File "<frozen importlib._bootstrap>", line 1387, in _gcd_import
+  File "/release/gunicorn.conf.py", line 9, in minding
+    return app(environ, start)
   File "/app/shop/__init__.py", line 3, in <module>
     from shop.prices import load
   File "/app/shop/prices.py", line 7, in <module>
@@ -66,7 +68,9 @@ def test_the_app_s_own_traceback_is_shown_and_never_its_server_s_end():
         "    AttributeError: 'NoneType' object has no attribute 'read'",
     ]
     shown = "\n".join(lines)
-    assert "gunicorn" not in shown and "importlib" not in shown and "yaml/__init__.py" in shown
+    assert (
+        "gunicorn" not in shown and "minding" not in shown and "importlib" not in shown and "yaml/__init__.py" in shown
+    )
     assert lines[-1] == "    AttributeError: 'NoneType' object has no attribute 'read'"
 
 

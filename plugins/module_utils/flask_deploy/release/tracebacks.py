@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 BEGIN = "Traceback (most recent call last):"
 LINKS = ("During handling of the above exception", "The above exception was the direct cause")
 FRAME = re.compile(r'\s*File "([^"]+)", line (\d+)')
-SERVER = re.compile(r"/gunicorn/|/importlib/|<frozen importlib|/release/exec\.py|/bin/(gunicorn|flask|alembic)$")
+SERVER = re.compile(r"/gunicorn/|/importlib/|<frozen importlib|/release/|/bin/(gunicorn|flask|alembic)$")
 LIBRARY = re.compile(r"/(site|dist)-packages/|/lib/python3|<frozen|^<")
 # An error without a traceback: an exception that was printed, or a server's or a command's own words.
 ERROR = re.compile(
