@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from types import SimpleNamespace
 
@@ -221,6 +222,26 @@ def test_a_container_that_ends_is_noticed_at_once(app, engine, monkeypatch):
     monkeypatch.setattr(nginx, "probe_socket", end)
     with pytest.raises(containers.NotReady, match="its container ended with code 3"):
         prepare(app, start_timeout=60)
+
+
+def test_what_is_known_of_a_release_comes_with_what_to_do(app, engine, monkeypatch):
+    """The names of its environment and of its secrets, and what its module could mean."""
+    (engine.place / "inside").write_text(
+        json.dumps({"passwd": "", "instance": "/app/instance", "gunicorn": True, "names": ["application"]})
+    )
+    said = []
+    monkeypatch.setattr(containers.engine, "logs", lambda name, lines: said)
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: 500)
+    python = ["Traceback (most recent call last):", '  File "<frozen os>", line 1, in x']
+    for words, advice in {
+        ("Failed to find attribute 'app' in 'shop'.",): "app_wsgi: shop:application; in shop there are application",
+        (*python, "KeyError: 'a'"): "the app asks for the variable a, and A is set",
+        (*python, "KeyError: 'Key'"): "the app asks for the variable Key, and KEY is set",
+    }.items():
+        said[:] = words
+        with pytest.raises(containers.NotReady) as error:
+            prepare(app, start_timeout=0)
+        assert str(error.value).splitlines()[-1].startswith(f"  what to do: {advice}")
 
 
 def test_a_container_that_had_too_little_memory_says_so():
