@@ -1035,6 +1035,7 @@ def test_what_waits_is_seen_by_other_processes(settings):
         ({"SECRET_KEY": "hard to guess string"}, [["secret", "SECRET_KEY"]]),
         ({"SECRET_KEY": "you-will-never-guess"}, [["secret", "SECRET_KEY"]]),
         ({"SECRET_KEY": b'_5#y2L"F4Q8z\n\xec]/'}, [["secret", "SECRET_KEY"]]),
+        ({"SECRET_KEY": "x4y9z"}, [["secret", "SECRET_KEY"]]),
         ({"SECRET_KEY": "9d1c0a4f5e6b7c8d9e0f1a2b3c4d5e6f"}, []),
         ({"SECRET_KEY": "correct horse battery staple"}, []),
         ({"SECRET_KEY": None}, []),

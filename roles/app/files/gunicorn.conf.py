@@ -113,9 +113,7 @@ _risky: list[tuple[str, str]] = []
 
 def _risks(app: Any) -> list[tuple[str, str]]:
     """Return what of an app's settings no app should serve with, by their names: no value leaves this process."""
-    config = getattr(app, "config", None)
-    if not isinstance(config, dict):
-        return []
+    config = app.config
     found = [("secret", name) for name in KEYS if _guessable(config.get(name))]
     found += [(name.lower(), name) for name in ("DEBUG", "TESTING") if config.get(name)]
     places = [name for name in config if {"DATABASE", "DB", "DATABASES"} & set(str(name).split("_"))]

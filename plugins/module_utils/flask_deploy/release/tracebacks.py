@@ -32,8 +32,7 @@ class Cause:
 
     words: list[str]
     frames: list[list[str]] = field(default_factory=list)
-    begin: int = 0
-    end: int = 0
+    end: int = 0  # of its lines among all
 
     @property
     def text(self) -> str:
@@ -45,11 +44,6 @@ class Cause:
         mine = [frame for frame in known if not LIBRARY.search(_path(frame))]
         most = 1 if len(self.words) > 2 else most  # all of it is to be seen at once
         return [line for frame in (mine or known)[-most:] for line in frame if set(line) - set(" ~^")]
-
-    def place(self) -> tuple[str, str] | None:
-        """Return (file, line) of the last place in the app's own code."""
-        found = [FRAME.match(line) for line in self.own(1)]
-        return (found[0][1], found[0][2]) if found and found[0] else None
 
 
 def _path(frame: Sequence[str]) -> str:
@@ -71,7 +65,7 @@ def causes(lines: Sequence[str]) -> list[list[Cause]]:
             continue
         linked = lines[place].startswith(LINKS) or (linked and not lines[place].strip())
         if ERROR.match(lines[place]) and not EMPTY.search(lines[place]):
-            chains.append([Cause([lines[place]], begin=place, end=place + 1)])
+            chains.append([Cause([lines[place]], end=place + 1)])
         place += 1
     return [chain for chain in chains if not EMPTY.search(chain[-1].words[0])]
 
@@ -90,7 +84,7 @@ def _traceback(lines: Sequence[str], begin: int) -> Cause:
         if not words or not _again(words[0], lines[place]):
             words.append(lines[place])
         place += 1
-    return Cause(words or [""], frames, begin, place)
+    return Cause(words or [""], frames, place)
 
 
 def _again(first: str, line: str) -> bool:
