@@ -118,7 +118,8 @@ def test_nginx_takes_the_app_s_names_as_roles_app_and_site_have_them():
     app, site, nginx = (defaults(name) for name in ("app", "site", "nginx"))
     assert nginx["nginx_certificate_owner"] == f"{{{{ app_name | default('{app['app_name']}') }}}}"
     other = site["site_aliases"].removeprefix("{{ ").removesuffix(" }}")
-    assert nginx["nginx_certificate_names"] == f"{{{{ [site_domain] + site_aliases | default({other}) }}}}"
+    wanted = f"{{{{ [site_domain] + site_aliases | default({other}) + site_names | default([]) }}}}"
+    assert nginx["nginx_certificate_names"] == wanted
 
 
 def test_the_app_listens_on_ipv6_where_nginx_does():

@@ -6,6 +6,7 @@ import ast
 import base64
 import hashlib
 import importlib.util
+import ipaddress
 import json
 import os
 import re
@@ -49,6 +50,10 @@ BUILT_IN = {
     "http_cookie",
     "http_origin",
     "http_upgrade",
+    "http_x_forwarded_proto",
+    "https",
+    "realip_remote_addr",
+    "sent_http_content_type",
     "realpath_root",
     "remote_addr",
     "request_id",
@@ -61,6 +66,10 @@ BUILT_IN = {
 # What a site tells nginx's log of a request. `set` makes those that an older nginx.conf lacks.
 LOGGED = {"served_app", "release", "release_known"}
 ORIGIN = "https://front.example.com"
+IN_FRONT = {"site_tls_in_front": True, "site_trusted_proxies": ["192.0.2.0/24", "2001:db8::1"]}
+MORE_NAMES = ["shop.example.org", "*.shop.example.net"]
+UPLOADS = {"/media/": "uploads", "/static/avatars/": "users/avatars"}
+EVERYTHING = {**IN_FRONT, "site_names": MORE_NAMES, "site_uploads": UPLOADS}
 
 
 @pytest.fixture
@@ -172,6 +181,7 @@ def test_numbers_and_switches_given_as_text_mean_the_same(render, role, template
 def test_names_of_the_finished_file_are_found_in_its_source(render, role, template):
     """As they stand there, but for the app's own. Headers alone are named by the operator."""
     own = {"app_name": "shop-blog", "site_cors_origins": [ORIGIN], "site_login_paths": ["/in"], "site_request_rate": 1}
+    own |= EVERYTHING
     text = render(role, template, **own).replace("shop_blog", "{{ __site_variable }}")
     source = "".join(path.read_text() for path in sorted((ROLES / role / "templates").rglob("*.conf.j2")))
     named = set(re.findall(r"\$(?:\{\{ __site_variable \}\})?[a-z_]+|@[a-z_]+|\?<[a-z_]+>", text))
@@ -213,6 +223,105 @@ def test_all_aliases_redirect(site, parse):
 
 def test_without_aliases_there_is_no_server_for_them(site, parse):
     assert len(blocks(parse(site(site_aliases=[])), "server")) == 2
+
+
+@pytest.mark.parametrize("port", [80, 443])
+def test_more_names_are_answered_under_themselves(site, parse, port):
+    directives = parse(site(site_names=MORE_NAMES, site_https_port=8443))
+    asked = server(directives, port, "*.shop.example.net")
+    if port == 443:
+        assert values(asked, "server_name") == [["shop.example.com", *MORE_NAMES]] and not values(asked, "return")
+    else:
+        place = blocks(asked, "location", "/")[0]
+        assert values(place, "return") == [["301", "https://$host:8443$request_uri"]]
+        assert values(asked, "server_name") == [MORE_NAMES], "the others redirect to the domain"
+
+
+def scheme(directives, https="", address="203.0.113.9", forwarded=""):
+    """Return what a site takes a visitor's scheme for, by its own maps."""
+    (networks,) = blocks(directives, "geo", "$realip_remote_addr", "$app_front")
+    known = [ipaddress.ip_network(d["directive"]) for d in networks if d["directive"] != "default"]
+    front = int(any(ipaddress.ip_address(address) in network for network in known))
+    (entries,) = blocks(directives, "map", "$https $app_front $http_x_forwarded_proto", "$app_scheme")
+    for entry in entries:
+        flags = re.IGNORECASE if entry["directive"].startswith("~*") else 0
+        if entry["directive"] != "default" and re.search(
+            entry["directive"].lstrip("~*"), f"{https} {front} {forwarded}", flags
+        ):
+            return entry["args"][0]
+    return next(entry["args"][0] for entry in entries if entry["directive"] == "default")
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        ({"address": "192.0.2.7", "forwarded": "https"}, "https"),
+        ({"address": "2001:db8::1", "forwarded": "HTTPS"}, "https"),
+        ({"address": "192.0.2.7", "forwarded": ""}, "https"),
+        ({"address": "192.0.2.7", "forwarded": "http"}, "http"),
+        ({"address": "192.0.2.7", "forwarded": "https, http"}, "http"),
+        ({"forwarded": "https"}, "http"),
+        ({"https": "on"}, "https"),
+        ({"https": "on", "forwarded": "http"}, "https"),
+    ],
+)
+def test_the_scheme_is_believed_of_those_in_front_alone(site, parse, asked, seen):
+    """One that says nothing is not redirected: it would ask again for ever, as a check of a balancer does."""
+    directives = parse(site(**IN_FRONT))
+    assert scheme(directives, **asked) == seen
+    serving = server(directives, 80, "shop.example.com")
+    assert serving is server(directives, 443, "shop.example.com")
+    (then,) = blocks(serving, "if", "$app_scheme", "=", "http")
+    assert values(then, "return") == [["301", "https://$host$request_uri"]]
+
+
+def test_browsers_are_held_to_https_by_what_is_in_front_and_not_over_plain_http(site, parse):
+    directives = parse(site(**IN_FRONT))
+    for name in ("shop.example.com", "www.shop.example.com"):
+        assert ["Strict-Transport-Security", "$app_hsts", "always"] in values(
+            server(directives, 80, name), "add_header"
+        )
+    (entries,) = blocks(directives, "map", "$app_scheme", "$app_hsts")
+    assert {d["directive"]: d["args"] for d in entries} == {"default": [""], "https": ["max-age=63072000"]}
+    assert "Strict-Transport" not in site(site_hsts_max_age=0, **IN_FRONT)
+    assert "$app_scheme" not in site() and "geo " not in site()
+
+
+@pytest.mark.parametrize(("address", "folder"), UPLOADS.items())
+def test_uploads_are_files_and_nothing_else(site, parse, address, folder):
+    serving = server(parse(site(site_uploads=UPLOADS)), 443, "shop.example.com")
+    (place,) = blocks(serving, "location", "^~", address)
+    assert values(place, "alias") == [[f"/srv/app/data/{folder}/"]]
+    assert values(place, "disable_symlinks") == [["on", "from=/srv/app/data"]]
+    assert values(place, "try_files") == [["$uri", "=404"]], "no list of a directory, no index, never the app"
+    assert values(place, "gzip_static") == values(place, "brotli_static") == [["off"]]
+    assert values(place, "set") == [["$app_page", "upload"]]
+    assert "/srv/app/data" not in site()
+
+
+@pytest.mark.parametrize(
+    ("kind", "saved"),
+    [
+        *(
+            (kind, False)
+            for kind in ("image/png", "image/webp", "audio/mpeg", "video/mp4", "text/plain; charset=utf-8")
+        ),
+        *((kind, True) for kind in ("image/svg+xml", "text/html; charset=utf-8", "text/xml", "application/pdf")),
+        *((kind, True) for kind in ("application/javascript", "application/octet-stream", "text/plainer", "")),
+    ],
+)
+def test_uploads_that_could_act_as_a_page_are_saved(site, parse, kind, saved):
+    directives = parse(site(site_uploads=UPLOADS))
+    (entries,) = blocks(directives, "map", "$app_page $sent_http_content_type", "$app_disposition")
+    ((expression, value),) = [(d["directive"], d["args"]) for d in entries if d["directive"] != "default"]
+    assert value == ["attachment"]
+    assert bool(re.search(expression.removeprefix("~"), f"upload {kind}")) is saved
+    assert not re.search(expression.removeprefix("~"), f" {kind}"), "an answer of the app is the app's"
+    headers = values(server(directives, 443, "shop.example.com"), "add_header")
+    assert ["Content-Disposition", "$app_disposition", "always"] in headers
+    (policies,) = blocks(directives, "map", "$app_page$upstream_http_content_security_policy", "$app_csp")
+    policy = {d["directive"]: d["args"][0] for d in policies}["upload"]
+    assert policy.startswith("default-src 'none'") and policy.endswith("; sandbox")
 
 
 def test_http2_is_a_directive_on_debian_13_and_an_option_on_debian_12(site, parse):
@@ -522,11 +631,12 @@ def test_no_location_hides_the_headers_of_its_server(site, parse):
     assert [d for d in serving if "block" in d and values(d["block"], "add_header")] == []
 
 
+@pytest.mark.parametrize("more", [{}, EVERYTHING])
 @pytest.mark.parametrize("origins", [[], ["*"], [ORIGIN]])
-def test_a_site_stands_alone(site, parse, origins):
-    text = site(site_cors_origins=origins)
+def test_a_site_stands_alone(site, parse, origins, more):
+    text = site(site_cors_origins=origins, **more)
     directives = parse(text)
-    own = {d["args"][-1].removeprefix("$") for d in directives if d["directive"] == "map"}
+    own = {d["args"][-1].removeprefix("$") for d in directives if d["directive"] in ("map", "geo")}
     own |= {name.removeprefix("$") for name in re.findall(r"^\s*set (\S+)", text, re.MULTILINE)}
     own |= set(re.findall(r"\?<(\w+)>", text))
     assert {name for name in own if not name.startswith("app_")} == LOGGED
@@ -545,7 +655,7 @@ def test_a_site_does_not_name_its_release(site):
 def test_two_apps_share_a_host(site, parse):
     one, two = (site(app_name=name, site_domain=f"{name}.example.com") for name in ("shop", "shop-blog"))
     directives = parse(one + two)
-    for kind in ("upstream", "map"):
+    for kind in ("upstream", "map", "geo"):
         names = [d["args"][-1] for d in directives if d["directive"] == kind]
         assert len(names) == len(set(names))
     assert len(blocks(directives, "server")) == 6
@@ -777,9 +887,10 @@ def test_the_log_names_the_release_that_the_link_resolves_to(http, site, parse, 
 
 @pytest.mark.parametrize("debian", DEBIANS)
 @pytest.mark.parametrize("origins", [[], [ORIGIN]])
-@pytest.mark.parametrize("certificate", ["selfsigned", "provided"])
-def test_gixy_finds_nothing_that_is_not_explained(render, site, tmp_path, debian, origins, certificate):
-    (tmp_path / "site.conf").write_text(site(debian=debian, site_cors_origins=origins, nginx_certificate=certificate))
+@pytest.mark.parametrize(("certificate", "more"), [("selfsigned", {}), ("provided", {}), ("provided", EVERYTHING)])
+def test_gixy_finds_nothing_that_is_not_explained(render, site, tmp_path, debian, origins, certificate, more):
+    text = site(debian=debian, site_cors_origins=origins, nginx_certificate=certificate, **more)
+    (tmp_path / "site.conf").write_text(text)
     main = render("nginx", "nginx.conf.j2", debian).replace("/etc/nginx/conf.d/*.conf", f"{tmp_path}/site.conf")
     (tmp_path / "nginx.conf").write_text(main)
     done = subprocess.run(

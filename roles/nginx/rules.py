@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from inventory_check.values import APP, NAME, absolute_file, each, number, pattern
+from inventory_check.values import APP, WILDCARD, absolute_file, each, number, pattern
 
 # The host judges by the same rules, after the vault is open.
 sys.path.append(os.path.join(os.path.dirname(__file__), "files"))
@@ -37,7 +37,7 @@ CHECKS = {
     "nginx_acme_eab_key_id": pattern(WORD, "kid-1"),
     "nginx_acme_eab_hmac_key": hmac_key,
     "nginx_acme_profile": pattern(WORD, "nginx_acme_profile: shortlived"),
-    "nginx_certificate_names": each(pattern(NAME, "[shop.example.com]")),
+    "nginx_certificate_names": each(pattern(WILDCARD, "[shop.example.com]")),
     "nginx_certificate_owner": pattern(APP, "nginx_certificate_owner: shop"),
     "nginx_worker_connections": number(64, 1000000),
     "nginx_keepalive_timeout": number(0, 3600),
@@ -56,11 +56,21 @@ def check_together(values: dict[str, Any], hosts: Sequence[str]) -> list[str]:
     return check_acme(values) if kind == "acme" else []
 
 
+def wanted_names(values: dict[str, Any]) -> list[str]:
+    """Return the names that the certificate has to cover."""
+    own = [values["site_domain"], *values.get("site_aliases", []), *values.get("site_names", [])]
+    return values.get("nginx_certificate_names") or own
+
+
 def check_acme(values: dict[str, Any]) -> list[str]:
     """Return what an ACME server would refuse: names that only a CA of one's own can know, half a binding."""
-    names = values.get("nginx_certificate_names") or [values["site_domain"], *values.get("site_aliases", [])]
+    names = wanted_names(values)
     private = [name for name in names if "." not in name or name.rpartition(".")[2] in PRIVATE]
+    wild = [name for name in names if name.startswith("*.")]
     mistakes = []
+    if wild:
+        way_out = "write provided, with nginx_certificate_file and nginx_certificate_key_file"
+        mistakes.append(f"nginx_certificate: acme proves single names alone, not {', '.join(wild)}; {way_out}")
     if private and not values.get("nginx_certificate_ca_file"):
         mistakes.append(f"nginx_certificate: no public CA knows {', '.join(private)}; write selfsigned or provided")
     if bool(values.get("nginx_acme_eab_key_id")) != bool(values.get("nginx_acme_eab_hmac_key")):
@@ -74,7 +84,7 @@ def check_certificate(values: dict[str, Any]) -> list[str]:
     if not all(paths):
         return ["nginx_certificate: provided needs nginx_certificate_file and nginx_certificate_key_file"]
     chain, key = (read(path) for path in paths)
-    names = values.get("nginx_certificate_names") or [values.get("site_domain"), *values.get("site_aliases", [])]
+    names = wanted_names(values)
     ca_file = os.path.expanduser(values.get("nginx_certificate_ca_file", ""))
     said = pair.judge_chain(chain, names, pair.now(), lambda last: pair.roots(last, ca_file))
     mistakes = [f"nginx_certificate_file: {line}" for line in said]

@@ -9,11 +9,13 @@ import warnings
 from typing import Any
 
 from inventory_check.exact import unquoted
-from inventory_check.values import NAME, SIZE, each, number, pattern
+from inventory_check.values import NAME, SIZE, WILDCARD, each, number, pattern
 
 YEAR = 365 * 24 * 3600  # seconds; the least for https://hstspreload.org
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 URL_PATH = re.compile(r"/[\w./~%+-]*", re.ASCII)
+UPLOADS = re.compile(r"/([A-Za-z0-9_~-][A-Za-z0-9._~-]*/)+")
+FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 # Of what RFC 9110 allows in a field, all but what ends, escapes or expands a text in nginx's configuration.
 HEADER_VALUE = re.compile(r"(?! )[ !#%-\[\]-~]*(?<! )")
@@ -89,9 +91,23 @@ def static(value: str) -> str | None:
     return wrong
 
 
+def uploads(values: dict[str, Any]) -> str | None:
+    example = "example: site_uploads: {/media/: uploads}"
+    for address, folder in values.items():
+        if not isinstance(address, str) or not UPLOADS.fullmatch(address):
+            return f"{address!r} is not an address that begins and ends with a slash; {example}"
+        if address == "/static/":
+            return f"/static/ is where the release's own files are; {example}"
+        if not isinstance(folder, str) or not FOLDER.fullmatch(folder):
+            return f"{address}: {folder!r} is not a directory below /data, which would be the whole; {example}"
+    return None
+
+
 CHECKS = {
     "site_domain": pattern(NAME, "site_domain: shop.example.com (a name alone; punycode for other scripts)"),
     "site_aliases": each(pattern(NAME, "[www.shop.example.com]")),
+    "site_names": each(pattern(WILDCARD, "[shop.example.org, '*.shop.example.com']")),
+    "site_uploads": uploads,
     "site_https_port": number(1, 65535),
     "site_static": static,
     "site_static_hashed": each(expression),
@@ -117,6 +133,8 @@ CHECKS = {
 # Shown where a variable has no default that could serve as an example.
 EXAMPLES = {
     "site_domain": "shop.example.com",
+    "site_names": ["shop.example.org", "*.shop.example.com"],
+    "site_uploads": {"/media/": "uploads"},
     "site_trusted_proxies": ["192.0.2.0/24"],
     "site_cors_origins": ["https://www.example.com"],
     "site_headers": {"Cross-Origin-Opener-Policy": "same-origin"},
@@ -128,7 +146,29 @@ def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     names = [values.get("site_domain"), *values.get("site_aliases", [])]
     twice = sorted({name for name in names if names.count(name) > 1})
     mistakes = [f"site_aliases: {name} is there twice, or is site_domain itself" for name in twice]
+    own = values.get("site_names", [])
+    twice = sorted({name for name in own if (own + names).count(name) > 1})
+    mistakes += [f"site_names: {name} is there twice, or is in site_aliases or site_domain" for name in twice]
     listed = values.get("site_hsts_subdomains") and values["site_hsts_max_age"] >= YEAR
     if values.get("site_hsts_preload") and not listed:
         mistakes.append(f"site_hsts_preload: needs site_hsts_subdomains: true and site_hsts_max_age of {YEAR} or more")
+    dropped = {name.lower() for name, value in values.get("site_headers", {}).items() if not value}
+    if values.get("site_uploads") and "x-content-type-options" in dropped:
+        mistakes.append("site_headers: site_uploads need X-Content-Type-Options; remove it from site_headers")
+    return mistakes + in_front(values)
+
+
+def in_front(values: dict[str, Any]) -> list[str]:
+    """Return what TLS that ends in front of nginx does not go with."""
+    mistakes = []
+    if values.get("site_tls_in_front") and not values.get("site_trusted_proxies"):
+        mistakes.append(
+            "site_tls_in_front: needs the addresses of what ends TLS, or nobody is believed; "
+            "example: site_trusted_proxies: [192.0.2.0/24]"
+        )
+    if values.get("site_tls_in_front") and values.get("nginx_certificate") == "acme":
+        mistakes.append(
+            "nginx_certificate: acme does not go with site_tls_in_front, as the CA asks what is in front; "
+            "write selfsigned or provided"
+        )
     return mistakes

@@ -116,7 +116,7 @@ class ActionModule(ActionBase):
         arguments = {
             "app": values["app_name"],
             "domain": values["site_domain"],
-            "aliases": values["site_aliases"],
+            "aliases": values["site_aliases"] + values["site_names"],
             "wsgi": values["app_wsgi"],
         }
         result: dict[str, Any] = self._execute_module("check_host", module_args=arguments, task_vars=task_vars)

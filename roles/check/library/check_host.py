@@ -90,8 +90,14 @@ def other_app(app: str, domain: str, wsgi: str) -> list[str]:
     return []
 
 
+def overlap(one: str, other: str) -> bool:
+    """Tell whether two names of servers share a name; `*.example.com` is every one below it, as nginx reads it."""
+    pairs = ((one, other), (other, one))
+    return one == other or any(wide.startswith("*.") and name.endswith(wide[1:]) for wide, name in pairs)
+
+
 def taken_names(app: str, names: list[str]) -> list[str]:
-    """Two apps must not claim one public name: nginx would silently serve the first."""
+    """Two apps must not claim one public name: nginx would silently serve the first, or the more exact one."""
     mistakes = []
     for path in glob.glob("/etc/nginx/conf.d/*.conf") + sites_of_others():
         other = os.path.basename(path).removesuffix(".conf")
@@ -100,7 +106,9 @@ def taken_names(app: str, names: list[str]) -> list[str]:
         claimed = {name for line in re.findall(r"server_name\s+([^;]+);", text) for name in line.split()}
         owner = f"belongs to the app {other}" if site else f"belongs to {path}, which is no app's,"
         if other != app or not path.startswith("/etc/nginx/conf.d/"):
-            mistakes += [f"site_domain: {name} {owner} on this host" for name in sorted(claimed & set(names))]
+            shared = [(name, each) for name in sorted(names) for each in sorted(claimed) if overlap(name, each)]
+            told = [name if name == each else f"{name} overlaps with {each}, which" for name, each in shared]
+            mistakes += [f"site_domain: {said} {owner} on this host" for said in told]
     return mistakes
 
 

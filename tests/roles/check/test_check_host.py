@@ -136,6 +136,24 @@ def test_two_apps_of_one_domain_are_refused(other):
     assert lines == ["site_domain: www.shop.example.com belongs to the app shop on this host"]
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours", "shared"),
+    [
+        ("shop.example.com", "*.example.com", True),
+        ("*.example.com", "shop.example.com", True),
+        ("*.example.com", "*.shop.example.com", True),
+        ("*.example.com", "example.com", False),
+        ("*.example.com", "badexample.com", False),
+        ("*.example.com", "*.example.org", False),
+    ],
+)
+def test_names_that_overlap_are_refused(other, theirs, ours, shared):
+    other("blog", theirs, "blog:app")
+    lines = [line for line in preflight.taken_names("shop", [ours]) if "www." not in line]
+    said = f"site_domain: {ours} overlaps with {theirs}, which belongs to the app blog on this host"
+    assert lines == ([said] if shared else [])
+
+
 @pytest.mark.parametrize(("address", "port"), [("0.0.0.0", 80), ("[::]", 443)])
 def test_a_port_that_is_held_is_named_with_its_holder(monkeypatch, address, port):
     listed = "\n".join([LISTENING.format(address, port, "apache2"), LISTENING.format(address, 8080, "java")])

@@ -11,6 +11,7 @@ from .exact import unquoted
 
 Check = Callable[[Any], str | None]
 NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+WILDCARD = re.compile(rf"(\*\.)?{NAME.pattern}")
 SIZE = re.compile(r"[1-9][0-9]*[kmg]")
 PATH = re.compile(r"(?!/)(?!-)(?!.*(^|/)\.\.(/|$))[^\x00-\x20\"'\\$;{}]*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
