@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import writing
 from ansible.module_utils.flask_deploy.switch import retire, switch
 
-from tests.deploys import begin, deploy, prepare
+from tests.deploys import SITE, begin, deploy, prepare
 
 
 def test_each_place_is_open_to_whom_it_is_for(app):
@@ -30,6 +30,24 @@ def test_each_place_is_open_to_whom_it_is_for(app):
     found = {path: files.os.lstat(path) for path in places}
     assert {path: (info.st_mode & 0o777, info.st_uid, info.st_gid) for path, info in found.items()} == places
     assert writing.ensure_places(app) == []
+
+
+def test_nginx_passes_through_an_app_s_data_while_a_release_has_it_serve_files_there(app):
+    """A rollback to that release finds the way open."""
+
+    def door():
+        info = files.os.lstat(f"{app.root}/data")
+        return info.st_mode & 0o777, info.st_uid, info.st_gid
+
+    closed, opened = (0o700, 10001, 10001), (0o710, 10001, 33)
+    uploads = f"{SITE}  alias {app.root}/data/uploads/;\n"
+    release = prepare(app, files={"site.conf": uploads, "gunicorn.conf.py": "", "exec.py": ""})
+    assert door() == opened
+    prepare(app, build="b2")
+    assert door() == opened
+    files.remove_tree(app.path(release))
+    prepare(app, build="b3")
+    assert door() == closed
 
 
 def test_a_link_to_a_release_that_is_gone_serves_nothing(app):

@@ -13,12 +13,15 @@ from ansible.module_utils.flask_deploy.release.places import LAYOUT, MARKER, App
 Row = tuple[str, bytes, int, int, int]  # of a file in a release directory: name, content, mode, uid, gid
 
 
-def ensure_places(app: App, dry: bool = False) -> list[str]:
-    """Make the app's directories; return those that changed or would."""
+def ensure_places(app: App, dry: bool = False, site: str = "") -> list[str]:
+    """Make the app's directories; return those that changed or would.
+
+    :param site: site file of a release that is to be written.
+    """
     wanted = [
         (app.root, 0o755, 0, 0),
         (app.releases, 0o755, 0, 0),
-        (f"{app.root}/data", 0o700, app.uid, app.gid),
+        (f"{app.root}/data", *_door(app, site)),
         (f"{app.root}/maintenance", 0o755, 0, 0),
         (app.etc, 0o755, 0, 0),
         (f"{app.etc}/secrets", 0o500, app.uid, app.gid),
@@ -30,6 +33,13 @@ def ensure_places(app: App, dry: bool = False) -> list[str]:
     return untrusted.ensure_links_refused(dry) + [
         path for path, *rest in wanted if files.ensure_directory(path, *rest, dry=dry)
     ]
+
+
+def _door(app: App, site: str) -> tuple[int, int, int]:
+    """Return mode and owners of the app's data: nginx passes through where a release here has it serve files there."""
+    sites = [site.encode(), *(app.site(release) or b"" for release in app.known())]
+    serves = any(f"alias {app.root}/data/".encode() in each for each in sites)
+    return (0o710, app.uid, app.nginx_gid) if serves else (0o700, app.uid, app.gid)
 
 
 def ensure_include(app: App, dry: bool = False) -> bool:

@@ -47,7 +47,7 @@ def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str],
     """
     environment, secret = text(options["environment"]), text(options["secrets"])
     secret_files = text(options["secret_files"])
-    actions = writing.ensure_places(app, dry)
+    actions = writing.ensure_places(app, dry, options["files"]["site.conf"])
     actions += secrets.ensure_digest_key(app, options["release_key"], dry)
     actions += settling.settle(app, dry)
     release = release_id(app, options, environment, secret, dry)
