@@ -33,6 +33,7 @@ def options(**more):
         "environment": {"A": "x"},
         "secrets": {"KEY": MARK},
         "secret_files": {"users.json": "[]"},
+        "placed": None,
         "uid": 10001,
         "owner": {"id": "me"},
         "reason": "another host refused it",

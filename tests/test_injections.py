@@ -45,6 +45,7 @@ SAMPLES = {
     "host_adopt": ["docker"],
     "app_secrets": {"SECRET_KEY": "5f0c5f0c5f0c"},
     "app_secret_files": {"users.json": "[]"},
+    "app_files": {"config.py": "A = 1"},
     "nginx_acme_eab_hmac_key": "a2V5",
     "nginx_acme_eab_key_id": "kid-1",
     "nginx_acme_mail": "admin@example.com",

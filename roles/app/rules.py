@@ -29,6 +29,8 @@ WSGI = re.compile(rf"{MODULE.pattern}:{MODULE.pattern}(\([^\n]*\))?")
 WRITABLE = re.compile(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*(:(memory|[1-9][0-9]*[kmg]))?", re.ASCII)
 TMP, TMP_SIZE = "/tmp", "64m"  # noqa: S108 - of a container
 OURS = re.compile(r"/(data|release|run|proc|sys|dev|tmp)(/.*)?|/(bin|etc|lib|lib64|opt|root|sbin|srv|usr|var|venv)")
+PLACED = re.compile(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
+ENGINES = re.compile(r"/etc/(passwd|hosts|hostname|resolv\.conf)")  # mounted for each container
 UNITS = {"k": 10, "m": 20, "g": 30}
 
 
@@ -94,12 +96,27 @@ def secret_files(values: dict[Any, Any]) -> str | None:
     return unquoted(values)
 
 
+def files(values: dict[Any, Any]) -> str | None:
+    example = "example: app_files: {config.py: …}"
+    for path, value in values.items():
+        if not isinstance(path, str) or not PLACED.fullmatch(path) or {".", ".."} & set(path.split("/")):
+            return f"{path!r} is not the path of a file; {example}"
+        if OURS.fullmatch(path) or ENGINES.fullmatch(path):
+            return f"{path} is the container's own; {example}"
+        if value in (None, "") or not isinstance(value, str):
+            return f"{path} is empty, or not text; remove it, or give it a content"
+        if within := next((other for other in values if str(other).startswith(f"{path}/")), None):
+            return f"{path} is a file, so {within} cannot lie in it; keep one of them"
+    return unquoted(values)
+
+
 CHECKS = {
     "app_name": pattern(APP, "app_name: shop (a to z, digits, hyphens, 31 at most; no network of docker's own)"),
     "app_wsgi": wsgi,
     "app_env": environment,
     "app_secrets": secrets,
     "app_secret_files": secret_files,
+    "app_files": files,
     "app_server": server,
     "app_uid": number(10000, 60000),
     "app_writable": writable,
@@ -133,13 +150,21 @@ EXAMPLES = {
     "app_writable": ["uploads", "cache:memory", f"{TMP}:200m"],
     "app_secrets": {"SECRET_KEY": "{{ vault_app_secret_key }}"},
     "app_secret_files": {"users.json": "{{ vault_app_users }}"},
+    "app_files": {"config.py": "{{ lookup('ansible.builtin.template', inventory_dir ~ '/config.py.j2') }}"},
 }
 
 
 def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
     both = sorted(set(values.get("app_env", {})) & set(values.get("app_secrets", {})))
-    return [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both] + room(values)
+    mistakes = [f"app_env: {name} is in app_secrets too; keep it in one of them" for name in both]
+    folders = [word.partition(":")[0] for word in values.get("app_writable", [])]
+    for path in values.get("app_files", {}):
+        above = [folder for folder in folders if folder == path or folder.startswith(f"{path}/")]
+        mistakes += [
+            f"app_files: {path} is a file, so {each} of app_writable cannot be there; remove it" for each in above
+        ]
+    return mistakes + room(values)
 
 
 def room(values: dict[str, Any]) -> list[str]:

@@ -59,6 +59,7 @@ options:
   environment: {type: dict, description: Environment that belongs to the release.}
   secrets: {type: dict, description: Secret environment, kept outside releases.}
   secret_files: {type: dict, description: Secret files, kept outside releases.}
+  placed: {type: dict, description: "Path in the container to content, kept in the release."}
   command: {type: str, description: Release command, with C(commanded).}
   schema_command: {type: str, description: Command that tells the database's schema; derived where it is known.}
   command_timeout: {type: int, default: 600, description: Seconds the release command may take.}
@@ -131,6 +132,7 @@ def arguments() -> dict[str, Any]:
         "release_key": {"type": "str", "no_log": True},
         "secrets": {"type": "dict", "no_log": True},
         "secret_files": {"type": "dict", "no_log": True},
+        "placed": {"type": "dict", "no_log": True},
     }
 
 

@@ -149,6 +149,7 @@ def _settings(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         return []
     flat = [{**record, **record.get("container", {}), "static": record["static"]["path"]} for record in (before, after)]
     known = set(SETTINGS) | set(before.get("container", {})) | set(after.get("container", {}))
+    known -= {"files"}  # told by name
     pairs = [(SETTINGS.get(name, name), *(each.get(name) for each in flat)) for name in sorted(known)]
     return [f"{name}: {old} -> {new}" for name, old, new in pairs if old != new]
 

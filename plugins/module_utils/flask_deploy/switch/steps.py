@@ -11,6 +11,7 @@ from ansible.module_utils.flask_deploy.release import (
     ahead,
     containers,
     inside,
+    placed,
     release_command,
     schema,
     secrets,
@@ -36,8 +37,8 @@ def release_id(
     """Return the id that all inputs of a release decide; of secrets it tells only whether they changed."""
     inputs = [options[name] for name in ("build", "wsgi", "static", "container", "files", "uid")]
     inputs.append(containers.start_digest(options["container"], options["wsgi"]))
-    hidden = files.keyed_digest(secrets.digest_key(app, dry), [secret, options["secret_files"] or {}])
-    return files.digest(inputs, environment, hidden)[:12]
+    hidden = [secret, options["secret_files"] or {}, *filter(None, [options["placed"]])]
+    return files.digest(inputs, environment, files.keyed_digest(secrets.digest_key(app, dry), hidden))[:12]
 
 
 def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str], dict[str, Any]]:
@@ -46,17 +47,19 @@ def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str],
     A plan is what changes against the release that serves: {"lines", "diff"}.
     """
     environment, secret = text(options["environment"]), text(options["secrets"])
-    secret_files = text(options["secret_files"])
+    secret_files, given = text(options["secret_files"]), text(options["placed"])
     actions = writing.ensure_places(app, dry, options["files"]["site.conf"])
     actions += secrets.ensure_digest_key(app, options["release_key"], dry)
     actions += settling.settle(app, dry)
     release = release_id(app, options, environment, secret, dry)
     refuse_rejected(app, release, options)
     record = describe(app, release, options, dry)
-    planned = foretell(app, plans.of_options(release, record, options["files"], environment), (secret, secret_files))
+    made = plans.of_options(release, record, options["files"], environment)
+    planned = foretell(app, made, (secret, secret_files, given))
     actions += secrets.ensure(app, secret, secret_files, dry)
     actions += writable.ensure(app, release, record, dry)
     rows = writing.rows(app, {**options["files"], **inside.contents(record["found"])}, environment)
+    rows += placed.rows(app, given)
     repaired = []
     if not dry:
         discarding.let_go_of_image(app, options)
@@ -81,12 +84,15 @@ def describe(app: App, release: str, options: dict[str, Any], dry: bool) -> dict
 
 
 def foretell(
-    app: App, made: dict[str, Any], secret: tuple[dict[str, Any], dict[str, Any]] | None = None
+    app: App, made: dict[str, Any], secret: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Return the plan of letting a release serve."""
-    hidden = []
+    given = placed.held(app, app.serving())
     if secret:
-        hidden = list(zip(("app_secrets", "app_secret_files"), secrets.held(app), secret, strict=True))
+        names = ("app_secrets", "app_secret_files", "app_files")
+        hidden = list(zip(names, (*secrets.held(app), given), secret, strict=True))
+    else:
+        hidden = [("app_files", given, placed.held(app, made["id"]))]
     lines, diff = plans.compare(app, plans.of_release(app, app.serving()), made, hidden)
     return {"lines": lines, "diff": diff}
 
