@@ -240,8 +240,10 @@ def test_more_names_are_answered_under_themselves(site, parse, port):
 def scheme(directives, https="", address="203.0.113.9", forwarded=""):
     """Return what a site takes a visitor's scheme for, by its own maps."""
     (networks,) = blocks(directives, "geo", "$realip_remote_addr", "$app_front")
-    known = [ipaddress.ip_network(d["directive"]) for d in networks if d["directive"] != "default"]
-    front = int(any(ipaddress.ip_address(address) in network for network in known))
+    known = {d["directive"]: d["args"][0] for d in networks}
+    front = known.pop("default")
+    for network, value in known.items():
+        front = value if ipaddress.ip_address(address) in ipaddress.ip_network(network) else front
     (entries,) = blocks(directives, "map", "$https $app_front $http_x_forwarded_proto", "$app_scheme")
     for entry in entries:
         flags = re.IGNORECASE if entry["directive"].startswith("~*") else 0
