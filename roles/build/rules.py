@@ -16,7 +16,18 @@ from inventory_check.values import PATH, each, environment, existing_file, patte
 LOGGED = "an address with a password or token in it would be logged; use build_git_key, or a deploy key on the host"
 
 
+READY = "image:"  # begins a source that is an image
+IMAGE = re.compile(
+    r"([a-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+|/)[a-z0-9]+)*(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][\w.-]{0,127})",
+    re.ASCII,
+)
+BUILT = "git_key subdir target python base_image_archive dependencies extras groups requirements packages"
+BUILT += " image_packages command secrets args"  # settings that mean nothing where nothing is built
+
+
 def source(value: str) -> str | None:
+    if value.startswith(READY):
+        return ready(value)
     if "://" in value:
         return address(value)
     if value.startswith("-") or "::" in value or any(c.isspace() for c in value):
@@ -24,6 +35,14 @@ def source(value: str) -> str | None:
     if os.path.isdir(os.path.expanduser(value)) or re.match(r"[\w.-]+(@[\w.-]*)?:", value):
         return None
     return f'{value} is not a directory on the controller; example: "{{{{ inventory_dir }}}}/../../../shop"'
+
+
+def ready(value: str) -> str | None:
+    name = value.removeprefix(READY)
+    example = f"example: image:registry.example.com/shop@sha256:{'0' * 12}…"
+    if not IMAGE.fullmatch(name):
+        return f"{value!r} is not an image with its digest or tag; {example}"
+    return None
 
 
 def address(value: str) -> str | None:
@@ -82,6 +101,11 @@ CHECKS = {
     "build_source": source,
     "build_ref": git_ref,
     "build_git_key": git_key,
+    "build_registry_user": pattern(re.compile(r"[^\s:\x00-\x1f\x7f]*"), "build_registry_user: deploy"),
+    "build_registry_password": lambda value: (
+        "holds a line's end; remove it" if "\n" in value or "\r" in value else None
+    ),
+    "build_target": pattern(re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)?"), "build_target: production"),
     "build_subdir": pattern(PATH, "build_subdir: backend"),
     "build_dockerfile": pattern(PATH, "build_dockerfile: Dockerfile"),
     "build_python": pattern(re.compile(r"(3\.[1-9][0-9])?", re.ASCII), 'build_python: "3.12" (3.10 or newer)'),
@@ -104,6 +128,9 @@ CHECKS = {
 EXAMPLES = {
     "build_source": "https://git.example.com/shop.git",
     "build_args": {"VERSION": "1.2"},
+    "build_registry_user": "deploy",
+    "build_registry_password": "{{ vault_registry_password }}",
+    "build_target": "production",
     "build_dependencies": "requirements/prod.txt",
     "build_extras": ["postgres"],
     "build_groups": ["production"],
@@ -118,6 +145,22 @@ EXAMPLES = {
 
 def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
+    user, password = (bool(values[f"build_registry_{part}"]) for part in ("user", "password"))
+    mistakes = []
+    if user != password:
+        mistakes.append("build_registry_user: and build_registry_password belong together; write both, or none")
+    if values["build_source"].startswith(READY):
+        unused = [f"build_{name}" for name in BUILT.split() if values[f"build_{name}"]]
+        return mistakes + [f"{name}: means nothing for an image that is ready; remove it" for name in unused]
+    if user:
+        mistakes.append(
+            "build_registry_user: is for build_source: image:…; for a base image type: sudo docker login <registry>"
+        )
+    return mistakes + check_built(values)
+
+
+def check_built(values: dict[str, Any]) -> list[str]:
+    """Return such mistakes of what is built."""
     if values["build_python"] and "{python}" not in values["build_base_image"]:
         image = values["build_base_image"]
         return [f"build_python: it chooses nothing of {image}; write build_base_image: registry/python:{{python}}-slim"]

@@ -97,6 +97,7 @@ def test_an_image_that_vanishes_before_its_files_are_taken_out_is_said(app):
 
 def build_options(**more):
     known = {"app": "shop", "rebuild": False, "run": "me", "base_image": "sha256:gone", "base_archive": None}
+    known |= {"ready": "", "target": ""}
     return {**known, "base_can_be_sent": False, "build_args": {}, "source_archive": "x", **more}
 
 

@@ -26,6 +26,7 @@ HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
 
 Result = TypeVar("Result")
 BUILD = "/var/tmp"  # noqa: S108 - the host unpacks a source below it, in a directory of its own
+READY = "image:"  # begins a source that is an image
 GIT_PATIENCE = 300  # seconds; it lists files and asks nobody
 
 
@@ -142,7 +143,9 @@ class ActionModule(ActionBase):
         ca_file = arguments.pop("ca_file", "")
         arguments["ca"] = self._read(ca_file) if ca_file else ""
         arguments["base_can_be_sent"] = bool(base_archive)
-        if is_repository(source):
+        if source.startswith(READY):
+            arguments["ready"] = source.removeprefix(READY)
+        elif is_repository(source):
             arguments["repository"] = source
         else:
             top = os.path.expanduser(source)

@@ -15,6 +15,7 @@ from ansible.module_utils import build_bases as bases
 from ansible.module_utils import build_kinds as kinds
 from ansible.module_utils import build_plan as plans
 from ansible.module_utils import build_python as pythons
+from ansible.module_utils import build_ready as ready
 from ansible.module_utils import build_recipe as recipes
 from ansible.module_utils import build_repositories as repositories
 from ansible.module_utils import build_run as runs
@@ -33,6 +34,10 @@ description:
 options:
   app: {type: str, required: true, description: Name of the app.}
   repository: {type: str, description: Address of a git repository; without it the source is sent.}
+  ready: {type: str, default: "", description: "Image that is taken as it is: its name with a digest or a tag."}
+  registry_user: {type: str, default: "", description: Who may pull it.}
+  registry_password: {type: str, default: "", description: With which password.}
+  target: {type: str, default: "", description: Stage of a Dockerfile to stop at.}
   ref: {type: str, default: HEAD, description: Branch, tag or commit of the repository.}
   git_key: {type: str, description: Private SSH key that may read the repository.}
   subdir: {type: str, default: "", description: Directory of the repository that holds the app.}
@@ -95,6 +100,8 @@ ERRORS = (
 
 def make(options: dict[str, Any], dry: bool) -> dict[str, Any]:
     """Return what the module answers with."""
+    if options["ready"]:
+        return ready.make(options, dry)
     with runs.find_source(options, dry) as source:
         python = pythons.wanted(source.told, options["choices"].get("python", ""))
         dockerfile, steps, said = recipe(options, source)
@@ -117,6 +124,8 @@ def recipe(options: dict[str, Any], source: runs.Source) -> tuple[str, str, list
         unused = sorted(f"build_{name}" for name, value in choices.items() if value and name != "python")
         said = [f"{', '.join(unused)} change nothing: the source has its own {named}"] if unused else []
         return source.dockerfile, "", said
+    if options["target"]:
+        raise kinds.KindError("build_target: the role's own Dockerfile is used, and has no stages; remove it")
     plan = plans.plan(source.told, plans.Choices(**choices))
     texts = (options["fallback_dockerfile"], options["steps"], options["app"])
     return *recipes.dockerfile(*texts, plan, options["build_args"]), [plan.said]
@@ -129,7 +138,8 @@ def make_of(
     base = bases.find(options, dockerfile, warnings) if not dry else bases.foretell(options, dockerfile)
     if base is None:
         return {"wants": ["base"]}
-    inputs = files.digest(source.record["digest"], dockerfile, base, options["build_args"])[:12]
+    more = filter(None, [options["target"]])
+    inputs = files.digest(source.record["digest"], dockerfile, base, options["build_args"], *more)[:12]
     digest = generation(options, inputs)
     tag = f"flask-deploy/{options['app']}:{digest}"
     if not dry:
@@ -191,6 +201,8 @@ def labels(options: dict[str, Any], source: dict[str, Any]) -> dict[str, str]:
 SPEC: dict[str, Any] = {
     "app": {"type": "str", "required": True},
     "repository": {"type": "str"},
+    **{name: {"type": "str", "default": ""} for name in ("ready", "registry_user", "target")},
+    "registry_password": {"type": "str", "default": "", "no_log": True},
     "ref": {"type": "str", "default": "HEAD"},
     "git_key": {"type": "str", "no_log": True},
     "subdir": {"type": "str", "default": ""},

@@ -93,6 +93,7 @@ def build(
             engine.docker(
                 *("build", "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
                 *(("--no-cache",) if options["rebuild"] else ()),
+                *(("--target", options["target"]) if options["target"] else ()),
                 *(part for name, value in labels.items() for part in ("--label", f"{name}={value}")),
                 *(part for name, value in given.items() for part in ("--build-arg", f"{name}={value}")),
                 *lent_words,

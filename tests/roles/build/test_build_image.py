@@ -351,6 +351,7 @@ def options(checkout, tmp_path):
         "base_can_be_sent": False,
         "build_args": {"N": 3},
         "secrets": {},
+        **dict.fromkeys(("ready", "target", "registry_user", "registry_password"), ""),
         "git_key": None,
         "ca": "",
         "rebuild": False,
@@ -664,3 +665,12 @@ def test_a_repository_says_itself_how_it_is_built(engine, base, options, checkou
     for _once_more in range(2):
         answer = module.make({**asked, "source_archive": None, "shown": False}, False)
         assert (answer["wants"], answer["said"]) == (["word"], ["dependencies of requirements.txt"])
+
+
+def test_a_stage_of_an_own_dockerfile_is_built_alone(engine, base, options):
+    own = {**options, "dockerfile_content": "FROM python:3 AS production\nFROM production\n"}
+    whole, stage = (module.make({**own, "target": target}, False) for target in ("", "production"))
+    assert whole["build"] != stage["build"]
+    assert "--target production " in engine.calls("docker build")[-1]
+    with pytest.raises(module.kinds.KindError, match="build_target: the role's own Dockerfile is used"):
+        module.make({**options, "target": "production"}, False)

@@ -17,7 +17,10 @@ UNKNOWN: dict[str, Any] = {  # of a record that an earlier version wrote, or tha
     "wsgi": "",
     "static": {"path": "", "digest": ""},
     "found": {},
-    "container": {"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40, "server": "", "writable": ""},
+    "container": {
+        **{"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40},
+        **dict.fromkeys(("server", "writable", "files"), ""),
+    },
 }
 SOURCE = dict.fromkeys(("kind", "repository", "ref", "commit", "digest"), TEXT)
 TYPES: dict[str, Any] = {
@@ -55,5 +58,7 @@ def origin(source: dict[str, Any]) -> str:
     commit = (source.get("commit") or "")[:7]
     if source.get("kind") == "git":
         return f"{(source.get('ref') or '')[:16]} {commit}"
+    if source.get("kind") == "image":
+        return f"{(source.get('ref') or '')[:16]} {(source.get('digest') or '').removeprefix('sha256:')[:12]}"
     changes = "+changes" if source.get("changes") else ""
     return f"directory {commit}{changes}".strip()
