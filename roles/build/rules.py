@@ -21,7 +21,7 @@ IMAGE = re.compile(
     r"([a-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+|/)[a-z0-9]+)*(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][\w.-]{0,127})",
     re.ASCII,
 )
-BUILT = "git_key subdir target python base_image_archive dependencies extras groups requirements packages"
+BUILT = "git_key subdir target python dependencies extras groups requirements packages"
 BUILT += " image_packages command secrets args"  # settings that mean nothing where nothing is built
 
 
