@@ -27,7 +27,7 @@ for role in ("host", "build"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in ("host", "check", "nginx", "build", "tokens", "app"):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
-for role in ("check", "build", "tokens", "app"):
+for role in ("check", "inspect", "build", "tokens", "app"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))

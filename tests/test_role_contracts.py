@@ -13,6 +13,7 @@ from inventory_check.inventory import CHECKS
 
 ROLES = Path(__file__).parents[1] / "roles"
 NAMES = ("host", "docker", "nginx", "build", "site", "tokens", "app")
+WITHOUT = ("check", "inspect")  # variables of their own
 TABLE = "| Variable | Default | Meaning |"
 REQUIRED = "**required**"
 README_LINES = 60  # apart from the table
@@ -138,12 +139,12 @@ def test_every_value_is_bounded(name):
 
 
 def test_every_role_is_judged():
-    """Role check has no variables of its own."""
-    assert sorted(path.name for path in ROLES.iterdir()) == sorted([*NAMES, "check"])
-    assert options(ROLES / "check") == {}
+    """Two roles have no variables of their own."""
+    assert sorted(path.name for path in ROLES.iterdir()) == sorted([*NAMES, *WITHOUT])
+    assert [name for name in WITHOUT if options(ROLES / name)] == []
 
 
-@pytest.mark.parametrize("name", [*NAMES, "check"])
+@pytest.mark.parametrize("name", [*NAMES, *WITHOUT])
 def test_every_entry_point_of_a_role_is_specified(name):
     """Those are the files that other roles and playbooks name, and main.yml."""
     entries = yaml.safe_load((ROLES / name / "meta" / "argument_specs.yml").read_text())["argument_specs"]

@@ -23,6 +23,8 @@ import room
 
 # What git tells its hooks, one of which may have begun the deploy: it means another repository.
 HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
+# What the directory's own settings would have git run.
+GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 
 Result = TypeVar("Result")
 BUILD = "/var/tmp"  # noqa: S108 - the host unpacks a source below it, in a directory of its own
@@ -73,7 +75,7 @@ def _not_checked_out(path: str) -> AnsibleActionFail:
 def _git(folder: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
     environment = {name: value for name, value in os.environ.items() if name not in HOOK}
     try:
-        command = ["git", "-C", folder, *arguments]
+        command = [*GIT, "-C", folder, *arguments]
         done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=GIT_PATIENCE)
     except subprocess.TimeoutExpired:
         raise AnsibleActionFail(

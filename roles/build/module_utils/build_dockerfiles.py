@@ -62,7 +62,7 @@ def _earlier(stages: list[Stage], name: str) -> int | None:
 def _stages(text: str, arguments: dict[str, Any]) -> list[Stage]:
     known = _global()
     stages: list[Stage] = []
-    for word, rest in _instructions(text):
+    for word, rest in instructions(text):
         if word == "ARG" and not stages:
             for name, given, default in (part.partition("=") for part in _split(rest)):
                 if given or name in arguments:
@@ -144,7 +144,7 @@ def _split(text: str) -> list[str]:
         return text.split()
 
 
-def _instructions(text: str) -> Iterator[tuple[str, str]]:
+def instructions(text: str) -> Iterator[tuple[str, str]]:
     """Yield (word in capitals, what follows it) of each instruction; comments and the bodies of heredocs are none."""
     text = text.removeprefix("\ufeff")
     directive = re.match(r"(?:#\s*(?:syntax|check)\s*=[^\n]*\n)*#\s*escape\s*=\s*([`\\])", text, re.IGNORECASE)

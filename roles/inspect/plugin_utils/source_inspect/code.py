@@ -1,0 +1,249 @@
+"""What an app's Python says of it: read as a tree of syntax, within bounds; none of it is imported or run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from .facts import App, Code, module
+from .tree import Tree
+
+MODULES = 300  # files of Python that are read, those of the highest directories first
+LEFT_OUT = re.compile(
+    r"(.*/)?(tests?|docs?|examples?|migrations|alembic|node_modules|\.?venv|env|scripts|build|dist)/.*"
+    r"|(.*/)?(setup|conftest|noxfile|fabfile|test_[^/]*|[^/]*_test|gunicorn[^/]*)\.py"
+)
+CLASSES = {"Flask", "APIFlask", "OpenAPI"}
+FACTORY = re.compile(
+    r"(create|make|build|init|get|setup|new)_?(\w*_)?(app|application|server|flask)(_\w+)?|app_factory"
+)
+ENVIRON = "os.environ"
+GETS = {"os.getenv", f"{ENVIRON}.get", f"{ENVIRON}.setdefault"}
+READERS = re.compile(r"(config|env(\.(str|int|bool|float|list|url|json|path|db|db_url))?)")
+OF_READERS = {"decouple", "environs", "environ"}
+SETTING = re.compile(r"[A-Z][A-Z0-9_]+")
+
+
+def read(tree: Tree) -> Code:
+    """Return what the Python files of a source say."""
+    code = Code()
+    names = [name for name in tree.names if name.endswith(".py") and not LEFT_OUT.fullmatch(name) and module(name)]
+    names.sort(key=lambda name: (name.count("/"), name))
+    if len(names) > MODULES:
+        code.unread.append(f"{len(names) - MODULES} of {len(names)} Python files, the deepest ones")
+    for name in names[:MODULES]:
+        try:
+            Reader(code, name, parse(tree.text(name))).read()
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # what ast.parse says of what is no Python
+            code.unread.append(name)
+    return code
+
+
+def parse(text: str) -> ast.Module:
+    """Return a file's syntax tree, without a warning of what is odd in it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
+def constants(text: str) -> dict[str, Any]:
+    """Return the constants that a settings file sets, as gunicorn.conf.py."""
+    found: dict[str, Any] = {}
+    try:
+        body = parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return found
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            found |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
+    return found
+
+
+class Reader:
+    """Reads one file."""
+
+    def __init__(self, code: Code, file: str, tree: ast.Module) -> None:
+        self.code, self.file, self.tree = code, file, tree
+        nodes = list(ast.walk(tree))
+        self.nodes = nodes
+        imported = {name for node in nodes for name in _imported(node)}
+        # a WSGI server hands an `environ` of its own to what is called so
+        self.short = {name: f"os.{name}" for node in nodes for name in _of_os(node)}
+        self.reads_settings = bool(imported & OF_READERS)
+        self.caught = {id(inner) for node in nodes for inner in _caught(node)}
+        self.otherwise = {id(call): last for node in nodes for call, last in _otherwise(node)}
+        bases = [node for node in nodes if isinstance(node, ast.ClassDef)]
+        own = {node.name for node in bases if any(dotted(base).split(".")[-1] in CLASSES for base in node.bases)}
+        self.classes = CLASSES | own
+
+    def called(self, node: ast.AST) -> str:
+        """Return a name as it is written, with the module that it was taken out of."""
+        first, dot, rest = dotted(node).partition(".")
+        return f"{self.short.get(first, first)}{dot}{rest}"
+
+    def at(self, node: ast.AST) -> str:
+        return f"{self.file}:{getattr(node, 'lineno', 1)}"
+
+    def read(self) -> None:
+        self.find_apps()
+        for node in self.nodes:
+            if isinstance(node, ast.Subscript):
+                self.subscript(node)
+            elif isinstance(node, ast.Call):
+                self.call(node)
+            elif isinstance(node, ast.Assign):
+                self.assign(node)
+            elif isinstance(node, ast.Compare) and self.called(node.comparators[0]) == ENVIRON:
+                self.optional(constant(node.left), node, None)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("sqlite:"):
+                self.code.texts.setdefault(node.value, self.at(node))
+            elif isinstance(node, ast.Attribute) and node.attr in ("instance_path", "from_prefixed_env"):
+                self.code.words.setdefault(node.attr, self.at(node))
+
+    def find_apps(self) -> None:
+        runs = any(_runs(node) for node in self.tree.body)
+        factories = {node.name for node in self.tree.body if self._is_factory(node)}
+        for node in self.tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name in factories:
+                self._add(App(self.file, node.name, "factory", _demands(node), runs))
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+                made = dotted(node.value.func).split(".")[-1]
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if made in self.classes or made in factories or FACTORY.fullmatch(made):
+                    names = [target.id for target in targets if isinstance(target, ast.Name)]
+                    self.code.apps += [App(self.file, name, "instance", 0, runs) for name in names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [each.asname or each.name for each in node.names]
+                known = [name for name in names if name in ("app", "application")]
+                self.code.apps += [App(self.file, name, "imported", 0, runs) for name in known]
+
+    def _add(self, app: App) -> None:
+        self.code.apps.append(app)
+
+    def _is_factory(self, node: ast.AST) -> bool:
+        if not isinstance(node, ast.FunctionDef):
+            return False
+        inner = list(ast.walk(node))
+        makes = any(isinstance(each, ast.Call) and dotted(each.func).split(".")[-1] in self.classes for each in inner)
+        returns = any(isinstance(each, ast.Return) and each.value for each in inner)
+        return returns and (makes or node.name in ("create_app", "make_app"))
+
+    def subscript(self, node: ast.Subscript) -> None:
+        if self.called(node.value) != ENVIRON or not isinstance(node.ctx, ast.Load):
+            return
+        if id(node) in self.caught:
+            self.optional(constant(node.slice), node, None)
+        else:
+            self.demand(constant(node.slice), node)
+
+    def demand(self, name: Any, node: ast.AST) -> None:
+        if isinstance(name, str):
+            self.code.demanded.setdefault(name, self.at(node))
+
+    def optional(self, name: Any, node: ast.AST, default: Any) -> None:
+        if isinstance(name, str):
+            self.code.optional.setdefault(name, (self.at(node), default))
+
+    def call(self, node: ast.Call) -> None:
+        name, first = self.called(node.func), constant(node.args[0]) if node.args else None
+        last = name.split(".")[-1] or getattr(node.func, "attr", "")
+        if name in GETS:
+            default = _default(node)
+            self.optional(first, node, self.otherwise.get(id(node)) if default is None else default)
+        elif self.reads_settings and READERS.fullmatch(name) and isinstance(first, str):
+            given = len(node.args) > 1 or any(each.arg == "default" for each in node.keywords)
+            self.optional(first, node, _default(node)) if given else self.demand(first, node)
+        elif last in ("route", "get") and isinstance(first, str) and first.startswith("/"):
+            self.code.routes.setdefault(first, self.at(node))
+        elif last in ("mkdir", "makedirs", "FileHandler", "RotatingFileHandler", "TimedRotatingFileHandler"):
+            self.makes(node, first, last)
+        elif last == "Celery":
+            self.code.celery.setdefault(module(self.file) or "", self.at(node))
+        elif last in ("BackgroundScheduler", "APScheduler"):
+            self.code.words.setdefault("scheduler", self.at(node))
+
+    def makes(self, node: ast.Call, first: Any, last: str) -> None:
+        if last == "mkdir" and first is None and isinstance(node.func, ast.Attribute):
+            inner = node.func.value  # Path("logs").mkdir()
+            first = constant(inner.args[0]) if isinstance(inner, ast.Call) and inner.args else None
+        if isinstance(first, str):
+            path = first.rpartition("/")[0] if last.endswith("Handler") else first
+            self.code.made.setdefault(path, self.at(node))
+
+    def assign(self, node: ast.Assign) -> None:
+        value = number(node.value)
+        for target in node.targets:
+            name = target.id if isinstance(target, ast.Name) else getattr(target, "attr", None)
+            if isinstance(target, ast.Subscript) and dotted(target.value).endswith("config"):
+                name = constant(target.slice)
+            if isinstance(name, str) and SETTING.fullmatch(name) and value is not None:
+                self.code.settings.setdefault(name, (value, self.at(node)))
+
+
+def number(node: ast.AST) -> Any:
+    """Return a constant, or the product of some, as 16 * 1024 * 1024; None of what is none."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        left, right = number(node.left), number(node.right)
+        whole = isinstance(left, int) and isinstance(right, int) and abs(left) < 1 << 40 and abs(right) < 1 << 40
+        return left * right if whole else None
+    return constant(node)
+
+
+def _default(call: ast.Call) -> Any:
+    given = [each.value for each in call.keywords if each.arg == "default"]
+    return constant(call.args[1]) if len(call.args) > 1 else constant(given[0]) if given else None
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (each.name.split(".")[0] for each in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield (node.module or "").split(".")[0]
+
+
+def _of_os(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.ImportFrom) and node.module == "os":
+        yield from (each.name for each in node.names if each.name in ("environ", "getenv") and not each.asname)
+
+
+def _caught(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what stands in a `try` that goes on without the variable."""
+    if isinstance(node, ast.Try):
+        names = {dotted(each.type) for each in node.handlers}
+        if names & {"", "KeyError", "Exception", "LookupError"}:
+            yield from (inner for each in node.body for inner in ast.walk(each))
+
+
+def _otherwise(node: ast.AST) -> Iterator[tuple[ast.AST, Any]]:
+    """Yield (call, what stands for it where it gives nothing) of `call() or "text"`."""
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+        yield from ((each, constant(node.values[-1])) for each in node.values[:-1])
+
+
+def _demands(node: ast.FunctionDef) -> int:
+    arguments = node.args
+    plain = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
+    return plain + sum(default is None for default in arguments.kw_defaults)
+
+
+def _runs(node: ast.AST) -> bool:
+    """Tell whether a statement starts a server when its file is imported."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(call, ast.Call) and dotted(call.func).split(".")[-1] in ("run", "serve_forever")
+
+
+def dotted(node: ast.AST | None) -> str:
+    """Return a name as it is written, as "os.environ.get"; "" of what is none."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        left = dotted(node.value)
+        return f"{left}.{node.attr}" if left else ""
+    return ""
+
+
+def constant(node: ast.AST | None) -> Any:
+    return node.value if isinstance(node, ast.Constant) else None

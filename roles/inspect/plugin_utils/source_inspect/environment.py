@@ -1,0 +1,98 @@
+"""Which variables the app reads, which of them are secrets, and where their values could come from."""
+
+from __future__ import annotations
+
+import re
+
+from .block import Answer, Template
+from .declared import NAME
+from .serving import Found
+
+# Set by the role, by the platform that the repository was written for, or for development alone.
+OURS = re.compile(
+    r"PORT|HOST|HOSTNAME|HOME|PATH|PWD|USER|TZ|LANG|DYNO|WEB_CONCURRENCY|GUNICORN_CMD_ARGS|PYTHON\w+|WERKZEUG_\w+|"
+    r"FLASK_(APP|ENV|DEBUG|SKIP_DOTENV|RUN_\w+)|APP_(RELEASE|DATA_DIR|SECRETS_DIR)|JWT_KEY_DIR|PIP_\w+"
+)
+SECRET = re.compile(
+    r"\w*(SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|PRIVATE|CREDENTIAL|SALT|DSN)\w*|\w*(_KEY|_PASS|_PWD|_URI)|KEY|"
+    r"(\w+_)?(DATABASE|DB|REDIS|BROKER|RABBITMQ|MONGO|MONGODB|POSTGRES|MYSQL|AMQP|CLOUDAMQP|SQLALCHEMY\w*)_UR[LI]"
+)
+DATABASE = re.compile(r"(\w+_)?(DATABASE|DB|SQLALCHEMY\w*)_UR[LI]")
+NOT_FOR_USE = re.compile(r"(TEST|DEV)", re.ASCII)
+KEPT = "sqlite:////data/app.db"
+SHOWN = 30
+
+
+def decide(found: Found, answer: Answer) -> None:
+    """Decide what the app gets as environment, and what as secrets."""
+    _database(found, answer)
+    told = found.declared.variables
+    for name, place in found.code.demanded.items():
+        _take(answer, name, told.get(name, ("", "")), f"{place} demands it")
+    for name, file in found.declared.secrets.items():
+        _take(answer, name, ("", ""), f"{file} makes a secret for it")
+    for name, (place, default) in found.code.optional.items():
+        if name in told or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
+            known = ", with a default that everybody can read" if default and SECRET.fullmatch(name) else ""
+            if told.get(name, ("",))[0] or SECRET.fullmatch(name):
+                _take(answer, name, told.get(name, ("", "")), f"{place} reads it{known}")
+    _say(found, answer, {name for row in answer.maps.values() for name in row})
+
+
+def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
+    """Give the app a variable; where nobody knows its value, an empty one that people fill in."""
+    value, file = told
+    if not NAME.fullmatch(name) or OURS.fullmatch(name) or name in answer.maps.get("app_env", {}):
+        return
+    if SECRET.fullmatch(name):
+        answer.put("app_secrets", name, Template(f"{{{{ vault_app_{name.lower()} }}}}"), why)
+        return
+    answer.put("app_env", name, value, f"{why}; the value is that of {file}" if value else why)
+    if not value:
+        answer.unsure.append(f"app_env: {name} has no value yet")
+    elif re.search(r"localhost|127\.0\.0\.1", value):
+        answer.unsure.append(f"app_env: {name} names localhost, which is the container itself")
+
+
+def _database(found: Found, answer: Answer) -> None:
+    """Keep a database of SQLite where it may be written."""
+    beside = {
+        text: place for text, place in found.code.texts.items() if not text.startswith(("sqlite:////", "sqlite://:"))
+    }
+    beside = {text: place for text, place in beside.items() if text != "sqlite://" and ":memory:" not in text}
+    if not beside:
+        return
+    text, place = next(iter(beside.items()))
+    chosen = [name for name in found.code.optional if DATABASE.fullmatch(name) and not NOT_FOR_USE.match(name)]
+    if chosen and not found.code.demanded.keys() & set(chosen):
+        why = f"SQLite in {place}, which would lie beside the code and could not be written; /data is kept"
+        answer.put("app_env", chosen[0], KEPT, why)
+        answer.unsure.append(f"app_env: {chosen[0]} may name another database; one with a password is a secret")
+    elif re.fullmatch(r"sqlite:///\w[\w.-]*", text):
+        answer.itself.append(f"app_writable: {text} in {place} lies in instance/ by Flask-SQLAlchemy 3; that is kept")
+    else:
+        answer.unsure.append(
+            f"app_writable: SQLite in {place} may lie beside the code, which cannot be written; "
+            "let it lie in instance/, in /data, or in a directory of app_writable"
+        )
+
+
+def _say(found: Found, answer: Answer, taken: set[str]) -> None:
+    """Say which variables have no line, and which settings no variable."""
+    rest = sorted(name for name in found.code.optional if name not in taken and not OURS.fullmatch(name))
+    if rest:
+        more = f" and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
+        answer.unsure.append(f"app_env: the code also reads, if it is there: {', '.join(rest[:SHOWN])}{more}")
+    read = found.code.demanded.keys() | found.code.optional.keys()
+    unread = {name: file for name, (_value, file) in found.declared.variables.items() if name not in read}
+    unread = {name: file for name, file in unread.items() if not re.match(r"DOCKER_|COMPOSE_", name)}
+    for file in dict.fromkeys(unread.values()):
+        names = ", ".join([name for name in unread if unread[name] == file and not OURS.fullmatch(name)][:SHOWN])
+        answer.unsure += [f"app_env: {file} also has, and no code that was seen reads: {names}"] if names else []
+    if "from_prefixed_env" in found.code.words:
+        answer.unsure.append(f"app_env: {found.code.words['from_prefixed_env']} reads all that begins with FLASK_")
+    for name, (value, place) in found.code.settings.items():
+        if name.endswith("SECRET_KEY") and isinstance(value, str):
+            answer.unsure.append(
+                f"app_secrets: {name} stands in {place}, for all who read the code; let a variable set it"
+            )

@@ -1,0 +1,58 @@
+"""What the Python of a source tells, and where its modules lie."""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass, field
+from typing import Any
+
+from .tree import Tree
+
+
+@dataclass
+class App:
+    """Something that could be served.
+
+    :param kind: "instance", "factory" or "imported".
+    :param demands: arguments that a factory must get.
+    """
+
+    file: str
+    name: str
+    kind: str
+    demands: int = 0
+    runs: bool = False
+
+
+@dataclass
+class Code:
+    """All that was found; each place is "file:line"."""
+
+    apps: list[App] = field(default_factory=list)
+    demanded: dict[str, str] = field(default_factory=dict)
+    optional: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    settings: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    routes: dict[str, str] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    celery: dict[str, str] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+
+
+def module(file: str) -> str | None:
+    """Return what a file is imported as, or None."""
+    parts = file.removeprefix("src/").removesuffix(".py").split("/")
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(parts) if parts and all(map(_importable, parts)) else None
+
+
+def _importable(part: str) -> bool:
+    return part.isidentifier() and not keyword.iskeyword(part)
+
+
+def file_of(tree: Tree, name: str) -> str | None:
+    """Return the file that a module lies in, or None."""
+    path = name.replace(".", "/")
+    places = [f"{begin}{path}{end}" for begin in ("", "src/") for end in (".py", "/__init__.py")]
+    return next((place for place in places if place in tree.names), None)

@@ -1,0 +1,129 @@
+"""A repository as variables of this project: what was decided, why, and what could not be."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import build_image
+from ansible.module_utils import build_kinds, build_plan, build_sources
+from inventory_check.inventory import CHECKS, check_types, check_values, load_specs
+from inventory_check.values import APP
+
+from . import code, declared, environment, places, serving
+from . import tree as trees
+from .block import Answer, block
+from .tree import Tree
+
+GIVEN = ("build_source", "build_ref", "build_subdir", "app_name", "site_domain")
+PORT = re.compile(r"(?:^|[\s:=])([1-9][0-9]{3,4})(?=\s|$)")
+
+
+def read(given: dict[str, Any]) -> str:
+    """Return what is printed of a source."""
+    for name in GIVEN:
+        said = CHECKS[name](given[name]) if given.get(name) else None
+        if said:
+            raise trees.TreeError(f"{name}: {said}")
+    source, subdir = given["build_source"], given.get("build_subdir", "")
+    if build_image.is_repository(source):
+        with trees.Repository(source, given.get("build_ref") or "HEAD") as tree:
+            answer = report(tree.below(subdir) if subdir else tree, given)
+    else:
+        folder = os.path.abspath(os.path.expanduser(source))
+        given = {**given, "build_source": folder, "build_ref": ""}
+        tree = trees.of_directory(folder, build_image.list_files(folder))
+        answer = report(tree.below(subdir) if subdir else tree, given)
+    return block(answer, given["build_source"])
+
+
+def report(tree: Tree, given: dict[str, Any]) -> Answer:
+    """Return what a source is deployed with.
+
+    :param given: {variable: value} that its user wrote: build_source, and perhaps more.
+    """
+    answer = Answer()
+    name = given.get("app_name") or _name(given["build_source"])
+    answer.set(
+        "app_name", name, "as you gave it" if given.get("app_name") else "its directory or repository; chosen once"
+    )
+    if given.get("site_domain"):
+        answer.set("site_domain", given["site_domain"], "as you gave it")
+    else:
+        answer.unsure.append("site_domain: the public name, which you have to write; example: shop.example.com")
+    for variable in ("build_source", "build_ref", "build_subdir"):
+        if given.get(variable, "HEAD" if variable == "build_ref" else "") not in ("", "HEAD"):
+            answer.set(variable, given[variable], "as you gave it")
+    told = _told(tree)
+    plan = build_plan.plan(told)
+    subdir = _only_below(tree, plan, given)
+    if subdir:
+        answer.set("build_subdir", subdir, "what lists dependencies lies there alone")
+        tree = tree.below(subdir)
+        told = _told(tree)
+        plan = build_plan.plan(told)
+    found = serving.Found(tree, code.read(tree), declared.read(tree))
+    needs = places.dependencies(told, plan.file)
+    serving.decide(found, answer)
+    _image(found, plan, needs, answer)
+    environment.decide(found, answer)
+    places.decide(found, needs, answer, frozenset(load_specs()))
+    cut = [f"the end of {name}" for name in tree.cut if name not in found.code.unread]
+    for file in [*found.code.unread, *found.declared.unread, *cut]:
+        answer.unsure.append(f"not read: {file}")
+    return checked(answer)
+
+
+def _name(source: str) -> str:
+    """Return a name for an app, of its source's last part."""
+    last = re.split(r"[/:]", source.rstrip("/").removesuffix(".git"))[-1].lower()
+    name = re.sub(r"[^a-z0-9]+", "-", last).strip("-0123456789")[:31].strip("-")
+    return name if APP.fullmatch(name) else "app"
+
+
+def _told(tree: Tree) -> dict[str, str]:
+    """Return what role build reads of a source."""
+    names = sorted(name for name in tree.names if build_sources.TELLING.fullmatch(name))
+    return {name: tree.text(name) if build_sources.READ.fullmatch(name) else "" for name in names}
+
+
+def _only_below(tree: Tree, plan: build_plan.Plan, given: dict[str, Any]) -> str:
+    """Return the one directory that lists dependencies, where nothing above it does."""
+    if plan.file or given.get("build_subdir") or "Dockerfile" in tree.names:
+        return ""
+    below = {name.split("/")[0] for name in tree.names if build_kinds.OF_A_FOLDER.fullmatch(name)}
+    return below.pop() if len(below) == 1 else ""
+
+
+def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], answer: Answer) -> None:
+    """Decide what the image is built by, and who serves in it."""
+    told = found.declared
+    if not told.dockerfile:
+        answer.itself += [plan.said, plan.python.said] if plan.file else [plan.python.said]
+        answer.unsure += [] if plan.file else [f"build_dependencies: {plan.said}"]
+        return
+    answer.itself.append("Dockerfile: the image is built by it")
+    answer.unsure.append("build_dockerfile: none, to have it built by the role's own Dockerfile instead")
+    command = told.commands.get("image", ("", ""))[0]
+    text = f"{found.tree.text('Dockerfile')} {serving.through_script(found.tree, command)}"
+    if "gunicorn" in text or "gunicorn" in needs:
+        return
+    ports = [*told.ports, *PORT.findall(command), "5000"]
+    answer.set("app_server", f"port:{ports[0]}", f"Dockerfile: its own command answers there: {command or 'CMD'}")
+    answer.unsure.append(f"app_server: port:{ports[0]}, unless the image has gunicorn: then auto")
+
+
+def checked(answer: Answer) -> Answer:
+    """Leave out what the check of an inventory would refuse, and say so."""
+    specs = load_specs()
+    for name, value in answer.variables().items():
+        if name == "app_secrets":  # templates of the vault, whose values are not there yet
+            continue
+        typed, mistakes = check_types(specs, {name: value})
+        mistakes += check_values(typed)
+        if mistakes:
+            answer.values.pop(name, None)
+            answer.maps.pop(name, None)
+            answer.unsure.append(f"{mistakes[0]} (left out)")
+    return answer

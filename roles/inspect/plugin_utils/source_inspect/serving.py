@@ -1,0 +1,190 @@
+"""What is served, and how: the name for app_wsgi, the settings of gunicorn, the health path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from . import declared
+from .block import Answer
+from .declared import Declared
+from .facts import App, Code, file_of, module
+from .tree import Tree
+
+SERVERS = ("gunicorn", "uwsgi", "waitress-serve", "hypercorn", "uvicorn", "granian")
+NAMED = re.compile(r"([A-Za-z_][\w.]*)(?::([A-Za-z_][\w.]*)(\(.*\))?)?", re.ASCII)
+# Names of files and of apps, the likeliest first.
+FILES = ("wsgi", "application", "autoapp", "app", "main", "run", "server", "api", "web")
+NAMES = ("app", "application", "server", "create_app", "make_app")
+HEALTH = ("/healthz", "/health", "/livez", "/readyz", "/health/", "/healthcheck", "/_health", "/ping", "/up")
+# Option of gunicorn: its short form, setting in its file, our variable.
+OPTIONS = {
+    "--timeout": ("-t", "timeout", "app_timeout"),
+    "--workers": ("-w", "workers", "app_workers"),
+    "--worker-class": ("-k", "worker_class", "app_server"),
+    "--max-requests": ("", "max_requests", "app_max_requests"),
+    "--log-level": ("", "loglevel", "app_log_level"),
+    "--preload": ("", "preload_app", "app_preload"),
+}
+KINDS = {"gevent", "gthread", "sync"}
+
+
+@dataclass
+class Found:
+    """All that was read of a source."""
+
+    tree: Tree
+    code: Code
+    declared: Declared
+
+
+def decide(found: Found, answer: Answer) -> None:
+    """Decide what is served, and how."""
+    wsgi = named(found) or guessed(found, answer)
+    if wsgi:
+        answer.set("app_wsgi", *wsgi)
+    else:
+        answer.unsure.append("app_wsgi: no Flask app was found; write what gunicorn would serve, as shop:create_app()")
+    _gunicorn(found, answer)
+    _health(found, answer)
+
+
+def named(found: Found) -> tuple[str, str] | None:
+    """Return (what a command or a settings file serves, why)."""
+    told = found.declared
+    for command, file in (told.commands.get(name, ("", "")) for name in ("web", "image", "app", "backend", "api")):
+        command = through_script(found.tree, command)
+        words = declared.words(command)
+        server = next((number for number, word in enumerate(words) if word.rpartition("/")[2] in SERVERS), None)
+        for word in words[server + 1 :] if server is not None else []:
+            calls = "--call" in words or any(each.startswith("--factory") for each in words)
+            if wsgi := _existing(found, word.rpartition("=")[2], calls):
+                return wsgi, f"{file} serves it: {command}"
+    if wsgi := _existing(found, str(told.gunicorn.get("wsgi_app", ""))):
+        return wsgi, "gunicorn.conf.py"
+    for name in ("FLASK_APP",):
+        value, file = told.flask.get(name, ("", ""))
+        if wsgi := _existing(found, value.removesuffix(".py").replace("/", ".").removeprefix("."), False, "FLASK_APP"):
+            return wsgi, f"FLASK_APP={value} in {file}"
+    return None
+
+
+def through_script(tree: Tree, command: str) -> str:
+    """Return a command, or the line that serves in a script of the source that it starts."""
+    bases = {word.rpartition("/")[2] for word in declared.words(command)}
+    for name in sorted(tree.names) if command else ():
+        if name.rpartition("/")[2] in bases and not name.endswith((".py", ".toml")):
+            lines = [line.strip().removeprefix("exec ") for line in tree.text(name).splitlines()]
+            return next((line for line in lines if line.startswith(SERVERS)), command)
+    return command
+
+
+def _existing(found: Found, word: str, calls: bool = False, asks: str = "") -> str | None:
+    """Return a name to serve where its module is in the source; without an attribute, the one that is there."""
+    match = NAMED.fullmatch(word)
+    file = file_of(found.tree, match[1]) if match else None
+    if not match or not file:
+        return None
+    apps = {app.name: app for app in sorted(found.code.apps, key=_rank, reverse=True) if app.file == file}
+    name, brackets = match[2], match[3] or ""
+    if not name:
+        name = next(iter(reversed(apps)), "") if asks else "application"
+    if not name:
+        return None
+    factory = name in apps and apps[name].kind == "factory"
+    if factory and apps[name].demands and not brackets:
+        return None
+    return f"{match[1]}:{name}{brackets or ('()' if factory or calls else '')}"
+
+
+def guessed(found: Found, answer: Answer) -> tuple[str, str] | None:
+    """Return (what the code itself makes, why); say what else it could be."""
+    apps = sorted((app for app in found.code.apps if not app.demands or app.kind != "factory"), key=_rank)
+    short = [app for app in found.code.apps if app.kind == "factory" and app.demands]
+    if not apps:
+        for app in short:
+            name = f"{module(app.file)}:{app.name}"
+            answer.unsure.append(f"app_wsgi: {name} needs {app.demands} arguments; write them, as {name}('production')")
+        return None
+    best = apps[0]
+    scripts = [app for app in apps if "/" not in app.file and _stem(app) not in FILES and app.kind == "instance"]
+    if best in scripts[:1] and len(scripts) > 1:  # each makes the app for what it does with it
+        best = next((app for app in apps if app.kind == "factory"), best)
+    others = [_wsgi(app) for app in apps if app is not best and app.kind != "imported" and not app.runs]
+    if others:
+        answer.unsure.append(f"app_wsgi: also found: {', '.join(others[:5])}")
+    if best.runs:
+        answer.unsure.append(f"app_wsgi: {best.file} starts a server when it is imported; put app.run() below __main__")
+    why = {"instance": f"the app that {best.file} makes", "factory": f"the factory in {best.file}"}
+    return _wsgi(best), why.get(best.kind, f"{best.file} imports it")
+
+
+def _wsgi(app: App) -> str:
+    return f"{module(app.file)}:{app.name}{'()' if app.kind == 'factory' else ''}"
+
+
+def _rank(app: App) -> tuple[Any, ...]:
+    """Return what sorts the likeliest app first."""
+    stem = _stem(app)
+    kind = ("instance", "factory", "imported").index(app.kind) if stem != "wsgi" else 0
+    of_file = FILES.index(stem) if stem in FILES else len(FILES)
+    of_name = NAMES.index(app.name) if app.name in NAMES else len(NAMES)
+    made_for_it = 0 if stem in ("wsgi", "application", "autoapp") else 1
+    return app.runs, made_for_it, kind, app.file.count("/"), of_file, of_name, app.file, app.name
+
+
+def _stem(app: App) -> str:
+    return (module(app.file) or "").split(".")[-1]
+
+
+def _gunicorn(found: Found, answer: Answer) -> None:
+    """Take over what the repository tells gunicorn, as far as it has a variable here."""
+    command, file = found.declared.commands.get("web") or found.declared.commands.get("image") or ("", "")
+    parts = [part.strip() for part in re.split(r"&&|;", command) if part.strip()]
+    if len(parts) > 1:
+        answer.unsure.append(f"build_command, app_release_command: {file} also runs, before it serves: {parts[:-1]}")
+    command = through_script(found.tree, command)
+    words = declared.words(command) if "gunicorn" in command else []
+    for option, (short, setting, variable) in OPTIONS.items():
+        value: Any = _option(words, option, short)
+        where = file
+        if value is None:
+            value, where = found.declared.gunicorn.get(setting), "gunicorn.conf.py"
+        if value is None:
+            continue
+        if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+            value = int(value)
+        if variable == "app_server" and value not in KINDS:
+            answer.unsure.append(
+                f"app_server: {where} asks for workers of {value}; here are {', '.join(sorted(KINDS))}"
+            )
+        else:
+            answer.set(variable, value, f"{option} in {where}")
+    if "gunicorn.conf.py" in found.tree.names:
+        answer.unsure.append("gunicorn.conf.py: the role has its own; hooks and what has no line above are not used")
+
+
+def _option(words: list[str], option: str, short: str) -> str | bool | None:
+    for number, word in enumerate(words):
+        if word == option == "--preload":
+            return True
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+        if word in (option, short) and number + 1 < len(words):
+            return words[number + 1]
+    return None
+
+
+def _health(found: Found, answer: Answer) -> None:
+    routes, own = found.code.routes, {app.file for app in found.code.apps}
+    for path in HEALTH:
+        if path in routes and routes[path].rpartition(":")[0] in own:
+            answer.set("app_health_path", path, f"the route in {routes[path]}")
+            return
+    if "/" in routes:
+        answer.itself.append(
+            f"app_health_path: / is a route of {routes['/']}; it must answer below 400 without a login"
+        )
+    else:
+        answer.unsure.append("app_health_path: no route / was seen; name a page that answers below 400 without a login")

@@ -1,0 +1,380 @@
+"""A repository is read and never run, and what is printed of it deploys."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.action import check_inventory
+from ansible.template import Templar, trust_as_template
+from source_inspect import places, report
+from source_inspect.tree import TreeError
+
+ROOT = Path(__file__).parents[3]
+APP = "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef hello():\n    return 'hello'\n"
+FACTORY = "from flask import Flask\ndef create_app(config=None):\n    app = Flask(__name__)\n    return app\n"
+LIST = {"requirements.txt": "flask\n"}
+
+
+class UnsafeLoader(yaml.SafeLoader):
+    """Reads `!unsafe`, as Ansible does."""
+
+
+UnsafeLoader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Return a directory with files of given texts."""
+
+    def made(files, name="shop"):
+        for path, text in {**LIST, **files}.items():
+            place = tmp_path / name / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+        return tmp_path / name
+
+    return made
+
+
+@pytest.fixture
+def printed(source):
+    """Return what is printed of a source with given files."""
+    return lambda files, **given: report.read({"build_source": str(source(files)), **given})
+
+
+@pytest.fixture
+def decided(printed):
+    """Return the variables that are printed, without those that every source has."""
+
+    def variables(files, **given):
+        found = yaml.load(printed(files, **given), UnsafeLoader)
+        return {name: value for name, value in found.items() if name not in ("app_name", "build_source")}
+
+    return variables
+
+
+@pytest.mark.parametrize(
+    ("files", "served"),
+    [
+        ({"app.py": APP}, "app:app"),
+        ({"shop/__init__.py": FACTORY}, "shop:create_app()"),
+        ({"src/shop/__init__.py": FACTORY}, "shop:create_app()"),
+        ({"wsgi.py": "from shop import app as application\n", "shop/__init__.py": APP}, "wsgi:application"),
+        ({"run.py": "from shop import app\napp.run()\n", "shop/__init__.py": APP}, "shop:app"),
+        ({"shop.py": "import apiflask\napi = apiflask.APIFlask('x')\n"}, "shop:api"),
+        (
+            {"app.py": APP, "shop.py": FACTORY, "Procfile": "web: gunicorn 'shop:create_app()'"},
+            "shop:create_app()",
+        ),
+        ({"shop.py": FACTORY, "Procfile": "web: gunicorn --factory shop:create_app"}, "shop:create_app()"),
+        ({"app.py": APP, "other.py": APP, ".flaskenv": "FLASK_APP=other.py"}, "other:app"),
+        ({"app.py": APP, "shop.py": FACTORY, ".flaskenv": "FLASK_APP='shop:create_app'"}, "shop:create_app()"),
+        ({"app.py": APP, "other.py": APP, "gunicorn.conf.py": "wsgi_app = 'other:app'"}, "other:app"),
+        ({"other.py": APP, "Dockerfile": 'FROM x\nCMD ["gunicorn", "-b", ":80", "other:app"]'}, "other:app"),
+        ({"a.py": APP, "b.py": APP, "boot.sh": "exec gunicorn b:app", "Dockerfile": "FROM x\nCMD ./boot.sh"}, "b:app"),
+        ({"app.py": APP, "Procfile": "web: gunicorn gone:app"}, "app:app"),
+        ({"tests/app.py": APP, "setup.py": APP, "main.py": APP}, "main:app"),
+    ],
+)
+def test_what_is_served_is_found(decided, files, served):
+    assert decided(files)["app_wsgi"] == served
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"migrations/env.py": ""}, {"app_release_command": "flask db upgrade"}),
+        ({"shop/migrations/env.py": ""}, {"app_release_command": "flask db upgrade -d shop/migrations"}),
+        ({"alembic.ini": ""}, {"app_release_command": "alembic upgrade head"}),
+        ({"Procfile": "release: ./a && ./b"}, {"app_release_command": "sh -c './a && ./b'"}),
+        (
+            {"Procfile": "release: python manage.py db upgrade"},
+            {
+                "app_release_command": "python manage.py db upgrade",
+                "app_schema_command": "python manage.py db current",
+            },
+        ),
+        ({"Procfile": "web: gunicorn app:app --timeout 120 --preload"}, {"app_timeout": 120, "app_preload": True}),
+        ({"gunicorn.conf.py": "workers = 3\nworker_class = 'gthread'"}, {"app_workers": 3, "app_server": "gthread"}),
+        ({"app.py": f"{APP}@app.get('/healthz')\ndef ok(): return ''"}, {"app_health_path": "/healthz"}),
+        ({"x.py": "import os\nos.makedirs('uploads')\n"}, {"app_writable": ["uploads"]}),
+        ({"x.py": "UPLOAD_FOLDER = './files/'\n"}, {"app_writable": ["files"]}),
+        ({"x.py": "MAX_CONTENT_LENGTH = 50 * 1024 * 1024"}, {"app_writable": ["/tmp:100m"], "site_max_body": "50m"}),
+        ({"shop/static/a.css": ""}, {"site_static": "shop/static"}),
+        ({"requirements.txt": "psycopg>=3\nGitPython"}, {"build_image_packages": ["git", "libpq5"]}),
+        ({"requirements.txt": "psycopg[binary]>=3\n"}, {}),
+        (
+            {"requirements.txt": "-r requirements-base.txt", "requirements-base.txt": "python-ldap\n"},
+            {"build_packages": ["libldap-dev", "libsasl2-dev"]},
+        ),
+        (
+            {"pyproject.toml": "[project]\nname='x'\ndependencies=['pydub']", "uv.lock": ""},
+            {"build_image_packages": ["ffmpeg"]},
+        ),
+        (
+            {"Pipfile": "[packages]\npython-magic = '*'\n", "requirements.txt": ""},
+            {"build_image_packages": ["libmagic1"]},
+        ),
+        ({"Aptfile": "tesseract-ocr\n# no\n-x\n"}, {"build_image_packages": ["tesseract-ocr"]}),
+        ({"requirements.txt": "flask-socketio"}, {"app_workers": 1}),
+        ({"Dockerfile": "FROM python\nEXPOSE 8080\nCMD python app.py"}, {"app_server": "port:8080"}),
+        ({"Dockerfile": "FROM python\nCMD flask run --port 5050"}, {"app_server": "port:5050"}),
+        ({"Dockerfile": "FROM python\nRUN pip install gunicorn\nCMD python app.py"}, {}),
+    ],
+)
+def test_what_it_needs_is_decided(decided, files, expected):
+    found = decided({"app.py": APP, **files})
+    assert found.pop("app_wsgi") == "app:app"
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "expected"),
+    [
+        ("import os\nos.environ['CURRENCY']", {}, {"app_env": {"CURRENCY": ""}}),
+        ("import os\nos.environ['CURRENCY']", {".env.example": "CURRENCY='EUR' # x"}, {"app_env": {"CURRENCY": "EUR"}}),
+        ("import os\nos.environ['MAIL_PASSWORD']", {}, {"app_secrets": {"MAIL_PASSWORD": "vault_app_mail_password"}}),
+        (
+            "import os\nos.environ.get('SECRET_KEY') or 'dev'",
+            {},
+            {"app_secrets": {"SECRET_KEY": "vault_app_secret_key"}},
+        ),
+        ("import os\nos.environ.get('COLOUR', 'red')", {}, {}),
+        ("import os\ntry:\n    os.environ['X']\nexcept KeyError:\n    pass", {}, {}),
+        ("import os\nos.environ['PORT'], os.environ['FLASK_APP']", {}, {}),
+        ("def f(environ):\n    return environ['PATH_INFO']", {}, {}),
+        ("from os import environ\nenviron['CURRENCY']", {}, {"app_env": {"CURRENCY": ""}}),
+        ("from decouple import config\nconfig('CURRENCY')", {}, {"app_env": {"CURRENCY": ""}}),
+        ("from environs import Env\nenv = Env()\nenv.str('CURRENCY', default='EUR')", {}, {}),
+        (
+            "",
+            {"app.json": '{"env": {"KEY": {"generator": "secret"}}}'},
+            {"app_secrets": {"KEY": "vault_app_key"}},
+        ),
+        (
+            "import os\nos.getenv('DATABASE_URL') or 'sqlite:///' + os.getcwd()",
+            {},
+            {"app_env": {"DATABASE_URL": "sqlite:////data/app.db"}},
+        ),
+        (
+            "import os\nos.environ['CITY']",
+            {"docker-compose.yml": "services: {web: {build: ., environment: [CITY=Ulm]}}"},
+            {"app_env": {"CITY": "Ulm"}},
+        ),
+    ],
+)
+def test_the_environment_is_what_the_code_demands(decided, code, more, expected):
+    found = decided({"app.py": APP, "config.py": code, **more})
+    shown = {name: value for name, value in found.items() if name in ("app_env", "app_secrets")}
+    stubs = {name: f"{{{{ {value} }}}}" for name, value in expected.get("app_secrets", {}).items()}
+    assert shown == expected | ({"app_secrets": stubs} if stubs else {})
+
+
+def test_processes_are_printed_where_a_role_runs_them(printed, monkeypatch):
+    files = {
+        "app.py": APP,
+        "Procfile": "web: gunicorn app:app\nworker: celery -A app worker\nticker: python tick.py $N\n",
+        "app.json": '{"formation": {"worker": {"quantity": 2}}}',
+        "docker-compose.yml": "services: {db: {image: 'postgres:16'}, beat: {build: ., command: celery -A app beat}}",
+    }
+    assert "#   worker: celery -A app worker (Procfile: worker) is a process beside web" in printed(files)
+    known = report.load_specs() | {"app_processes": {"type": "dict"}}
+    monkeypatch.setattr(report, "load_specs", lambda: known)
+    text = printed(files)
+    assert yaml.safe_load(text)["app_processes"] == {
+        "worker": {"command": "celery -A app worker", "count": 2},
+        "ticker": {"command": "sh -c 'python tick.py $N'", "count": 1},
+        "beat": {"command": "celery -A app beat", "count": 1},
+    }
+    assert "#   postgres of docker-compose.yml: nothing here brings it" in text
+
+
+def test_a_worker_follows_from_the_dependencies(printed):
+    text = printed(
+        {"app.py": APP, "tasks.py": "from celery import Celery\nx = Celery()\n", "requirements.txt": "celery"}
+    )
+    assert "#   worker: celery -A tasks worker (Celery in tasks.py:2)" in text
+
+
+def test_each_line_has_its_reason(printed):
+    lines = printed({"app.py": APP, "config.py": "import os\nos.environ['CITY']"}).splitlines()
+    assert "app_wsgi: app:app  # the app that app.py makes" in lines
+    assert "  CITY: ''  # config.py:2 demands it" in lines
+    assert "#   app_env: CITY has no value yet" in lines
+    assert "#   dependencies of requirements.txt" in lines
+    plain = [line for line in lines if line and not line.startswith("#")]
+    assert [line for line in plain if "  # " not in line] == ["app_env:"]
+
+
+def test_what_is_not_found_is_said(printed):
+    text = printed({"shop/__init__.py": FACTORY.replace("config=None", "name"), "README": ""})
+    assert "#   app_wsgi: shop:create_app needs 1 arguments; write them, as shop:create_app('production')" in text
+    assert "#   site_domain: the public name, which you have to write" in text
+    assert "#   app_health_path: no route / was seen" in text
+    assert "site_domain: shop.example.com  # as you gave it" in printed({}, site_domain="shop.example.com")
+
+
+def test_the_only_directory_with_dependencies_is_the_app_s(tmp_path):
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "requirements.txt").write_text("flask")
+    (tmp_path / "backend" / "app.py").write_text(APP)
+    found = yaml.safe_load(report.read({"build_source": str(tmp_path)}))
+    assert (found["build_subdir"], found["app_wsgi"]) == ("backend", "app:app")
+
+
+@pytest.fixture
+def check(variables, monkeypatch):
+    """Return what the check says of an inventory that is a text."""
+    monkeypatch.setattr(check_inventory, "check_outside", lambda *values: [])
+
+    def lines(text, **vault):
+        known = {name: value for name, value in variables("", **vault).items() if name not in report.load_specs()}
+        known |= {"groups": {"web": ["web1"]}} | DataLoader().load(trust_as_template(text))
+        plugin = object.__new__(check_inventory.ActionModule)
+        plugin._templar = Templar(DataLoader(), variables=known)
+        return plugin._check_inventory(known)[1]
+
+    return lines
+
+
+RICH = {
+    "app.py": APP,
+    "config.py": "import os\nUPLOAD_FOLDER = 'up'\nos.environ['CITY'], os.environ['SECRET_KEY']\n"
+    "MAX_CONTENT_LENGTH = 200 * 1024 * 1024\nURI = os.getenv('DATABASE_URL', 'sqlite:///x.db')\n",
+    ".env.example": "CITY=Köln: 'a' \"b\" # c\n",
+    "Procfile": "web: gunicorn app:app --timeout 90 -k gthread\nrelease: flask db upgrade && flask seed",
+    "requirements.txt": "flask\ncelery\npsycopg\nxmlsec\n",
+    "static/a.css": "",
+}
+
+
+def test_what_is_printed_passes_the_check(check, printed):
+    text = printed(RICH, app_name="shop", site_domain="shop.example.com")
+    assert check(text, vault_app_secret_key="5f0c" * 16) == []
+    assert [line.partition(":")[0] for line in check(text, vault_app_secret_key="")] == ["app_secrets"]
+
+
+def test_what_the_check_would_refuse_is_left_out(printed):
+    text = printed({"app.py": APP, "Procfile": "web: gunicorn app:app --timeout 100000"})
+    assert "\napp_timeout" not in text
+    assert "#   app_timeout: 100000 is not between 1 and 3600 (left out)" in text
+
+
+HOSTILE = "{{ lookup('pipe', 'touch /tmp/x') }}"
+
+
+def test_a_hostile_name_or_value_is_a_value(check, printed):
+    evil = "x\napp_env: {A: b}\n#"
+    files = {
+        "app.py": APP,
+        f"{evil}/requirements.txt": "",
+        f"{evil}/static/a": "",
+        "config.py": f"import os\nos.makedirs({evil!r})\nos.environ[{evil!r}], os.environ['CITY']\n",
+        ".env.example": f"CITY={HOSTILE}\n",
+        "Procfile": f"release: echo {HOSTILE}\nworker: celery -A app worker {HOSTILE}",
+        "docker-compose.yml": yaml.safe_dump({"services": {evil: {"build": ".", "command": f"celery {evil}"}}}),
+    }
+    text = printed(files, site_domain="shop.example.com")
+    assert set(yaml.load(text, UnsafeLoader)) == {
+        *("app_name", "site_domain", "build_source", "app_wsgi", "app_release_command", "app_env")
+    }
+    assert yaml.load(text, UnsafeLoader)["app_env"] == {"CITY": HOSTILE}
+    known = DataLoader().load(trust_as_template(text))
+    assert Templar(DataLoader(), variables=known).template(known["app_env"]) == {"CITY": HOSTILE}
+    assert all(line.isprintable() for line in text.splitlines())
+    assert check(text) == []
+
+
+def test_nothing_of_a_repository_is_run(source, tmp_path):
+    mark = tmp_path / "ran"
+    runs = f"open({str(mark)!r}, 'w')\n"
+    place = source({"app.py": runs + APP, "setup.py": runs, "conftest.py": runs, "gunicorn.conf.py": runs})
+    subprocess.run(["git", "init", "-q", place], check=True)
+    monitor = place / ".git" / "monitor"
+    monitor.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    monitor.chmod(0o755)
+    subprocess.run(["git", "-C", place, "config", "core.fsmonitor", monitor], check=True)
+    assert "app_wsgi: app:app" in report.read({"build_source": str(place)})
+    assert not mark.exists()
+
+
+def test_a_git_repository_is_read_at_a_ref(source, tmp_path):
+    place = source({"app.py": APP})
+    git = ["git", "-C", place]
+    for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "one"], ["tag", "v1"]):
+        subprocess.run([*git, *command], check=True)
+    (place / "app.py").rename(place / "main.py")
+    os.symlink("/etc/passwd", place / "app.py")
+    for command in (["add", "-A"], ["commit", "-qm", "two"]):
+        subprocess.run([*git, *command], check=True)
+    address = f"file://{place}"
+    assert yaml.safe_load(report.read({"build_source": address}))["app_wsgi"] == "main:app"
+    older = yaml.safe_load(report.read({"build_source": address, "build_ref": "v1"}))
+    assert (older["app_wsgi"], older["build_ref"], older["build_source"]) == ("app:app", "v1", address)
+    with pytest.raises(TreeError, match=r"build_source: gone cannot be fetched: .*; write another"):
+        report.read({"build_source": address, "build_ref": "gone"})
+
+
+def test_reading_is_bounded(source, monkeypatch):
+    place = source({"app.py": APP, "big.py": "x = 1\n" * 100_000, "deep.py": "(" * 5_000, "bad.py": "def"})
+    os.symlink("/etc", place / "etc")
+    os.mkfifo(place / "pipe.py")
+    os.symlink("/dev/zero", place / "Procfile")
+    (place / "docker-compose.yml").write_text("a: &a {<<: [*b]}\nservices: [\n")
+    for number in range(400):
+        (place / f"m{number}.py").write_text("")
+    text = report.read({"build_source": str(place)})
+    for line in (
+        "deep.py",
+        "bad.py",
+        "docker-compose.yml, which is no YAML",
+        "of 40",
+        "Python files, the deepest ones",
+    ):
+        assert line in text
+    monkeypatch.setattr("source_inspect.tree.NAMES", 100)
+    with pytest.raises(TreeError, match="more than 100 files; name the app's directory"):
+        report.read({"build_source": str(place)})
+
+
+def test_merges_of_yaml_do_not_fill_the_memory(printed):
+    rows = ["a0: &a0 {x: 1}"]
+    rows += [f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    assert "app_wsgi: app:app" in printed({"app.py": APP, "docker-compose.yml": "\n".join(rows)})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"build_source": "/nowhere"}, "build_source: /nowhere is not a directory on the controller"),
+        ({"build_source": "https://me:word@git.example.com/x"}, "build_source: an address with a password"),
+        ({"build_source": "/", "build_ref": "-x"}, "build_ref: '-x' is not a branch"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_a_line(given, said):
+    with pytest.raises(TreeError) as error:
+        report.read(given)
+    assert str(error.value).startswith(said)
+
+
+def test_all_variables_that_it_prints_are_those_of_roles():
+    code = "".join(path.read_text() for path in (Path(places.__file__).parent).glob("*.py"))
+    named = set(re.findall(r'(?:set|put)\(\s*f?"(\w+)"', code))
+    assert named > {"app_wsgi", "app_env", "site_static"}
+    assert named - report.load_specs().keys() <= {"app_processes"}
+
+
+def test_the_playbook_needs_no_inventory(source):
+    command = ["ansible-playbook", "playbooks/inspect.yml", "-e", f"build_source={source({'app.py': APP})}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert "\napp_wsgi: app:app  # the app that app.py makes\n" in done.stdout
+    done = subprocess.run(command[:2], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode != 0
+    assert "build_source: what is to be read? example: -e build_source=https://git.example.com/shop.git" in done.stdout
