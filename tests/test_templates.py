@@ -30,6 +30,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 ROLES = Path(__file__).parents[1] / "roles"
 TEMPLATES = [
     ("docker", "daemon.json.j2"),
+    ("docker", "journald.conf.j2"),
     ("nginx", "nginx.conf.j2"),
     ("site", "site.conf.j2"),
     ("app", "__app_gunicorn_json"),
@@ -1216,6 +1217,11 @@ def test_daemon_json_is_json_with_limited_logs(render, debian):
     found = json.loads(render("docker", "daemon.json.j2", debian, docker_log_max_size="3m", docker_log_max_files=2))
     assert found["log-opts"] == {"max-size": "3m", "max-file": "2"}
     assert found["live-restore"] is True and found["icc"] is False and found["no-new-privileges"] is True
+
+
+def test_the_journal_is_kept_on_disk_within_a_size(render):
+    lines = render("docker", "journald.conf.j2", docker_journal_size="300m", ansible_managed="x").splitlines()
+    assert {"[Journal]", "Storage=persistent", "SystemMaxUse=300M"} <= set(lines)
 
 
 @pytest.mark.parametrize("debian", DEBIANS)

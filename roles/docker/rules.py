@@ -35,6 +35,7 @@ def daemon_options(values: dict[str, Any]) -> str | None:
 CHECKS = {
     "docker_log_max_size": pattern(SIZE, "docker_log_max_size: 10m"),
     "docker_log_max_files": number(1, 1000),
+    "docker_journal_size": pattern(SIZE, "docker_journal_size: 1g"),
     "docker_build_cache_size": pattern(SIZE, "docker_build_cache_size: 2g"),
     "docker_daemon_options": daemon_options,
 }

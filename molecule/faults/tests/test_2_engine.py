@@ -75,11 +75,11 @@ def test_engine_stopped_during_a_deploy_fails_it_and_the_next_one_ends_well(
 
 
 def test_log_flood_stays_within_its_limit(host, pid, release):
-    """Four times the limit of role docker: 5 files of 10 MB. Random text cannot be compressed away."""
+    """Twice docker_journal_size. Random text cannot be compressed away."""
     flood = "head -c 150000000 /dev/urandom | base64 > /proc/1/fd/1"
     host.check_output(f"docker exec app-{release()} sh -c '{flood}'")
-    folder = f"/var/lib/docker/containers/$(docker inspect --format '{{{{.Id}}}}' app-{release()})"
-    assert int(host.check_output(f"du -sm {folder} | cut -f1")) <= 55
+    assert int(host.check_output("du -sm /var/log/journal | cut -f1")) <= 110
+    assert host.check_output(f"docker inspect --format '{{{{.LogPath}}}}' app-{release()}") == ""
 
 
 @pytest.mark.parametrize(

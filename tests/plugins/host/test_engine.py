@@ -48,6 +48,18 @@ def test_images_that_are_gone_are_told_from_an_engine_that_is(engine):
         engines.inspect_all("image", {"sha256:one"})
 
 
+def test_the_last_lines_are_asked_for_once_the_journal_has_them(engine):
+    """An engine before 23 reads the journal as it is: of a container that just ended it would lack the cause."""
+    journal = engine.place / "bin" / "journalctl"
+    journal.write_text(f'#!/bin/sh\necho "journalctl $*" >> {engine.place}/calls\n')
+    journal.chmod(0o755)
+    engines.logs("x")
+    assert engine.calls() == ["journalctl --sync", "docker logs --tail 20 x"]
+    journal.write_text("#!/bin/sh\nexit 1\n")
+    (engine.place / "bin" / "docker").write_text("#!/bin/sh\necho said\n")
+    assert engines.logs("x") == ["said"]
+
+
 def test_a_failed_command_says_what_and_why(engine):
     with pytest.raises(engines.EngineError, match="docker container inspect: Error: No such container: x"):
         engines.docker("container", "inspect", "x")

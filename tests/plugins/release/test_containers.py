@@ -39,6 +39,16 @@ def test_how_the_role_starts_containers_decides_the_release(app, engine, change_
     assert not engine.calls("docker create")
 
 
+def test_what_is_printed_goes_to_the_journal_with_its_labels(app, engine):
+    """Of the web and of commands beside it; a container that the journal keeps waiting does not wait itself."""
+    release = deploy(app)
+    steps.command(app, options(release=release, command="flask db upgrade"))
+    for call in engine.calls("docker create --name")[-1], engine.calls("docker run --name")[-1]:
+        assert " --log-driver journald --log-opt mode=non-blocking " in call
+        assert " --log-opt labels=flask-deploy.app,flask-deploy.release,flask-deploy.process " in call
+        assert " --label flask-deploy.app=shop " in call
+
+
 def test_a_release_has_one_id_on_hosts_that_differ(app, host, monkeypatch):
     """Nothing of a host is in it: its groups, its paths, its images."""
     one = prepare(app, release_key="YQ==")

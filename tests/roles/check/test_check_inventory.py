@@ -225,6 +225,7 @@ WRONG = [
     ("docker_log_max_size: 10", "docker_log_max_size", "not valid"),
     ("docker_build_cache_size: 2GB", "docker_build_cache_size", "not valid"),
     ("docker_log_max_files: 0", "docker_log_max_files", "between"),
+    ("docker_journal_size: 1 GB", "docker_journal_size", "not valid"),
     ("docker_daemon_options: {live-restor: true}", "docker_daemon_options", "did you mean 'live-restore'"),
     ("docker_daemon_options: [debug]", "docker_daemon_options", "is not"),
     # 5: misspelt variables

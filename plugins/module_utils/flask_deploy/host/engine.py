@@ -135,6 +135,8 @@ def remove(*names: str) -> None:
 
 def logs(name: str, lines: int = 20) -> list[str]:
     """Return the last lines that a container wrote; of one that never ends, its first and its last part."""
+    with suppress(OSError):  # what is on its way to the journal, where an engine before 23 does not wait for it
+        command.attempt("journalctl", "--sync", limit=10)
     try:
         done = command.attempt("docker", "logs", "--tail", str(lines), name, limit=30, together=True)
     except OSError:

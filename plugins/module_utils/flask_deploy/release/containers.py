@@ -19,6 +19,12 @@ HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.setti
 PROBE_TIMEOUT = 5  # seconds
 LINES = 400  # of a container that does not get ready: each worker says it all
 MOUNTS = "/proc/{}/mountinfo"
+# What a process prints goes to the host's journal, which outlives its container, with these labels as fields. An app
+# never waits for the journal; for the engine, see output.py of role app.
+LOGGED = (
+    *("--log-driver", "journald", "--log-opt", "mode=non-blocking", "--log-opt", "max-buffer-size=4m"),
+    *("--log-opt", "labels=flask-deploy.app,flask-deploy.release,flask-deploy.process"),
+)
 MADE_WITH = "flask-deploy.arguments"  # label: digest of what a container was made with
 
 
@@ -49,6 +55,7 @@ def places(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[st
         *writable.arguments(app.kept, record),
         *_named_user(app, release, record),
         *placed.arguments(app.path(release), record),
+        *LOGGED,
         *("--env", "HOME=/tmp", "--env", "FLASK_SKIP_DOTENV=1"),
         *("--env", "APP_DATA_DIR=/data", "--env", "APP_SECRETS_DIR=/run/secrets"),
         *("--env", "JWT_KEY_DIR=/run/jwt"),
