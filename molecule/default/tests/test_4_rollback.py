@@ -39,6 +39,21 @@ def test_rollback_to_what_is_not_there_lists_what_is(play, release):
     )
 
 
+def test_what_a_release_printed_outlives_its_container(host, play, release, source):
+    (source / "static" / "logged.txt").write_text("logged")
+    play("playbooks/app.yml", "-e", f"build_source={source}")
+    gone = release()
+    play("playbooks/rollback.yml")
+    host.check_output(f"docker rm -f -v app-{gone}")
+    shown = play("playbooks/logs.yml", "-e", f"logs_release={gone}", "-e", "logs_grep='listening at'")
+    assert shown.changed == 0
+    lines = [line for line in shown.output.splitlines() if "Listening at: unix:" in line]
+    assert lines and all(f" web {gone} " in line for line in lines)
+    assert "sudo journalctl --follow --output=cat FLASK_DEPLOY_APP=app" in shown.output
+    assert "app printed nothing since" in play("playbooks/logs.yml", "-e", "logs_grep=gone-and-gone").output
+    play("playbooks/app.yml")
+
+
 def test_status_and_history_name_the_serving_release(play, release):
     status = play("playbooks/status.yml")
     assert status.changed == 0

@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx
 from ansible.module_utils.flask_deploy.host.process import Done
 from ansible.module_utils.flask_deploy.host.untrusted import Untrusted
-from ansible.module_utils.flask_deploy.release import diagnosis, inside, placed, writable
+from ansible.module_utils.flask_deploy.release import diagnosis, inside, logged, placed, writable
 from ansible.module_utils.flask_deploy.release.places import App
 
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
@@ -19,12 +19,6 @@ HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.setti
 PROBE_TIMEOUT = 5  # seconds
 LINES = 400  # of a container that does not get ready: each worker says it all
 MOUNTS = "/proc/{}/mountinfo"
-# What a process prints goes to the host's journal, which outlives its container, with these labels as fields. An app
-# never waits for the journal; for the engine, see output.py of role app.
-LOGGED = (
-    *("--log-driver", "journald", "--log-opt", "mode=non-blocking", "--log-opt", "max-buffer-size=4m"),
-    *("--log-opt", "labels=flask-deploy.app,flask-deploy.release,flask-deploy.process"),
-)
 MADE_WITH = "flask-deploy.arguments"  # label: digest of what a container was made with
 
 
@@ -55,7 +49,7 @@ def places(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[st
         *writable.arguments(app.kept, record),
         *_named_user(app, release, record),
         *placed.arguments(app.path(release), record),
-        *LOGGED,
+        *logged.ARGUMENTS,
         *("--env", "HOME=/tmp", "--env", "FLASK_SKIP_DOTENV=1"),
         *("--env", "APP_DATA_DIR=/data", "--env", "APP_SECRETS_DIR=/run/secrets"),
         *("--env", "JWT_KEY_DIR=/run/jwt"),
@@ -73,8 +67,7 @@ def create_arguments(app: App | Anywhere, release: str, record: dict[str, Any]) 
     """Return docker's arguments for a release's container: no port, no root, no capability, no write."""
     return [
         *("--name", app.container(release)),
-        *("--label", f"flask-deploy.app={app.name}"),
-        *("--label", f"flask-deploy.release={release}"),
+        *logged.labels(app.name, release),
         *("--restart", "no"),
         *("--stop-timeout", str(record["container"]["stop_timeout"])),
         *places(app, release, record),
@@ -241,7 +234,7 @@ def run_once(
     """
     name = f"{app.container(release)}-{purpose}"
     engine.remove(name)
-    inside = ("--network", networks.ensure(app.name), "--label", f"flask-deploy.app={app.name}")
+    inside = ("--network", networks.ensure(app.name), *logged.labels(app.name, release, purpose))
     arguments = ["run", "--name", name, *inside, *places(app, release, record)]
     words = ["--entrypoint", "python3", record["image"], "/release/exec.py", *shlex.split(command)]
     done = commands.attempt("docker", *arguments, *words, limit=timeout, together=together)

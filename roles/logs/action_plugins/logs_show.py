@@ -1,0 +1,72 @@
+"""Print what all hosts of an app told, merged by time, and what to type to follow it."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+WAYS = {"grep": "logs_grep", "process": "logs_process", "release": "logs_release"}
+
+
+def merged(told: dict[str, list[list[Any]]], most: int) -> list[str]:
+    """Return the newest lines of all hosts, the oldest first.
+
+    :param told: {host: rows that logs_read told}.
+    """
+    rows = sorted((at, host, *more) for host, rows in told.items() for at, *more in rows)[-most:]
+    hosts, processes = (max((len(row[number]) for row in rows), default=0) for number in (1, 2))
+    return [
+        f"{moment(at)} {host:<{hosts}} {process:<{processes}} {release[:12] or '-':<12} {text}".rstrip()
+        for at, host, process, release, text in rows
+    ]
+
+
+def moment(microseconds: int) -> str:
+    """Return a time in UTC, to the millisecond."""
+    at = datetime.fromtimestamp(microseconds / 1_000_000, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03}"
+
+
+def nothing(asked: dict[str, Any]) -> str:
+    """Return the line for no line."""
+    ways = [f"{variable}: {asked[name]}" for name, variable in WAYS.items() if asked[name]]
+    only = f" with {', '.join(ways)}" if ways else ""
+    return f"{asked['app']} printed nothing since {asked['since']}{only}; further back: -e logs_since=yesterday"
+
+
+def follow(asked: dict[str, Any], hosts: list[dict[str, Any]]) -> list[str]:
+    """Return a command for each host that shows what comes."""
+    matches = [f"FLASK_DEPLOY_APP={asked['app']}"]
+    matches += [f"FLASK_DEPLOY_RELEASE={asked['release']}"] if asked["release"] else []
+    matches += [f"FLASK_DEPLOY_PROCESS={asked['process']}"] if asked["process"] not in ("", "web") else []
+    remote = shlex.join(["sudo", "journalctl", "--follow", "--output=cat", *matches])
+    return [f"to follow: {shlex.join(['ssh', *address(host)])} {shlex.quote(remote)}" for host in hosts]
+
+
+def address(host: dict[str, Any]) -> list[str]:
+    """Return ssh's words for a host of the inventory."""
+    name, user, port = (
+        host.get("ansible_host") or host["inventory_hostname"],
+        host.get("ansible_user"),
+        host.get("ansible_port"),
+    )
+    return [*(("-p", str(port)) if port and int(port) != 22 else ()), f"{user}@{name}" if user else str(name)]
+
+
+class ActionModule(ActionBase):
+    """Print it; change nothing."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        asked = dict(self._task.args)
+        told = asked["told"]
+        lines = merged(told, int(asked["lines"])) or [nothing(asked)]
+        hosts = [{"inventory_hostname": host, **dict(task_vars["hostvars"][host])} for host in told]
+        Display().display("\n".join(["", *lines, "", *follow(asked, hosts), ""]))
+        return {"changed": False}
