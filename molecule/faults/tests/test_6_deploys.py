@@ -91,3 +91,19 @@ def test_release_command_that_fails_stops_before_the_switch(deploy, load, releas
     assert verdict.failed == 0, verdict
     assert release() == old
     assert running() == [f"app-{old}"]
+
+
+def test_a_restart_reads_a_changed_secret_and_loses_no_request(deploy, host, load, pid, play, release, running):
+    deploy({"NAME": "restarted"})
+    old, secret = release(), json.dumps({"app_secrets": {"SINCE": "changed-since-then"}})
+    told = play("playbooks/restart.yml", "--check", "-e", secret)
+    assert f"restarts: release {old} under another id" in told.output and release() == old
+    with load() as traffic:
+        play("playbooks/restart.yml", "-e", secret)
+    verdict = traffic.verdict()
+    assert verdict.failed == 0, verdict
+    assert release() != old and running() == [f"app-{release()}"]
+    assert not host.file(f"/srv/app/releases/{old}").exists
+    process = host.check_output(f"pgrep -P {pid()} | head -1")
+    assert b"SINCE=changed-since-then\0" in host.file(f"/proc/{process}/environ").content
+    assert deploy({"NAME": "restarted"}, "-e", secret).changed == 0

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import engine, nginx, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import containers, places, static
-from ansible.module_utils.flask_deploy.switch import concluding, discarding, steps
+from ansible.module_utils.flask_deploy.switch import again, concluding, discarding, steps
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
 DOCUMENTATION = r"""
@@ -21,6 +21,7 @@ description:
   - C(written) writes the directory and nothing else.
   - C(commanded) runs the release command in a container of its own.
   - C(prepared) writes the directory, starts its container beside the serving one and waits until it answers.
+  - C(renewed) prepares the serving release once more under another id, from its own record, with the secrets of now.
   - C(restored) starts a release that served before, from its own record and without a build.
   - C(discarded) takes away what this run prepared or restored, where another host refuses it; no release may be named.
   - C(switched) begins to move traffic, in a unit on the host that goes back by itself unless it is confirmed.
@@ -33,7 +34,7 @@ options:
   state:
     type: str
     required: true
-    choices: [written, commanded, prepared, restored, discarded, switched, watched, confirmed, retired]
+    choices: [written, commanded, prepared, renewed, restored, discarded, switched, watched, confirmed, retired]
     description: How far to go.
   owner: {type: dict, description: Who holds the app's lock, as app_lock told; without it no lock is looked at.}
   release: {type: str, description: Release id; with C(restored) the one before is the default.}
@@ -89,7 +90,7 @@ actions: {type: list, returned: always, description: What was, or would be, done
 seconds: {type: float, returned: always, description: How long that took.}
 switch: {type: str, returned: switched, description: Id of the switch, or null where nothing moves.}
 command: {type: dict, returned: commanded, description: "Outcome of the release command, schema before and after."}
-plan: {type: list, returned: prepared and restored, description: What changes against the release that serves.}
+plan: {type: list, returned: "prepared, renewed, restored", description: What changes against the one that serves.}
 said: {type: list, returned: restored, description: What is to be known of that release.}
 well: {type: bool, returned: watched, description: Whether the release may serve on here.}
 reason: {type: str, returned: watched and confirmed, description: Why it may not.}
@@ -104,7 +105,18 @@ COMMANDS = ("command", "schema_command", "switch")
 NUMBERS = {"start_timeout": 60, "drain_timeout": 30, "keep": 5, "command_timeout": 600, "confirm": 30}
 FLAGS = ("reject", "accept_rejected", "accept_schema_ahead")
 MAPS = ("owner", "source", "container", "files", "environment", "commanded", "watch")
-STATES = ["written", "commanded", "prepared", "restored", "discarded", "switched", "watched", "confirmed", "retired"]
+STATES = [
+    "written",
+    "commanded",
+    "prepared",
+    "renewed",
+    "restored",
+    "discarded",
+    "switched",
+    "watched",
+    "confirmed",
+    "retired",
+]
 WHOLE = ("domain", "health_path", "image", "build", "wsgi", "files", "container")
 ERRORS = (
     places.ReleaseError,
@@ -147,6 +159,9 @@ def step(app: places.App, options: dict[str, Any], dry: bool) -> dict[str, Any]:
     if state == "commanded":
         done, ran = ({}, False) if dry else steps.command(app, options)
         return {"release": release, "actions": [f"ran {done['command']}"] if ran else [], "command": done}
+    if state == "renewed":
+        release, actions, planned = again.renew(app, options, dry)
+        return {"release": release, "actions": actions, "diff": planned["diff"], "plan": planned["lines"]}
     if state == "restored":
         release, actions, planned, said = steps.restore(app, options, dry)
         told = {"diff": planned["diff"], "plan": planned["lines"], "said": said}
@@ -174,6 +189,7 @@ def main() -> None:
             ("state", "written", WHOLE),
             ("state", "prepared", WHOLE),
             ("state", "commanded", ("release",)),
+            ("state", "renewed", ("release_key",)),
             ("state", "switched", ("release", "watch")),
             ("state", "watched", ("release",)),
             ("state", "confirmed", ("release",)),

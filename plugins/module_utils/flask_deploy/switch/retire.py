@@ -116,10 +116,15 @@ def _read(app: App, release: str) -> list[str]:
 
 
 def surplus(app: App, keep: int) -> list[str]:
-    """Return releases beyond the newest ``keep`` that served, and all others that never did."""
+    """Return releases beyond the newest ``keep`` that served, and all others that never did.
+
+    One that was restarted under another id is no release to go back to.
+    """
     serving = app.serving()
+    restarted = app.state(serving or "").get("instead")
     states = {release: app.state(release) for release in app.known()}
     never = [r for r, s in states.items() if s.get("state") in NEVER_SERVED and r != serving]
+    never += [restarted] if restarted in states else []
     served = [r for r in states if r not in never and r != serving]
     served.sort(key=app.order, reverse=True)
     return [*served[max(keep - 1, 0) :], *never]
