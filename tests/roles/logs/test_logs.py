@@ -97,6 +97,13 @@ def test_what_the_journal_refuses_is_said_with_its_variable(journal, says, said)
     assert str(error.value).startswith(said)
 
 
+def test_a_warning_costs_no_line(journal):
+    journal(entry(1, "x"), says="system.journal is truncated, ignoring file.", then="exit 1")
+    assert len(read()) == 1
+    journal(says="system.journal is truncated, ignoring file.")
+    assert read() == []
+
+
 def test_lines_of_all_hosts_are_merged_by_time():
     told = {
         "web1": [[SECOND, "web", "3f9a0c41d2b7", "one"], [3 * SECOND + 5000, "worker", "", "three"]],
