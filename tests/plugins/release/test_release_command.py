@@ -61,8 +61,8 @@ def test_the_schema_is_asked_before_and_after_it_as_it_runs(app, engine):
         "flask db upgrade",
         "flask db current",
     ]
-    without_name = {call.partition(" --label ")[2].rpartition("/release/exec.py")[0] for call in calls}
-    assert len(without_name) == 1, "the same container each time"
+    without_name = {call.partition(" --init ")[2].rpartition("/release/exec.py")[0] for call in calls}
+    assert len(without_name) == 1, "the same container each time, but for its name and labels"
 
 
 def test_it_runs_once_for_a_release(app, engine):
