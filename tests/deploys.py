@@ -9,7 +9,7 @@ from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.switch import concluding, progress, settling, steps, summary, switch
-from ansible.modules import app_remove, app_status
+from ansible.modules import app_status, remove_app
 
 SITE = "server {}\n"
 MARK = "h5-Xq-and-more"
@@ -130,7 +130,7 @@ def kept(app, engine, count):
     assert steps.prepare(app, options(build=f"b{count - 1}"), dry=False)[1] == []
     assert concluding.retired(app, options(release=releases[-1], keep=count), dry=False)[0] == []
     assert steps.restore(app, options(release=releases[-2]), dry=True) and summary.way_back(app)
-    assert app_remove.remove(app, data=False, dry=True)
+    assert remove_app.remove(app, data=False, dry=True)
     app_status.describe(app)
     containers.end_commands("shop")
     return engine.calls("docker")

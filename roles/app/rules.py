@@ -141,7 +141,6 @@ CHECKS = {
     "app_schema_command": command,
     "app_release_command_timeout": number(1, 86_400),
     "app_keep_releases": number(2, 1000),
-    "app_remove": pattern(re.compile(f"({APP.pattern})|"), "-e app_remove=shop"),
 }
 # Shown where a variable has no default that could serve as an example.
 EXAMPLES = {

@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, leftovers
 from ansible.module_utils.flask_deploy.release import containers, places
 from ansible.module_utils.flask_deploy.switch import discarding, retire, settling
-from ansible.modules import app_remove, build_image
+from ansible.modules import build_image, remove_app
 
 from tests.deploys import deploy, prepare
 
@@ -56,7 +56,7 @@ def vanishing(request, app, engine, monkeypatch):
         lambda app: app.set_restarts({"abc": "no", "abc-x": "no"}),
         lambda app: engines.remove("shop-abc"),
         lambda app: containers.end_commands(app.name),
-        lambda app: app_remove.remove(app, data=False, dry=False),
+        lambda app: remove_app.remove(app, data=False, dry=False),
     ],
     ids=[
         "retire",

@@ -129,7 +129,7 @@ def test_nobody_outside_is_told_what_waits(get, host, release):
 
 def test_first_deploy_counts_no_failure(play, deploy, host, release):
     """nginx knows the app's name when it is first asked for it."""
-    play("playbooks/remove.yml", "-e", "app_remove=app")
+    play("playbooks/remove.yml", "-e", "remove_app=app")
     deploy({"NAME": "first"})
     seen = watched(host, release())["watch"]
     assert (seen["probes"] > 0, seen["probes_failed"]) == (True, 0)

@@ -10,7 +10,7 @@ from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, leftovers, nginx, systemd
 from ansible.module_utils.flask_deploy.switch import concluding, progress, switch, unit
-from ansible.modules import app_remove
+from ansible.modules import remove_app
 
 from tests.deploys import begin, deploy, options, prepare
 
@@ -157,7 +157,7 @@ def test_why_something_stays_is_one_line_of_bounded_length():
 )
 def test_an_app_goes_but_for_what_cannot(app, engine, many, monkeypatch, words, said):
     (engine.place / "tags").write_text("sha256:0 flask-deploy/shop:0\n")
-    left = leftovers.Leftovers(app_remove.AGAIN)
+    left = leftovers.Leftovers(remove_app.AGAIN)
     with monkeypatch.context() as stuck:
         refuse(stuck, *words)
         if words[0] in ("systemd", "nginx"):
@@ -166,14 +166,14 @@ def test_an_app_goes_but_for_what_cannot(app, engine, many, monkeypatch, words, 
                 systemd.UnitError("no answer") if words[0] == "systemd" else nginx.SiteError("another site is broken")
             )
             stuck.setattr(place, name, lambda *given: (_ for _ in ()).throw(error))
-        app_remove.remove(app, data=False, dry=False, left=left)
+        remove_app.remove(app, data=False, dry=False, left=left)
     (line,) = [line for line in left.lines if said.format(*sorted(many)) in line]
     assert line.endswith("the same command removes it")
     stays = ["data", *(["releases"] if words[0] == "/srv/shop/releases" else []), "writable"]
     assert sorted(os.listdir(app.root)) == stays and not os.path.lexists(app.include)
     assert (engine.place / "networks" / "shop").exists() is (words[0] == "network")
     (engine.place / "tags").write_text("")
-    app_remove.remove(app, data=False, dry=False, left=(again := leftovers.Leftovers()))
+    remove_app.remove(app, data=False, dry=False, left=(again := leftovers.Leftovers()))
     assert again.lines == [] and sorted(os.listdir(app.root)) == ["data", "writable"] and engine.running() == []
     assert not list(Path(app.systemd).rglob("flask-deploy*"))
 

@@ -10,7 +10,7 @@ from ansible.module_utils.flask_deploy.host import networks
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.switch import retire, settling
 from ansible.module_utils.testing import patch_module_args
-from ansible.modules import app_remove, check_host
+from ansible.modules import check_host, remove_app
 
 from tests.deploys import deploy, prepare
 
@@ -122,7 +122,7 @@ def test_a_network_of_other_address_pools_is_made_anew_by_the_next_deploy(app, e
 def test_a_network_that_somebody_joined_stays(app, engine):
     deploy(app)
     container(engine, "their-db", "shop", app="")
-    assert "removed network shop" not in app_remove.remove(app, data=False, dry=False)
+    assert "removed network shop" not in remove_app.remove(app, data=False, dry=False)
     assert all_networks(engine) == ["shop"] and list(networks.of_app("shop")) == ["shop"]
 
 
@@ -131,8 +131,8 @@ def test_all_networks_of_an_app_go_with_it(app, engine):
     (engine.place / "pools").write_text(OTHER_POOLS)
     deploy(app, build="b2")
     network(engine, "their-own")
-    told = app_remove.remove(app, data=False, dry=True)
-    assert told == app_remove.remove(app, data=False, dry=False)
+    told = remove_app.remove(app, data=False, dry=True)
+    assert told == remove_app.remove(app, data=False, dry=False)
     assert all_networks(engine) == ["their-own"]
 
 
@@ -145,7 +145,7 @@ def test_a_container_made_by_hand_from_the_app_s_image_is_left_alone(app, engine
     deploy(app), deploy(app, build="b2", keep=2), deploy(app, build="b3", keep=2)
     containers.end_commands("shop")
     settling.settle(app)
-    app_remove.remove(app, data=False, dry=False)
+    remove_app.remove(app, data=False, dry=False)
     assert engine.running() == [name]
 
 

@@ -17,7 +17,7 @@ from ansible.module_utils.flask_deploy.release import containers, writing
 from ansible.module_utils.flask_deploy.release.advice import About
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.switch import retire, steps
-from ansible.modules import app_remove, app_status
+from ansible.modules import app_status, remove_app
 
 from tests.deploys import deploy, options, prepare, restore, serve
 
@@ -127,7 +127,7 @@ def test_whatever_lies_in_an_app_s_run_directory_each_verb_ends_well(app, engine
     assert app_status.describe(app)["release"] == last
     assert set(retire.prune(app, 1)) >= {old, new}
     assert app.known() == os.listdir(app.releases) == [last]
-    app_remove.remove(app, True, False)
+    remove_app.remove(app, True, False)
     assert not os.path.exists(app.root)
     assert (tmp_path / "another").read_text() == "mine"
 

@@ -11,7 +11,7 @@ import pytest
 from ansible.module_utils.flask_deploy.release import inside, writable
 from ansible.module_utils.flask_deploy.release.writable import Place
 from ansible.module_utils.flask_deploy.switch import steps
-from ansible.modules import app_remove
+from ansible.modules import remove_app
 
 from tests.deploys import deploy, options, prepare, restore
 
@@ -118,8 +118,8 @@ def test_a_copy_that_fails_stops_before_a_release_is_written(app, engine, wanted
 
 def test_it_is_data_and_stays_as_data_does(app, wanted):
     deploy(app, **wanted)
-    assert app.kept not in app_remove.goes(app, data=False)
-    assert app.root in app_remove.goes(app, data=True)
+    assert app.kept not in remove_app.goes(app, data=False)
+    assert app.root in remove_app.goes(app, data=True)
 
 
 def copy(*pairs):

@@ -10,7 +10,7 @@ from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import log, progress, settling, steps, switch, unit
-from ansible.modules import app_remove
+from ansible.modules import remove_app
 
 from tests.deploys import (
     begin,
@@ -205,7 +205,7 @@ def test_the_engine_is_never_asked_while_the_lock_on_nginx_is_held(app, under_lo
     settling.settle_at_boot(app)
     settling.settle(app)
     steps.restore(app, options(release=""), dry=False)
-    app_remove.remove(app, data=False, dry=False)
+    remove_app.remove(app, data=False, dry=False)
     assert under_lock() == []
 
 

@@ -16,6 +16,8 @@ RENAMED = {f"app_{word}": f"{role}_{word}" for role, words in SAME.items() for w
     "app_build_args": "build_args",
     "app_build_ca_file": "build_ca_file",
     "app_rebuild": "build_fresh",
+    "app_remove": "remove_app",
+    "app_remove_data": "remove_data",
     "app_jwt_algorithm": "tokens_algorithm",
     "app_jwt_import": "tokens_import",
     "app_jwt_keys": "tokens_keys",

@@ -13,7 +13,7 @@ from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import unit
 
 DOCUMENTATION = r"""
-module: app_remove
+module: remove_app
 short_description: Take an app off this host
 description:
   - Its site, containers, network, images and releases go. Its data, secrets, keys and certificates stay
@@ -28,7 +28,7 @@ author: [flask-deploy contributors]
 
 EXAMPLES = r"""
 - name: Take the app off the host
-  app_remove:
+  remove_app:
     app: shop
 """
 

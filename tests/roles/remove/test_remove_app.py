@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.flask_deploy.host import nginx
 from ansible.module_utils.flask_deploy.switch import unit
-from ansible.modules import app_remove as module
+from ansible.modules import remove_app as module
 
 
 @pytest.fixture
