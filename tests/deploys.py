@@ -22,6 +22,7 @@ def options(**more):
         "start_timeout": 5,
         "drain_timeout": 0,
         "keep": 3,
+        "first": True,
         "image": "sha256:one",
         "build": "b1",
         "source": {"kind": "directory", "digest": "d"},

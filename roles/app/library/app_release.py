@@ -48,6 +48,7 @@ options:
   health_path: {type: str, description: Path that answers below 400 when the app is ready.}
   start_timeout: {type: int, default: 60, description: Seconds the app has to get ready.}
   drain_timeout: {type: int, default: 30, description: Seconds requests in flight have to finish.}
+  first: {type: bool, default: false, description: "Whether jobs that one host has are this host's, with C(retired)."}
   keep: {type: int, default: 5, description: Releases kept.}
   image: {type: str, description: Image id, with C(prepared).}
   build: {type: str, description: Digest of what the image was built from.}
@@ -103,7 +104,7 @@ summary: {type: list, returned: retired, description: That record in lines for p
 TEXTS = ("release", "domain", "health_path", "image", "build", "by", "wsgi", "static")
 COMMANDS = ("command", "schema_command", "switch")
 NUMBERS = {"start_timeout": 60, "drain_timeout": 30, "keep": 5, "command_timeout": 600, "confirm": 30}
-FLAGS = ("reject", "accept_rejected", "accept_schema_ahead")
+FLAGS = ("first", "reject", "accept_rejected", "accept_schema_ahead")
 MAPS = ("owner", "source", "container", "files", "environment", "commanded", "watch")
 STATES = [
     "written",

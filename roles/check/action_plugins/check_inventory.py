@@ -118,6 +118,7 @@ class ActionModule(ActionBase):
             "domain": values["site_domain"],
             "aliases": values["site_aliases"] + values["site_names"],
             "wsgi": values["app_wsgi"],
+            "calendars": {name: job["at"] for name, job in values["app_jobs"].items()},
         }
         result: dict[str, Any] = self._execute_module("check_host", module_args=arguments, task_vars=task_vars)
         return [result["msg"]] if result.get("failed") else result["mistakes"]

@@ -19,6 +19,7 @@ options:
   domain: {type: str, required: true, description: Its public name.}
   aliases: {type: list, elements: str, default: [], description: Its other names.}
   wsgi: {type: str, required: true, description: What it serves.}
+  calendars: {type: dict, default: {}, description: Job to the times at which it runs.}
 author: [flask-deploy contributors]
 """
 
@@ -174,6 +175,19 @@ def full_memory() -> list[str]:
     return []
 
 
+def senseless_times(calendars: dict[str, str]) -> list[str]:
+    """Return the jobs whose times this host's systemd does not understand, or which never come."""
+    mistakes = []
+    for job, at in calendars.items():
+        words = ("systemd-analyze", "calendar", "--", at)
+        done = command.attempt(*words, limit=10, environment={"LC_ALL": "C"})
+        if done.code != 0:
+            mistakes.append(f"app_jobs: {job}: at {at!r} is no time; try: systemd-analyze calendar '*-*-* 03:00'")
+        elif b"Next elapse: never" in done.out:
+            mistakes.append(f"app_jobs: {job}: at {at!r} has passed, and never comes again")
+    return mistakes
+
+
 def main() -> None:
     module = QuietModule(
         argument_spec={
@@ -181,13 +195,14 @@ def main() -> None:
             "domain": {"type": "str", "required": True},
             "aliases": {"type": "list", "elements": "str", "default": []},
             "wsgi": {"type": "str", "required": True},
+            "calendars": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     app, domain, wsgi = (module.params[name] for name in ("app", "domain", "wsgi"))
     names = [domain, *module.params["aliases"]]
     mistakes = foreign_directory(app) + foreign_files(app) + other_app(app, domain, wsgi) + taken_names(app, names)
-    mistakes += foreign_network(app)
+    mistakes += foreign_network(app) + senseless_times(module.params["calendars"])
     module.exit_json(changed=False, mistakes=mistakes + taken_ports() + full_disk(app) + full_memory())
 
 

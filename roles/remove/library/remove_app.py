@@ -8,7 +8,7 @@ import os
 from ansible.module_utils.flask_deploy.host import engine, networks, nginx
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
 from ansible.module_utils.flask_deploy.host.module import QuietModule
-from ansible.module_utils.flask_deploy.release import places
+from ansible.module_utils.flask_deploy.release import aside, jobs, places
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.flask_deploy.switch import unit
 
@@ -51,7 +51,8 @@ def goes(app: places.App, data: bool) -> list[str]:
         inside = sorted(os.listdir(app.root)) if os.path.isdir(app.root) else []
         paths = [f"{app.root}/{name}" for name in inside if name not in DATA]
     texts, links = unit.paths(app)
-    return [path for path in [app.include, *links, *texts, *paths] if os.path.lexists(path)]
+    timed = [path for job in jobs.known(app) for path in jobs.paths(app, job)]
+    return [path for path in [app.include, *links, *texts, *timed, *paths] if os.path.lexists(path)]
 
 
 def _delete(path: str, left: Leftovers) -> None:
@@ -71,6 +72,7 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
         return [f"removed {path}" for path in before] + remove_from_engine(app, True, left)
     with left.unless_gone("what starts it again", "systemctl list-jobs"):
         unit.disable(app)
+        jobs.remove(app, jobs.known(app), at_once=True)
     if os.path.lexists(app.include):
         with left.unless_gone("its site in nginx", "nginx -t; then: systemctl reload nginx"), nginx.lock():
             _delete(app.include, left)
@@ -84,8 +86,7 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
 def remove_from_engine(app: places.App, dry: bool, left: Leftovers) -> list[str]:
     if not engine.installed():
         return []
-    names = sorted(engine.containers(app.name))
-    names = sorted(engine.containers(app.name))
+    names = sorted([*engine.containers(app.name), *aside.here(app)])
     listed = engine.docker("images", "--no-trunc", "--format", IMAGES, f"flask-deploy/{app.name}").splitlines()
     rows = [line.split() for line in listed]  # by tag: somebody may have given an image another
     images = {image if tag.endswith(":<none>") else tag: image for image, tag in rows}

@@ -219,3 +219,25 @@ def test_a_full_memory_is_seen(monkeypatch, available, swap, said):
     text = f"MemTotal: 1 kB\nMemAvailable: {available} kB\nSwapFree: {swap} kB\nHugePages_Total: 0\n"
     monkeypatch.setattr(preflight.files, "read", lambda path: text.encode())
     assert preflight.full_memory() == said
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("*-*-* 03:00", None),
+        ("*:*:0/5", None),
+        ("Mon..Fri 09:00 Europe/Berlin", None),
+        ("--help", "is no time"),
+        ("25:00", "is no time; try: systemd-analyze calendar '*-*-* 03:00'"),
+        ("2020-01-01 03:00", "has passed, and never comes again"),
+    ],
+)
+def test_times_that_systemd_does_not_know_or_that_never_come_are_told(at, said):
+    found = preflight.senseless_times({"purge": at})
+    assert found == ([] if said is None else [f"app_jobs: purge: at {at!r} {said}"]) or said in found[0]
+
+
+def test_the_host_is_asked_about_the_times_of_all_jobs():
+    """By systemd itself: no pattern of ours knows all that it understands."""
+    mistakes = preflight.senseless_times({"a": "daily", "b": "noon", "c": "hourly", "d": "2001-01-01"})
+    assert [line.split(":")[1].strip() for line in mistakes] == ["b", "d"]

@@ -71,7 +71,7 @@ class Process:
     ) -> None:
         if not shutil.which(command[0]):
             raise FileNotFoundError(errno.ENOENT, "not installed", command[0])
-        self.out, self.errors = Kept(ENDS if together else most or WHOLE), Kept(ENDS)
+        self.out, self.errors = Kept(most or (ENDS if together else WHOLE)), Kept(ENDS)
         known = {**os.environ, **(environment or {})}
         self.popen = subprocess.Popen(
             [*TIED, *command],
@@ -108,6 +108,21 @@ class Process:
         said = (bytes(self.errors) or bytes(self.out)).decode(errors="replace").strip()
         code = None if self.ended else self.popen.returncode
         return Done(code, bytes(self.out), said or f"it ended with code {code}", self.out.lost)
+
+
+def stat_of(pid: int) -> list[bytes] | None:
+    """Return the fields of a process from its state on (proc(5), stat); None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split() or None
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def started(pid: int) -> int | None:
+    """Return when a process began, in clock ticks since boot; None if it is gone."""
+    fields = stat_of(pid)
+    return None if fields is None or fields[0] == b"Z" else int(fields[19])
 
 
 def _send(number: int, processes: Iterable[int]) -> None:

@@ -42,6 +42,7 @@ class App:
         self.pending = f"{self.root}/switch.json"
         self.decision = f"{self.root}/switch.decision"
         self.program = f"{self.root}/switch.pyz"
+        self.tool = f"{self.root}/run"
         self.revived = f"{self.root}/revived.json"
         self.failed = f"{self.root}/failed.json"
         self.systemd = "/etc/systemd/system"

@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import certificate, command, files
 from ansible.module_utils.flask_deploy.release.places import App
 
-READABLE = (".conf", ".py", "gunicorn.json")
+READABLE = (".conf", ".py", "gunicorn.json", "jobs.json")
 NOT_BUILT = "not built yet"
 SETTINGS = {
     "domain": "site_domain",

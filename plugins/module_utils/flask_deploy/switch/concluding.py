@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files, leftovers
-from ansible.module_utils.flask_deploy.release import release_command
+from ansible.module_utils.flask_deploy.release import aside, jobs, release_command, tool
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 from ansible.module_utils.flask_deploy.switch import progress, retire, settling, summary, switch, unit
 
@@ -90,9 +90,10 @@ def retired(app: App, options: dict[str, Any], dry: bool) -> tuple[list[str], di
     if dry:
         return [], {}, []
     ended = conclude(app, release, begun, options["outcomes"])
-    units = unit.ensure(app)
+    actions = unit.ensure(app)
+    kept, undone = keep_jobs(app, options)
     retired, pruned, left = clear_up(app, options)
-    actions = units + [f"stopped {each['container']}" for each in retired] + [f"removed {gone}" for gone in pruned]
+    actions += kept + [f"stopped {each['container']}" for each in retired] + [f"removed {gone}" for gone in pruned]
     record = {
         "release": release,
         "switched": bool(ended),
@@ -100,7 +101,7 @@ def retired(app: App, options: dict[str, Any], dry: bool) -> tuple[list[str], di
         "watch": ended and ended["watch"],
         "retired": retired,
         "removed": pruned,
-        "stays": left,
+        "stays": undone + left,
         "by": options["by"],
         "at": time.time(),
         "seconds": {name: float(spent) for name, spent in options["steps"].items()},
@@ -114,6 +115,16 @@ def retired(app: App, options: dict[str, Any], dry: bool) -> tuple[list[str], di
     if begun:
         files.write_json(app.path(release, "deploy.json"), record)
     return actions, record, summary.summarise(record)
+
+
+def keep_jobs(app: App, options: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Let the jobs of the release that serves have their timers; return (what changed, what could not be done)."""
+    changed, left = [], leftovers.Leftovers()
+    with left.unless_gone("a job as it was before", "systemctl status 'flask-deploy-job-*'"):
+        changed += tool.ensure(app)
+        changed += jobs.ensure(app, options["first"])
+        aside.sweep(app)
+    return changed, left.lines
 
 
 def clear_up(app: App, options: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str], list[str]]:

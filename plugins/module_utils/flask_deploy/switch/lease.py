@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files, locks
 from ansible.module_utils.flask_deploy.host.clock import now
+from ansible.module_utils.flask_deploy.host.process import started, stat_of
 
 LIFE = 60  # seconds that a lease lives after its owner's last step ended, unless its owner says otherwise
 UNKNOWN = {
@@ -27,21 +28,6 @@ UNKNOWN = {
 
 class LeaseError(Exception):
     """Somebody else deploys this app on this host; the message says who and since when."""
-
-
-def _stat(pid: int) -> list[bytes] | None:
-    """Return the fields of a process from its state on (proc(5), stat); None if it is gone."""
-    try:
-        stat = files.read(f"/proc/{pid}/stat")
-    except ProcessLookupError:
-        return None
-    return stat.rpartition(b")")[2].split() if stat else None
-
-
-def started(pid: int) -> int | None:
-    """Return when a process began, in clock ticks since boot; None if it is gone."""
-    fields = _stat(pid)
-    return None if fields is None or fields[0] == b"Z" else int(fields[19])
 
 
 def an_owner(known: dict[str, Any]) -> dict[str, Any]:
@@ -197,7 +183,7 @@ def _group(worker: list[int]) -> list[int]:
         return []
     found = []
     for each in map(int, filter(str.isdigit, os.listdir("/proc"))):
-        fields = _stat(each)
+        fields = stat_of(each)
         mine = fields and fields[0] != b"Z" and (each == pid or int(fields[2]) == pid)
         if mine and int(fields[19]) >= born:
             found.append(each)

@@ -11,7 +11,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import engine, files, networks
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
-from ansible.module_utils.flask_deploy.release import containers, images, inside
+from ansible.module_utils.flask_deploy.release import aside, containers, images, inside
 from ansible.module_utils.flask_deploy.release.places import App
 
 NEVER_SERVED = ("prepared", "failed")
@@ -136,6 +136,8 @@ def prune(app: App, keep: int, left: Leftovers | None = None) -> list[str]:
     :param left: Leftovers, of what does not go.
     """
     left, gone = left or Leftovers(), surplus(app, keep)
+    held = aside.held(app) if gone else set()
+    gone = [release for release in gone if release not in held]
     for release in gone:  # without its record it is no release: what is cut off here, the next run ends
         left.remove_file(app.path(release, "release.json"))
     for name in remains(app):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
-import zipfile
 from contextlib import AbstractContextManager
 
 from ansible.module_utils.flask_deploy.host import command, files, program, systemd
@@ -16,7 +14,7 @@ from ansible.module_utils.flask_deploy.switch import lease as leases
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
 PARTS = {
     "host": "clock command engine files leftovers locks networks nginx process program systemd untrusted",
-    "release": "advice containers diagnosis images inside places record secrets tracebacks writable",
+    "release": "advice aside containers diagnosis images inside logged placed places record secrets tracebacks writable",
     "switch": "keeper lease log progress retire settling switch tally unit watch",
 }
 MAIN = """\
@@ -81,11 +79,7 @@ def name(app: App) -> str:
 
 def code() -> bytes:
     """Return what outlives the controller as a program in one file (zipapp), equal for equal code."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for path, text in {"__main__.py": MAIN, **program.sources(PARTS)}.items():
-            archive.writestr(zipfile.ZipInfo(path), text)
-    return packed.getvalue()
+    return program.packed(MAIN, PARTS)
 
 
 def start(app: App) -> None:
