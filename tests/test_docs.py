@@ -66,7 +66,7 @@ def test_every_link_leads_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_variable_named_exists(page):
     named = set(
-        re.findall(r"(?<![\w.-])(?:app|build|site|tokens|nginx|docker|host|remove)_[a-z0-9_]+\b(?!\.)", text(page))
+        re.findall(r"(?<![\w.-])(?:app|build|site|tokens|nginx|docker|host|run|remove)_[a-z0-9_]+\b(?!\.)", text(page))
     )
     before = RENAMED.keys() if page.name == "CHANGELOG.md" else set()
     assert named - check_inventory.load_specs().keys() - modules() - before == set()

@@ -36,6 +36,7 @@ SAMPLES = {
     "app_release_command": "flask db upgrade",
     "app_writable": ["static/.webassets-cache", "cache:memory", "/tmp:200m"],
     "remove_app": "shop",
+    "run_command": "flask create-admin",
     "app_jobs": {"purge": {"command": "flask purge", "at": "*-*-* 03:00"}},
     "app_rollback_to": "3f9a0c41d2b7",
     "build_subdir": "backend",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 HEADINGS = ("host", "release", "age", "health", "cert", "disk")
+JOB = ("name", "last", "took", "result", "next")
+JOB_HEADINGS = ("job", "last (UTC)", "took", "result", "next (UTC)")
 WIDEST = 28  # characters of a host's name; all columns together keep below 74
 DEPLOY = "ansible-playbook playbooks/app.yml -i inventories/..."
 
@@ -17,10 +19,8 @@ def table(statuses: dict[str, dict[str, Any]], asked: Sequence[str] = ()) -> lis
     :param asked: hosts that the play was for.
     """
     names = short(list(statuses))
-    rows = [HEADINGS, *(row(names[host], told) for host, told in statuses.items())]
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(HEADINGS))]
-    lines = [" ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows]
-    return lines + uneven(statuses) + remarks(statuses) + missing(statuses, asked)
+    lines = aligned([HEADINGS, *(row(names[host], told) for host, told in statuses.items())])
+    return lines + jobs(statuses, names) + uneven(statuses) + remarks(statuses) + missing(statuses, asked)
 
 
 def row(name: str, told: dict[str, Any]) -> tuple[str, ...]:
@@ -34,6 +34,20 @@ def row(name: str, told: dict[str, Any]) -> tuple[str, ...]:
         "none" if days is None else f"{days} d",
         f"{told['disk_free_mb'] >> 10} GB",
     )
+
+
+def aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return rows as lines whose columns begin below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [" ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows]
+
+
+def jobs(statuses: dict[str, dict[str, Any]], names: dict[str, str]) -> list[str]:
+    """Return a table of the jobs, where there are any; a host is named where not all are on one."""
+    rows = [(job, names[host]) for host, told in statuses.items() for job in told.get("jobs", [])]
+    many = len(statuses) > 1
+    shown = [tuple(job[field] for field in JOB) + ((host,) if many else ()) for job, host in rows]
+    return aligned([JOB_HEADINGS + (("on",) if many else ()), *shown]) if rows else []
 
 
 def short(hosts: list[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import certificate, engine, files, nginx
 from ansible.module_utils.flask_deploy.host.module import QuietModule
-from ansible.module_utils.flask_deploy.release import failures, places
+from ansible.module_utils.flask_deploy.release import failures, jobs, places
 
 DOCUMENTATION = r"""
 module: app_status
@@ -40,6 +40,7 @@ age: {type: str, returned: always, description: The same as a span in its larges
 maintenance: {type: bool, returned: always, description: Whether visitors see the maintenance page.}
 history: {type: list, returned: always, description: One line for each release, the newest first.}
 failures: {type: list, returned: always, description: "What failed before it served, and why; the newest first."}
+jobs: {type: list, returned: always, description: "Each job's last run, its result, its seconds, and the next run."}
 remarks: {type: list, returned: always, description: What somebody should know or do.}
 """
 
@@ -80,7 +81,7 @@ def describe(app: places.App) -> dict[str, Any]:
     state, record = (app.state(release), app.record(release)) if release else ({}, {})
     healthy, said = health(app, release) if release else (False, "no release")
     known = sorted(app.known(), key=app.order, reverse=True)
-    since = state.get("switched", 0)
+    since, rows = state.get("switched", 0), jobs.status(app)
     told = {
         "release": release,
         "healthy": healthy,
@@ -94,8 +95,52 @@ def describe(app: places.App) -> dict[str, Any]:
         "disk_free_mb": shutil.disk_usage("/srv").free >> 20,
         "history": [app.describe(each) for each in known],
         "failures": failures.lines(app),
+        "jobs": [job_row(row) for row in rows],
     }
-    return {**told, "remarks": remarks(app, told, record.get("health_path"))}
+    said = remarks(app, told, record.get("health_path")) + job_remarks(app, rows)
+    return {**told, "remarks": said}
+
+
+def outcome(row: dict[str, Any]) -> str:
+    """Return in a word or two how a job's last run ended."""
+    record = row["record"]
+    if row["runs"]:
+        return "runs"
+    if not record:
+        return "never ran"
+    if "ended" not in record:
+        return "cut off"  # with its host
+    words = {"success": "ok", "timeout": "too long", "exit-code": f"code {record.get('code')}"}
+    return words.get(str(record.get("result")), str(record.get("result")))
+
+
+def job_row(row: dict[str, Any]) -> dict[str, str]:
+    """Return how a job is, in words; times are UTC."""
+    record = row["record"]
+    began, ended = record.get("began", 0), record.get("ended", 0)
+    return {
+        "name": row["name"],
+        "last": clock(began),
+        "result": outcome(row),
+        "took": f"{max(ended - began, 0):.0f} s" if ended else "-",
+        "next": clock(row["next"]) if row["timer"] else "no timer",
+    }
+
+
+def clock(seconds: float) -> str:
+    return time.strftime("%m-%d %H:%M:%S", time.gmtime(seconds)) if seconds else "-"
+
+
+def job_remarks(app: places.App, rows: list[dict[str, Any]]) -> list[str]:
+    """Return which jobs failed or have no timer, and what to look at."""
+    said = []
+    for row in rows:
+        how, log = outcome(row), f"journalctl -n 50 -u {jobs.unit(app, row['name'])}"
+        if how not in ("ok", "runs", "never ran"):
+            said.append(f"job {row['name']} failed ({how}); its log: {log}")
+        if not row["timer"]:
+            said.append(f"job {row['name']} has no timer that is up; a deploy starts it: {PLAYBOOK.format('app.yml')}")
+    return said
 
 
 def remarks(app: places.App, told: dict[str, Any], path: str | None) -> list[str]:

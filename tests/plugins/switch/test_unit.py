@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import program, systemd
+from ansible.module_utils.flask_deploy.release import tool
 from ansible.module_utils.flask_deploy.switch import unit
 
 from tests.conftest import APP
@@ -29,9 +30,17 @@ def test_the_program_finds_all_its_parts_by_itself(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_ansible_carries_all_its_parts_to_the_host():
+@pytest.mark.parametrize(
+    ("module", "parts"),
+    [
+        ("app/library/app_release.py", {**unit.PARTS}),
+        ("app/library/app_release.py", {**tool.PARTS}),
+        ("run/library/run_command.py", {**tool.PARTS}),
+    ],
+)
+def test_ansible_carries_all_its_parts_to_the_host(module, parts):
     """Which are those that the module imports, by whatever way; the sources are read there."""
-    package, seen, left = Path(unit.__file__).parents[1], set(), {APP / "library" / "app_release.py"}
+    package, seen, left = Path(unit.__file__).parents[1], set(), {APP.parent / module}
     while left:
         found = set()
         for node in ast.walk(ast.parse(left.pop().read_text())):
@@ -40,7 +49,7 @@ def test_ansible_carries_all_its_parts_to_the_host():
                 found |= {inside} if "/" in inside else {f"{inside}/{each.name}" for each in node.names}
         left |= {package / f"{name}.py" for name in found - seen}
         seen |= found
-    assert {f"{room}/{name}" for room, names in unit.PARTS.items() for name in names.split()} <= seen
+    assert {f"{room}/{name}" for room, names in parts.items() for name in names.split()} <= seen
 
 
 def test_the_same_code_is_the_same_program():

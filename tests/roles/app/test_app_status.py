@@ -178,3 +178,57 @@ def test_status_says_that_the_serving_release_was_killed(app):
 def test_a_dry_run_says_what_would_change_or_that_nothing_would(render, plan, said):
     known = {"__app_release": {"plan": plan, "release": "3f9a0c41d2b7"}, "ansible_check_mode": True}
     assert said in render("app", "__app_summary", __site_port_suffix="", **known)
+
+
+def job(name="purge", **more):
+    return {"name": name, "last": "11-27 03:00:00", "took": "12 s", "result": "ok", "next": "11-28 03:00:00", **more}
+
+
+def test_jobs_are_a_table_of_their_own():
+    lines = status_table.table({"web1": told(jobs=[job(), job("send_reports", result="code 3", took="3600 s")])})
+    assert lines[2:] == [
+        "job          last (UTC)     took   result next (UTC)",
+        "purge        11-27 03:00:00 12 s   ok     11-28 03:00:00",
+        "send_reports 11-27 03:00:00 3600 s code 3 11-28 03:00:00",
+    ]
+    assert len(status_table.table({"web1": told(jobs=[])})) == 2
+
+
+def test_of_several_hosts_a_job_s_is_named():
+    lines = status_table.table({"web1": told(jobs=[job()]), "web2": told(jobs=[])})
+    assert lines[3].endswith("next (UTC)     on") and lines[4].endswith("11-28 03:00:00 web1")
+    assert max(map(len, lines)) <= FOLDED
+
+
+BEGAN = 1795748400  # 2026-11-27 03:00:00 UTC
+
+
+@pytest.mark.parametrize(
+    ("record", "runs", "result", "took", "remark"),
+    [
+        ({}, False, "never ran", "-", None),
+        ({"began": BEGAN}, True, "runs", "-", None),
+        ({"began": BEGAN}, False, "cut off", "-", "job purge failed (cut off)"),
+        ({"began": BEGAN, "ended": BEGAN + 12.4, "result": "success", "code": "0"}, False, "ok", "12 s", None),
+        ({"began": BEGAN, "ended": BEGAN + 1, "result": "exit-code", "code": "3"}, False, "code 3", "1 s", "(code 3)"),
+        ({"began": BEGAN, "ended": BEGAN + 9, "result": "timeout", "code": "TERM"}, False, "too long", "9 s", "(too l"),
+        ({"began": BEGAN, "ended": BEGAN - 9, "result": "signal", "code": "KILL"}, False, "signal", "0 s", "(signal)"),
+    ],
+)
+def test_a_job_s_last_run_is_told_and_what_failed_is_a_remark(app, monkeypatch, record, runs, result, took, remark):
+    row = {"name": "purge", "runs": runs, "next": BEGAN + 86400, "timer": True, "record": record}
+    monkeypatch.setattr(app_status.jobs, "status", lambda app: [row])
+    status = app_status.describe(app)
+    last = "11-27 03:00:00" if record else "-"
+    assert status["jobs"] == [job(last=last, took=took, result=result)]
+    assert len(status["remarks"]) == (remark is not None)
+    if remark:
+        assert remark in status["remarks"][0]
+        assert status["remarks"][0].endswith("; its log: journalctl -n 50 -u flask-deploy-job-shop-purge.service")
+
+
+def test_a_timer_that_is_not_up_is_a_remark(app, monkeypatch):
+    row = {"name": "purge", "runs": False, "next": 0, "timer": False, "record": {}}
+    monkeypatch.setattr(app_status.jobs, "status", lambda app: [row])
+    status = app_status.describe(app)
+    assert status["jobs"][0]["next"] == "no timer" and "has no timer that is up; a deploy" in status["remarks"][0]

@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 
 BEGIN = b"#!/usr/bin/python3 -I\n"
 PARTS = {
-    "host": "clock command engine files locks networks nginx process program systemd untrusted",
+    "host": "command engine files locks networks nginx process program systemd untrusted",
     "release": "aside containers diagnosis inside jobs places record tool writable",
 }
 MAIN = """\
