@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
             result: dict[str, Any] = self._execute_module(NAME, arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             raise AnsibleConnectionFailure(f"{host} was lost: {LOST}. {error}") from error
-        output = result.pop("output", "")
+        output = result.pop("output", "") or result.get("would", "")
         many = arguments.get("hosts") == "all" and len(task_vars["ansible_play_hosts_all"]) > 1
         if output:
             Display().display((f"{host}:\n" if many else "") + output.removesuffix("\n"))

@@ -36,6 +36,7 @@ RETURN = r"""
 release: {type: str, returned: success, description: Id of the release.}
 code: {type: int, returned: when it ran, description: Its exit code, or null where its time was up.}
 output: {type: str, returned: when it ran, description: What it printed, which the action plugin shows instead.}
+would: {type: str, returned: in check mode, description: What would run.}
 path: {type: str, returned: "with C(program)", description: Path of the program.}
 """
 
@@ -46,7 +47,7 @@ def run(module: QuietModule, app: App) -> None:
     words = aside.split(options["command"])
     if module.check_mode:
         said = f"would run {options['command']!r} in release {release}; check mode runs nothing"
-        module.exit_json(changed=False, release=release, msg=said)
+        module.exit_json(changed=False, release=release, would=said)
     done = aside.run(app, release, words, options["timeout"])
     told = {"release": release, "code": done.code, "output": done.out.decode(errors="replace")}
     if done.code == 0:

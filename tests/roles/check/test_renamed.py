@@ -81,7 +81,9 @@ def test_what_is_gone_says_what_is_in_its_place(monkeypatch):
     assert not GONE.keys() & check_inventory.load_specs().keys()
 
 
-@pytest.mark.parametrize("name", ["app", "rollback", "maintenance", "remove", "rotate_keys", "vault_keys"])
+@pytest.mark.parametrize(
+    "name", ["app", "rollback", "maintenance", "remove", "run", "shell", "rotate_keys", "vault_keys"]
+)
 def test_every_play_that_changes_a_host_stops_at_an_old_name(tmp_path, name):
     """192.0.2.1 is nobody's address (RFC 5737): a connection would be waited for, and named as unreachable."""
     (tmp_path / "hosts.yml").write_text(

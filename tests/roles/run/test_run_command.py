@@ -66,7 +66,7 @@ def test_check_mode_runs_nothing_and_says_so(run, app, engine):
     release = deploy(app)
     engine.forget()
     told = run(dry=True, command="flask create-admin")
-    assert (told["changed"], told["msg"]) == (
+    assert (told["changed"], told["would"]) == (
         False,
         f"would run 'flask create-admin' in release {release}; check mode runs nothing",
     )
@@ -136,6 +136,10 @@ def test_of_several_hosts_each_is_named_above_its_own(act):
     assert act({"output": "a\n"}, ("web1", "web2"), hosts="all")[1] == ["web1:\na"]
     assert act({"output": "a\n"}, ("web1", "web2"), hosts="one")[1] == ["a"]
     assert act({"output": ""}, ("web1", "web2"), hosts="all")[1] == []
+
+
+def test_what_check_mode_would_run_is_shown(act):
+    assert act({"would": "would run it"})[1] == ["would run it"]
 
 
 def test_a_host_that_is_lost_says_what_may_run_on(act):
