@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import re
 import sys
@@ -144,11 +145,20 @@ def remove(app: App, jobs: list[str], at_once: bool = False) -> list[str]:
 
 
 def _show(*units: str) -> dict[str, dict[str, str]]:
-    """Return {unit: {property: value}}, as far as systemd knows them; times are seconds since 1970 behind an @."""
-    names = "Id,ActiveState,NeedDaemonReload,NextElapseUSecRealtime"
-    said = systemd.ask("show", "--timestamp=unix", f"--property={names}", *units) if units else ""
-    found = [dict(line.partition("=")[::2] for line in part.splitlines() if "=" in line) for part in said.split("\n\n")]
+    """Return {unit: {property: value}}, as far as systemd knows them; times are UTC."""
+    if not units:
+        return {}
+    names = "--property=Id,ActiveState,NeedDaemonReload,NextElapseUSecRealtime"
+    done = command.attempt("systemctl", "show", names, *units, limit=systemd.PATIENCE, environment={"TZ": "UTC"})
+    parts = done.out.decode(errors="replace").split("\n\n")
+    found = [dict(line.partition("=")[::2] for line in part.splitlines() if "=" in line) for part in parts]
     return {each["Id"]: each for each in found if "Id" in each}
+
+
+def _seconds(told: str) -> int:
+    """Return a time that systemd told, in seconds since 1970; 0 where it told none."""
+    found = re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", told)
+    return calendar.timegm(time.strptime(found[0], "%Y-%m-%d %H:%M:%S")) if found else 0
 
 
 def record_of(app: App, job: str) -> str:
@@ -190,12 +200,11 @@ def status(app: App) -> list[dict[str, Any]]:
     rows = []
     for name in names:
         timer, service = (told.get(unit(app, name, kind), {}) for kind in ("timer", "service"))
-        after = timer.get("NextElapseUSecRealtime", "").removeprefix("@")
         rows.append(
             {
                 "name": name,
                 "runs": service.get("ActiveState") in RUNS,
-                "next": int(after) if after.isdigit() else 0,
+                "next": _seconds(timer.get("NextElapseUSecRealtime", "")),
                 "timer": timer.get("ActiveState") == "active",
                 "record": files.read_json(record_of(app, name), {}),
             }
