@@ -201,6 +201,16 @@ def test_how_it_ended_is_known(app, engine, became):
     assert record["ended"] >= record["began"]
 
 
+def test_an_engine_that_is_away_makes_no_failure_of_a_job_that_ended_well(app, engine, became, monkeypatch):
+    deploy(app, **with_jobs({"purge": PURGE}))
+    jobs.begin(app, "purge")
+    (engine.place / "bin" / "docker").write_text("#!/bin/sh\nexit 1\n")
+    monkeypatch.setattr(tool.os, "geteuid", lambda: 0)
+    monkeypatch.setenv("SERVICE_RESULT", "success")
+    monkeypatch.setenv("EXIT_STATUS", "0")
+    assert tool.main(app, ["--ended", "purge"]) == 0 and told(app)["record"]["result"] == "success"
+
+
 def test_the_end_of_a_run_that_began_nothing_is_not_another_s(app, engine, became):
     deploy(app, **with_jobs({"purge": PURGE}))
     jobs.begin(app, "purge")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -221,6 +222,10 @@ def test_a_full_memory_is_seen(monkeypatch, available, swap, said):
     assert preflight.full_memory() == said
 
 
+ASKS_SYSTEMD = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+
+
+@ASKS_SYSTEMD
 @pytest.mark.parametrize(
     ("at", "said"),
     [
@@ -237,6 +242,7 @@ def test_times_that_systemd_does_not_know_or_that_never_come_are_told(at, said):
     assert found == ([] if said is None else [f"app_jobs: purge: at {at!r} {said}"]) or said in found[0]
 
 
+@ASKS_SYSTEMD
 def test_the_host_is_asked_about_the_times_of_all_jobs():
     """By systemd itself: no pattern of ours knows all that it understands."""
     mistakes = preflight.senseless_times({"a": "daily", "b": "noon", "c": "hourly", "d": "2001-01-01"})

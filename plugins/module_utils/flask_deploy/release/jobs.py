@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import command, engine, files, systemd
@@ -186,7 +187,7 @@ def end(app: App, job: str, result: str, code: str) -> None:
     record = files.read_json(record_of(app, job), {})
     if record and "ended" not in record:
         files.write_json(record_of(app, job), {**record, "ended": time.time(), "result": result, "code": code})
-    if engine.installed():
+    with suppress(engine.EngineError):  # one that is away removes it as it comes back, or the next run does
         engine.remove(*(name for name, each in aside.here(app).items() if each["what"] == f"job-{job}"))
 
 
