@@ -40,6 +40,16 @@ def test_a_command_has_what_the_release_command_has(app, engine):
     assert call.endswith("--entrypoint python3 sha256:one /release/exec.py flask create-admin")
 
 
+def test_what_it_prints_is_logged_by_who_waits_alone(app, monkeypatch):
+    """Docker's client refuses options of a log together with the driver `none`."""
+    release = deploy(app)
+    monkeypatch.setattr(
+        containers, "places", lambda *more: ["--log-driver", "journald", "--log-opt", "a=b", "--user", "1:1"]
+    )
+    words = " ".join(aside.arguments(app, release, "run", ["true"]))
+    assert "--network shop --user 1:1 --log-driver none " in words and "--log-opt" not in words
+
+
 def test_it_tells_both_streams_and_the_exit_code(app, engine):
     release = deploy(app)
     engine.schema("1a")

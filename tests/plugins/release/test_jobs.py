@@ -50,7 +50,7 @@ def test_a_deploy_lets_a_job_have_its_timer(app, engine):
     assert f"\nExecStart=/usr/bin/python3 -I {app.tool} --job purge\n" in service
     assert f"\nExecStopPost=/usr/bin/python3 -I {app.tool} --ended purge\n" in service
     assert "\nRuntimeMaxSec=3600\n" in service and "\nRestart=" not in service
-    assert "\nLogExtraFields=FLASK_DEPLOY_APP=shop FLASK_DEPLOY_JOB=purge\n" in service
+    assert "\nLogExtraFields=FLASK_DEPLOY_APP=shop FLASK_DEPLOY_PROCESS=job-purge\n" in service
     assert Path(app.tool).read_bytes() == tool.code(app)
     assert engine.calls("systemctl start") == [f"systemctl start {TIMER}"]
 

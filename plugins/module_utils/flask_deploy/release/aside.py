@@ -50,10 +50,16 @@ def arguments(app: App, release: str, what: str, words: list[str], memory: str =
         *("run", "--name", f"{app.container(release)}-{what}-{os.getpid()}", "--rm", *typed.split()),
         *(word for name, value in labels.items() for word in ("--label", f"{name}={value}")),
         *("--network", networks.ensure(app.name)),
-        *containers.places(app, release, record),
+        *_unlogged(containers.places(app, release, record)),
         *("--log-driver", "none", "--no-healthcheck"),  # whoever waits for it has what it prints
         *("--entrypoint", "python3", record["image"], "/release/exec.py", *words),
     ]
+
+
+def _unlogged(words: list[str]) -> list[str]:
+    """Return docker's arguments without where a log goes: it refuses options of a log where there is none."""
+    options = ("--log-driver", "--log-opt")
+    return [w for before, w in zip(["", *words], words, strict=False) if w not in options and before not in options]
 
 
 def _me() -> str:

@@ -47,7 +47,7 @@ ExecStopPost=/usr/bin/python3 -I {app.tool} --ended {job}
 RuntimeMaxSec={timeout}
 TimeoutStopSec={patience}
 SyslogIdentifier={app.name}-{job}
-LogExtraFields=FLASK_DEPLOY_APP={app.name} FLASK_DEPLOY_JOB={job}
+LogExtraFields=FLASK_DEPLOY_APP={app.name} FLASK_DEPLOY_PROCESS=job-{job}
 """
 
 
