@@ -221,6 +221,6 @@ def test_what_says_itself_what_to_do_stays_as_it_is():
 
 
 def test_all_that_docker_said_is_looked_at(monkeypatch):
-    said = build("error: Hash mismatch for `flask==3.0.3`", *["x" * 70] * 100)
+    said = build(*["x" * 70] * 60, "error: Hash mismatch for `flask==3.0.3`", *["x" * 70] * 60)
     error = engine.EngineError(said)
     assert len(str(error)) < len(said) and "Hash mismatch" in advice.explained(error.whole)
