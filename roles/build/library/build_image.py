@@ -229,10 +229,7 @@ SPEC: dict[str, Any] = {
 
 
 def main() -> None:
-    module = QuietModule(
-        argument_spec=SPEC,
-        supports_check_mode=True,
-    )
+    module = QuietModule(argument_spec=SPEC, supports_check_mode=True)
     options, dry, began = module.params, module.check_mode, time.monotonic()
     fetched = shutil.which("git") and os.path.isdir(f"/srv/{options['app']}/source.git")
     if dry and options["repository"] and not fetched:

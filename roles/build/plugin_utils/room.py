@@ -14,9 +14,9 @@ OTHERS = 16 << 20  # bytes that stay free for whatever else writes there
 def demand(action: ActionBase, needs: list[dict[str, Any]], task_vars: dict[str, Any] | None) -> None:
     """Stop where the host of an action has too little room.
 
-    :param needs: see module build_room.
+    :param needs: see module host_room.
     """
-    answer: dict[str, Any] = action._execute_module("build_room", {"needs": needs}, task_vars=task_vars)
+    answer: dict[str, Any] = action._execute_module("host_room", {"needs": needs}, task_vars=task_vars)
     lines = [answer.get("msg", "it did not tell its room")] if answer.get("failed") else answer["mistakes"]
     if lines:
         raise AnsibleActionFail("\n".join(lines))

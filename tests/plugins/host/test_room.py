@@ -14,7 +14,7 @@ from ansible.module_utils.flask_deploy.host import room
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import build_carry, build_image
-from ansible.modules import build_room as module
+from ansible.modules import host_room as module
 from ansible.plugins.action import build_carry as image_action
 from ansible.plugins.action import build_image as build_action
 
@@ -117,7 +117,7 @@ def carry(disks, tmp_path, monkeypatch):
         plugin._make_tmp_path = lambda: moved.append("made")
         plugin._remove_tmp_path = lambda path: moved.append("removed")
         plugin._transfer_file = lambda *places: moved.append("sent")
-        tell = {"build_room": lambda needs, **_: {"mistakes": room.lacking(needs)}}
+        tell = {"host_room": lambda needs, **_: {"mistakes": room.lacking(needs)}}
         tell["build_carry"] = lambda **_: {"here": True, "bytes": 3 * MB}
         plugin._execute_module = lambda name, given, task_vars: tell[name](**given)
         try:

@@ -14,7 +14,9 @@ from ansible.module_utils.flask_deploy.switch import lease as leases
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
 PARTS = {
     "host": "clock command engine files leftovers locks networks nginx process program systemd untrusted",
-    "release": "advice aside containers diagnosis images inside logged placed places record secrets tracebacks writable",
+    "release": (
+        "advice aside containers diagnosis images inside logged placed places record secrets tracebacks writable"
+    ),
     "switch": "keeper lease log progress retire settling switch tally unit watch",
 }
 MAIN = """\

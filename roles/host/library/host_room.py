@@ -7,7 +7,7 @@ from ansible.module_utils.flask_deploy.host import engine, room
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
-module: build_room
+module: host_room
 short_description: Look whether a host has room for files that are about to be sent to it
 description: Action plugins ask before they send an image or a source; changes nothing.
 options:
@@ -21,7 +21,7 @@ author: [flask-deploy contributors]
 
 EXAMPLES = r"""
 - name: Look for room
-  build_room:
+  host_room:
     needs: [{path: /var/tmp, bytes: 1000000, purpose: the source, kind: unpacked}]
 """
 
