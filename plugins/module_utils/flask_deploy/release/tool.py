@@ -12,7 +12,9 @@ from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 BEGIN = b"#!/usr/bin/python3 -I\n"
 PARTS = {
     "host": "command engine files locks networks nginx process program systemd untrusted",
-    "release": "aside containers diagnosis inside jobs places record tool writable",
+    "release": (
+        "advice aside containers diagnosis inside jobs logged placed places record secrets tool tracebacks writable"
+    ),
 }
 MAIN = """\
 import sys
