@@ -1010,7 +1010,7 @@ def test_workers_are_replaced_one_at_a_time(settings, tmp_path):
 def test_gunicorn_knows_every_setting(settings):
     known = {setting.name for setting in KNOWN_SETTINGS}
     names = {name for name in settings(app_preload=True) if name.islower() and not name.startswith("_")}
-    modules = {"importlib", "json", "mmap", "os", "runpy", "threading", "time"}
+    modules = {"importlib", "json", "mmap", "os", "re", "runpy", "threading", "time"}
     assert names - modules - {"annotations", "suppress"} <= known
 
 
