@@ -52,5 +52,5 @@ def test_what_is_in_flight_behind_the_port_ends_before_its_release(deploy, get):
 def test_a_port_on_which_nothing_listens_is_named_and_the_old_release_serves(deploy, get):
     before = get(URL).body
     run = deploy(succeed=False, app_server="port:8000", app_start_timeout=15)
-    assert "it listens on a TCP port: let gunicorn serve app_wsgi, or set app_server: port:5000" in run.output
+    assert "it listens on another port: app_server: port:5000" in run.output
     assert "EXPOSE 5000" in run.output and get(URL).body == before
