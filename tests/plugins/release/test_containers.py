@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, nginx
-from ansible.module_utils.flask_deploy.release import containers, places
+from ansible.module_utils.flask_deploy.release import containers, inside, places
 from ansible.module_utils.flask_deploy.switch import steps
 
 from tests.deploys import MARK, deploy, options, prepare, restore
@@ -270,3 +270,27 @@ def test_what_cannot_start_leaves_no_volume(app, engine):
     prepare(app)
     containers.end_commands("shop")
     assert engine.calls("docker rm ") and all(" -v " in call for call in engine.calls("docker rm "))
+
+
+def test_what_served_and_still_runs_is_left_alone_however_it_was_made(app, engine):
+    """It may have requests in flight; a candidate has none."""
+    release = prepare(app)
+    (engine.place / "containers" / f"shop-{release}" / "arguments").write_text("otherwise")
+    app.set_state(release, "retired", switched=1.0)
+    assert not containers.ensure_running(app, release, app.record(release))
+    files.write_json(app.path(release, "state.json"), {"state": "prepared"})
+    assert containers.ensure_running(app, release, app.record(release))
+
+
+@pytest.mark.parametrize("known", [None, [], "words", ["--init", 1]], ids=str)
+def test_a_record_without_whole_arguments_is_started_as_this_role_does_it(app, known):
+    record = {"container": options()["container"], "wsgi": "shop:app", "image": "sha256:one", "found": inside.ANYTHING}
+    made = containers.create_arguments(app, "abc", record)
+    assert containers.arguments(app, "abc", {**record, "arguments": known}) == made
+    assert containers.arguments(app, "abc", {**record, "arguments": ["--init"]}) == ["--init"]
+
+
+def test_the_process_of_a_release_is_that_of_its_container(app, monkeypatch):
+    known = {("container", "shop-abc"): {"State": {"Pid": 4711}}}
+    monkeypatch.setattr(engines, "inspect", lambda *of: known.get(of))
+    assert (containers.process(app, "abc"), containers.process(app, "def")) == (4711, None)

@@ -375,3 +375,9 @@ def test_what_serves_since_hides_no_other_failure(app, engine, monkeypatch, serv
     deploy(app, **{**FAILING, "build": serves})
     (other,) = set(failed) - {serves}
     assert [line[:12] for line in failures.lines(app) if not line.startswith(" ")] == [failed[other]]
+
+
+def test_of_a_secret_that_begins_with_another_nothing_is_shown(app, monkeypatch):
+    for secrets in (["abcd", "abcd-more"], ["abcd-more", "abcd"]):
+        monkeypatch.setattr(failures, "_shown", lambda app, secrets=secrets: secrets)
+        assert failures.short(app, "no user abcd-more") == "no user ***"

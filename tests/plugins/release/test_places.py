@@ -89,3 +89,7 @@ def test_a_release_that_is_gone_back_to_is_the_newest(app):
     begin(app, new, confirm=0)
     switch.carry_out(app)
     assert max(app.known(), key=app.order) == old
+
+
+def test_a_release_whose_state_is_gone_is_told_as_unknown(app):
+    assert app.describe("abc").startswith("abc unknown  never served")

@@ -397,3 +397,14 @@ def test_the_old_release_is_named_only_where_there_is_one(app):
 @pytest.mark.parametrize(("code", "advice"), [(3, "mend what it says"), (None, "app_release_command_timeout: 1800")])
 def test_a_command_that_fails_for_reasons_unknown_has_advice_too(app, code, advice):
     assert advice in failed(app, code, "hm")[-1]
+
+
+@pytest.mark.parametrize(
+    ("after", "code", "state"), [("2b", 0, "2b"), ("2b", 1, None), (None, 0, None)], ids=["well", "failed", "unknown"]
+)
+def test_a_release_serves_with_the_schema_that_its_command_left(app, after, code, state):
+    os.makedirs(app.path("abc"))
+    outcome = {"release": "abc", "before": "1a", "after": after, "code": code, "schema_command": "tell"}
+    release_command.record_outcome(app, "abc", outcome)
+    assert schema.ran_with(app, "abc").get("state") == state
+    assert app.schema() == outcome

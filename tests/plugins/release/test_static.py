@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,14 @@ def test_a_change_of_the_same_size_changes_the_date(root):
     assert (root / "css/page.css").stat().st_mtime != before
 
 
+def test_a_date_is_of_the_years_that_it_may_be_of(root):
+    begin, span = static.DATES
+    for number in range(9):
+        (root / f"{number}.jpg").write_text(str(number))
+    static.finish(root)
+    assert all(begin <= path.lstat().st_mtime < begin + span for path in root.glob("*.jpg"))
+
+
 def test_the_build_s_own_compressed_files_stay(root):
     (root / "css/page.css.gz").write_bytes(b"mine")
     static.finish(root)
@@ -116,6 +126,12 @@ def test_a_file_is_not_compressed_without_brotli_s_word(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(static.StaticError, match="half of it"):
         static._brotli(b"hello")
+
+
+def test_more_than_is_taken_into_memory_is_not_taken_from_brotli(monkeypatch):
+    monkeypatch.setattr(static, "MOST", 10)
+    with pytest.raises(static.StaticError, match="printed more than"):
+        static._brotli(os.urandom(1000))
 
 
 def test_public_files_come_out_normal_and_without_dotfiles(app, engine):
@@ -212,3 +228,19 @@ def test_an_image_without_public_files_is_a_release_without(app):
 def test_no_container_stays_when_files_are_taken_out(app, engine):
     release = prepare(app)
     assert os.listdir(engine.place / "containers") == [f"shop-{release}"]
+
+
+def test_a_file_that_is_one_with_another_that_stays_behind_stops_the_release(tmp_path):
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as entries:
+        for name, kind in (
+            ("static", tarfile.DIRTYPE),
+            ("static/.env", tarfile.REGTYPE),
+            ("static/a", tarfile.LNKTYPE),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, "static/.env"
+            entries.addfile(entry)
+    archive.seek(0)
+    with pytest.raises(static.StaticError, match="a is a hard link to a file that is not public"):
+        static.unpack(archive, str(tmp_path), "static")

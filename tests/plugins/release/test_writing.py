@@ -33,6 +33,8 @@ def test_a_release_holds_all_it_needs_to_run_again(app, engine):
     assert record["id"] == release and record["image"] == "sha256:one" and record["by"] == "tester"
     assert engine.running() == [f"shop-{release}"] and app.serving() is None
     assert draining(app, release), "until it serves"
+    (holder,) = engine.calls(f"docker create --name shop-{release}-static")
+    assert holder.endswith(" --network none --label flask-deploy.app=shop sha256:one true")
 
 
 def test_the_same_input_is_the_same_release_and_no_change(app, engine):

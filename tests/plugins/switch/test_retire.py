@@ -266,3 +266,10 @@ def test_what_is_no_release_of_ours_is_left_alone(app):
     os.mkdir(f"{app.releases}/kept by hand")
     retire.prune(app, 3)
     assert os.path.isdir(f"{app.releases}/kept by hand")
+
+
+@pytest.mark.parametrize("field", ["image", "domain"])
+def test_a_record_without_an_image_or_a_domain_is_damaged(app, field):
+    os.makedirs(app.path("abc"))
+    files.write_json(app.path("abc", "release.json"), {"image": "sha256:one", "domain": "x.example", field: ""})
+    assert retire.lack(app, "abc", {"sha256:one"}) == "its release.json is damaged"

@@ -371,3 +371,9 @@ def test_a_dry_run_shows_what_a_killed_run_left_and_leaves_it(app, engine):
     assert os.path.exists(app.pending) and draining(app, release)
     settling.settle(app)
     assert settled(app, engine, release) == []
+
+
+def test_a_dry_run_leaves_a_candidate_running(app, engine):
+    candidate = prepare(app)
+    assert settling.settle(app, dry=True) == [f"abandoned shop-{candidate}"]
+    assert engine.running() == [f"shop-{candidate}"]

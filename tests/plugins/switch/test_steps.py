@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import nginx, systemd
+from ansible.module_utils.flask_deploy.host import nginx, systemd, untrusted
 from ansible.module_utils.flask_deploy.release import places
 from ansible.module_utils.flask_deploy.switch import concluding, progress, steps, switch, unit
 
@@ -116,6 +116,9 @@ def test_a_release_that_was_left_for_a_cause_says_when_and_why(app, reason):
     assert str(refused.value).startswith(f"release abc was rolled back from at 2001-09-09 01:46:40 UTC{why}; change")
     assert str(refused.value).endswith("-e app_accept_rejected=true")
     steps.refuse_rejected(app, "abc", options(accept_rejected=True))
+    steps.files.write_json(app.path("abc", "state.json"), {**state, "since": "damaged"})
+    with pytest.raises(steps.ReleaseError, match="at 1970-01-01 00:00:00 UTC"):
+        steps.refuse_rejected(app, "abc", options())
 
 
 def test_what_a_rollback_leaves_is_written_down_as_rejected(app):
@@ -125,3 +128,38 @@ def test_what_a_rollback_leaves_is_written_down_as_rejected(app):
     progress.give_up(app, "x")
     begin(app, new)
     assert progress.pending(app)["leaving"] == "retired"
+
+
+def test_what_the_app_put_in_the_place_of_its_socket_is_not_switched_to(app):
+    release = prepare(app)
+    os.symlink("/run/another", app.path(release, "run", "sock", "gunicorn.sock"))
+    with pytest.raises(untrusted.Untrusted, match="the app put a link there"):
+        begin(app, release)
+    assert not os.path.exists(app.pending)
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["a run", "a dry run"])
+def test_what_the_release_command_did_is_written_down_by_no_dry_run(app, monkeypatch, dry):
+    written = []
+    monkeypatch.setattr(steps.release_command, "record_outcome", lambda app, release, outcome: written.append(outcome))
+    steps.prepare(app, options(commanded={"code": 0}), dry)
+    assert written == ([] if dry else [{"code": 0}])
+
+
+def test_a_dry_run_foretells_that_a_container_starts(app, engine):
+    release = prepare(app)
+    (engine.place / "containers" / f"shop-{release}" / "running").unlink()
+    assert f"starts: shop-{release}" in steps.prepare(app, options(), dry=True)[2]["lines"]
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["the same site", "another site"])
+@pytest.mark.parametrize("release", ["abc", "def"], ids=["serves", "is to serve"])
+def test_nginx_is_reloaded_for_another_site_of_what_serves_alone(app, monkeypatch, release, changed):
+    monkeypatch.setattr(app, "serving", lambda: "abc")
+    for place, name in ((steps.containers, "ensure_running"), (steps.containers, "wait_ready"), (nginx, "test_staged")):
+        monkeypatch.setattr(place, name, lambda *given: None)
+    reloads = []
+    monkeypatch.setattr(nginx, "reload", lambda: reloads.append(True))
+    due = changed and release == "abc"
+    assert steps.start(app, release, options(), changed) == ["nginx reloaded"] * due
+    assert reloads == [True] * due

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.switch import retire, steps, summary
+from ansible.module_utils.flask_deploy.switch import retire, steps, summary, ways
 
 from tests.deploys import deploy, options, prepare
 
@@ -99,3 +99,15 @@ def test_what_is_possible_says_what_it_needs(app, engine):
     assert f"\n    {never} " in others and "it never served" in others
     assert f"\n    {third} " not in said
     assert f"{third} serves already" in refused(app, third)
+
+
+def test_a_release_that_needs_no_word_is_named_without_one(app):
+    assert ways._needs(app, "abc") == ""
+
+
+def test_a_source_of_which_no_address_is_known_is_that_of_what_serves(app, monkeypatch):
+    for release, source in {"abc": GIT, "def": {"kind": "git", "commit": COMMIT}}.items():
+        os.makedirs(app.path(release))
+        files.write_json(app.path(release, "release.json"), {"source": source})
+    monkeypatch.setattr(app, "serving", lambda: "abc")
+    assert ways.way_out(app, "def").endswith(f"-e build_ref={COMMIT}")

@@ -149,7 +149,6 @@ def _add_compressed(path: str, content: bytes, old: str) -> None:
                 continue
             with open(path + suffix, "wb") as file:
                 file.write(packed)
-        os.chmod(path + suffix, 0o644)
         shutil.copystat(path, path + suffix)
 
 
