@@ -230,7 +230,11 @@ def test_no_container_stays_when_files_are_taken_out(app, engine):
     assert os.listdir(engine.place / "containers") == [f"shop-{release}"]
 
 
-def test_a_file_that_is_one_with_another_that_stays_behind_stops_the_release(tmp_path):
+@pytest.mark.parametrize("other", ["static/.env", "static/../../secret", "../../secret"])
+def test_a_file_that_is_one_with_another_that_stays_behind_stops_the_release(tmp_path, other):
+    (tmp_path / "secret").write_text("of the host")
+    target = tmp_path / "target"
+    target.mkdir()
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as entries:
         for name, kind in (
@@ -239,8 +243,8 @@ def test_a_file_that_is_one_with_another_that_stays_behind_stops_the_release(tmp
             ("static/a", tarfile.LNKTYPE),
         ):
             entry = tarfile.TarInfo(name)
-            entry.type, entry.linkname = kind, "static/.env"
+            entry.type, entry.linkname = kind, other
             entries.addfile(entry)
     archive.seek(0)
     with pytest.raises(static.StaticError, match="a is a hard link to a file that is not public"):
-        static.unpack(archive, str(tmp_path), "static")
+        static.unpack(archive, str(target), "static")

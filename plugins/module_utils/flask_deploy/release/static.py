@@ -98,8 +98,9 @@ def _write(source: IO[bytes], place: str) -> None:
 
 def _copy_first(target: str, relative: str, other: str) -> None:
     """Write a file that is another name of one before it (a hard link in the image)."""
-    first = os.path.join(target, os.path.normpath(other).partition("/")[2])
-    if not os.path.isfile(first) or os.path.islink(first):
+    inside = os.path.normpath(other).partition("/")[2]
+    first = os.path.join(target, inside)
+    if ".." in inside.split("/") or not os.path.isfile(first):
         raise StaticError(f"static file {shown(relative)} is a hard link to a file that is not public")
     with open(first, "rb") as source:
         _write(source, os.path.join(target, relative))
