@@ -113,16 +113,7 @@ class ActionModule(ActionBase):
         except BaseException:
             os.unlink(temporary)
             raise
-        _sync(os.path.dirname(path))
-
-
-def _sync(folder: str) -> None:
-    """Make a folder's renames survive a power loss."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        os.sync()  # the rename too survives a power loss of the controller
 
 
 class _Literal(str):

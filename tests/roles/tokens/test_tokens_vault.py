@@ -195,6 +195,14 @@ def test_the_file_is_encrypted_and_reads_as_an_inventorys(work):
     assert {entry.name for entry in path.parent.iterdir()} == {"vault_jwt.yml"}
 
 
+def test_the_vault_s_rename_is_flushed_as_its_content_is(work, monkeypatch):
+    found = []
+    monkeypatch.setattr(os, "sync", lambda: found.append("flushed"))
+    monkeypatch.setattr(os, "rename", lambda *paths: (found.append("renamed"), os.replace(*paths)))
+    _result, path, _loader = work(state="gathered", keys=[], hosts=[{"exported": []}], fresh=make().text)
+    assert found == ["renamed", "flushed"] and path.exists()
+
+
 def test_a_dry_run_writes_nothing(work):
     result, path, _loader = work(state="gathered", keys=[], hosts=[{"exported": [make().text]}], dry=True)
     assert result["changed"]
