@@ -26,6 +26,7 @@ RENAMED = {f"app_{word}": f"{role}_{word}" for role, words in SAME.items() for w
     "app_jwt_wait": "tokens_wait",
 }
 GONE = {
+    "app_jwt_key": "hosts make their keys; tokens_import takes one that there is, tokens_keys is for several hosts",
     "app_keepalive": "connections of nginx stay open for 75 s",
     "app_max_requests_jitter": "it is a tenth of app_max_requests",
 }
