@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fcntl
 import hashlib
 import json
@@ -166,7 +167,10 @@ def check_built(values: dict[str, Any]) -> list[str]:
         return [f"build_python: it chooses nothing of {image}; write build_base_image: registry/python:{{python}}-slim"]
     folder = os.path.expanduser(values["build_source"])
     if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["build_subdir"])):
-        return [f"build_subdir: there is no directory {values['build_subdir']} in {folder} on the controller"]
+        there = [each.name for each in os.scandir(folder) if each.is_dir()]
+        near = difflib.get_close_matches(values["build_subdir"], there, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return [f"build_subdir: there is no directory {values['build_subdir']} in {folder} on the controller{hint}"]
     return []
 
 

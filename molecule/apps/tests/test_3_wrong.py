@@ -34,7 +34,7 @@ WRONG = {
     "wrong sub-directory": (
         {"web/shop.py": APP},
         {"build_subdir": "wep"},
-        "has no directory",
+        "there is no directory wep in ",
         "did you mean web?",
     ),
     "requirement that no index has": (

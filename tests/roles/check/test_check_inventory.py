@@ -314,6 +314,7 @@ WRONG = [
     ("build_subdir: ../x", "build_subdir", "not valid"),
     ("build_subdir: /x", "build_subdir", "not valid"),
     ("build_subdir: no-such", "build_subdir", "no directory"),
+    ("build_source: /\nbuild_subdir: user", "build_subdir", "did you mean usr?"),
     ("build_dockerfile: ../Dockerfile", "build_dockerfile", "not valid"),
     ("build_base_image: Not An Image", "build_base_image", "not valid"),
     ('build_base_image: "{python}:slim"', "build_base_image", "not valid"),
