@@ -139,7 +139,7 @@ EXAMPLES = {
     "build_packages": ["libmagic-dev"],
     "build_image_packages": ["git", "libpq5"],
     "build_command": "flask --app shop translate compile",
-    "build_secrets": {"PIP_INDEX_URL": "https://me:5f0c5f0c@pypi.example.com/simple"},
+    "build_secrets": {"PIP_INDEX_URL": "https://me:5f0c5f0c@index.example.com/simple"},
     "build_requirements": ["psycopg[binary]>=3"],
 }
 

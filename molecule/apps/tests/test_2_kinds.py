@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,20 @@ COMPILED = {
 
 
 @pytest.fixture(scope="module")
-def deploy(play):
+def locked(tmp_path_factory):
+    """Return the app of uv with its lock, which names the index of the machine that it was made on."""
+    place = shutil.copytree(APPS / "uv", tmp_path_factory.mktemp("uv") / "app")
+    subprocess.run(["uv", "lock", "--quiet", "--directory", place], check=True)
+    return place
+
+
+@pytest.fixture(scope="module")
+def deploy(play, locked):
     """Deploy an app of these tests, or a directory, by settings alone."""
 
     def run(source, succeed=True, **settings):
-        settings = {"build_source": str(APPS / source), "app_wsgi": "shop:app", "site_static": "", **settings}
+        source = locked if source == "uv" else APPS / source
+        settings = {"build_source": str(source), "app_wsgi": "shop:app", "site_static": "", **settings}
         return play("playbooks/app.yml", "-e", json.dumps(settings), succeed=succeed)
 
     return run

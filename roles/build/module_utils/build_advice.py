@@ -40,7 +40,7 @@ ADVICE = [
     ),
     (
         r"(?i)(?:401|403) (?:Unauthorized|Forbidden)|HTTP status client error \(40[13]",
-        "the index wants a password: build_secrets: {{PIP_INDEX_URL: https://user:password@pypi.example.com/simple}}",
+        "the index wants a password: build_secrets: {{PIP_INDEX_URL: https://user:password@index.example.com/simple}}",
     ),
     (
         r"(?i)name resolution|could not resolve host|dns error|failed to lookup|Connection timed out|"

@@ -148,7 +148,7 @@ WRONG = {
         "correct line 3 of the file that it names",
     ),
     "private index without a password": (
-        build("error: Failed to fetch: `https://pypi.example.com/simple/x/`", "  HTTP status client error (401 Unauth"),
+        build("error: Failed to fetch: `https://index.example.com/simple/`", "  HTTP status client error (401 Unauth"),
         "HTTP status client error (401",
         "build_secrets: {PIP_INDEX_URL: ",
     ),

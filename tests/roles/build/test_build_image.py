@@ -474,7 +474,7 @@ def lent(engine):
 
 @pytest.mark.parametrize("dockerfile", ["", "FROM python:3\n"], ids=["the role's", "own"])
 def test_secrets_are_lent_to_the_build_and_stand_nowhere(engine, base, options, dockerfile):
-    secrets = {"PIP_INDEX_URL": "https://me:it's a secret@pypi.example.com/simple", "TOKEN": "a$b`c`\nd"}
+    secrets = {"PIP_INDEX_URL": "https://me:it's a secret@index.example.com/simple", "TOKEN": "a$b`c`\nd"}
     asked = {**options, "secrets": secrets, "dockerfile_content": dockerfile, "git_key": "-----BEGIN X-----"}
     module.make(asked, False)
     given = lent(engine)

@@ -543,7 +543,7 @@ VALID = [
     "build_dependencies: requirements/prod.txt",
     "build_packages: [libmagic-dev]\nbuild_image_packages: [g++, libpq5, python3.13]",
     "build_command: |\n  flask --app shop translate compile\n  npm run build",
-    "build_secrets: {PIP_INDEX_URL: 'https://me:5f0c5f0c@pypi.example.com/simple'}",
+    "build_secrets: {PIP_INDEX_URL: 'https://me:5f0c5f0c@index.example.com/simple'}",
     "build_extras: [pg]\nbuild_groups: [web, job-queue]",
     "build_requirements: ['werkzeug<2.1', 'shop @ git+https://git.example.com/shop.git@v1', \"x; python_version<'3'\"]",
     "site_static: ''",
