@@ -40,6 +40,7 @@ def options(**more):
         },
         "files": {"site.conf": SITE, "gunicorn.conf.py": "", "exec.py": ""},
         "environment": {"A": "x"},
+        "processes": {},
         "secrets": {"KEY": MARK},
         "secret_files": {"users.json": "[]"},
         "placed": None,

@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
-from inventory_check.exact import unquoted
+from inventory_check.entries import entries, text, whole
+from inventory_check.exact import FLOAT, unquoted
 from inventory_check.values import APP, SIZE, environment, number, pattern
 
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -19,8 +20,8 @@ SECRET_LENGTH = 8
 LEAST_MEMORY = 6 << 20  # bytes; docker refuses less
 
 
-def memory(value: str) -> str | None:
-    wrong = pattern(SIZE, "app_memory: 512m")(value)
+def memory(value: str, name: str = "app_memory") -> str | None:
+    wrong = pattern(SIZE, f"{name}: 512m")(value)
     if not wrong and in_bytes(value) < LEAST_MEMORY:
         wrong = f"{value} is less than docker's least, 6m"
     return wrong
@@ -134,6 +135,36 @@ def job_field(field: str, value: Any) -> str | None:
 WORDS = {str: "text", int: "a whole number", bool: "true or false"}
 
 
+def words(value: Any) -> str | None:
+    """Judge a command that is a text or a list of words."""
+    given = value if isinstance(value, list) else [value]
+    if odd := [word for word in given if not isinstance(word, str)]:
+        return f"{odd[0]!r} is not text"
+    if not given or not given[0].strip():
+        return "it is empty"
+    if given[0].lstrip().startswith("-"):
+        return f"{given[0]!r} begins with an option, not with a program"
+    return command(value) if isinstance(value, str) else None
+
+
+def cpus(value: Any) -> str | None:
+    if isinstance(value, bool) or not FLOAT.fullmatch(str(value)):
+        return f"{value!r} is not a float"
+    return number(0, 1024)(float(value))
+
+
+PROCESS = {
+    "command": words,
+    "count": whole(0, 64),
+    "memory": text(lambda value: memory(value, "memory")),
+    "cpus": cpus,
+    "pids": whole(16, 100000),
+    "stop_timeout": whole(1, 3600),
+}
+PROCESS_NAME = re.compile(r"(?!web$)(?=.{1,31}$)[a-z][a-z0-9-]*")
+PROCESSES = "app_processes: {worker: {command: celery -A shop worker, count: 2, memory: 512m}}"
+
+
 def secrets(values: dict[Any, Any]) -> str | None:
     wrong = environment(values)
     for name, value in {} if wrong else values.items():
@@ -180,6 +211,7 @@ CHECKS = {
     "app_memory": memory,
     "app_cpus": number(0, 1024),
     "app_pids": number(16, 100000),
+    "app_processes": entries(PROCESS_NAME, PROCESS, ("command",), PROCESSES),
     "app_workers": number(0, 1024),
     "app_max_requests": number(0, 10**9),
     "app_timeout": number(1, 3600),
@@ -206,6 +238,7 @@ EXAMPLES = {
     "app_env": {"CURRENCY": "EUR"},
     "app_jobs": {"purge": {"command": "flask purge", "at": "*-*-* 03:00"}},
     "app_writable": ["uploads", "cache:memory", f"{TMP}:200m"],
+    "app_processes": {"worker": {"command": "celery -A shop worker", "count": 2, "memory": "512m"}},
     "app_secrets": {"SECRET_KEY": "{{ vault_app_secret_key }}"},
     "app_secret_files": {"users.json": "{{ vault_app_users }}"},
     "app_files": {"config.py": "{{ lookup('ansible.builtin.template', inventory_dir ~ '/config.py.j2') }}"},

@@ -16,6 +16,7 @@ NEXT = "the same command again goes on from there"
 LOST = {
     "switched": "if it has begun to switch, it goes back by itself within {silence} s, and so do the others",
     "watched": "it goes back by itself within {silence} s, and the others are taken back now",
+    "tried": "it goes back by itself within {silence} s, and the others are taken back now",
     "confirmed": "it serves the new release if the word reached it; if not, it goes back by itself within {silence} s",
     "retired": "it serves the new release if it was confirmed; what served before runs on there until the next deploy",
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 HEADINGS = ("host", "release", "age", "health", "cert", "disk")
+BESIDE = ("host", "release", "process", "up", "restarts")
 JOB = ("name", "last", "took", "result", "next")
 JOB_HEADINGS = ("job", "last (UTC)", "took", "result", "next (UTC)")
 WIDEST = 28  # characters of a host's name; all columns together keep below 74
@@ -20,7 +21,8 @@ def table(statuses: dict[str, dict[str, Any]], asked: Sequence[str] = ()) -> lis
     """
     names = short(list(statuses))
     lines = aligned([HEADINGS, *(row(names[host], told) for host, told in statuses.items())])
-    return lines + jobs(statuses, names) + uneven(statuses) + remarks(statuses) + missing(statuses, asked)
+    lines += processes(statuses, names) + jobs(statuses, names)
+    return lines + uneven(statuses) + remarks(statuses) + missing(statuses, asked)
 
 
 def row(name: str, told: dict[str, Any]) -> tuple[str, ...]:
@@ -40,6 +42,13 @@ def aligned(rows: list[tuple[str, ...]]) -> list[str]:
     """Return rows as lines whose columns begin below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [" ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows]
+
+
+def processes(statuses: dict[str, dict[str, Any]], names: dict[str, str]) -> list[str]:
+    """Return a table of the processes beside the web, where there are any."""
+    rows = [(names[host], each) for host, told in statuses.items() for each in told.get("processes", [])]
+    shown = [(host, p["release"], p["process"], f"{p['up']}/{p['wanted']}", str(p["restarts"])) for host, p in rows]
+    return aligned([BESIDE, *shown]) if rows else []
 
 
 def jobs(statuses: dict[str, dict[str, Any]], names: dict[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, nginx, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
-from ansible.module_utils.flask_deploy.release import containers, places, static
+from ansible.module_utils.flask_deploy.release import containers, places, processes, static
 from ansible.module_utils.flask_deploy.switch import again, concluding, discarding, steps
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
@@ -26,6 +26,7 @@ description:
   - C(discarded) takes away what this run prepared or restored, where another host refuses it; no release may be named.
   - C(switched) begins to move traffic, in a unit on the host that goes back by itself unless it is confirmed.
   - C(watched) waits until that unit has looked at the traffic, and tells what it saw.
+  - C(tried) lets that unit start the processes beside the web, where all hosts are well; C(watched) waits for that too.
   - C(confirmed) confirms the switch, or takes it back, and waits for nothing else.
   - C(retired) does the same where it was not done, drains and stops the release before it, and clears up.
   - The action plugin of the same name says what becomes of the deploy where a host is lost.
@@ -34,7 +35,8 @@ options:
   state:
     type: str
     required: true
-    choices: [written, commanded, prepared, renewed, restored, discarded, switched, watched, confirmed, retired]
+    choices:
+      [written, commanded, prepared, renewed, restored, discarded, switched, watched, tried, confirmed, retired]
     description: How far to go.
   owner: {type: dict, description: Who holds the app's lock, as app_lock told; without it no lock is looked at.}
   release: {type: str, description: Release id; with C(restored) the one before is the default.}
@@ -58,6 +60,7 @@ options:
   static: {type: str, description: Directory of public files in the image.}
   container: {type: dict, description: Limits of the container.}
   files: {type: dict, description: File name to content, below the release directory.}
+  processes: {type: dict, description: "Name to command, count, limits of a process beside the web."}
   environment: {type: dict, description: Environment that belongs to the release.}
   secrets: {type: dict, description: Secret environment, kept outside releases.}
   secret_files: {type: dict, description: Secret files, kept outside releases.}
@@ -92,6 +95,7 @@ seconds: {type: float, returned: always, description: How long that took.}
 switch: {type: str, returned: switched, description: Id of the switch, or null where nothing moves.}
 command: {type: dict, returned: commanded, description: "Outcome of the release command, schema before and after."}
 plan: {type: list, returned: "prepared, renewed, restored", description: What changes against the one that serves.}
+processes: {type: bool, returned: "prepared, renewed, restored", description: Whether it has any beside its web.}
 said: {type: list, returned: restored, description: What is to be known of that release.}
 well: {type: bool, returned: watched, description: Whether the release may serve on here.}
 reason: {type: str, returned: watched and confirmed, description: Why it may not.}
@@ -105,19 +109,9 @@ TEXTS = ("release", "domain", "health_path", "image", "build", "by", "wsgi", "st
 COMMANDS = ("command", "schema_command", "switch")
 NUMBERS = {"start_timeout": 60, "drain_timeout": 30, "keep": 5, "command_timeout": 600, "confirm": 30}
 FLAGS = ("first", "reject", "accept_rejected", "accept_schema_ahead")
-MAPS = ("owner", "source", "container", "files", "environment", "commanded", "watch")
-STATES = [
-    "written",
-    "commanded",
-    "prepared",
-    "renewed",
-    "restored",
-    "discarded",
-    "switched",
-    "watched",
-    "confirmed",
-    "retired",
-]
+MAPS = ("owner", "source", "container", "files", "processes", "environment", "commanded", "watch")
+STATES = ["written", "commanded", "prepared", "renewed", "restored", "discarded", "switched", "watched"]
+STATES += ["tried", "confirmed", "retired"]
 WHOLE = ("domain", "health_path", "image", "build", "wsgi", "files", "container")
 ERRORS = (
     places.ReleaseError,
@@ -156,17 +150,18 @@ def step(app: places.App, options: dict[str, Any], dry: bool) -> dict[str, Any]:
         release, actions, planned = (steps.write if state == "written" else steps.prepare)(app, options, dry)
         twice = state == "written" and dry  # who prepares it tells the same
         shown = {"diff": [] if twice else planned["diff"], "plan": planned["lines"]}
-        return {"release": release, "actions": actions, **shown}
+        return {"release": release, "actions": actions, "processes": processes.any_of(app, release), **shown}
     if state == "commanded":
         done, ran = ({}, False) if dry else steps.command(app, options)
         return {"release": release, "actions": [f"ran {done['command']}"] if ran else [], "command": done}
     if state == "renewed":
         release, actions, planned = again.renew(app, options, dry)
-        return {"release": release, "actions": actions, "diff": planned["diff"], "plan": planned["lines"]}
+        told = {"diff": planned["diff"], "plan": planned["lines"]}
+        return {"release": release, "actions": actions, "processes": processes.any_of(app, release), **told}
     if state == "restored":
         release, actions, planned, said = steps.restore(app, options, dry)
         told = {"diff": planned["diff"], "plan": planned["lines"], "said": said}
-        return {"release": release, "actions": actions, **told}
+        return {"release": release, "actions": actions, "processes": processes.any_of(app, release), **told}
     if state == "discarded":
         return {"release": release, "actions": discarding.discarded(app, options, dry)}
     if state == "switched":
@@ -177,6 +172,9 @@ def step(app: places.App, options: dict[str, Any], dry: bool) -> dict[str, Any]:
     if state == "watched":
         told = concluding.watched(app, release, options["switch"], (options["watch"] or {}).get("seconds", 0))
         return {"release": release, "actions": [], **told}
+    if state == "tried":
+        concluding.tried(app, options)
+        return {"release": release, "actions": []}
     if state == "confirmed":
         return {"release": release, "actions": [], "reason": None if dry else concluding.confirmed(app, options)}
     actions, record, summary = concluding.retired(app, options, dry)
@@ -193,6 +191,7 @@ def main() -> None:
             ("state", "renewed", ("release_key",)),
             ("state", "switched", ("release", "watch")),
             ("state", "watched", ("release",)),
+            ("state", "tried", ("release",)),
             ("state", "confirmed", ("release",)),
             ("state", "retired", ("release",)),
         ],

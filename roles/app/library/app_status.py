@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import certificate, engine, files, nginx
 from ansible.module_utils.flask_deploy.host.module import QuietModule
-from ansible.module_utils.flask_deploy.release import failures, jobs, places
+from ansible.module_utils.flask_deploy.release import failures, jobs, places, processes
 
 DOCUMENTATION = r"""
 module: app_status
@@ -40,6 +40,7 @@ age: {type: str, returned: always, description: The same as a span in its larges
 maintenance: {type: bool, returned: always, description: Whether visitors see the maintenance page.}
 history: {type: list, returned: always, description: One line for each release, the newest first.}
 failures: {type: list, returned: always, description: "What failed before it served, and why; the newest first."}
+processes: {type: list, returned: always, description: "Those beside the web: release, how many are up, restarts."}
 jobs: {type: list, returned: always, description: "Each job's last run, its result, its seconds, and the next run."}
 remarks: {type: list, returned: always, description: What somebody should know or do.}
 """
@@ -49,6 +50,8 @@ PLAYBOOK = "ansible-playbook playbooks/{} -i inventories/..."
 SHOW = f"{PLAYBOOK.format('maintenance.yml')} -e site_maintenance=off"
 CLOSED = f"visitors see the maintenance page; to show the app again: {SHOW}"
 KILLED = "it was killed {} times, last with code {}, and started again: journalctl -u flask-deploy-keep@{}"
+DOWN = "{process}: {up} of {wanted} up; why: docker logs --tail 50 {down}"
+LEFT = f"{{process}} of {{release}}, which does not serve, is left; a deploy settles it: {PLAYBOOK.format('app.yml')}"
 CUT_OFF = f"a switch is under way or was cut off; a deploy settles it: {PLAYBOOK.format('app.yml')}"
 
 
@@ -95,6 +98,7 @@ def describe(app: places.App) -> dict[str, Any]:
         "disk_free_mb": shutil.disk_usage("/srv").free >> 20,
         "history": [app.describe(each) for each in known],
         "failures": failures.lines(app),
+        "processes": beside(app),
         "jobs": [job_row(row) for row in rows],
     }
     said = remarks(app, told, record.get("health_path")) + job_remarks(app, rows)
@@ -143,6 +147,14 @@ def job_remarks(app: places.App, rows: list[dict[str, Any]]) -> list[str]:
     return said
 
 
+def beside(app: places.App) -> list[dict[str, Any]]:
+    """Return how the processes beside the web are; where the engine is away nobody can tell."""
+    try:
+        return processes.told(app)
+    except engine.EngineError:
+        return []
+
+
 def remarks(app: places.App, told: dict[str, Any], path: str | None) -> list[str]:
     """Return what somebody should know or do."""
     said = []
@@ -150,6 +162,8 @@ def remarks(app: places.App, told: dict[str, Any], path: str | None) -> list[str
         said.append(f"{path} answers {told['health']}; why: docker logs --tail 50 {app.container(told['release'])}")
     said += [CLOSED] if told["maintenance"] else []
     said += [CUT_OFF] if told["interrupted"] else []
+    said += [DOWN.format(**each) for each in told["processes"] if each["up"] < each["wanted"]]
+    said += [LEFT.format(**each) for each in told["processes"] if not each["wanted"] and not told["interrupted"]]
     revived = files.read_json(app.revived, {})
     if told["release"] and revived.get("release") == told["release"]:
         said.append(KILLED.format(revived.get("times"), revived.get("code"), app.name))

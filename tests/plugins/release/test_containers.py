@@ -256,9 +256,9 @@ def test_what_is_known_of_a_release_comes_with_what_to_do(app, engine, monkeypat
 
 def test_a_container_that_had_too_little_memory_says_so():
     ended = {"State": {"ExitCode": 137, "OOMKilled": True}}
-    assert containers._how_it_ended(ended) == "its container ended with code 137, killed for want of memory"
+    assert containers.how_it_ended(ended) == "its container ended with code 137, killed for want of memory"
     ended["State"]["OOMKilled"] = False
-    assert containers._how_it_ended(ended) == "its container ended with code 137"
+    assert containers.how_it_ended(ended) == "its container ended with code 137"
 
 
 def test_what_cannot_start_leaves_no_volume(app, engine):

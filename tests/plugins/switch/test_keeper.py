@@ -106,7 +106,7 @@ def test_what_changes_while_the_engine_is_asked_is_seen(app, engine, state, mean
         Path(app.pending).write_text("{}")
     else:
         files.link(app.current, "releases/bbb")
-    assert keeper.revive(app, "aaa") is False
+    assert keeper.revive(app, "aaa", "shop-aaa") is False
     assert not engine.calls("docker start")
 
 

@@ -118,11 +118,30 @@ def containers(app: str) -> dict[str, str]:
 
     A container that somebody made from the app's image by hand inherits its label; its name is another.
     """
-    form = '{{.Names}}\t{{.State}}\t{{.Label "flask-deploy.release"}}'
+    form = '{{.Names}}\t{{.State}}\t{{.Label "flask-deploy.release"}}\t{{.Label "flask-deploy.process"}}'
     listed = docker("ps", "-a", "--filter", f"label=flask-deploy.app={app}", "--format", form, timeout=QUERY)
     rows = [line.split("\t") for line in listed.splitlines()]
     aside = re.compile(rf"{app}-[0-9a-f]+-({'|'.join(PURPOSES)})")
-    return {name: state for name, state, release in rows if name == f"{app}-{release}" or aside.fullmatch(name)}
+    return {name: state for name, state, *of in rows if _is_of(name, f"{app}-{of[0]}", of[1]) or aside.fullmatch(name)}
+
+
+def _is_of(name: str, web: str, process: str) -> bool:
+    """Tell whether a container is a release's own: its web, or one of its other processes, which have numbers."""
+    return bool(re.fullmatch(rf"{web}-{process}-[0-9]+", name)) if process else name == web
+
+
+def set_restarts(policies: Mapping[str, str]) -> list[str]:
+    """Tell the engine which containers start with it; return those of which that is a change.
+
+    :param policies: {container: docker's word, such as "no"}; those that do not exist are none of its business.
+    """
+    found = inspect_all("container", policies)
+    now = {name: each["HostConfig"]["RestartPolicy"]["Name"] for name, each in found.items()}
+    changed = [name for name in policies if now.get(name, policies[name]) != policies[name]]
+    for policy in sorted({policies[name] for name in changed}):
+        with perhaps_gone():
+            docker("update", "--restart", policy, *(name for name in changed if policies[name] == policy))
+    return changed
 
 
 def remove(*names: str) -> None:

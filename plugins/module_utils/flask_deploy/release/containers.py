@@ -19,6 +19,7 @@ HEALTH = f"python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.setti
 PROBE_TIMEOUT = 5  # seconds
 LINES = 400  # of a container that does not get ready: each worker says it all
 MOUNTS = "/proc/{}/mountinfo"
+STRANGER = "{0}: this container is somebody else's; type: docker rename {0} {0}-other"
 MADE_WITH = "flask-deploy.arguments"  # label: digest of what a container was made with
 
 
@@ -157,7 +158,7 @@ def ensure_running(app: App, release: str, record: dict[str, Any]) -> bool:
     name, made_with = app.container(release), arguments(app, release, record)
     found = engine.inspect("container", name)
     if found and (found["Config"].get("Labels") or {}).get("flask-deploy.release") != release:
-        raise engine.EngineError(f"{name}: this container is somebody else's; type: docker rename {name} {name}-other")
+        raise engine.EngineError(STRANGER.format(name))
     running = bool(found) and found["State"]["Running"]
     lost = running and _cut_off(found)
     known = bool(found) and not lost and ("arguments" not in record or as_recorded(found, made_with))
@@ -200,7 +201,7 @@ def wait_ready(app: App, release: str, domain: str, path: str, timeout: float) -
             good, last = 0, str(error)
         found = engine.inspect("container", name)
         if not found or not found["State"]["Running"]:
-            reason = _how_it_ended(found)
+            reason = how_it_ended(found)
             raise _not_ready(app, release, reason)
         if time.monotonic() > deadline:
             reason = f"{path} did not answer below 400 in {timeout} s ({last})"
@@ -214,7 +215,7 @@ def _not_ready(app: App, release: str, reason: str) -> NotReady:
     return NotReady(diagnosis.diagnose(release, reason, said, diagnosis.about(app, release), unused))
 
 
-def _how_it_ended(found: dict[str, Any] | None) -> str:
+def how_it_ended(found: dict[str, Any] | None) -> str:
     if not found:
         return "its container is gone"
     killed = ", killed for want of memory" if found["State"].get("OOMKilled") else ""

@@ -112,14 +112,7 @@ class App:
         :param policies: {release: docker's word, such as "no"}.
         """
         names = {self.container(release): release for release in policies}
-        found = engine.inspect_all("container", names)
-        now = {names[name]: each["HostConfig"]["RestartPolicy"]["Name"] for name, each in found.items()}
-        changed = [release for release in policies if now.get(release, policies[release]) != policies[release]]
-        for policy in sorted({policies[release] for release in changed}):
-            those = [self.container(release) for release in changed if policies[release] == policy]
-            with engine.perhaps_gone():
-                engine.docker("update", "--restart", policy, *those)
-        return changed
+        return [names[each] for each in engine.set_restarts({name: policies[names[name]] for name in names})]
 
     def marker(self, release: str) -> str:
         """Return the drain marker of a release, relative to its directory: out of the app's reach.

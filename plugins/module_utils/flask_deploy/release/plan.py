@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import certificate, command, files
+from ansible.module_utils.flask_deploy.release import processes
 from ansible.module_utils.flask_deploy.release.places import App
 
 READABLE = (".conf", ".py", "gunicorn.json", "jobs.json")
@@ -77,7 +78,8 @@ def compare(
         return [], diff
     lines = _release(before, after) + _source(app, before["record"], after["record"])
     lines += [line for variable, *pair in told for line in _names(variable, *pair)]
-    lines += _settings(before["record"], after["record"]) + _started(before["record"], after["record"])
+    lines += _settings(before["record"], after["record"]) + processes.changes(before["record"], after["record"])
+    lines += _started(before["record"], after["record"])
     return lines + _texts(before["texts"], after["texts"]), diff
 
 

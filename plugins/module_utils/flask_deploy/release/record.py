@@ -17,6 +17,7 @@ UNKNOWN: dict[str, Any] = {  # of a record that an earlier version wrote, or tha
     "wsgi": "",
     "static": {"path": "", "digest": ""},
     "found": {},
+    "processes": {},
     "container": {
         **{"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40},
         **dict.fromkeys(("server", "writable", "files"), ""),
@@ -45,7 +46,7 @@ def whole(known: dict[str, Any]) -> dict[str, Any]:
     """Return a record with every field that a reader may look at; one that holds what does not fit is damaged."""
     known = _told(known) if fits(known, TYPES) else {}
     parts = {name: {**UNKNOWN[name], **_told(known.get(name, {}))} for name in ("source", "static", "container")}
-    parts["found"] = known["found"] if isinstance(known.get("found"), dict) else {}
+    parts |= {name: known[name] if isinstance(known.get(name), dict) else {} for name in ("found", "processes")}
     return {**UNKNOWN, **known, **parts}
 
 

@@ -106,7 +106,7 @@ def repair(app: App, release: str, rows: list[Row], record: dict[str, Any], dry:
         changed.append(f"{folder}/static")
         if not dry:
             known["static"]["digest"] = extract_static(app, known, f"{folder}/static")
-    given = {name: record[name] for name in ("image", "arguments")}
+    given = {name: record[name] for name in ("image", "arguments", "processes")}
     if damaged or any(known.get(name) != given[name] for name in given):
         known |= given
         changed.append(f"{folder}/release.json")

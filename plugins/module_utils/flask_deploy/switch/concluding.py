@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files, leftovers
-from ansible.module_utils.flask_deploy.release import aside, jobs, release_command, tool
+from ansible.module_utils.flask_deploy.release import aside, jobs, processes, release_command, tool
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 from ansible.module_utils.flask_deploy.switch import progress, retire, settling, summary, switch, unit
 
 OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
+STARTED_IN = 2  # seconds that each process beside the web may take to start
 HEARD_IN = 10  # seconds in which a switch reads what it is told
 
 
@@ -20,7 +21,7 @@ def watched(app: App, release: str, begun: str | None, seconds: float) -> dict[s
         well = app.serving() == release and progress.pending(app) is None
         reason = None if well else "whether its switch began is not known"
         return {"well": well, "reason": reason, "reject": False, "seen": None}
-    end = time.monotonic() + seconds + OUTCOME_MARGIN
+    end = time.monotonic() + seconds + OUTCOME_MARGIN + STARTED_IN * len(processes.names(app, release))
     while time.monotonic() < end:
         ended = progress.outcome(app, release, begun)
         known = progress.pending(app) or {}
@@ -33,6 +34,12 @@ def watched(app: App, release: str, begun: str | None, seconds: float) -> dict[s
         time.sleep(switch.POLL)
     reason = f"the switch gave no sign; look at: journalctl -u {unit.name(app)}"
     return {"well": False, "reason": reason, "reject": False, "seen": None}
+
+
+def tried(app: App, options: dict[str, Any]) -> None:
+    """Let a switch try its processes beside the web, where all hosts are well; who hears it next waits for that."""
+    if options["switch"] and all(told.get("well") for told in options["outcomes"].values()):
+        progress.let_try(app, options["switch"])
 
 
 def tell(app: App, release: str, begun: str | None, outcomes: dict[str, dict[str, Any]]) -> str | None:
@@ -73,10 +80,15 @@ def conclude(app: App, release: str, begun: str | None, outcomes: dict[str, dict
     if why or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
         why = why or (ended or {}).get("reason") or "the switch gave no sign"
         raise ReleaseError(
-            f"release {release} does not serve: {why}\n  {app.serving() or 'nothing'} serves here\n"
+            f"release {release} does not serve: {why}\n{_said(ended)}  {app.serving() or 'nothing'} serves here\n"
             "  what serves on each host: ansible-playbook playbooks/status.yml -i inventories/..."
         )
     return ended
+
+
+def _said(ended: dict[str, Any] | None) -> str:
+    """Return what a process said that did not stay up on this host, behind the line that is the reason."""
+    return "".join(f"{line}\n" for line in str((ended or {}).get("said", "")).splitlines()[1:])
 
 
 def confirmed(app: App, options: dict[str, Any]) -> str | None:
@@ -93,6 +105,8 @@ def retired(app: App, options: dict[str, Any], dry: bool) -> tuple[list[str], di
     actions = unit.ensure(app)
     kept, undone = keep_jobs(app, options)
     retired, pruned, left = clear_up(app, options)
+    beside = (ended or {}).get("processes", {})
+    retired, left = beside.get("stopped", []) + retired, beside.get("stays", []) + left
     actions += kept + [f"stopped {each['container']}" for each in retired] + [f"removed {gone}" for gone in pruned]
     record = {
         "release": release,

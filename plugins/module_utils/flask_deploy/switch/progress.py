@@ -11,10 +11,11 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.host.clock import now
+from ansible.module_utils.flask_deploy.release import processes
 from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import log, unit
 
-PHASES = ("moving", "watching", "waiting", "confirming", "reverting", "draining")
+PHASES = ("moving", "watching", "waiting", "trying", "confirming", "reverting", "draining")
 CUT_OFF = "it was cut off"
 DEFAULTS = {  # what an earlier version may not have written
     "from": None,
@@ -23,11 +24,15 @@ DEFAULTS = {  # what an earlier version may not have written
     "reload": True,
     "rules": {"seconds": 0, "percent": 100, "samples": 1},
     "drain": 30,
+    "stop": 0,
     "confirm": 30,
     "moved": 0.0,
     "deadline": 0.0,
     "reason": CUT_OFF,
     "reject": False,
+    "tried": False,
+    "kept": None,
+    "said": "",
 }
 
 
@@ -48,6 +53,7 @@ def begin(app: App, release: str, leaving: str, rules: dict[str, Any], drain: in
         "phase": "moving",
     }
     known |= {"rules": rules, "drain": drain, "confirm": confirm, "log": log.position(log.LOG)}
+    known["stop"] = processes.stop_time(app, old, release)
     known["before"] = app.link(app.previous)
     known["reload"] = old is None or app.site(old) != app.site(release)
     forget_decision(app)
@@ -78,9 +84,18 @@ def hear(app: App, switch: str) -> dict[str, Any] | None:
         known = pending(app) or {}
         if known.get("id") != switch or known["phase"] != "waiting":
             return None
-        if "confirm" not in said_of(app, known):
-            files.write_json(app.decision, {"id": switch, "heard": now()})
-        return known
+        said = said_of(app, known)
+        if "confirm" not in said:
+            files.write_json(app.decision, {**said, "id": switch, "heard": now()})
+        return None if said.get("try") and not known["tried"] else known
+
+
+def let_try(app: App, switch: str) -> None:
+    """Tell a switch that all hosts are well: the processes beside the web may be tried."""
+    with unit.word(app):
+        known = pending(app) or {}
+        if known.get("id") == switch and known["phase"] == "waiting" and "confirm" not in said_of(app, known):
+            files.write_json(app.decision, {"id": switch, "heard": now(), "try": True})
 
 
 def decide(app: App, switch: str, confirm: bool, reason: str = "", reject: bool = False) -> None:
@@ -95,7 +110,13 @@ def forget_decision(app: App) -> None:
         files.remove(app.decision)
 
 
-def end(app: App, known: dict[str, Any], result: str, reason: str | None = None) -> dict[str, Any]:
+def end(
+    app: App, known: dict[str, Any], result: str, reason: str | None = None, changed: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """End a switch.
+
+    :param changed: what became of the processes beside the web, see workers.change_over.
+    """
     outcome = {
         "id": known["id"],
         "from": known["from"],
@@ -105,6 +126,8 @@ def end(app: App, known: dict[str, Any], result: str, reason: str | None = None)
         "reload": known["reload"],
         "moved": known.get("moved"),
         "watch": known.get("seen"),
+        "said": known["said"],
+        "processes": changed or {},
     }
     files.write_json(app.path(known["to"], "switch.json"), outcome)
     files.remove(app.pending)
@@ -123,4 +146,4 @@ def outcome(app: App, release: str, switch: str) -> dict[str, Any] | None:
     known = files.read_json(app.path(release, "switch.json")) or {}
     if known.get("id") != switch:
         return None
-    return {"from": None, "result": "reverted", "reason": None, "watch": None, **known}
+    return {"from": None, "result": "reverted", "reason": None, "watch": None, "said": "", "processes": {}, **known}

@@ -11,7 +11,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import engine, files, networks
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
-from ansible.module_utils.flask_deploy.release import aside, containers, images, inside
+from ansible.module_utils.flask_deploy.release import aside, containers, images, inside, processes
 from ansible.module_utils.flask_deploy.release.places import App
 
 NEVER_SERVED = ("prepared", "failed")
@@ -24,7 +24,7 @@ CUT_TIMEOUT = 2  # seconds a worker has to close what outlasted the drain
 
 
 def retire(app: App, drain: int, stop_timeout: int, left: Leftovers | None = None) -> list[dict[str, Any]]:
-    """Stop containers that no longer serve, once nothing is in flight.
+    """Stop containers that no longer serve, once nothing is in flight; processes beside the web are not among them.
 
     :param drain: seconds that requests in flight have to finish; what lasts longer is cut.
     :param stop_timeout: seconds from the stop signal to the kill, where nothing is in flight.
@@ -36,7 +36,7 @@ def retire(app: App, drain: int, stop_timeout: int, left: Leftovers | None = Non
     leaving = [
         name
         for name, state in engine.containers(app.name).items()
-        if name != stays and state not in ("exited", "created", "dead")
+        if name != stays and state not in ("exited", "created", "dead") and not processes.is_one(app, name)
     ]
     stopped = []
     for name in leaving:
@@ -145,7 +145,7 @@ def prune(app: App, keep: int, left: Leftovers | None = None) -> list[str]:
     known = set(app.known())
     gone = [release for release in gone if release not in known]
     kept = {app.container(release) for release in known}
-    surplus_containers = sorted(set(engine.containers(app.name)) - kept)
+    surplus_containers = sorted(name for name in engine.containers(app.name) if not _is_of(name, kept))
     inside = networks.users() if surplus_containers else {}
     removed = [name for name in surplus_containers if left.remove_container(name)]
     gone += removed
@@ -153,6 +153,11 @@ def prune(app: App, keep: int, left: Leftovers | None = None) -> list[str]:
         were_in = {network for name in removed for network in inside.get(name, ())}
         gone += [name for name in networks.unused(app.name, were_in) if left.remove_network(name)]
     return gone + prune_images(app, left)
+
+
+def _is_of(name: str, kept: set[str]) -> bool:
+    """Tell whether a container is of a release that is kept: its web, or a process beside that."""
+    return name in kept or any(name.startswith(f"{web}-") and name[-1].isdigit() for web in kept)
 
 
 def remains(app: App) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.release.places import App
-from ansible.module_utils.flask_deploy.switch import progress, retire, switch, unit
+from ansible.module_utils.flask_deploy.switch import progress, retire, switch, unit, workers
 from ansible.module_utils.flask_deploy.switch.lease import Lease, LeaseError, boot_owner
 
 SETTLED_IN = 120  # seconds that a switch may take beside its watch and drain
@@ -35,6 +35,7 @@ def settle(app: App, dry: bool = False) -> list[str]:
             done.append(f"the drain marker of {release}")
     policies = {release: "unless-stopped" if release == serving else "no" for release in known}
     done += [f"the restart policy of {release}" for release in ([] if dry else app.set_restarts(policies))]
+    done += workers.settle(app, dry) if serving else []
     return done + [f"abandoned {name}" for name in retire.abandon(app, dry)]
 
 
@@ -55,7 +56,8 @@ def _settle_pending(app: App) -> None:
 
 def patience(known: dict[str, Any]) -> float:
     """Return the seconds that a switch may still take, once it is told whether it stays."""
-    return SETTLED_IN + switch.STARTED_IN + 2 * known["drain"] + known["rules"].get("seconds", 0)
+    least = SETTLED_IN + switch.STARTED_IN + known.get("stop", 0)
+    return least + 2 * known["drain"] + known["rules"].get("seconds", 0)
 
 
 def settle_links(app: App) -> None:

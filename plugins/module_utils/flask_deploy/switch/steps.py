@@ -12,6 +12,7 @@ from ansible.module_utils.flask_deploy.release import (
     containers,
     inside,
     placed,
+    processes,
     release_command,
     schema,
     secrets,
@@ -37,6 +38,8 @@ def release_id(
     """Return the id that all inputs of a release decide; of secrets it tells only whether they changed."""
     inputs = [options[name] for name in ("build", "wsgi", "static", "container", "files", "uid")]
     inputs.append(containers.start_digest(options["container"], options["wsgi"]))
+    if asked := processes.wanted(options["processes"], options["container"]):
+        inputs += [asked, processes.start_digest(options["container"], asked)]
     hidden = [secret, options["secret_files"] or {}, *filter(None, [options["placed"]])]
     return files.digest(inputs, environment, files.keyed_digest(secrets.digest_key(app, dry), hidden))[:12]
 
@@ -80,6 +83,8 @@ def describe(app: App, release: str, options: dict[str, Any], dry: bool) -> dict
     made = {"id": release, "app": app.name, "created": time.time(), "static": {"path": options["static"]}}
     made |= {name: options[name] for name in names}
     made["found"] = inside.found(app, release, made, dry)
+    asked = processes.wanted(options["processes"], options["container"])
+    made["processes"] = processes.recorded(app, release, made, asked)
     return made | {"arguments": containers.create_arguments(app, release, made)}
 
 

@@ -14,7 +14,7 @@ from ansible.module_utils.flask_deploy.host import engine, files, nginx
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.release.places import App
-from ansible.module_utils.flask_deploy.switch import log, progress, retire, unit, watch
+from ansible.module_utils.flask_deploy.switch import log, progress, retire, unit, watch, workers
 
 POLL = 0.1  # seconds
 STARTED_IN = 20  # seconds the release before has to answer again, when traffic goes back to it
@@ -22,7 +22,7 @@ STARTED_IN = 20  # seconds the release before has to answer again, when traffic 
 
 def carry_out(app: App) -> dict[str, Any] | None:
     """Do all that is left of a switch under way; return what came of it, or None where there is none."""
-    steps = {"moving": move, "watching": look, "waiting": wait, "confirming": confirm}
+    steps = {"moving": move, "watching": look, "waiting": wait, "trying": try_out, "confirming": confirm}
     steps |= {"reverting": revert, "draining": drain}
     result = None
     while known := progress.pending(app):
@@ -85,6 +85,9 @@ def _heard(app: App, known: dict[str, Any]) -> bool:
         word = {name: said.get(name) for name in ("reason", "reject")}
         progress.go_on(app, known, "confirming" if said["confirm"] else "reverting", **word)
         return True
+    if said.get("try") and not known["tried"]:
+        progress.go_on(app, known, "trying")
+        return True
     if now() < max(known["deadline"], said.get("heard", 0) + known["confirm"]):
         return False
     reason = f"nobody confirmed it within {known['confirm']} s"
@@ -92,11 +95,24 @@ def _heard(app: App, known: dict[str, Any]) -> bool:
     return True
 
 
+def try_out(app: App, known: dict[str, Any]) -> None:
+    """Start the processes beside the web: one that does not stay up is a reason to go back."""
+    try:
+        workers.try_out(app, known["to"])
+    except containers.NotReady as error:
+        said = str(error)
+        reason = said.splitlines()[0].removeprefix(f"release {known['to']} is not ready: ")
+        return progress.go_on(app, known, "reverting", reason=reason, said=said, reject=True)
+    return progress.go_on(app, known, "waiting", tried=True, deadline=now() + known["confirm"])
+
+
 def confirm(app: App, known: dict[str, Any]) -> dict[str, Any]:
-    return progress.end(app, known, "confirmed")
+    """Let the new release's processes run for good, and those before them finish."""
+    changed = workers.change_over(app)
+    return progress.end(app, known, "kept" if known["kept"] else "confirmed", known["kept"], changed)
 
 
-def revert(app: App, known: dict[str, Any]) -> dict[str, Any] | None:
+def revert(app: App, known: dict[str, Any]) -> None:
     """Let the release before serve again; a release that has none before it stops serving."""
     old, new = known["from"], known["to"]
     if old and not _answers(app, old):
@@ -108,8 +124,7 @@ def revert(app: App, known: dict[str, Any]) -> dict[str, Any] | None:
         if known["reload"]:
             nginx.reload()
     app.set_restart(new, "no")
-    progress.go_on(app, known, "draining")
-    return None
+    return progress.go_on(app, known, "draining")
 
 
 def turn_back(app: App, known: dict[str, Any]) -> None:
@@ -131,20 +146,21 @@ def turn_back(app: App, known: dict[str, Any]) -> None:
         app.set_state(old, "live", **again)
 
 
-def _keep(app: App, known: dict[str, Any]) -> dict[str, Any]:
+def _keep(app: App, known: dict[str, Any]) -> None:
     """Let the new release serve on, as the one before it does not answer any more."""
     old, new = known["from"], known["to"]
     if app.serving() != new:  # a boot let the link go back before anybody could ask the release before
         move(app, known)
     app.set_restart(old, "no")
     reason = f"{known['reason']}; {old} did not answer any more, so {new} serves on"
-    return progress.end(app, known, "kept", reason=reason)
+    progress.go_on(app, known, "confirming", kept=reason)
 
 
 def drain(app: App, known: dict[str, Any]) -> dict[str, Any]:
-    """Let the release that was left end what is in flight."""
+    """Let the release that was left end what is in flight, and its processes finish."""
+    changed = workers.change_over(app)
     retire.retire(app, known["drain"], known["drain"] + 10)
-    return progress.end(app, known, "reverted", reason=known["reason"])
+    return progress.end(app, known, "reverted", known["reason"], changed)
 
 
 def _answers(app: App, release: str) -> bool:

@@ -1,0 +1,113 @@
+"""How processes beside the web change over: those of the release that serves stay up, those of others finish."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible.module_utils.flask_deploy.host import engine
+from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
+from ansible.module_utils.flask_deploy.release import containers, diagnosis, processes
+from ansible.module_utils.flask_deploy.release.places import App
+
+STAYS_UP = 5  # seconds that a process is looked at
+LOOK = 0.5  # seconds between two looks
+RUNS = ("running", "restarting", "paused")
+KILLED = "{} did not end within its stop_timeout and was killed: raise it in app_processes, or let it end sooner"
+
+
+def try_out(app: App, release: str) -> None:
+    """Start the processes of a release; each must stay up for some seconds.
+
+    They restart by nobody: one that ends has ended, and a host that ends forgets them.
+
+    :raises NotReady: one does not stay up; the message is for the person who deploys.
+    """
+    wanted = processes.names(app, release)
+    try:
+        here = processes.here(app)
+        processes.start(app, {name: words for name, words in wanted.items() if here.get(name) not in RUNS})
+    except engine.EngineError as error:
+        engine.containers(app.name)  # where the engine is away, who asks waits for it
+        raise containers.NotReady(f"a process of release {release} does not start: {error}") from error
+    end = time.monotonic() + STAYS_UP
+    while True:
+        found = engine.inspect_all("container", wanted)
+        for name in wanted:
+            if name not in found or not found[name]["State"]["Running"]:
+                said = engine.logs(name, containers.LINES)
+                reason = f"process {_short(app, release, name)}: {containers.how_it_ended(found.get(name))}"
+                raise containers.NotReady(diagnosis.diagnose(release, reason, said, diagnosis.about(app, release)))
+        if time.monotonic() >= end:
+            return
+        time.sleep(LOOK)
+
+
+def _short(app: App, release: str, name: str) -> str:
+    return name.removeprefix(f"{app.container(release)}-")
+
+
+def change_over(app: App) -> dict[str, Any]:
+    """Let the processes of the release that serves run for good, and tell all others to finish.
+
+    Done twice it does nothing more. What does not start or end is said, as traffic has moved already.
+
+    :return: {"started", "restarts": containers, "stopped": [{"container", "cut", "seconds"}], "stays": lines}.
+    """
+    wanted, others, missing = compare(app)
+    left = Leftovers()
+    started = [name for name in missing if _starts(app, name, wanted[name], left)]
+    policies = {**dict.fromkeys(others, "no"), **dict.fromkeys(wanted, "unless-stopped")}
+    restarts = engine.set_restarts(policies) if policies else []
+    changed = [name for name in restarts if name not in (*started, *others)]
+    return {"started": started, "restarts": changed, "stopped": _end(app, others, left), "stays": left.lines}
+
+
+def compare(app: App) -> tuple[dict[str, list[str]], dict[str, str], list[str]]:
+    """Return (what is to run, see processes.names; {container: state} of all else; what is to run and does not)."""
+    here, wanted = processes.here(app), processes.names(app, app.serving())
+    others = {name: state for name, state in here.items() if name not in wanted}
+    return wanted, others, [name for name in wanted if here.get(name) not in RUNS]
+
+
+def settle(app: App, dry: bool = False) -> list[str]:
+    """Put right what a killed run, or somebody, left of the processes; return what was, or would be, put right."""
+    if dry:
+        _wanted, others, missing = compare(app)
+        return [*(f"container {name}" for name in missing), *(f"stopped {name}" for name in others)]
+    done = change_over(app)
+    gone = [each["container"] for each in done["stopped"]]
+    told = {"container {}": done["started"], "the restart policy of {}": done["restarts"], "stopped {}": gone}
+    return [said.format(name) for said, names in told.items() for name in names]
+
+
+def _starts(app: App, name: str, arguments: list[str], left: Leftovers) -> bool:
+    try:
+        processes.start(app, {name: arguments})
+    except engine.EngineError as error:
+        engine.containers(app.name)  # where the engine is away, who asks waits for it
+        left.lines.append(f"{name} does not start: {' '.join(str(error).split())}; {left.again}")
+        return False
+    return True
+
+
+def _end(app: App, names: dict[str, str], left: Leftovers) -> list[dict[str, Any]]:
+    """Tell processes to finish, all at once and each within its own time; return those that are gone then.
+
+    :param names: {container: state}.
+    """
+    began, running = time.monotonic(), [name for name, state in names.items() if state in RUNS]
+    if running:
+        with left.unless_gone(f"container {running[0]}", f"docker inspect {running[0]}"), engine.perhaps_gone():
+            limit = processes.stop_time(app, *app.known()) + engine.QUERY
+            engine.docker("stop", *running, timeout=limit)  # without -t: each has its own --stop-timeout
+    found = engine.inspect_all("container", names)  # where the engine is away, who asks waits for it
+    ended = [name for name in names if name not in found or not found[name]["State"]["Running"]]
+    left.lines += [KILLED.format(name) for name in ended if name in running and _was_killed(found.get(name))]
+    gone = [name for name in ended if left.remove_container(name)]
+    seconds = round(time.monotonic() - began, 1)
+    return [{"container": name, "cut": 0, "seconds": seconds} for name in gone if name in running]
+
+
+def _was_killed(found: dict[str, Any] | None) -> bool:
+    return bool(found) and found["State"]["ExitCode"] == 137 and not found["State"].get("OOMKilled")
