@@ -161,7 +161,7 @@ PROCESS = {
     "pids": whole(16, 100000),
     "stop_timeout": whole(1, 3600),
 }
-PROCESS_NAME = re.compile(r"(?!web$)(?=.{1,31}$)[a-z][a-z0-9-]*")
+PROCESS_NAME = re.compile(r"(?!web$)(?=.{1,16}$)[a-z][a-z0-9-]*")
 PROCESSES = "app_processes: {worker: {command: celery -A shop worker, count: 2, memory: 512m}}"
 
 

@@ -161,7 +161,10 @@ def main() -> None:
     if sys.argv[1] == "--port":
         os.environ.setdefault("PORT", sys.argv[2])  # many commands listen where it says
         sys.exit(asyncio.run(Door(int(sys.argv[2])).serve(sys.argv[3:])))
-    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - to become the command is what this is for
+    try:
+        os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - to become the command is what this is for
+    except FileNotFoundError:
+        sys.exit(f"{sys.argv[1]}: no such command in the image; its PATH is {os.environ.get('PATH', 'not set')}")
 
 
 if __name__ == "__main__":

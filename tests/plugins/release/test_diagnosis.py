@@ -115,6 +115,7 @@ def test_the_last_twenty_lines_are_shown():
         ("/ did not answer below 400 in 60 s (status 500)", "KeyError: 'A_B'", "the app misses the variable A_B"),
         ("/ did not answer below 400 in 60 s (timed out)", "", "more than 5 s"),
         ("/ did not answer below 400 in 60 s ([Errno 2] No such file or directory)", "", "app_start_timeout: 120"),
+        ("x", "celery: no such command in the image; its PATH is /venv/bin", "add its package to the app's"),
         ("something else", "", None),
     ],
 )

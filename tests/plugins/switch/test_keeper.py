@@ -118,6 +118,39 @@ def test_it_follows_the_link_and_asks_the_engine_once(app, engine, state, contai
     assert app.serving() == "bbb" and len(engine.calls("docker")) == 1
 
 
+@pytest.fixture
+def worker(app):
+    """Let the serving release have a worker beside its web; return the worker's name."""
+    process = {"command": ["x"], "count": 1, "stop_timeout": 1, "arguments": ["x"]}
+    files.write_json(app.path("aaa", "release.json"), {"processes": {"worker": process}})
+    return "shop-aaa-worker-1"
+
+
+@pytest.mark.parametrize(("code", "again"), [(137, True), (1, True), (0, False), (143, False)])
+def test_a_worker_that_was_killed_is_started_again_and_one_that_was_stopped_is_not(
+    app, engine, state, worker, capsys, code, again
+):
+    state(code=code)
+    assert keeper.revive(app, "aaa", worker) is again
+    assert engine.calls("docker start") == [f"docker start {worker}"] * again
+    assert not os.path.exists(app.revived), "what status says of the web is not said of a worker"
+    assert (worker in capsys.readouterr().err) is again
+
+
+def test_a_worker_that_does_not_run_is_looked_at_again_while_the_web_does(
+    app, engine, state, worker, container, monkeypatch
+):
+    """Its engine may start it again, later and as another process."""
+    told = {"shop-aaa": {"Pid": container.pid, "Running": True}, worker: {"Pid": 0, "Running": False, "ExitCode": 137}}
+    monkeypatch.setattr(
+        keeper.engine, "inspect_all", lambda kind, names: {name: {"State": told[name]} for name in names}
+    )
+    monkeypatch.setattr(keeper.engine, "inspect", lambda kind, name: {"State": told[name]})
+    monkeypatch.setattr(keeper, "AGAIN", 0)
+    assert keeper.look(app) == keeper.LOOK
+    assert engine.calls("docker start") == [f"docker start {worker}"]
+
+
 @pytest.mark.parametrize("away", ["the engine", "the release"])
 def test_what_is_away_is_waited_for(app, engine, state, away):
     if away == "the engine":

@@ -52,6 +52,13 @@ def test_arguments_are_not_read_by_a_shell(run):
     assert run({}, {}, "$HOME", "a b", "*")[1] == ["$HOME", "a b", "*"]
 
 
+def test_a_command_that_the_image_has_not_is_named(run, tmp_path):
+    run({}, {})
+    command = [sys.executable, tmp_path / "exec.py", "celery", "-A", "shop"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": "/nowhere"}, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "celery: no such command in the image; its PATH is /nowhere\n")
+
+
 FLASK = "from flask.cli import main; main()"
 APP = """
 import flask

@@ -85,6 +85,7 @@ def test_commands_in_messages_name_the_inventory_of_the_run(run, monkeypatch, so
         ("restored", "no host has switched"),
         ("switched", "if it has begun to switch, it goes back by itself within 40 s, and so do the others"),
         ("watched", "it goes back by itself within 40 s, and the others are taken back now"),
+        ("tried", "it goes back by itself within 40 s, and the others are taken back now"),
         ("confirmed", "it serves the new release if the word reached it; if not, it goes back by itself within 40 s"),
         ("retired", "what served before runs on there until the next deploy"),
     ],
@@ -106,9 +107,47 @@ def test_all_hosts_take_each_step_together_whatever_the_user_s_settings_say(path
 
 
 def test_the_word_is_given_to_all_hosts_before_any_of_them_drains():
-    tasks = yaml.safe_load((ROOT / "roles/app/tasks/serve.yml").read_text())
-    states = [task["app_release"]["state"] for task in tasks if "app_release" in task]
-    assert states == ["switched", "watched", "watched", "confirmed", "retired"]
+    switch, group, _said = yaml.safe_load((ROOT / "roles/app/tasks/serve.yml").read_text())
+    states = [task["app_release"]["state"] for task in (switch, *group["block"])]
+    assert states == ["switched", "watched", "tried", "watched", "confirmed", "retired"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "processes", "switch", "tries", "counts"),
+    [
+        (1, False, "1a2b", False, "__app_watched"),
+        (1, True, "1a2b", True, "__app_heard"),
+        (1, True, None, False, "__app_watched"),
+        (2, False, "1a2b", False, "__app_heard"),
+        (2, True, "1a2b", True, "__app_heard"),
+    ],
+)
+def test_workers_are_tried_where_a_release_has_some_and_begins_to_serve(
+    variables, hosts, processes, switch, tries, counts
+):
+    """An app without workers has no task of them, and what counts is what was heard last."""
+    names = [f"web{number}" for number in range(1, hosts + 1)]
+    heard = {name: {"__app_watched": {"at": "__app_watched"}, "__app_heard": {"at": "__app_heard"}} for name in names}
+    known = variables(
+        ansible_play_hosts_all=names,
+        hostvars=heard,
+        __app_release={"processes": processes},
+        __app_switched={"switch": switch},
+    )
+    templar = Templar(DataLoader(), variables=known)
+    assert templar.template(known["__app_tries"]) is tries
+    assert templar.template(known["__app_seen"]) == {name: {"at": "__app_watched"} for name in names}
+    assert templar.template(known["__app_outcomes"]) == {name: {"at": counts} for name in names}
+
+
+@pytest.mark.parametrize(
+    ("processes", "seconds"),
+    [("{}", 60), ("{w: {command: x}}", 100), ("{a: {command: x, stop_timeout: '600'}, b: {command: x}}", 640)],
+)
+def test_a_lease_outlives_the_turns_of_workers_that_end(variables, processes, seconds):
+    """They end first, and the release before drains then."""
+    known = variables(f"app_processes: {processes}")
+    assert Templar(DataLoader(), variables=known).template(known["__app_longest_step"]) == seconds
 
 
 @pytest.mark.parametrize(("path", "last"), [("prepare.yml", "prepared"), ("rollback.yml", "restored")])

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import files, nginx
+from ansible.module_utils.flask_deploy.release import processes
 from ansible.module_utils.flask_deploy.release import record as records
 from ansible.module_utils.flask_deploy.switch import retire
 from ansible.modules import app_status
@@ -58,6 +59,43 @@ def test_columns_do_not_shift_and_no_line_is_folded(hosts):
     assert len(set(begin)) == 1
     assert max(map(len, lines)) <= FOLDED
     assert len({line.split()[0] for line in lines}) == len(hosts) + 1, "each host has a name of its own"
+
+
+WORKER = {"process": "worker", "release": "3f9a0c41d2b7", "wanted": 2, "up": 1, "restarts": 4, "down": "x-worker-2"}
+
+
+def test_processes_have_a_table_of_their_own_that_is_not_folded_either():
+    beat = {**WORKER, "process": "a-process-named", "wanted": 64, "up": 64, "restarts": 12345678}
+    lines = status_table.table({"a" * 40: told(processes=[WORKER, beat]), "web2": told(processes=[])})
+    assert lines[3].split() == ["host", "release", "process", "up", "restarts"]
+    assert lines[4].split()[1:] == ["3f9a0c41d2b7", "worker", "1/2", "4"] and len(lines) == 6
+    assert max(map(len, lines)) <= FOLDED
+    assert len(status_table.table({"web1": told(), "web2": told(processes=[])})) == 3
+
+
+def test_a_worker_that_is_down_and_one_that_is_left_are_told(app, engine):
+    known = {"processes": {"worker": {"command": "x", "count": 2}}}
+    old = deploy(app, **known)
+    assert [each["up"] for each in app_status.describe(app)["processes"]] == [2]
+    assert app_status.describe(app)["remarks"] == []
+    (engine.place / "containers" / f"shop-{old}-worker-2" / "running").unlink()
+    (said,) = app_status.describe(app)["remarks"]
+    assert said == f"worker: 1 of 2 up; why: docker logs --tail 50 shop-{old}-worker-2"
+    new = deploy(app, build="b2", **known)
+    processes.start(app, processes.names(app, old))
+    (said,) = app_status.describe(app)["remarks"]
+    assert said.startswith(f"worker of {old}, which does not serve, is left; a deploy settles it: ansible-playbook")
+    assert [(each["release"], each["wanted"]) for each in app_status.describe(app)["processes"]] == [(new, 2), (old, 0)]
+
+
+def test_where_the_engine_is_away_nobody_can_tell_of_processes(app, monkeypatch):
+    deploy(app, processes={"worker": {"command": "x"}})
+
+    def away(*words):
+        raise app_status.engine.EngineError("Cannot connect to the Docker daemon")
+
+    monkeypatch.setattr(processes.engine, "inspect_all", away)
+    assert app_status.describe(app)["processes"] == []
 
 
 def test_hosts_with_two_releases_are_called_uneven():

@@ -233,6 +233,7 @@ WRONG = [
     ("app_processes: [worker]", "app_processes", "is not a dict"),
     ("app_processes: {web: {command: x}}", "app_processes", "'web' is not a name for it"),
     ("app_processes: {Worker_1: {command: x}}", "app_processes", "'Worker_1' is not a name for it"),
+    ("app_processes: {a-very-long-name-1: {command: x}}", "app_processes", "is not a name for it"),
     ("app_processes: {worker: rq worker}", "app_processes", "worker: 'rq worker' is not a map of command, count"),
     ("app_processes: {worker: {count: 2}}", "app_processes", "worker: command is missing"),
     (

@@ -90,6 +90,7 @@ ADVICE = [
         r"Could not (?:locate a Flask application|import '([\w.]+)')|Failed to find Flask application",
         "flask does not find the app: app_wsgi has to name it, example: shop:app or shop:create_app()",
     ),
+    (r": no such command in the image", "name one that the image has, or add its package to the app's requirements"),
     (r"(?s)exec\.py\".*(?:FileNotFoundError|PermissionError)", "the image has no such program: correct the command"),
     (
         r"(?s)File \"([^\"]+)\", line (\d+)[^\"]*(?:SyntaxError|IndentationError|TabError): ",
