@@ -304,7 +304,7 @@ def test_whatever_kills_a_switch_exactly_one_release_s_workers_are_left(app, eng
     deploy(app, **MORE)
     step, killed = 0, True
     while killed:
-        new = prepare(app, build=f"b{step}", **MORE)
+        new = prepare(app, build=f"of step {step}", **MORE)
 
         def whole(new=new):
             begun = begin(app, new, confirm=0)
