@@ -115,6 +115,8 @@ def test_a_worker_that_does_not_stay_up_takes_the_release_back_and_says_why(app,
     with pytest.raises(places.ReleaseError, match="worker-1") as error:
         concluding.retired(app, options(release=new, switch=begun, outcomes={"here": told}), dry=False)
     assert "the app misses the variable QUEUE" in str(error.value) and f"{old} serves here" in str(error.value)
+    assert os.stat(app.path(new, "trial.json")).st_mode & 0o777 == 0o600
+    assert progress.explained(app, new, "another") == progress.explained(app, new, None) == []
     assert app.state(new)["state"] == "rejected" and app.serving() == old
     assert wrong(app, engine) == [] and up(engine) == of(old)
     assert not engine.calls(f"docker stop {of(old)[0]}"), "they took jobs all the while"

@@ -79,16 +79,12 @@ def conclude(app: App, release: str, begun: str | None, outcomes: dict[str, dict
     ended = progress.outcome(app, release, begun) if begun else None
     if why or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
         why = why or (ended or {}).get("reason") or "the switch gave no sign"
+        said = "".join(f"{line}\n" for line in progress.explained(app, release, begun)[1:])
         raise ReleaseError(
-            f"release {release} does not serve: {why}\n{_said(ended)}  {app.serving() or 'nothing'} serves here\n"
+            f"release {release} does not serve: {why}\n{said}  {app.serving() or 'nothing'} serves here\n"
             "  what serves on each host: ansible-playbook playbooks/status.yml -i inventories/..."
         )
     return ended
-
-
-def _said(ended: dict[str, Any] | None) -> str:
-    """Return what a process said that did not stay up on this host, behind the line that is the reason."""
-    return "".join(f"{line}\n" for line in str((ended or {}).get("said", "")).splitlines()[1:])
 
 
 def confirmed(app: App, options: dict[str, Any]) -> str | None:

@@ -32,7 +32,6 @@ DEFAULTS = {  # what an earlier version may not have written
     "reject": False,
     "tried": False,
     "kept": None,
-    "said": "",
 }
 
 
@@ -126,7 +125,6 @@ def end(
         "reload": known["reload"],
         "moved": known.get("moved"),
         "watch": known.get("seen"),
-        "said": known["said"],
         "processes": changed or {},
     }
     files.write_json(app.path(known["to"], "switch.json"), outcome)
@@ -146,4 +144,15 @@ def outcome(app: App, release: str, switch: str) -> dict[str, Any] | None:
     known = files.read_json(app.path(release, "switch.json")) or {}
     if known.get("id") != switch:
         return None
-    return {"from": None, "result": "reverted", "reason": None, "watch": None, "said": "", "processes": {}, **known}
+    return {"from": None, "result": "reverted", "reason": None, "watch": None, "processes": {}, **known}
+
+
+def explain(app: App, known: dict[str, Any], said: str) -> None:
+    """Keep why a process of a switch's release did not stay up: root alone reads what an app said."""
+    files.write_json(app.path(known["to"], "trial.json"), {"id": known["id"], "said": said}, 0o600)
+
+
+def explained(app: App, release: str, switch: str | None) -> list[str]:
+    """Return the lines that were kept of a switch, if any."""
+    known = files.read_json(app.path(release, "trial.json")) or {}
+    return str(known.get("said")).splitlines() if switch and known.get("id") == switch else []

@@ -100,9 +100,9 @@ def try_out(app: App, known: dict[str, Any]) -> None:
     try:
         workers.try_out(app, known["to"])
     except containers.NotReady as error:
-        said = str(error)
-        reason = said.splitlines()[0].removeprefix(f"release {known['to']} is not ready: ")
-        return progress.go_on(app, known, "reverting", reason=reason, said=said, reject=True)
+        reason = str(error).splitlines()[0].removeprefix(f"release {known['to']} is not ready: ")
+        progress.explain(app, known, str(error))
+        return progress.go_on(app, known, "reverting", reason=reason, reject=True)
     return progress.go_on(app, known, "waiting", tried=True, deadline=now() + known["confirm"])
 
 
