@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -101,7 +102,7 @@ def test_a_worker_that_does_not_stay_up_fails_the_release_and_the_old_ones_work_
     before, began = serving(), sh(f"docker inspect --format '{{{{.State.StartedAt}}}}' {' '.join(up())}")
     run = deploy(WORKERS="end", succeed=False)
     assert run.rc != 0 and "the workers of this release end at once" in run.output
-    assert "process worker-1: its container ended with code 1" in " ".join(run.output.split())
+    assert re.search(r"process worker-\d: its container ended with code 1", " ".join(run.output.split()))
     assert (serving(), get(URL).body) == (before, before)
     assert up("-a") == of(before)
     assert sh(f"docker inspect --format '{{{{.State.StartedAt}}}}' {' '.join(up())}") == began
@@ -109,10 +110,11 @@ def test_a_worker_that_does_not_stay_up_fails_the_release_and_the_old_ones_work_
 
 def test_a_killed_worker_is_started_again(sh, serving, up, until):
     name = of(serving())[0]
-    sh(f"kill -9 $(docker inspect --format '{{{{.State.Pid}}}}' {name})")
-    until(lambda: up() == of(serving()), 20)
-    sh(f"docker kill {name}")  # the engine takes that for a wish
-    until(lambda: up() == of(serving()), 20)
+    began = f"docker inspect --format '{{{{.State.StartedAt}}}}' {name}"
+    for kill in (f"kill -9 $(docker inspect --format '{{{{.State.Pid}}}}' {name})", f"docker kill {name}"):
+        before = sh(began)
+        sh(kill)  # the engine takes the second for a wish, flask-deploy-keep does not
+        until(lambda before=before: sh(began) != before and up() == of(serving()), 30)
 
 
 def test_a_controller_that_is_killed_in_the_trial_leaves_the_old_workers(deploy, sh, serving, up, until):
