@@ -217,6 +217,20 @@ def test_a_worker_that_had_to_be_killed_is_told(app, engine):
     assert f"warning: {workers.KILLED.format(of(old)[0])}" in lines
 
 
+def test_a_worker_that_does_not_end_is_told_and_does_not_come_back(app, engine):
+    old = deploy(app, **MORE)
+    new, begun = tried(app, build="b2", **MORE)
+    (engine.place / "stuck").touch()
+    lines = conclude(app, new, begun)[2]
+    assert [
+        line for line in lines if f"container {of(old)[0]} stays: " in line and "the next deploy tries again" in line
+    ]
+    assert {engine.restart(name) for name in of(old)} == {"no"} and sorted(up(engine)) == sorted(of(old) + of(new))
+    (engine.place / "stuck").unlink()
+    assert settling.settle(app) == [f"stopped {name}" for name in of(old)]
+    assert wrong(app, engine) == []
+
+
 def test_a_worker_that_does_not_start_after_the_word_is_told_and_tried_by_the_next_deploy(app, engine):
     deploy(app)
     new, begun = watched(app, build="b2", **MORE)
