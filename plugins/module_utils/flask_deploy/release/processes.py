@@ -63,7 +63,7 @@ def create_arguments(
 
 
 def start_digest(container: dict[str, Any], asked: dict[str, dict[str, Any]]) -> str:
-    """Return a digest of how this role starts a release's processes, see containers.start_digest."""
+    """Return a digest of a release's processes and of how this role starts them, see containers.start_digest."""
     record = {"container": container, "image": "image", "found": inside.ANYTHING}
     return files.digest(recorded(containers.Anywhere(), "release", record, asked))
 

@@ -39,7 +39,7 @@ def release_id(
     inputs = [options[name] for name in ("build", "wsgi", "static", "container", "files", "uid")]
     inputs.append(containers.start_digest(options["container"], options["wsgi"]))
     if asked := processes.wanted(options["processes"], options["container"]):
-        inputs += [asked, processes.start_digest(options["container"], asked)]
+        inputs.append(processes.start_digest(options["container"], asked))
     hidden = [secret, options["secret_files"] or {}, *filter(None, [options["placed"]])]
     return files.digest(inputs, environment, files.keyed_digest(secrets.digest_key(app, dry), hidden))[:12]
 
