@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
-from collections.abc import Callable
 from typing import Any
 
-from inventory_check.entries import entries, text, whole
 from inventory_check.exact import FLOAT, unquoted
-from inventory_check.values import APP, SIZE, environment, number, pattern
+from inventory_check.values import APP, SIZE, entries, environment, number, one_of, pattern, text, whole
 
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 PLACEHOLDERS = re.compile(
@@ -80,61 +77,6 @@ def command(value: str) -> str | None:
     return f"no shell runs it, so {shell[0]} means nothing; example: sh -c 'one && two'" if shell else None
 
 
-JOB = re.compile("[a-z][a-z0-9_]{0,30}")
-CALENDAR = re.compile(r"(?=.*([0-9*]|ly))[\w*:.,/~+ -]+", re.ASCII)
-CRON = re.compile(r"@\w+|[\d*/,-]+( [\w*/,-]+){4}", re.ASCII)
-
-
-def calendar(value: str) -> str | None:
-    """Say what cannot be a time of systemd's; the host is asked too."""
-    form = 'systemd reads times; example: at: "*-*-* 03:00"'
-    if CRON.fullmatch(value):
-        return f"is {value!r}, which is cron's form; {form}"
-    return None if CALENDAR.fullmatch(value) else f"is {value!r}, which is no time; {form}"
-
-
-def job_command(value: str) -> str | None:
-    return command(value) if value.strip() else "is empty; example: command: flask purge"
-
-
-JOB_FIELDS: dict[str, tuple[type, Callable[[Any], str | None]]] = {
-    "command": (str, job_command),
-    "at": (str, calendar),
-    "memory": (str, memory),
-    "timeout": (int, number(1, 604_800)),
-    "hosts": (str, lambda value: None if value in ("one", "all") else f"is {value!r}, not one or all"),
-    "catch_up": (bool, lambda value: None),
-}
-
-
-def jobs(values: dict[Any, Any]) -> str | None:
-    for name, job in values.items():
-        if not JOB.fullmatch(str(name)):
-            return f"{name!r} is not a job's name (a to z, digits and _, 31 at most); example: purge_carts"
-        if not isinstance(job, dict):
-            return f"{name} is {job!r}, not a map with command and at"
-        wrong = next(filter(None, (job_field(*each) for each in job.items())), None)
-        missing = [field for field in ("command", "at") if field not in job]
-        if wrong or missing:
-            return f"{name}: {wrong or f'has no {missing[0]}'}"
-    return None
-
-
-def job_field(field: str, value: Any) -> str | None:
-    if field not in JOB_FIELDS:
-        near = difflib.get_close_matches(str(field), JOB_FIELDS, 1)
-        return f"{field!r} is not known; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(JOB_FIELDS)}")
-    kind, check = JOB_FIELDS[field]
-    if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
-        quotes = "; put it in quotes" if kind is str and not isinstance(value, dict | list | None) else ""
-        return f"{field} is {value!r}, not {WORDS[kind]}{quotes}"
-    wrong = check(value)
-    return f"{field} {wrong}" if wrong else None
-
-
-WORDS = {str: "text", int: "a whole number", bool: "true or false"}
-
-
 def words(value: Any) -> str | None:
     """Judge a command that is a text or a list of words."""
     given = value if isinstance(value, list) else [value]
@@ -163,6 +105,28 @@ PROCESS = {
 }
 PROCESS_NAME = re.compile(r"(?!web$)(?=.{1,16}$)[a-z][a-z0-9-]*")
 PROCESSES = "app_processes: {worker: {command: celery -A shop worker, count: 2, memory: 512m}}"
+CALENDAR = re.compile(r"(?=.*([0-9*]|ly))[\w*:.,/~+ -]+", re.ASCII)
+CRON = re.compile(r"@\w+|[\d*/,-]+( [\w*/,-]+){4}", re.ASCII)
+
+
+def calendar(value: str) -> str | None:
+    """Say what cannot be a time of systemd's; the host is asked too."""
+    form = 'systemd reads times; example: at: "*-*-* 03:00"'
+    if CRON.fullmatch(value):
+        return f"{value!r} is cron's form; {form}"
+    return None if CALENDAR.fullmatch(value) else f"{value!r} is no time; {form}"
+
+
+JOB = {
+    "command": text(words),
+    "at": text(calendar),
+    "memory": PROCESS["memory"],
+    "timeout": whole(1, 604_800),
+    "hosts": one_of("one", "all"),
+    "catch_up": one_of(True, False),
+}
+JOB_NAME = re.compile("[a-z][a-z0-9_]{0,30}")
+JOBS = 'app_jobs: {purge: {command: flask purge, at: "*-*-* 03:00"}}'
 
 
 def secrets(values: dict[Any, Any]) -> str | None:
@@ -215,7 +179,7 @@ CHECKS = {
     "app_workers": number(0, 1024),
     "app_max_requests": number(0, 10**9),
     "app_timeout": number(1, 3600),
-    "app_jobs": jobs,
+    "app_jobs": entries(JOB_NAME, JOB, ("command", "at"), JOBS),
     "app_health_path": pattern(re.compile(r"/[\w./~%+-]*(\?[\w=&.~%+-]*)?", re.ASCII), "app_health_path: /healthz"),
     "app_start_timeout": number(1, 3600),
     "app_rollback_to": pattern(re.compile(r"[0-9a-f]{12}|"), "app_rollback_to: 3f9a0c41d2b7"),

@@ -16,7 +16,7 @@ from ansible.module_utils.flask_deploy.release.places import App
 
 FILE = "jobs.json"  # in a release's directory: app_jobs as the inventory had it
 DEFAULTS = {"memory": "", "timeout": 3600, "hosts": "one", "catch_up": True}  # no memory: that of the release
-FIELDS = {"command": str, "at": str, "memory": str, "timeout": int, "hosts": str, "catch_up": bool}
+FIELDS = {"command": str, "at": str, "memory": str, "timeout": (int, str), "hosts": str, "catch_up": bool}
 STOP_PATIENCE = 30  # seconds that a job has to end once its time is up
 RUNS = ("activating", "active", "deactivating", "reloading")
 HEAD = """\

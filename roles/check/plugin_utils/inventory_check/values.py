@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Callable
 from typing import Any
 
-from .exact import unquoted
+from .exact import INT, kind, unquoted
 
 Check = Callable[[Any], str | None]
 NAME = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -55,3 +56,67 @@ def absolute_file(value: str) -> str | None:
     if value and not os.path.isabs(os.path.expanduser(value)):
         return f'{value!r} is not an absolute path; example: "{{{{ inventory_dir }}}}/{value}"'
     return existing_file(value)
+
+
+def entries(names: re.Pattern[str], fields: dict[str, Check], required: tuple[str, ...], example: str) -> Check:
+    """Return a check of a map of maps.
+
+    :param fields: {field: check of a value of whatever type}.
+    """
+
+    def check(values: dict[Any, Any]) -> str | None:
+        for name, entry in values.items():
+            if not isinstance(name, str) or not names.fullmatch(name):
+                return f"{name!r} is not a name for it; example: {example}"
+            if said := _entry(entry, fields, required):
+                return f"{name}: {said}" if "example: " in said else f"{name}: {said}; example: {example}"
+        return None
+
+    return check
+
+
+def _entry(entry: Any, fields: dict[str, Check], required: tuple[str, ...]) -> str | None:
+    if not isinstance(entry, dict):
+        return f"{entry!r} is not a map of {', '.join(fields)}"
+    for field, value in entry.items():
+        if field not in fields:
+            near = difflib.get_close_matches(str(field), fields, 1)
+            hint = f"did you mean {near[0]}?" if near else f"supported are {', '.join(fields)}"
+            return f"there is no {field!r} here; {hint}"
+        if said := fields[field](value):
+            return f"{field}: {said}"
+    return next((f"{field} is missing" for field in required if field not in entry), None)
+
+
+def whole(low: int, high: int) -> Check:
+    """Return a check: a whole number within bounds."""
+
+    def check(value: Any) -> str | None:
+        if isinstance(value, bool) or not INT.fullmatch(str(value)):
+            return f"{value!r} is not an int"
+        return None if low <= int(value) <= high else f"{value} is not between {low} and {high}"
+
+    return check
+
+
+def text(check: Check) -> Check:
+    """Return a check of what must be text first."""
+
+    def judge(value: Any) -> str | None:
+        if isinstance(value, str):
+            return check(value)
+        quotes = "; put it in quotes" if kind(value) else ""
+        return f"{value!r} is not text{quotes}"
+
+    return judge
+
+
+def one_of(*values: Any) -> Check:
+    """Return a check: one of some values, and of its type: 1 is not true."""
+    shown = " or ".join(map(str, values)).lower()
+
+    def check(value: Any) -> str | None:
+        fits = any(isinstance(value, type(each)) and value == each for each in values)
+        return None if fits else f"{value!r} is not {shown}"
+
+    return check
