@@ -38,6 +38,15 @@ def test_a_restart_serves_the_same_under_another_id(app, engine):
     assert engine.running() == [f"shop-{new}"]
 
 
+def test_its_processes_restart_with_it_as_they_were(app, engine):
+    worker = {"worker": {"command": "rq worker", "count": 2, "memory": "32m"}}
+    old = deploy(app, processes=worker)
+    new = restart(app, processes={})
+    assert [*app.record(new)["processes"]] == ["worker"] and new != old
+    assert [name for name in engine.running() if "-worker-" in name] == [f"shop-{new}-worker-{n}" for n in (1, 2)]
+    assert steps.prepare(app, options(processes=worker), dry=False)[:2] == (new, [])
+
+
 def test_it_reads_the_secrets_of_now_and_nothing_else_of_the_inventory(app, engine):
     old = deploy(app)
     new = restart(app, secrets={"KEY": "changed-since"}, environment={"A": "changed"}, image="sha256:two", build="b2")

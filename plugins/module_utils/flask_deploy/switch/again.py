@@ -10,7 +10,7 @@ import base64
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.release import plan, schema, secrets
+from ansible.module_utils.flask_deploy.release import plan, processes, schema, secrets
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 from ansible.module_utils.flask_deploy.switch import steps
 
@@ -45,7 +45,7 @@ def as_made(app: App, release: str, options: dict[str, Any]) -> dict[str, Any]:
     known, record = plan.of_release(app, release), app.record(release)
     given = {name: record[name] for name in options.keys() & record.keys() - OF_NOW}
     own = {"static": record["static"]["path"], "files": known["texts"], "environment": known["environment"]}
-    return {**given, **own, "command": "", "commanded": None}
+    return {**given, **own, "processes": processes.of(record), "command": "", "commanded": None}
 
 
 def foretold(app: App, serving: str, options: dict[str, Any]) -> list[str]:
