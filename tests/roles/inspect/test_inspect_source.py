@@ -176,16 +176,13 @@ def test_the_environment_is_what_the_code_demands(decided, code, more, expected)
     assert shown == expected | ({"app_secrets": stubs} if stubs else {})
 
 
-def test_processes_are_printed_where_a_role_runs_them(printed, monkeypatch):
+def test_processes_beside_the_web_are_printed(printed):
     files = {
         "app.py": APP,
         "Procfile": "web: gunicorn app:app\nworker: celery -A app worker\nticker: python tick.py $N\n",
         "app.json": '{"formation": {"worker": {"quantity": 2}}}',
         "docker-compose.yml": "services: {db: {image: 'postgres:16'}, beat: {build: ., command: celery -A app beat}}",
     }
-    assert "#   worker: celery -A app worker (Procfile: worker) is a process beside web" in printed(files)
-    known = report.load_specs() | {"app_processes": {"type": "dict"}}
-    monkeypatch.setattr(report, "load_specs", lambda: known)
     text = printed(files)
     assert yaml.safe_load(text)["app_processes"] == {
         "worker": {"command": "celery -A app worker", "count": 2},
@@ -199,7 +196,8 @@ def test_a_worker_follows_from_the_dependencies(printed):
     text = printed(
         {"app.py": APP, "tasks.py": "from celery import Celery\nx = Celery()\n", "requirements.txt": "celery"}
     )
-    assert "#   worker: celery -A tasks worker (Celery in tasks.py:2)" in text
+    assert yaml.safe_load(text)["app_processes"] == {"worker": {"command": "celery -A tasks worker", "count": 1}}
+    assert "  # Celery in tasks.py:2" in text
 
 
 def test_each_line_has_its_reason(printed):
@@ -282,11 +280,13 @@ def test_a_hostile_name_or_value_is_a_value(check, printed):
     }
     text = printed(files, site_domain="shop.example.com")
     assert set(yaml.load(text, UnsafeLoader)) == {
-        *("app_name", "site_domain", "build_source", "app_wsgi", "app_release_command", "app_env")
+        *("app_name", "site_domain", "build_source", "app_wsgi", "app_release_command", "app_env", "app_processes")
     }
     assert yaml.load(text, UnsafeLoader)["app_env"] == {"CITY": HOSTILE}
     known = DataLoader().load(trust_as_template(text))
-    assert Templar(DataLoader(), variables=known).template(known["app_env"]) == {"CITY": HOSTILE}
+    templar = Templar(DataLoader(), variables=known)
+    assert templar.template(known["app_env"]) == {"CITY": HOSTILE}
+    assert templar.template(known["app_processes"])["worker"]["command"] == f"celery -A app worker {HOSTILE}"
     assert all(line.isprintable() for line in text.splitlines())
     assert check(text) == []
 
@@ -367,7 +367,7 @@ def test_all_variables_that_it_prints_are_those_of_roles():
     code = "".join(path.read_text() for path in (Path(places.__file__).parent).glob("*.py"))
     named = set(re.findall(r'(?:set|put)\(\s*f?"(\w+)"', code))
     assert named > {"app_wsgi", "app_env", "site_static"}
-    assert named - report.load_specs().keys() <= {"app_processes"}
+    assert named <= report.load_specs().keys()
 
 
 def test_the_playbook_needs_no_inventory(source):

@@ -69,13 +69,13 @@ def _with_extras(name: str, about: object) -> str:
     return f"{name}[{','.join(map(str, extras))}]" if isinstance(extras, list) else name
 
 
-def decide(found: Found, needs: Mapping[str, str], answer: Answer, known: frozenset[str]) -> None:
+def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     """Decide it all.
 
     :param known: the variables that roles have.
     """
     _release_command(found, needs, answer)
-    _processes(found, needs, answer, known)
+    _processes(found, needs, answer)
     _writable(found, needs, answer)
     _static(found, answer)
     _packages(found, needs, answer)
@@ -109,7 +109,7 @@ def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> 
         answer.set("app_release_command", "alembic upgrade head", "alembic.ini")
 
 
-def _processes(found: Found, needs: Mapping[str, str], answer: Answer, known: frozenset[str]) -> None:
+def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     """Decide what runs beside web."""
     rows = {}
     for name, (command, file) in found.declared.commands.items():
@@ -125,12 +125,7 @@ def _processes(found: Found, needs: Mapping[str, str], answer: Answer, known: fr
         rows["worker"] = ({"command": "rq worker", "count": 1}, "rq is a dependency")
         answer.unsure.append("app_processes: rq worker takes its Redis from RQ_REDIS_URL, or from --url")
     for name, (about, why) in rows.items():
-        if "app_processes" in known:
-            answer.put("app_processes", name, about, why)
-        else:
-            answer.unsure.append(
-                f"{name}: {about['command']} ({why}) is a process beside web, and no role runs such yet"
-            )
+        answer.put("app_processes", name, about, why)
     if "scheduler" in found.code.words:
         place = found.code.words["scheduler"]
         answer.unsure.append(f"app_workers: {place} starts a scheduler in each worker; its jobs run once a worker")

@@ -68,7 +68,7 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     serving.decide(found, answer)
     _image(found, plan, needs, answer)
     environment.decide(found, answer)
-    places.decide(found, needs, answer, frozenset(load_specs()))
+    places.decide(found, needs, answer)
     cut = [f"the end of {name}" for name in tree.cut if name not in found.code.unread]
     for file in [*found.code.unread, *found.declared.unread, *cut]:
         answer.unsure.append(f"not read: {file}")
