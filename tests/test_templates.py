@@ -915,13 +915,12 @@ def test_gunicorn_s_settings_are_the_variables(settings):
         "app_workers": 3,
         "app_max_requests": 110,
         "app_timeout": 13,
-        "app_log_level": "debug",
         "app_drain_timeout": 15,
     }
     found = settings(**given)
     for name in ("workers", "max_requests", "max_requests_jitter", "timeout"):
         assert found[name] == given.get(f"app_{name}", 11)
-    assert (found["loglevel"], found["graceful_timeout"]) == ("debug", 20)
+    assert found["graceful_timeout"] == 20
     assert (found["worker_class"], found["bind"]) == ("gevent", "unix:/release/run/gunicorn.sock")
     assert found["bind"] == f"unix:{containers.SOCKET}"
 

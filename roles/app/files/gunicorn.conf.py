@@ -57,7 +57,6 @@ max_requests_jitter = _settings["max_requests_jitter"]
 timeout = _settings["timeout"]
 graceful_timeout = _settings["graceful_timeout"]
 keepalive = 75  # seconds; longer than nginx keeps an idle connection, so it is never the one that closes it
-loglevel = _settings["log_level"]
 preload_app = _settings["preload"]
 
 if preload_app:

@@ -261,7 +261,6 @@ WRONG = [
     ("app_watch_slower: 1001", "app_watch_slower", "between"),
     ("app_timeout: 0", "app_timeout", "between"),
     ("app_preload: maybe", "app_preload", "'maybe' is not"),
-    ("app_log_level: loud", "app_log_level", "one of debug, info"),
     ("tokens_algorithm: HS256", "tokens_algorithm", "one of RS256"),
     ("nginx_tls_policy: old", "nginx_tls_policy", "one of intermediate, modern"),
     ("nginx_certificate: letsencrypted", "nginx_certificate", "one of selfsigned"),

@@ -28,5 +28,6 @@ RENAMED = {f"app_{word}": f"{role}_{word}" for role, words in SAME.items() for w
 GONE = {
     "app_jwt_key": "hosts make their keys; tokens_import takes one that there is, tokens_keys is for several hosts",
     "app_keepalive": "connections of nginx stay open for 75 s",
+    "app_log_level": "gunicorn reads app_env: {GUNICORN_CMD_ARGS: --log-level debug}",
     "app_max_requests_jitter": "it is a tenth of app_max_requests",
 }

@@ -24,7 +24,6 @@ OPTIONS = {
     "--workers": ("-w", "workers", "app_workers"),
     "--worker-class": ("-k", "worker_class", "app_server"),
     "--max-requests": ("", "max_requests", "app_max_requests"),
-    "--log-level": ("", "loglevel", "app_log_level"),
     "--preload": ("", "preload_app", "app_preload"),
 }
 KINDS = {"gevent", "gthread", "sync"}
