@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
@@ -156,14 +157,13 @@ def test_an_engine_that_is_away_is_no_fault_of_the_release(app, engine, monkeypa
 def test_workers_are_looked_at_for_some_seconds(app, engine, monkeypatch):
     new, clock = prepare(app, **MORE), [0.0]
     monkeypatch.setattr(workers, "STAYS_UP", 5)
-    monkeypatch.setattr(workers.time, "monotonic", lambda: clock[0])
 
     def sleep(seconds):
         clock[0] += 1
         if clock[0] == 4:
             (engine.place / "containers" / of(new)[1] / "running").unlink()
 
-    monkeypatch.setattr(workers.time, "sleep", sleep)
+    monkeypatch.setattr(workers, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
     with pytest.raises(containers.NotReady, match="process worker-2"):
         workers.try_out(app, new)
 
