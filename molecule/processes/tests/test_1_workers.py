@@ -84,7 +84,7 @@ def test_a_second_run_changes_nothing_and_status_tells_of_workers(play, serving,
 
 def test_each_of_a_thousand_jobs_is_done_once_over_deploys_and_a_rollback(deploy, play, get, sh, serving, up, until):
     assert get(f"{URL}orders/{JOBS}", "-X", "POST").status == 200
-    for number in range(3):
+    for number in range(5):
         deploy(NUMBER=f"of the queue {number}", count=3 - number % 2)
         assert up("-a") == of(serving(), 3 - number % 2)
     play("playbooks/rollback.yml")
@@ -152,5 +152,5 @@ def test_a_count_of_zero_stops_them_and_removal_leaves_none(deploy, play, addres
     assert up("-a") == []
     deploy(*at)
     assert len(up()) == 2
-    play("playbooks/remove.yml", "-e", "app_remove=app", *at)
+    play("playbooks/remove.yml", "-e", "remove_app=app", *at)
     assert up("-a") == []
