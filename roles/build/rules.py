@@ -166,6 +166,10 @@ def check_built(values: dict[str, Any]) -> list[str]:
         image = values["build_base_image"]
         return [f"build_python: it chooses nothing of {image}; write build_base_image: registry/python:{{python}}-slim"]
     folder = os.path.expanduser(values["build_source"])
+    if os.path.isdir(folder) and values["build_ref"] != "HEAD":
+        return [
+            f"build_ref: {folder} is a directory, which is deployed as it is; check it out there, and remove build_ref"
+        ]
     if os.path.isdir(folder) and not os.path.isdir(os.path.join(folder, values["build_subdir"])):
         there = [each.name for each in os.scandir(folder) if each.is_dir()]
         near = difflib.get_close_matches(values["build_subdir"], there, 1)

@@ -16,6 +16,15 @@ KEY = (
     "the repository is private, or its name is another. A key that may read it: build_source: "
     "git@git.example.com:team/app.git with build_git_key; docs/operations.md, Private repositories"
 )
+# More exact than what a build's step says by itself, which looks at wheels alone.
+LACKING = [
+    (r"pg_config executable not found", "it needs PostgreSQL's headers: build_packages: [libpq-dev]"),
+    (r"mysql_config|MySQLclient|Can not find valid pkg-config name", "build_packages: [default-libmysqlclient-dev]"),
+    (
+        r"fatal error: (?!Python\.h|longintrepr\.h)([\w./-]+\.h): No such file",
+        "a header is missing, {0}: build_packages names Debian's package that has it, as packages.debian.org tells",
+    ),
+]
 ADVICE = [
     (r"could not read Username|Authentication failed|Permission denied \(publickey|Repository not found", KEY),
     (r"does not appear to be a git repository|repository '[^']*' not found|returned error: 40[134]", KEY),
@@ -24,7 +33,11 @@ ADVICE = [
         "the repository's host has another key than before, or a key of a kind that this host does not take: see "
         "/etc/ssh/ssh_known_hosts there",
     ),
-    (r"dockerfile parse error on line (\d+)|Dockerfile:(\d+)[^\n]*\n.*unknown instruction", "correct line {0} of it"),
+    (r"dockerfile parse error on line (\d+): ([^\n]*)", "correct line {0} of the Dockerfile: {1}"),
+    (
+        r'target stage "?([\w.-]+)"? could not be found',
+        "build_target: the Dockerfile has no stage {0}",
+    ),
     (r"(?:dockerfile parse error|unknown instruction): ?(.*)", "correct it: {0}"),
     (
         r'"?/([^"\s]+)"?: not found',
@@ -41,6 +54,11 @@ ADVICE = [
     (
         r"(?i)(?:401|403) (?:Unauthorized|Forbidden)|HTTP status client error \(40[13]",
         "the index wants a password: build_secrets: {{PIP_INDEX_URL: https://user:password@index.example.com/simple}}",
+    ),
+    (
+        r"unable to access '\w+://([^/']+)[^\n]*Could not resolve host|Could not resolve hostname ([^\s:]+)",
+        "the host finds no {0}: correct the name in build_source, or the servers of names that the host asks, "
+        "/etc/resolv.conf there",
     ),
     (
         r"(?i)name resolution|could not resolve host|dns error|failed to lookup|Connection timed out|"
@@ -78,12 +96,7 @@ ADVICE = [
     ),
     (r"TOML parse error at line (\d+)|invalid TOML.*?line (\d+)", "correct line {0} of the file that it names"),
     (r"E: Unable to locate package (\S+)", "Debian has no package {0}: correct build_packages or build_image_packages"),
-    (r"pg_config executable not found", "it needs PostgreSQL's headers: build_packages: [libpq-dev]"),
-    (r"mysql_config|MySQLclient|Can not find valid pkg-config name", "build_packages: [default-libmysqlclient-dev]"),
-    (
-        r"fatal error: ([\w./-]+\.h): No such file",
-        "a header is missing, {0}: build_packages names Debian's package that has it, as packages.debian.org tells",
-    ),
+    *LACKING,
     (r"(?:sh: \d+: |: )([\w.-]+): not found", "the build has no program {0}: build_packages: [{0}]"),
     (r"build_command ended with code", "correct build_command, or what it runs; it runs in /app"),
     (
@@ -112,14 +125,15 @@ def explained(error: str) -> str:
         return f"{error}\n  what to do: {advice}" if advice else error
     told = [found[1] for line in lines if (found := WAY_OUT.search(line))]
     shown = _cut([line for line in lines if line.strip() and not WAY_OUT.search(line)])
-    advice = told[-1] if told else of("\n".join([*lines, error.splitlines()[-1]]))
+    whole = "\n".join([*lines, error.splitlines()[-1]])
+    advice = of(whole, LACKING) or (told[-1] if told else of(whole))
     text = [f"docker build: {step}", "  what it says of the cause:", *(f"    {line[:LONGEST]}" for line in shown)]
     return "\n".join([*text, f"  what to do: {advice}"] if advice else text)
 
 
-def of(said: str) -> str | None:
+def of(said: str, table: Sequence[tuple[str, str]] = ADVICE) -> str | None:
     """Return what to do about what was said, or None."""
-    for pattern, advice in ADVICE:
+    for pattern, advice in table:
         if found := re.search(pattern, said):
             return advice.format(*[each for each in found.groups() if each] or [""], "", "")
     return None

@@ -11,7 +11,7 @@ from ansible.module_utils.build_python import setup_options, table
 
 EXPORTED = "/dev/shm/requirements.txt"  # noqa: S108 - of a build's step, in memory: it may name an index with its password
 PIPENV = "uvx -q pipenv requirements"
-POETRY = 'uvx -q --with "poetry-plugin-export>=1.9,<2" "poetry>=2,<3" export -q --with-credentials'
+POETRY = 'uvx -q --with "poetry-plugin-export>=1.9,<2" "poetry>=2,<3" export --with-credentials'
 # poetry's own reader of its own format: uv asks a build backend, which refuses what is no package
 POETRY_LISTS = (
     "uv run -q --no-project --with 'poetry-core>=2,<3' python -c 'import sys; from pathlib import Path; "
@@ -35,7 +35,7 @@ LOCAL = re.compile(r"^\s*(?:(?:-e|--editable)[\s=]*)?(?:\.|file:)", re.MULTILINE
 
 
 class KindError(Exception):
-    """What a user asked for cannot be had of the file that is there; the message says which variable to change."""
+    """What a user asked for cannot be had of the file that is there; the message says what to change."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,7 @@ def plan(files: Mapping[str, str], choices: Choices = NOTHING) -> Plan:
     """Return how an app is built.
 
     :param files: {name: text} of those files of its source that tell something; of some the name is enough.
-    :raises KindError: what was chosen cannot be had.
+    :raises KindError: what was chosen cannot be had, or what lists the dependencies cannot be read.
     """
     source = kinds.Source(files, choices.extras, choices.groups)
     python = pythons.wanted(files, choices.python)
@@ -79,11 +80,22 @@ def _found(source: kinds.Source, chosen: str) -> tuple[kinds.Kind | None, kinds.
     # what cannot be chosen of a file is said of the one that counts alone
     plain = kinds.Source(source.files)
     found = [(kind, steps) for kind in kinds.candidates(source.files) if (steps := kind.read(plain, kind.file))]
-    if not found or chosen == NONE:
+    if chosen == NONE:
+        return None, None, []
+    if not found:
+        _demand_toml(source.files, "pyproject.toml")
         return None, None, []
     kind, steps = found[0]
     mine = {kind.file, *steps.copied, *kind.beside}
     return kind, kind.read(source, kind.file), [other.file for other, _ in found[1:] if other.file not in mine]
+
+
+def _demand_toml(files: Mapping[str, str], name: str) -> None:
+    """Refuse a TOML file that is none, where no tool will."""
+    try:
+        tomllib.loads(files.get(name, ""))
+    except tomllib.TOMLDecodeError as error:
+        raise kinds.KindError(f"{name} cannot be read: {error}\n  what to do: correct it in the source") from error
 
 
 def _said(file: str, others: Sequence[str], files: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ from ansible.module_utils.flask_deploy.release import images
 HUB, HUB_LOGIN = "docker.io", "https://index.docker.io/v1/"  # docker's own registry has another name in its settings
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 PULL_PATIENCE = 1800  # seconds
-NOT_PULLED = (
-    "{0} cannot be pulled: {1}\n"
-    "  what to do: a registry that asks for a password: build_registry_user, and build_registry_password in the vault; "
+NOT_PULLED = "{0} cannot be pulled: {1}\n  what to do: {2}"
+NO_HOST = re.compile(r"lookup ([\w.-]+) on \S+: no such host|dial tcp: lookup ([\w.-]+)")
+NO_REGISTRY = "the host finds no {0}: correct the registry's name in build_source"
+REFUSED = (
+    "a registry that asks for a password: build_registry_user, and build_registry_password in the vault; "
     "the registry's own words, on the host that builds: sudo docker pull {0}"
 )
 
@@ -91,7 +94,9 @@ def pulled(options: dict[str, Any], name: str, anew: bool = False) -> dict[str, 
                 environment = {"DOCKER_CONFIG": place} if place else {}
                 engine.docker("pull", "-q", name, environment=environment, timeout=PULL_PATIENCE)
             except engine.EngineError as error:
-                raise bases.BaseError(NOT_PULLED.format(name, error)) from error
+                unknown = NO_HOST.search(str(error))
+                advice = NO_REGISTRY.format(unknown[1] or unknown[2]) if unknown else REFUSED.format(name)
+                raise bases.BaseError(NOT_PULLED.format(name, error, advice)) from error
         found = engine.inspect("image", name)
     bases.image_id(name, found)
     return found

@@ -53,6 +53,12 @@ def test_the_cause_comes_before_the_last_lines_and_the_advice_last():
     ]
 
 
+def test_a_worker_that_was_killed_for_memory_is_the_cause_where_there_is_no_other():
+    said = ["[1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", "[8] [INFO] Booting worker"]
+    lines = diagnose("abc", "/ did not answer", said, ABOUT).splitlines()
+    assert lines[1:3] == ["  what it says of the cause:", f"    {said[0]}"] and "app_memory: 1g" in lines[-1]
+
+
 def test_who_says_nothing_has_no_lines():
     assert diagnose("abc", "it is odd", [], ABOUT) == "release abc is not ready: it is odd"
 
@@ -72,6 +78,17 @@ def test_the_app_s_own_traceback_is_shown_and_never_its_server_s_end():
         "gunicorn" not in shown and "minding" not in shown and "importlib" not in shown and "yaml/__init__.py" in shown
     )
     assert lines[-1] == "    AttributeError: 'NoneType' object has no attribute 'read'"
+
+
+def test_frames_of_compiled_libraries_are_not_the_app_s():
+    frames = [("/app/shop.py", "connect()"), ("src/gevent/event.py", "x"), ("redis/_parsers.pyx", "x")]
+    said = [line for path, code in frames for line in (f'  File "{path}", line 3, in x', f"    {code}")]
+    lines = diagnose("abc", "x", ["Traceback (most recent call last):", *said, "OSError: [Errno -2] no"], ABOUT)
+    assert lines.splitlines()[2:5] == [
+        '    File "/app/shop.py", line 3, in x',
+        "      connect()",
+        "    OSError: [Errno -2] no",
+    ]
 
 
 def test_the_last_cause_decides_and_what_an_app_got_over_does_not():
@@ -101,6 +118,7 @@ def test_the_last_twenty_lines_are_shown():
         ("its container ended with code 1", "ModuleNotFoundError: No module named 'gunicorn'", "add gunicorn[gevent]"),
         ("its container ended with code 1", "Error: class uri 'tornado' invalid or not found:", "no worker class torn"),
         ("its container ended with code 1", "Failed to find attribute 'app' in 'shop'.", "app_wsgi names nothing in"),
+        ("process worker-1: its container ended with code 0", "done", "a process stays up until it is told to end"),
         ("x", "PermissionError: [Errno 13] Permission denied: '/app/x'", "it runs as app_uid"),
         ("x", "OSError: [Errno 30] Read-only file system: 'x.db'", "app_writable: [x.db]"),
         ("x", "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", "app_memory: 1g"),

@@ -67,7 +67,7 @@ WRONG = {
     "host without a way to the repository": (
         "git fetch: fatal: unable to access 'https://git.example.com/': Could not resolve host: git.example.com",
         "Could not resolve host",
-        "the host does not reach what the build asks for",
+        "the host finds no git.example.com: correct the name in build_source",
     ),
     "requirement that no index has": (
         build(
@@ -180,7 +180,22 @@ WRONG = {
     "Dockerfile that is none": (
         "docker build: ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: FORM",
         "unknown instruction: FORM",
-        "correct line 3 of it",
+        "correct line 3 of the Dockerfile: unknown instruction: FORM",
+    ),
+    "stage that a Dockerfile does not have": (
+        'docker build: ERROR: failed to solve: target stage "production" could not be found',
+        "could not be found",
+        "build_target: the Dockerfile has no stage production",
+    ),
+    "header that is missing, whatever is known of wheels": (
+        build("x.c:15:10: fatal error: lber.h: No such file or directory", "what to do: x has no wheel"),
+        "lber.h",
+        "a header is missing, lber.h: build_packages",
+    ),
+    "header of Python that is gone": (
+        build("x.c:1:10: fatal error: longintrepr.h: No such file or directory", "what to do: build_python: '3.10'"),
+        "longintrepr.h",
+        "build_python: '3.10'",
     ),
     "too little memory for a build": (build("Killed", code=137), "Killed", "the host has too little memory"),
     "step that says nothing known": (build("that was odd"), "that was odd", "the step fails: the lines above"),

@@ -9,6 +9,7 @@ import os
 import pytest
 from ansible.module_utils import build_bases as bases
 from ansible.module_utils import build_ready as ready
+from ansible.module_utils.flask_deploy.host import engine
 from ansible.module_utils.flask_deploy.release import record
 from ansible.modules import build_image as module
 from ansible.plugins.action import build_image as action
@@ -107,6 +108,15 @@ def test_one_that_cannot_be_pulled_is_named_with_a_way_out(registry, options):
     said = str(error.value)
     assert f"{EXACT} cannot be pulled" in said and "access denied" in said and "build_registry_password" in said
     assert PASSWORD not in said
+
+
+def test_a_registry_that_nobody_knows_is_named(registry, options, monkeypatch):
+    def refuse(*words, **more):
+        raise engine.EngineError("dial tcp: lookup registry.invalid on 192.0.2.1:53: no such host")
+
+    monkeypatch.setattr(engine, "docker", refuse)
+    with pytest.raises(bases.BaseError, match=r"the host finds no registry\.invalid: correct the registry's name"):
+        module.make({**options, "ready": "registry.invalid/shop@" + DIGEST}, False)
 
 
 def test_one_for_another_processor_is_refused(registry, options, monkeypatch):

@@ -210,6 +210,12 @@ def test_each_line_has_its_reason(printed):
     assert [line for line in plain if "  # " not in line] == ["app_env:"]
 
 
+def test_a_pyproject_that_is_no_toml_is_named(tmp_path):
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "pyproject.toml").write_text("[project\n")
+    assert "pyproject.toml cannot be read: " in report.read({"build_source": str(tmp_path)})
+
+
 def test_what_is_not_found_is_said(printed):
     text = printed({"shop/__init__.py": FACTORY.replace("config=None", "name"), "README": ""})
     assert "#   app_wsgi: shop:create_app needs 1 arguments; write them, as shop:create_app('production')" in text

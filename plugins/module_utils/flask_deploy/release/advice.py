@@ -133,6 +133,10 @@ ANSWERED = [
 ]
 # Where the log says nothing that is known.
 OTHERWISE = [
+    (
+        r"^process \S+: its container ended with code 0",
+        "a process stays up until it is told to end: what runs and ends is a job, app_jobs, or app_release_command",
+    ),
     (r"\(status 502\)", "nothing answers on the port that app_server names; the app may listen on another, or not yet"),
     (r"\(status 5\d\d\)", "the app itself fails on that page"),
     (

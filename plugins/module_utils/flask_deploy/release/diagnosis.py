@@ -39,7 +39,7 @@ def explain(reason: str, said: Sequence[str], about: About, unused: str = "") ->
     """Return lines below a failure: what was said of its cause, what was said last, and what to do."""
     said = [plain(line) for line in said]
     last = cause(said)
-    shown = [*last.own(), *(f"  {line}" for line in last.words)] if last else []
+    shown = [*last.own(), *(f"  {line}" for line in last.words)] if last else _of_memory(said)
     parts = dict(zip(PARTS, (shown, without_server(said)[-SHOWN:]), strict=True))
     lines = []
     for title, held in parts.items():
@@ -68,9 +68,14 @@ def advise(reason: str, said: Sequence[str], about: About) -> str | None:
     for each in reversed(found[-1] if found else []):
         if advice := advices.of(each, about):
             return advice
-    if "SIGKILL! Perhaps out of memory" in text and not found:
+    if _of_memory(said) and not found:
         return advices.MEMORY
     return advices.known(reason, about, advices.OTHERWISE)
+
+
+def _of_memory(said: Sequence[str]) -> list[str]:
+    """Return gunicorn's last word of a worker that was killed, which the kernel does where memory ends."""
+    return [f"  {line}" for line in said if "SIGKILL! Perhaps out of memory" in line][-1:]
 
 
 def _of_port(reason: str, text: str, about: About) -> str | None:

@@ -10,7 +10,7 @@ BEGIN = "Traceback (most recent call last):"
 LINKS = ("During handling of the above exception", "The above exception was the direct cause")
 FRAME = re.compile(r'\s*File "([^"]+)", line (\d+)')
 SERVER = re.compile(r"/gunicorn/|/importlib/|<frozen importlib|/release/|/bin/(gunicorn|flask|alembic)$")
-LIBRARY = re.compile(r"/(site|dist)-packages/|/lib/python3|<frozen|^<")
+LIBRARY = re.compile(r"/(site|dist)-packages/|/lib/python3|<frozen|^<|^src/g(event|reenlet)/|\.pyx$")
 # An error without a traceback: an exception that was printed, or a server's or a command's own words.
 ERROR = re.compile(
     r"[\w.]*(Error|Exception)\b|(\w+\.)+[A-Z]\w+: |Failed to (find|parse)|.*\] \[(ERROR|CRITICAL)\] |FATAL\b"

@@ -56,13 +56,13 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
         if given.get(variable, "HEAD" if variable == "build_ref" else "") not in ("", "HEAD"):
             answer.set(variable, given[variable], "as you gave it")
     told = _told(tree)
-    plan = build_plan.plan(told)
+    plan = _plan(told, answer)
     subdir = _only_below(tree, plan, given)
     if subdir:
         answer.set("build_subdir", subdir, "what lists dependencies lies there alone")
         tree = tree.below(subdir)
         told = _told(tree)
-        plan = build_plan.plan(told)
+        plan = _plan(told, answer)
     found = serving.Found(tree, code.read(tree), declared.read(tree))
     needs = places.dependencies(told, plan.file)
     serving.decide(found, answer)
@@ -86,6 +86,14 @@ def _told(tree: Tree) -> dict[str, str]:
     """Return what role build reads of a source."""
     names = sorted(name for name in tree.names if build_sources.TELLING.fullmatch(name))
     return {name: tree.text(name) if build_sources.READ.fullmatch(name) else "" for name in names}
+
+
+def _plan(told: dict[str, str], answer: Answer) -> build_plan.Plan:
+    try:
+        return build_plan.plan(told)
+    except build_kinds.KindError as error:
+        answer.unsure.append(str(error).partition("\n")[0])
+        return build_plan.plan({name: text for name, text in told.items() if name != "pyproject.toml"})
 
 
 def _only_below(tree: Tree, plan: build_plan.Plan, given: dict[str, Any]) -> str:
