@@ -77,6 +77,11 @@ ADVICE = [
         "no index has {0}: correct it where the app lists it, or name the index that has it, build_args: "
         "{{PIP_EXTRA_INDEX_URL: …}}",
     ),
+    (
+        r"path could not be normalized|relative path beyond the base directory",
+        "what the app lists by its path lies above build_subdir, and the build has that directory alone: list it by "
+        "its name, or leave build_subdir out",
+    ),
     (r"there (?:is|are) no versions? of ([\w.-]+)", "no index has that version of {0}: correct it where it is listed"),
     (
         r"your (?:project's )?requirements are unsatisfiable|No solution found|ResolutionImpossible|conflicting",

@@ -119,6 +119,17 @@ def test_the_last_twenty_lines_are_shown():
         ("its container ended with code 1", "Error: class uri 'tornado' invalid or not found:", "no worker class torn"),
         ("its container ended with code 1", "Failed to find attribute 'app' in 'shop'.", "app_wsgi names nothing in"),
         ("process worker-1: its container ended with code 0", "done", "a process stays up until it is told to end"),
+        ("x", "ModuleNotFoundError: No module named 'imp'", "Python 3.12 and newer have no imp: build_python: '3.11'"),
+        ("x", "ModuleNotFoundError: No module named 'imports'", "nothing that was installed has imports"),
+        ("x", "ModuleNotFoundError: No module named 'cgi'", "Python 3.13 and newer have no cgi: build_python: '3.12'"),
+        ("x", "ModuleNotFoundError: No module named 'pkg_resources'", "build_requirements: [setuptools<81]"),
+        ("x", "OSError: [Errno 30] Read-only file system: '/app/shop/../.data'", "app_writable: [.data]"),
+        (
+            "x",
+            "ImportError: no pq wrapper available.\nAttempts made:\n"
+            "- couldn't import psycopg 'binary' implementation: No module named 'psycopg_binary'",
+            "the image has no libpq: build_image_packages: [libpq5]",
+        ),
         ("x", "PermissionError: [Errno 13] Permission denied: '/app/x'", "it runs as app_uid"),
         ("x", "OSError: [Errno 30] Read-only file system: 'x.db'", "app_writable: [x.db]"),
         ("x", "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", "app_memory: 1g"),
@@ -138,7 +149,7 @@ def test_the_last_twenty_lines_are_shown():
     ],
 )
 def test_a_known_cause_has_advice(reason, said, advice):
-    told = advise(reason, [said], ABOUT)
+    told = advise(reason, said.splitlines(), ABOUT)
     assert told is None if advice is None else advice in told
 
 

@@ -197,6 +197,11 @@ WRONG = {
         "longintrepr.h",
         "build_python: '3.10'",
     ),
+    "project that lies above the app's": (
+        build("error: Failed to parse entry: `shop`", "  cause: path could not be normalized: /app/../../"),
+        "Failed to parse entry: `shop`",
+        "lies above build_subdir",
+    ),
     "too little memory for a build": (build("Killed", code=137), "Killed", "the host has too little memory"),
     "step that says nothing known": (build("that was odd"), "that was odd", "the step fails: the lines above"),
 }

@@ -20,6 +20,9 @@ ASKS = rf"(?i:missing|set|define|provide|required?|needs?|expected)[^\n]{{0,40}}
 VARIABLE = "the app misses the variable {0}: set it in app_env, or in app_secrets if it is a secret"
 FAILING = r"^(?:[\w.]*(?:Error|Exception|Missing\w*|Improper\w*|Undefined\w*|NotSet)|SystemExit|Error)\b[^\n]*"
 
+# Modules that are in Python's library no more (What's New In Python 3.12 and 3.13, Removed).
+GONE_12 = "imp|distutils|asynchat|asyncore|smtpd"
+GONE_13 = "aifc|audioop|cgi|cgitb|crypt|imghdr|lib2to3|mailcap|nntplib|pipes|sndhdr|telnetlib|uu|xdrlib"
 # What the cause holds, and what it means; the first match counts, so the exact come before the vague.
 ADVICE = [
     (r"No module named '?gunicorn", "the image has no gunicorn: add gunicorn[gevent] to its requirements"),
@@ -35,6 +38,19 @@ ADVICE = [
         "dependencies, or by build_requirements",
     ),
     (r"cannot import name '(\w+)' from '([\w.]+)'", "{1} has no {0}: correct the name, or add it there"),
+    (
+        r"libpq library not found|no pq wrapper available|libpq\.so",
+        "the image has no libpq: build_image_packages: [libpq5], or psycopg[binary] where the app lists psycopg",
+    ),
+    (
+        rf"No module named '?({GONE_12})\b",
+        "Python 3.12 and newer have no {0}: build_python: '3.11', or newer versions of what imports it",
+    ),
+    (
+        rf"No module named '?({GONE_13})\b",
+        "Python 3.13 and newer have no {0}: build_python: '3.12', or newer versions of what imports it",
+    ),
+    (r"No module named '?pkg_resources", "newer setuptools have no pkg_resources: build_requirements: [setuptools<81]"),
     (
         r"No module named '?([\w.]+)",
         "nothing that was installed has {0}: add it where the app lists its dependencies (the line 'build:' above "
@@ -224,5 +240,5 @@ def _of_case(cause: Cause, about: About) -> str | None:
 
 def _directory(path: str) -> str:
     """Return what app_writable would say of a path: relative to the app's directory."""
-    inside = path.removeprefix("/app/")
+    inside = os.path.normpath(path).removeprefix("/app/")
     return os.path.dirname(inside) or inside if os.path.splitext(inside)[1] else inside

@@ -14,7 +14,7 @@ LIBRARY = re.compile(r"/(site|dist)-packages/|/lib/python3|<frozen|^<|^src/g(eve
 # An error without a traceback: an exception that was printed, or a server's or a command's own words.
 ERROR = re.compile(
     r"[\w.]*(Error|Exception)\b|(\w+\.)+[A-Z]\w+: |Failed to (find|parse)|.*\] \[(ERROR|CRITICAL)\] |FATAL\b"
-    r"|\S+: no such command in the image|.*No module named"
+    r"|\S+: no such command in the image|(?!- ).*No module named"
     r"|.*(?i:executable file not found|command not found|address already in use)"
 )
 # What gunicorn says of every failure, and says nothing with.
