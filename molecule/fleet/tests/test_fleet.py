@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -282,6 +283,30 @@ def test_hosts_that_would_go_back_to_different_releases_all_stay(hosts, play, on
     play("playbooks/rollback.yml", "-e", f"app_rollback_to={before}")
     assert one() == before
     assert [settled(host) for host in hosts.values()] == [[], [], []]
+
+
+def test_a_job_runs_once_an_interval_on_the_first_host_or_on_each(hosts, play, one, until):
+    """Whatever is deployed meanwhile: the others have no timer of it."""
+    seconds, wanted = 30, {"once": "one", "each": "all"}
+    jobs = {
+        name: {"command": f"sh -c 'date +%s >> /data/{name}'", "at": f"*:*:0/{seconds}", "hosts": which}
+        for name, which in wanted.items()
+    }
+
+    def intervals(name, host):
+        told = hosts[host].sh(f"cat /srv/app/data/{name} 2>/dev/null; true")
+        return [int(at) // seconds for at in told.split()]
+
+    for number in range(2):
+        play(DEPLOY, "-e", json.dumps({"app_jobs": jobs, "app_env": {"NUMBER": f"jobs {number} {RUN}"}}))
+    until(lambda: len(intervals("once", "web1")) > 3, 5 * seconds)
+    for name, host in [("once", "web1"), *(("each", host) for host in NAMES)]:
+        found = intervals(name, host)
+        assert found == list(range(found[0], found[-1] + 1)), (name, host)
+    assert [intervals("once", host) for host in NAMES[1:]] == [[], []]
+    play(DEPLOY, *changed("no jobs"))
+    assert {host.sh("systemctl list-timers --all | grep -c job-app; true") for host in hosts.values()} == {"0"}
+    one()
 
 
 def test_status_shows_all_hosts(play, one):
