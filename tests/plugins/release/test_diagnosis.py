@@ -123,6 +123,11 @@ def test_the_last_twenty_lines_are_shown():
         ("x", "ModuleNotFoundError: No module named 'imports'", "nothing that was installed has imports"),
         ("x", "ModuleNotFoundError: No module named 'cgi'", "Python 3.13 and newer have no cgi: build_python: '3.12'"),
         ("x", "ModuleNotFoundError: No module named 'pkg_resources'", "build_requirements: [setuptools<81]"),
+        (
+            "x",
+            "importlib.metadata.PackageNotFoundError: No package metadata was found for shop",
+            "build_command: uv pip install --no-deps -e .",
+        ),
         ("x", "OSError: [Errno 30] Read-only file system: '/app/shop/../.data'", "app_writable: [.data]"),
         (
             "x",

@@ -50,6 +50,10 @@ ADVICE = [
         rf"No module named '?({GONE_13})\b",
         "Python 3.13 and newer have no {0}: build_python: '3.12', or newer versions of what imports it",
     ),
+    (
+        r"No package metadata was found for ([\w.-]+)",
+        "{0} is not installed as a package. Where it is the app itself: build_command: uv pip install --no-deps -e .",
+    ),
     (r"No module named '?pkg_resources", "newer setuptools have no pkg_resources: build_requirements: [setuptools<81]"),
     (
         r"No module named '?([\w.]+)",
