@@ -17,6 +17,7 @@ URL = "https://app.test/"
 QUEUE = "/srv/app/data/queue"
 DEPLOY = "playbooks/app.yml"
 JOBS = 1000
+SECRET = "5f0c5f0c5f0c5f0c"
 LISTED = "docker ps {} --filter label=flask-deploy.process=worker --format '{{{{.Names}}}}'"
 
 
@@ -73,6 +74,14 @@ def test_workers_are_locked_down_as_the_web_is_and_have_limits_of_their_own(host
     assert one["Config"]["User"] == web["Config"]["User"]
     assert (one["HostConfig"]["Memory"], one["HostConfig"]["PidsLimit"]) == (64 << 20, 32)
     assert one["Config"]["StopTimeout"] == 20 and one["State"].get("Health") is None
+
+
+def test_a_secret_is_in_the_worker_s_environment_and_nowhere_that_docker_shows(host, serving):
+    name = of(serving())[0]
+    environment = f"for each in $(docker top {name} -o pid | tail -n +2); do tr '\\0' '\\n' < /proc/$each/environ; done"
+    assert f"SHOP_KEY={SECRET}" in host.check_output(environment).splitlines()
+    shown = f"docker inspect {name}; docker logs {name} 2>&1; docker top {name}"
+    assert SECRET not in host.check_output(shown)
 
 
 def test_a_second_run_changes_nothing_and_status_tells_of_workers(play, serving, up):
