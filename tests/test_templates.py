@@ -711,6 +711,22 @@ def test_the_hybrid_post_quantum_group_is_offered_on_debian_13_alone(http):
     assert groups[12] == "X25519:prime256v1:secp384r1"
 
 
+def test_the_longest_names_fit_into_nginx_s_tables(http, site, parse):
+    """One that does not fit stops nginx: "could not build variables_hash" (ngx_hash.c, NGX_HASH_ELT_SIZE)."""
+    domain = ".".join(["d" * 63] * 3 + ["d" * 61])
+    origins = {"site_cors_origins": [f"https://{domain}:65535"]}
+    text = site(app_name="a" * 31, site_domain=domain, site_headers={"X-" + "H" * 60: "yes"}, **origins)
+    names = {
+        "variables": variables_in(text),
+        "server_names": {name for args in values(parse(text), "server") for name in args} | {domain, f"www.{domain}"},
+        "map": {entry["directive"] for each in parse(text) if each["directive"] == "map" for entry in each["block"]},
+    }
+    for table, known in names.items():
+        (room,) = values(http(), f"{table}_hash_bucket_size")[0]
+        longest = max((name for name in known if not name.startswith("~")), key=len)
+        assert 8 + (len(longest) + 2 + 7) // 8 * 8 <= int(room) - 8, longest
+
+
 @pytest.mark.parametrize("debian", DEBIANS)
 def test_tls_is_1_2_and_1_3_or_1_3_alone(http, debian):
     intermediate, modern = http(debian), http(debian, nginx_tls_policy="modern")

@@ -16,7 +16,7 @@ ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 URL_PATH = re.compile(r"/[\w./~%+-]*", re.ASCII)
 UPLOADS = re.compile(r"/([A-Za-z0-9_~-][A-Za-z0-9._~-]*/)+")
 FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
-HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 # Of what RFC 9110 allows in a field, all but what ends, escapes or expands a text in nginx's configuration.
 HEADER_VALUE = re.compile(r"(?! )[ !#%-\[\]-~]*(?<! )")
 # Headers that have a variable of their own, or that nginx makes.

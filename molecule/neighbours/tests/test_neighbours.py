@@ -11,7 +11,8 @@ import pytest
 
 from bench.judge import Judge
 
-NAME, DOMAIN = "second", "second.test"
+NAME = "the-second-app-of-31-characters"  # the longest that the check accepts
+DOMAIN = f"{'second-' * 8}app.{'of-a-long-name-' * 4}.test".replace("-.", ".")
 REMOVE = f"""
 docker ps -aq --filter label=flask-deploy.app={NAME} | xargs -r docker rm -f -v
 docker network rm {NAME}
