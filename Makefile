@@ -7,7 +7,7 @@ export MOLECULE_COMMAND_BORDERS := false
 # What each test run has, and what only test-all has: the other scenarios.
 SCENARIOS := bare default
 THOROUGH := $(filter-out $(SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench-jwt bench-deploy bench-before user lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench-jwt bench-deploy bench-before bench-public user lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-jwt: tools ## what tokens and logins cost, in process and through nginx on
 
 bench-deploy: tools ## how long deploys and rollbacks take on the demo, by step, beside what no deploy can do without
 	@python -m bench.deploys
+
+bench-public: tools ## public Flask applications on the demo, unmodified: what each needs, takes and loses; NAMES="tutorial isso"
+	@python -m bench.public $(NAMES)
 
 bench-before: tools ## seconds and tasks of the same runs by an earlier commit, beside this one's: BEFORE=<commit>
 	@python -m bench.before "$(BEFORE)"
