@@ -98,6 +98,7 @@ def cpus(value: Any) -> str | None:
 PROCESS = {
     "command": words,
     "count": whole(0, 64),
+    "hosts": one_of("one", "all"),
     "memory": text(lambda value: memory(value, "memory")),
     "cpus": cpus,
     "pids": whole(16, 100000),
@@ -219,6 +220,9 @@ def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
         mistakes += [
             f"app_files: {path} is a file, so {each} of app_writable cannot be there; remove it" for each in above
         ]
+    many = [name for name, each in values.get("app_processes", {}).items() if int(each.get("count", 1)) > 1]
+    for name in (name for name in many if values["app_processes"][name].get("hosts") == "one"):
+        mistakes.append(f"app_processes: {name}: hosts: one runs it once, so count cannot be more than 1; remove count")
     return mistakes + room(values)
 
 

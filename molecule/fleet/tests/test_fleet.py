@@ -309,6 +309,22 @@ def test_a_job_runs_once_an_interval_on_the_first_host_or_on_each(hosts, play, o
     one()
 
 
+def test_a_scheduler_runs_once_over_all_hosts_and_deploys(hosts, play, one):
+    """By the engines' own events: on the first host alone, and one has ended whenever the next one starts."""
+    beat = ["-e", json.dumps({"app_processes": {"beat": {"command": "sleep infinity", "hosts": "one"}}})]
+    told = "--filter label=flask-deploy.process=beat --filter event=start --filter event=die --format '{{.Action}}'"
+    began = hosts["web1"].sh("date +%s")
+    for number in range(2):
+        play(DEPLOY, *changed(f"beat {number}"), *beat)
+    assert f"web1 {one()} beat    1/1 0" in play("playbooks/status.yml").output
+    play("playbooks/rollback.yml", *beat)
+    asked = f"docker events --since {began} --until $(date +%s) {told}"
+    events = {name: host.sh(asked).split() for name, host in hosts.items()}
+    assert events == {"web1": ["start", "die", "start", "die", "start"], "web2": [], "web3": []}
+    play(DEPLOY, *changed("no beat"))
+    assert [settled(host) for host in hosts.values()] == [[], [], []]
+
+
 def test_status_shows_all_hosts(play, one):
     output = play("playbooks/status.yml").output
     rows = [line for line in output.splitlines() if one() in line]

@@ -50,7 +50,7 @@ options:
   health_path: {type: str, description: Path that answers below 400 when the app is ready.}
   start_timeout: {type: int, default: 60, description: Seconds the app has to get ready.}
   drain_timeout: {type: int, default: 30, description: Seconds requests in flight have to finish.}
-  first: {type: bool, default: false, description: "Whether jobs that one host has are this host's, with C(retired)."}
+  first: {type: bool, default: false, description: "Whether this host has what one host has."}
   keep: {type: int, default: 5, description: Releases kept.}
   image: {type: str, description: Image id, with C(prepared).}
   build: {type: str, description: Digest of what the image was built from.}

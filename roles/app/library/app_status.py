@@ -51,7 +51,7 @@ SHOW = f"{PLAYBOOK.format('maintenance.yml')} -e site_maintenance=off"
 CLOSED = f"visitors see the maintenance page; to show the app again: {SHOW}"
 KILLED = "it was killed {} times, last with code {}, and started again: journalctl -u flask-deploy-keep@{}"
 DOWN = "{process}: {up} of {wanted} up; why: docker logs --tail 50 {down}"
-LEFT = f"{{process}} of {{release}}, which does not serve, is left; a deploy settles it: {PLAYBOOK.format('app.yml')}"
+LEFT = f"{{process}} of {{release}} is left and should not run; a deploy settles it: {PLAYBOOK.format('app.yml')}"
 CUT_OFF = f"a switch is under way or was cut off; a deploy settles it: {PLAYBOOK.format('app.yml')}"
 
 

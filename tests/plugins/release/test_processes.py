@@ -39,7 +39,7 @@ def test_a_process_has_the_web_s_limits_where_none_are_said():
     web = {"memory": "1g", "cpus": 2, "pids": 99, "stop_timeout": 40}
     (whole,) = processes.wanted({"worker": {"command": ["sh", "-c", "a && b"]}}, web).values()
     limits = {"memory": "1g", "cpus": 2.0, "pids": 99}
-    assert whole == {"command": ["sh", "-c", "a && b"], "count": 1, "stop_timeout": 60, **limits}
+    assert whole == {"command": ["sh", "-c", "a && b"], "count": 1, "hosts": "all", "stop_timeout": 60, **limits}
     assert processes.wanted(None, web) == {}
 
 

@@ -41,10 +41,15 @@ def up(engine):
     return [name for name in engine.running() if "-worker-" in name]
 
 
+def beats(engine):
+    return [name for name in engine.running() if "-beat-" in name]
+
+
 def wrong(app, engine):
     """Return what contradicts that exactly the workers of the release that serves run, and come back."""
     wanted = [*processes.names(app, app.serving())]
-    found = [f"{up(engine)} run, {wanted} should"] if up(engine) != wanted else []
+    running = sorted(up(engine) + beats(engine))
+    found = [f"{running} run, {wanted} should"] if running != sorted(wanted) else []
     found += [f"{name} restarts {engine.restart(name)}" for name in wanted if engine.restart(name) != "unless-stopped"]
     return found + settled(app, engine, app.serving())
 
@@ -316,11 +321,15 @@ def test_old_releases_without_workers_are_kept_and_their_strays_go(app, engine):
 @pytest.mark.parametrize("well", [True, False], ids=["confirmed", "taken back"])
 @pytest.mark.parametrize("heir", ["the unit started again", "the next run", "a boot"])
 def test_whatever_kills_a_switch_exactly_one_release_s_workers_are_left(app, engine, monkeypatch, heir, well):
+    left_by_a_kill(app, engine, monkeypatch, heir, well, MORE)
+
+
+def left_by_a_kill(app, engine, monkeypatch, heir, well, given):
     """Killed before its first effect, before its second, and so on, until nothing is left to kill."""
-    deploy(app, **MORE)
+    deploy(app, **given)
     step, killed = 0, True
     while killed:
-        new = prepare(app, build=f"of step {step}", **MORE)
+        new = prepare(app, build=f"of step {step}", **given)
 
         def whole(new=new):
             begun = begin(app, new, confirm=0)
@@ -345,3 +354,162 @@ def test_whatever_kills_a_switch_exactly_one_release_s_workers_are_left(app, eng
         assert settling.settle(app) == [], f"killed at step {step}"
         step += 1
     assert step > 20
+
+
+BEAT = {"beat": {"command": "celery beat", "hosts": "one"}}
+ONCE = {"processes": {**WORKER, **BEAT}}
+
+
+@pytest.fixture
+def never_twice(app, engine, monkeypatch):
+    """Fail where a process of one host begins to run while another one does; know what was done in which order."""
+    real, order = engines.docker, []
+
+    def docker(*words, **more):
+        done = real(*words, **more)
+        running = [name for name in engine.running() if "-beat-" in name]
+        assert len(running) < 2, f"after docker {words}: {running}"
+        order.extend([f"{words[0]} {name}" for name in words[1:] if "-beat-" in name and words[0] in ("start", "stop")])
+        return done
+
+    monkeypatch.setattr(engines, "docker", docker)
+    return order
+
+
+def test_what_runs_once_ends_before_the_next_one_starts(app, engine, never_twice):
+    old = deploy(app, **ONCE)
+    new, begun = watched(app, build="b2", **ONCE)
+    assert beats(engine) == [f"shop-{old}-beat-1"], "it runs on until all hosts are well"
+    never_twice.clear()
+    concluding.tried(app, options(switch=begun, outcomes={"here": {"well": True}}))
+    switch.wait(app, progress.pending(app))
+    switch.try_out(app, progress.pending(app))
+    assert never_twice == [f"stop shop-{old}-beat-1", f"start shop-{new}-beat-1"]
+    assert up(engine) == sorted(of(old) + of(new)), "other workers run beside those before them"
+    actions, record, _lines = conclude(app, new, begun)
+    assert beats(engine) == [f"shop-{new}-beat-1"] and wrong(app, engine) == []
+    assert f"shop-{old}-beat-1" in [each["container"] for each in record["retired"]], "the record tells of it"
+    assert f"stopped shop-{old}-beat-1" in actions
+
+
+def test_what_was_called_otherwise_or_had_all_hosts_ends_before_too(app):
+    old = deploy(app, processes={**BEAT, "beat-tick": {"command": "tick"}, **WORKER})
+    given = {"beat-new": BEAT["beat"], "beat-tick": {"command": "tick", "hosts": "one"}, **WORKER}
+    new = prepare(app, build="b2", processes=given)
+    before = [f"shop-{old}-beat-1", f"shop-{old}-beat-tick-1"]
+    assert processes.rivals(app, [f"shop-{new}-beat-new-1"], [*before, *of(old)]) == [before[0]]
+    assert processes.rivals(app, [f"shop-{new}-beat-tick-1"], [*before, *of(old)]) == before
+    assert processes.rivals(app, of(new), [*before, *of(old)]) == []
+    both = [f"shop-{new}-beat-new-1", f"shop-{new}-beat-tick-1"]
+    assert processes.rivals(app, both, both) == [], "of one release several run beside each other"
+
+
+@pytest.mark.parametrize("ends", ["it does not stay up", "nobody confirms it", "another host is lost"])
+def test_where_a_trial_fails_what_ran_once_before_runs_again(app, engine, never_twice, ends):
+    old = deploy(app, **ONCE)
+    if ends == "it does not stay up":
+        (engine.place / "workers-end").touch()
+    new, begun = tried(app, build="b2", **ONCE)
+    (engine.place / "workers-end").unlink(missing_ok=True)
+    if ends == "nobody confirms it":
+        progress.go_on(app, progress.pending(app), "waiting", deadline=0, confirm=0)
+    if ends == "another host is lost":
+        progress.decide(app, begun, False, "web2 was lost", False)
+    assert switch.carry_out(app)["result"] == "reverted" and app.serving() == old
+    assert beats(engine) == [f"shop-{old}-beat-1"] and wrong(app, engine) == []
+    assert engine.restart(f"shop-{old}-beat-1") == "unless-stopped"
+    if ends != "it does not stay up":
+        assert never_twice[-2:] == [f"stop shop-{new}-beat-1", f"start shop-{old}-beat-1"]
+
+
+def test_where_what_runs_once_does_not_end_no_other_starts(app, engine, never_twice):
+    old = deploy(app, **ONCE)
+    (engine.place / "stuck").touch()
+    new, begun = tried(app, build="b2", **ONCE)
+    told = concluding.watched(app, new, begun, 0)
+    assert not told["well"] and f"shop-{old}-beat-1 does not end" in told["reason"]
+    switch.carry_out(app)
+    assert beats(engine) == [f"shop-{old}-beat-1"] and app.serving() == old
+    assert not engine.calls(f"docker create --name shop-{new}-beat")
+
+
+def test_a_switch_that_is_settled_starts_none_beside_one_that_does_not_end(app, engine, never_twice):
+    deploy(app, **ONCE)
+    old = deploy(app, build="b2", **ONCE)
+    new = prepare(app, build="b3", **ONCE)
+    engines.docker("stop", "-t", "0", f"shop-{old}-beat-1")
+    processes.start(app, {name: words for name, words in processes.names(app, new).items() if "beat" in name})
+    (engine.place / "stuck").touch()
+    done = workers.change_over(app)
+    assert done["started"] == [] and any("must not run beside it" in line for line in done["stays"])
+    (engine.place / "stuck").unlink()
+    assert workers.change_over(app)["started"] == [f"shop-{old}-beat-1"] and wrong(app, engine) == []
+
+
+def test_what_runs_once_runs_on_the_first_host_alone(app, engine):
+    new = deploy(app, first=False, **ONCE)
+    assert beats(engine) == [] and up(engine) == of(new) and wrong(app, engine) == []
+    assert [(row["process"], row["wanted"]) for row in processes.told(app)] == [("worker", 2)]
+    assert processes.any_of(app, new), "every host takes part in the trial"
+    once = deploy(app, first=False, processes=BEAT)
+    assert engine.running() == [f"shop-{once}"] and processes.any_of(app, once)
+
+
+def test_the_id_of_a_release_does_not_tell_who_is_first(app, host):
+    release = deploy(app, first=False, **ONCE)
+    app.mark_first(True)
+    assert prepare(app, **ONCE) == release
+
+
+@pytest.mark.parametrize("build", ["b1", "b2"], ids=["the same release", "another"])
+def test_a_host_that_is_the_first_no_longer_ends_it_before_anything_switches(app, engine, never_twice, build):
+    deploy(app, **ONCE)
+    new = prepare(app, build=build, **ONCE)
+    assert len(beats(engine)) == 1
+    begun = steps.begin_switch(app, options(release=new, first=False), dry=False)[0]
+    assert beats(engine) == []
+    if begun:
+        progress.decide(app, begun, True)
+        switch.carry_out(app)
+    concluding.retired(app, options(release=new, switch=begun, first=False), dry=False)
+    assert beats(engine) == [] and wrong(app, engine) == []
+
+
+@pytest.mark.parametrize("well", [True, False], ids=["confirmed", "taken back"])
+def test_a_host_that_is_the_first_now_starts_it(app, engine, never_twice, well):
+    old = deploy(app, first=False, **ONCE)
+    new = prepare(app, build="b2", **ONCE)
+    begun = begin(app, new, first=True)
+    progress.decide(app, begun, well, "web2 was lost", False)
+    switch.carry_out(app)
+    assert beats(engine) == [f"shop-{new if well else old}-beat-1"] and wrong(app, engine) == []
+
+
+def test_a_host_that_is_the_first_now_starts_it_of_the_same_release(app, engine):
+    release = deploy(app, first=False, **ONCE)
+    assert steps.begin_switch(app, options(release=release, first=True), dry=False)[0] is None
+    done, _record, _lines = concluding.retired(app, options(release=release), dry=False)
+    assert f"container shop-{release}-beat-1" in done and beats(engine) == [f"shop-{release}-beat-1"]
+
+
+def test_a_host_on_which_it_does_not_end_lets_no_other_be_the_first(app, engine):
+    deploy(app, **ONCE)
+    new = prepare(app, build="b2", **ONCE)
+    (engine.place / "stuck").touch()
+    for _run in range(2):
+        with pytest.raises(containers.NotReady, match="no other host may start it; what keeps it: docker inspect"):
+            steps.begin_switch(app, options(release=new, first=False), dry=False)
+        assert progress.pending(app) is None
+
+
+def test_check_mode_changes_nothing_of_who_is_first(app, engine):
+    release = deploy(app, **ONCE)
+    steps.begin_switch(app, options(release=release, first=False), dry=True)
+    assert app.is_first() and beats(engine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("well", [True, False], ids=["confirmed", "taken back"])
+@pytest.mark.parametrize("heir", ["the unit started again", "the next run", "a boot"])
+def test_whatever_kills_a_switch_what_runs_once_never_runs_twice(app, engine, monkeypatch, never_twice, heir, well):
+    left_by_a_kill(app, engine, monkeypatch, heir, well, ONCE)

@@ -150,6 +150,31 @@ def test_a_lease_outlives_the_turns_of_workers_that_end(variables, processes, se
     assert Templar(DataLoader(), variables=known).template(known["__app_longest_step"]) == seconds
 
 
+@pytest.mark.parametrize(
+    ("processes", "seconds"),
+    [
+        ("{}", 30),
+        ("{w: {command: x, stop_timeout: 600}, v: {command: x, hosts: all}}", 30),
+        ("{w: {command: x, hosts: one}, v: {command: x, hosts: one, stop_timeout: '40'}}", 90),
+    ],
+)
+def test_no_host_goes_back_while_another_waits_for_the_end_of_what_runs_once(variables, processes, seconds):
+    known = variables(f"app_processes: {processes}")
+    assert int(Templar(DataLoader(), variables=known).template(known["__app_confirm"])) == seconds
+
+
+@pytest.mark.parametrize(
+    ("groups", "first"), [({"web": ["web2", "web1"]}, False), ({"web": ["web1", "web2"]}, True), ({}, True)], ids=str
+)
+def test_the_first_host_of_the_group_has_what_one_host_has(variables, groups, first):
+    known = variables(inventory_hostname="web1", groups=groups)
+    assert Templar(DataLoader(), variables=known).template(known["__app_first"]) is first
+    tasks = yaml.safe_load((ROOT / "roles/app/tasks/serve.yml").read_text())
+    retired = tasks[1]["block"][-1]
+    told = [task["app_release"]["first"] for task in (tasks[0], retired)]
+    assert told == ["{{ __app_first }}"] * 2, "as it switches, and as the release before is retired"
+
+
 @pytest.mark.parametrize(("path", "last"), [("prepare.yml", "prepared"), ("rollback.yml", "restored")])
 def test_where_a_host_refuses_no_host_keeps_what_was_made_ready(path, last):
     (group,) = [task for task in yaml.safe_load((ROOT / "roles/app/tasks" / path).read_text()) if "rescue" in task]

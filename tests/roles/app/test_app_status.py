@@ -84,7 +84,7 @@ def test_a_worker_that_is_down_and_one_that_is_left_are_told(app, engine):
     new = deploy(app, build="b2", **known)
     processes.start(app, processes.names(app, old))
     (said,) = app_status.describe(app)["remarks"]
-    assert said.startswith(f"worker of {old}, which does not serve, is left; a deploy settles it: ansible-playbook")
+    assert said.startswith(f"worker of {old} is left and should not run; a deploy settles it: ansible-playbook")
     assert [(each["release"], each["wanted"]) for each in app_status.describe(app)["processes"]] == [(new, 2), (old, 0)]
 
 

@@ -43,6 +43,7 @@ class App:
         self.decision = f"{self.root}/switch.decision"
         self.program = f"{self.root}/switch.pyz"
         self.tool = f"{self.root}/run"
+        self.first = f"{self.root}/first"
         self.revived = f"{self.root}/revived.json"
         self.failed = f"{self.root}/failed.json"
         self.systemd = "/etc/systemd/system"
@@ -66,6 +67,20 @@ class App:
         """Return the id of the release that `current` names, or None."""
         release = os.path.basename(self.link(self.current) or "")
         return release if release and os.path.isfile(self.path(release, "release.json")) else None
+
+    def is_first(self) -> bool:
+        """Tell whether this host is the one of processes that one host has."""
+        return os.path.exists(self.first)
+
+    def mark_first(self, first: bool) -> bool:
+        """Let this host be that one, or not; no release says it, as a release is the same on all hosts.
+
+        :return: whether that is a change.
+        """
+        if first == self.is_first():
+            return False
+        files.write(self.first, b"") if first else files.remove(self.first)
+        return True
 
     def known(self) -> list[str]:
         """Return the ids of all complete releases on this host."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, files, networks
@@ -12,8 +13,9 @@ from ansible.module_utils.flask_deploy.release.places import App
 
 LABEL = "flask-deploy.process"
 COUNT, STOP_TIMEOUT = 1, 60  # where they are not said
+ALL, ONE = "all", "one"  # hosts: all of them where it is not said, or the first alone
 LIMITS = ("memory", "cpus", "pids")  # as web's, where they are not said
-FIELDS = {"count": int, "stop_timeout": int, "command": list, "arguments": list}  # of a record
+FIELDS = {"count": int, "hosts": str, "stop_timeout": int, "command": list, "arguments": list}  # of a record
 TOGETHER = 50  # containers that docker's client stops at the same time
 NAME = "[a-z][a-z0-9-]*-[0-9]+"  # of one process, behind its release
 
@@ -31,6 +33,7 @@ def _whole(given: dict[str, Any], web: dict[str, Any]) -> dict[str, Any]:
     return {
         "command": shlex.split(command) if isinstance(command, str) else [str(word) for word in command],
         "count": int(given.get("count", COUNT)),
+        "hosts": str(given.get("hosts", ALL)),
         "memory": str(given.get("memory", web["memory"])),
         "cpus": float(given.get("cpus", web["cpus"])),
         "pids": int(given.get("pids", web["pids"])),
@@ -72,25 +75,55 @@ def of(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the processes that a release's record tells of; one that is damaged is none."""
     told = record.get("processes")
     known = told if isinstance(told, dict) else {}
+    whole = {name: {"hosts": ALL, **each} for name, each in known.items() if isinstance(each, dict)}
     return {
         name: each
-        for name, each in known.items()
-        if isinstance(each, dict) and all(isinstance(each.get(field), kind) for field, kind in FIELDS.items())
+        for name, each in whole.items()
+        if all(isinstance(each.get(field), kind) for field, kind in FIELDS.items())
     }
 
 
 def names(app: App, release: str | None) -> dict[str, list[str]]:
-    """Return {container: what it is made with} of all processes of a release beside its web; of none, nothing."""
-    known = of(app.record(release)) if release else {}
+    """Return {container: what it is made with} of a release's processes beside its web that are this host's."""
+    known, first = of(app.record(release)) if release else {}, app.is_first()
     return {
         f"{app.container(release)}-{name}-{number}": [str(word) for word in each["arguments"]]
         for name, each in known.items()
+        if first or each["hosts"] != ONE
         for number in range(1, each["count"] + 1)
     }
 
 
 def any_of(app: App, release: str) -> bool:
-    return bool(names(app, release)) if release in app.known() else False
+    """Tell whether a release has such processes, on whatever host."""
+    return release in app.known() and any(each["count"] for each in of(app.record(release)).values())
+
+
+def whose(app: App, container: str) -> tuple[str, str]:
+    """Return (release, process) of the container of a process."""
+    release, _, process = container.removeprefix(app.container("")).partition("-")
+    return release, process.rpartition("-")[0]
+
+
+def runs_once(app: App, container: str) -> bool:
+    """Tell whether a container is of a process that one host has, and that once."""
+    release, process = whose(app, container)
+    return of(app.record(release)).get(process, {}).get("hosts") == ONE
+
+
+def rivals(app: App, starting: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Return those of other containers that must have ended before some start.
+
+    Before a process that runs once starts, that are those of other releases that run once, whatever they are called,
+    and those that bear its name and had all hosts.
+    """
+    alone = dict(reversed(whose(app, name)) for name in starting if runs_once(app, name))
+    found = {name: whose(app, name) for name in others if alone}
+    return [
+        name
+        for name, (release, process) in found.items()
+        if release not in alone.values() and (process in alone or runs_once(app, name))
+    ]
 
 
 def is_one(app: App, container: str) -> bool:
@@ -131,13 +164,12 @@ def told(app: App) -> list[dict[str, Any]]:
     found = engine.inspect_all("container", {*wanted, *here(app)})
     groups: dict[tuple[str, str], list[str]] = {}
     for name in [*wanted, *sorted(set(found) - set(wanted))]:
-        release, _, process = name.removeprefix(app.container("")).partition("-")
-        groups.setdefault((release, process.rpartition("-")[0]), []).append(name)
+        groups.setdefault(whose(app, name), []).append(name)
     return [
         {
             "process": process,
             "release": release,
-            "wanted": len(group) if release == serving else 0,
+            "wanted": len(set(group) & set(wanted)),
             "up": sum(_is_up(found.get(name)) for name in group),
             "restarts": sum(found[name].get("RestartCount", 0) for name in group if name in found),
             "down": next((name for name in group if not _is_up(found.get(name))), ""),
@@ -151,12 +183,13 @@ def _is_up(found: dict[str, Any] | None) -> bool:
 
 
 def stop_time(app: App, *releases: str | None) -> int:
-    """Return the seconds that the processes of some releases may take to end, once they are told to."""
-    longest = 0
+    """Return the seconds that the processes of some releases may take to end: those that run once, then all others."""
+    longest, before = 0, 0
     for known in (of(app.record(release)) for release in filter(None, releases)):
         turns = -(-sum(each["count"] for each in known.values()) // TOGETHER)
         longest = max([longest, *(turns * each["stop_timeout"] for each in known.values())])
-    return longest
+        before = max([before, *(each["stop_timeout"] for each in known.values() if each["hosts"] == ONE)])
+    return longest + before
 
 
 def start(app: App, made_with: dict[str, list[str]]) -> None:

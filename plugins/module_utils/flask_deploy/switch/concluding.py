@@ -8,7 +8,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import files, leftovers
 from ansible.module_utils.flask_deploy.release import aside, jobs, processes, release_command, tool
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
-from ansible.module_utils.flask_deploy.switch import progress, retire, settling, summary, switch, unit
+from ansible.module_utils.flask_deploy.switch import progress, retire, settling, summary, switch, unit, workers
 
 OUTCOME_MARGIN = 60  # seconds a watch may take longer than it should
 STARTED_IN = 2  # seconds that each process beside the web may take to start
@@ -21,7 +21,8 @@ def watched(app: App, release: str, begun: str | None, seconds: float) -> dict[s
         well = app.serving() == release and progress.pending(app) is None
         reason = None if well else "whether its switch began is not known"
         return {"well": well, "reason": reason, "reject": False, "seen": None}
-    end = time.monotonic() + seconds + OUTCOME_MARGIN + STARTED_IN * len(processes.names(app, release))
+    wait = (progress.pending(app) or {}).get("stop", 0) + STARTED_IN * len(processes.names(app, release))
+    end = time.monotonic() + seconds + OUTCOME_MARGIN + wait
     while time.monotonic() < end:
         ended = progress.outcome(app, release, begun)
         known = progress.pending(app) or {}
@@ -99,7 +100,7 @@ def retired(app: App, options: dict[str, Any], dry: bool) -> tuple[list[str], di
         return [], {}, []
     ended = conclude(app, release, begun, options["outcomes"])
     actions = unit.ensure(app)
-    kept, undone = keep_jobs(app, options)
+    kept, undone = keep_beside(app, options)
     retired, pruned, left = clear_up(app, options)
     beside = (ended or {}).get("processes", {})
     retired, left = beside.get("stopped", []) + retired, beside.get("stays", []) + left
@@ -127,9 +128,17 @@ def retired(app: App, options: dict[str, Any], dry: bool) -> tuple[list[str], di
     return actions, record, summary.summarise(record)
 
 
-def keep_jobs(app: App, options: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Let the jobs of the release that serves have their timers; return (what changed, what could not be done)."""
+def keep_beside(app: App, options: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Let jobs of the release that serves have their timers, and where nothing was switched, its processes run.
+
+    This host may be the first since this run.
+
+    :return: (what changed, what could not be done).
+    """
     changed, left = [], leftovers.Leftovers()
+    if not options["switch"]:
+        with left.unless_gone("a process beside the web as it was before", "systemctl status docker"):
+            changed += workers.settle(app)
     with left.unless_gone("a job as it was before", "systemctl status 'flask-deploy-job-*'"):
         changed += tool.ensure(app)
         changed += jobs.ensure(app, options["first"])

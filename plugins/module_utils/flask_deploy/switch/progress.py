@@ -31,6 +31,7 @@ DEFAULTS = {  # what an earlier version may not have written
     "reason": CUT_OFF,
     "reject": False,
     "tried": False,
+    "ended": {},  # by the trial, see workers.try_out
     "kept": None,
 }
 

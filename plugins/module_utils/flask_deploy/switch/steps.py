@@ -21,7 +21,7 @@ from ansible.module_utils.flask_deploy.release import (
 )
 from ansible.module_utils.flask_deploy.release import plan as plans
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
-from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, settling, unit, ways
+from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, settling, unit, ways, workers
 
 
 def text(values: dict[str, Any] | None) -> dict[str, str]:
@@ -212,8 +212,9 @@ def begin_switch(app: App, options: dict[str, Any], dry: bool) -> tuple[str | No
     release = options["release"]
     if release not in app.known() and not dry:
         raise ReleaseError(f"there is no release {release}; known are: {', '.join(app.known()) or 'none'}")
+    ended = [] if dry else workers.be_first(app, options["first"])
     if app.serving() == release:
-        return None, []
+        return None, ended
     if not dry:
         nginx.refuse_false_socket(app.socket(release))
         leaving = "rejected" if options["reject"] else "retired"

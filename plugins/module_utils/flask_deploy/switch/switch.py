@@ -98,17 +98,18 @@ def _heard(app: App, known: dict[str, Any]) -> bool:
 def try_out(app: App, known: dict[str, Any]) -> None:
     """Start the processes beside the web: one that does not stay up is a reason to go back."""
     try:
-        workers.try_out(app, known["to"])
+        ended = workers.try_out(app, known["to"])
     except containers.NotReady as error:
         reason = str(error).splitlines()[0].removeprefix(f"release {known['to']} is not ready: ")
         progress.explain(app, known, str(error))
         return progress.go_on(app, known, "reverting", reason=reason, reject=True)
-    return progress.go_on(app, known, "waiting", tried=True, deadline=now() + known["confirm"])
+    return progress.go_on(app, known, "waiting", tried=True, ended=ended, deadline=now() + known["confirm"])
 
 
 def confirm(app: App, known: dict[str, Any]) -> dict[str, Any]:
     """Let the new release's processes run for good, and those before them finish."""
     changed = workers.change_over(app)
+    changed |= {what: [*before, *changed[what]] for what, before in known["ended"].items()}
     return progress.end(app, known, "kept" if known["kept"] else "confirmed", known["kept"], changed)
 
 

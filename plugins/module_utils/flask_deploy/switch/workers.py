@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine
@@ -13,20 +14,42 @@ from ansible.module_utils.flask_deploy.release.places import App
 STAYS_UP = 5  # seconds that a process is looked at
 LOOK = 0.5  # seconds between two looks
 RUNS = ("running", "restarting", "paused")
+LOOK_AT = "what keeps it: docker inspect {}; journalctl -u docker"
 KILLED = "{} did not end within its stop_timeout and was killed: raise it in app_processes, or let it end sooner"
 
 
-def try_out(app: App, release: str) -> None:
+def be_first(app: App, first: bool) -> list[str]:
+    """Let this host be the one of processes that run once, or be it no longer: then its own end here and now.
+
+    All hosts do this in one step and start such processes in a later one, so that the next first host waits for this.
+
+    :return: what was done.
+    :raises NotReady: one does not end.
+    """
+    done = settle(app) if app.mark_first(first) and not first else []
+    left = {} if first else compare(app)[1]
+    for name in (name for name, state in left.items() if state in RUNS and processes.runs_once(app, name)):
+        raise containers.NotReady(f"{name} does not end, so no other host may start it; {LOOK_AT.format(name)}")
+    return done
+
+
+def try_out(app: App, release: str) -> dict[str, Any]:
     """Start the processes of a release; each must stay up for some seconds.
 
-    They restart by nobody: one that ends has ended, and a host that ends forgets them.
+    They restart by nobody: one that ends has ended, and a host that ends forgets them. What must not run beside them
+    has ended before.
 
+    :return: {"stopped", "stays"}, see ``change_over``.
     :raises NotReady: one does not stay up; the message is for the person who deploys.
     """
-    wanted = processes.names(app, release)
+    wanted, left = processes.names(app, release), Leftovers()
     try:
         here = processes.here(app)
-        processes.start(app, {name: words for name, words in wanted.items() if here.get(name) not in RUNS})
+        missing = {name: words for name, words in wanted.items() if here.get(name) not in RUNS}
+        stopped, others = _make_way(app, missing, here, left)
+        for name in missing:
+            _refuse_second(app, name, others)
+        processes.start(app, missing)
     except engine.EngineError as error:
         engine.containers(app.name)  # where the engine is away, who asks waits for it
         raise containers.NotReady(f"a process of release {release} does not start: {error}") from error
@@ -39,7 +62,7 @@ def try_out(app: App, release: str) -> None:
                 reason = f"process {_short(app, release, name)}: {containers.how_it_ended(found.get(name))}"
                 raise containers.NotReady(diagnosis.diagnose(release, reason, said, diagnosis.about(app, release)))
         if time.monotonic() >= end:
-            return
+            return {"stopped": stopped, "stays": left.lines}
         time.sleep(LOOK)
 
 
@@ -56,11 +79,13 @@ def change_over(app: App) -> dict[str, Any]:
     """
     wanted, others, missing = compare(app)
     left = Leftovers()
-    started = [name for name in missing if _starts(app, name, wanted[name], left)]
+    before, others = _make_way(app, missing, others, left)
+    started = [name for name in missing if _starts(app, name, wanted[name], others, left)]
     policies = {**dict.fromkeys(others, "no"), **dict.fromkeys(wanted, "unless-stopped")}
     restarts = engine.set_restarts(policies) if policies else []
     changed = [name for name in restarts if name not in (*started, *others)]
-    return {"started": started, "restarts": changed, "stopped": _end(app, others, left), "stays": left.lines}
+    stopped = before + _end(app, others, left)
+    return {"started": started, "restarts": changed, "stopped": stopped, "stays": left.lines}
 
 
 def compare(app: App) -> tuple[dict[str, list[str]], dict[str, str], list[str]]:
@@ -81,8 +106,30 @@ def settle(app: App, dry: bool = False) -> list[str]:
     return [said.format(name) for said, names in told.items() for name in names]
 
 
-def _starts(app: App, name: str, arguments: list[str], left: Leftovers) -> bool:
+def _make_way(
+    app: App, starting: Iterable[str], others: dict[str, str], left: Leftovers
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """End what must not run beside processes that are to start; return (what was ended, which of the others are left).
+
+    :param others: {container: state}.
+    """
+    rivals = processes.rivals(app, starting, others)
+    stopped = _end(app, {name: others[name] for name in rivals}, left) if rivals else []
+    here = processes.here(app) if rivals else others
+    return stopped, {name: here[name] for name in others if name in here}
+
+
+def _refuse_second(app: App, name: str, others: dict[str, str]) -> None:
+    for rival in processes.rivals(app, [name], others):
+        if others[rival] in RUNS:
+            raise engine.EngineError(
+                f"{rival} does not end, and {name} must not run beside it; {LOOK_AT.format(rival)}"
+            )
+
+
+def _starts(app: App, name: str, arguments: list[str], others: dict[str, str], left: Leftovers) -> bool:
     try:
+        _refuse_second(app, name, others)
         processes.start(app, {name: arguments})
     except engine.EngineError as error:
         engine.containers(app.name)  # where the engine is away, who asks waits for it
