@@ -187,7 +187,7 @@ def test_processes_beside_the_web_are_printed(printed):
     assert yaml.safe_load(text)["app_processes"] == {
         "worker": {"command": "celery -A app worker", "count": 2},
         "ticker": {"command": "sh -c 'python tick.py $N'", "count": 1},
-        "beat": {"command": "celery -A app beat", "count": 1},
+        "beat": {"command": "celery -A app beat", "hosts": "one"},
     }
     assert "#   postgres of docker-compose.yml: nothing here brings it" in text
 

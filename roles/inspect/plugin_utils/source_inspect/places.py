@@ -15,6 +15,7 @@ from .serving import SERVERS, Found
 
 SHELL = re.compile(r"[$;&|<>`]")
 SERVES = re.compile(rf"\b({'|'.join(SERVERS)}|flask run|runserver|npm|yarn|node)\b")
+SCHEDULES = re.compile(r"\bcelery\b.* beat\b|\b(rqscheduler|celerybeat)\b")  # must not run twice
 RUNNERS = {
     "celery",
     "rq",
@@ -117,6 +118,8 @@ def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
         meant = file == "Procfile" or first in RUNNERS
         if name not in ("web", "release", "image") and PROCESS.fullmatch(name) and meant and not SERVES.search(command):
             about = {"command": in_shell(command), "count": found.declared.counts.get(name, 1)}
+            if SCHEDULES.search(command):
+                about = {"command": about["command"], "hosts": "one"}
             rows[name] = (about, f"{file}: {name}")
     if not rows and "celery" in needs and found.code.celery:
         name, place = next(iter(found.code.celery.items()))
