@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+from ansible.module_utils import build_bases as bases
 from ansible.module_utils.flask_deploy.host import command, engine, room
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import images
@@ -46,9 +47,15 @@ PATIENCE = 1800  # seconds that an image may take on a slow disk
 
 
 def size(image: str, tag: str) -> int | None:
-    """Return the bytes of an image that is here under its tag, or None."""
+    """Return the bytes of an image that is here under its tag, or None.
+
+    :raises BaseError: it is for another kind of processor: that of the host that built it.
+    """
     found = engine.inspect("image", tag)
-    return found.get("Size", 0) if found and found["Id"] == image else None
+    if not found or found["Id"] != image:
+        return None
+    bases.refuse_foreign(tag, found)
+    return found.get("Size", 0)
 
 
 def here(image: str, tag: str) -> bool:
@@ -101,7 +108,7 @@ def main() -> None:
         known = size(image, tag)
         told = {"here": known is not None, "bytes": written if state == "saved" else known or 0}
         module.exit_json(changed=state == "loaded", **told)
-    except (engine.EngineError, leases.LeaseError, OSError) as error:
+    except (bases.BaseError, engine.EngineError, leases.LeaseError, OSError) as error:
         module.fail_json(msg=str(error))
 
 

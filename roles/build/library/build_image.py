@@ -147,7 +147,7 @@ def make_of(
     found = engine.inspect("image", tag) if engine.installed() else None
     answer = {"build": digest, "source": source.record, "wants": []}
     if found:
-        return {**answer, "image": found["Id"], "changed": False}
+        return {**answer, "image": bases.image_id(tag, found), "changed": False}
     if dry:
         return {**answer, "image": "not built yet", "changed": True, "said": said}
     wants = [] if options["source_archive"] or source.pack else ["source"]

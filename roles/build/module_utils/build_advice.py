@@ -116,6 +116,11 @@ ADVICE = [
         r"Failed to build `?([^`\s]+)",
         "{0} does not build here: what it needs of Debian, build_packages, or another version",
     ),
+    (
+        r"exec format error",
+        "an image that it builds on is for another kind of processor than this host: take --platform out of its FROM, "
+        "or name an image that is for both",
+    ),
     (r"exit code: \d+|returned a non-zero code", "the step fails: the lines above are its own last words"),
 ]
 

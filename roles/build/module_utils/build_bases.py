@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible.module_utils import build_dockerfiles as dockerfiles
@@ -12,6 +13,11 @@ NO_IMAGE = (
     "{0} cannot be pulled, and is not on this host: {1}\n"
     "  what to do: see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "
     "sudo docker login <registry>; without a registry: build_base_image_archive, or docker load there"
+)
+FOREIGN = (
+    "{0} is for {1} and this host is {2}\n"
+    "  what to do: an image that is ready, or a base image, must be for {2}: docker buildx build --platform linux/{2}, "
+    "docker pull --platform linux/{2}; in a Dockerfile of the app's own, take --platform out of its last FROM"
 )
 
 
@@ -80,4 +86,12 @@ def image_id(name: str, found: dict[str, Any] | None) -> str:
     """Return the id of an image that was loaded, pulled or built just now: by now somebody may have removed it."""
     if not found:
         raise BaseError(f"image {name} is not there, though it was a moment ago; run the same command again")
+    refuse_foreign(name, found)
     return found["Id"]
+
+
+def refuse_foreign(name: str, found: dict[str, Any]) -> None:
+    """An image for another kind of processor does not start; docker says so in words that nobody understands."""
+    here, there = dockerfiles.PLATFORMS.get(os.uname().machine), found.get("Architecture")
+    if here and there and there != here.partition("/")[0]:
+        raise BaseError(FOREIGN.format(name, there, here))

@@ -18,7 +18,6 @@ from ansible.module_utils.flask_deploy.host import engine, files
 from ansible.module_utils.flask_deploy.release import images
 
 HUB, HUB_LOGIN = "docker.io", "https://index.docker.io/v1/"  # docker's own registry has another name in its settings
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 PULL_PATIENCE = 1800  # seconds
 NOT_PULLED = "{0} cannot be pulled: {1}\n  what to do: {2}"
 NO_HOST = re.compile(r"lookup ([\w.-]+) on \S+: no such host|dial tcp: lookup ([\w.-]+)")
@@ -47,7 +46,6 @@ def make(options: dict[str, Any], dry: bool) -> dict[str, Any]:
         return {**answer, "image": found["Id"] if found else "not built yet", "changed": not found}
     if not found:
         fresh = pulled(options, exact)
-        refuse_foreign(exact, fresh)
         engine.docker("tag", fresh["Id"], tag)
     for name in () if before else dict.fromkeys((options["ready"], exact)):
         with suppress(engine.EngineError):  # our own name is left: the image goes when its last release does
@@ -126,10 +124,3 @@ def login(options: dict[str, Any]) -> Iterator[str | None]:
     finally:
         with suppress(OSError):
             shutil.rmtree(place)
-
-
-def refuse_foreign(name: str, found: dict[str, Any]) -> None:
-    """An image of another kind of processor does not start; docker says so in words that nobody understands."""
-    here, there = MACHINES.get(os.uname().machine), found.get("Architecture")
-    if here and there and there != here:
-        raise bases.BaseError(f"{name} is for {there} and this host is {here}; build it for both: docker buildx build")

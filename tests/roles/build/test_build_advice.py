@@ -202,6 +202,11 @@ WRONG = {
         "Failed to parse entry: `shop`",
         "lies above build_subdir",
     ),
+    "image for another processor": (
+        build("exec /bin/sh: exec format error", code=255),
+        "exec format error",
+        "another kind of processor than this host: take --platform out of its FROM",
+    ),
     "too little memory for a build": (build("Killed", code=137), "Killed", "the host has too little memory"),
     "step that says nothing known": (build("that was odd"), "that was odd", "the step fails: the lines above"),
 }

@@ -6,13 +6,16 @@ import shutil
 import stat
 
 import pytest
+from ansible.module_utils import build_bases as bases
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.modules import build_carry as module
 
 TAG = "flask-deploy/shop:b1"
 DOCKER = r"""#!/bin/sh
 case "$1 $2" in
-"image inspect") [ -e "$ENGINE/here" ] && printf '[{"Id":"%s"}]' "$(cat "$ENGINE/here")" && exit
+"image inspect")
+    [ -e "$ENGINE/here" ] && printf '[{"Id":"%s","Architecture":"%s"}]' "$(cat "$ENGINE/here")" \
+        "$(cat "$ENGINE/machine" 2> /dev/null)" && exit
     echo "Error: No such image: $3" >&2; exit 1 ;;
 "save "*) [ -e "$ENGINE/gone" ] && { echo "no such image" >&2; exit 1; }; echo "layers of $2" ;;
 "load "*) cat > "$ENGINE/loaded"; echo sha256:one > "$ENGINE/here" ;;
@@ -45,6 +48,17 @@ def test_another_image_than_was_built_is_refused(tmp_path):
     module.save(TAG, str(tmp_path / "image"))
     with pytest.raises(engines.EngineError, match=r"the image that arrived as .* is not sha256:two"):
         module.load("sha256:two", TAG, str(tmp_path / "image"))
+
+
+def test_an_image_that_another_kind_of_host_built_is_refused_as_it_arrives_and_when_it_is_there(docker, tmp_path):
+    module.save(TAG, str(tmp_path / "image"))
+    (docker / "machine").write_text("s390x")
+    for look in (
+        lambda: module.load("sha256:one", TAG, str(tmp_path / "image")),
+        lambda: module.here("sha256:one", TAG),
+    ):
+        with pytest.raises(bases.BaseError, match=f"{TAG} is for s390x and this host is"):
+            look()
 
 
 def test_an_image_of_that_name_which_is_another_is_not_here(docker):

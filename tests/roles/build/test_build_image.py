@@ -445,6 +445,16 @@ def test_a_base_that_cannot_be_had_is_named_with_a_way_out(engine, base, options
     assert not engine.calls("docker build")
 
 
+@pytest.mark.parametrize("dockerfile", ["FROM --platform=linux/s390x python:3\n", ""], ids=["own", "the role's"])
+def test_an_image_for_another_processor_is_refused_and_no_later_run_takes_it(engine, base, options, dockerfile):
+    """One that was built, before any host has it; a base image before anything is built on it."""
+    (engine.place / "machine").write_text("s390x\n")
+    for _run in range(2):
+        with pytest.raises(bases.BaseError, match=r"is for s390x and this host is \w+\n  what to do: .*--platform"):
+            module.make({**options, "dockerfile_content": dockerfile}, False)
+    assert len(engine.calls("docker build")) == bool(dockerfile)
+
+
 def test_an_own_dockerfile_is_used(engine, base, options):
     module.make({**options, "dockerfile_content": "FROM python:3\n"}, False)
     assert "BASE_IMAGE" not in engine.calls("docker build")[0]
