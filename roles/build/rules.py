@@ -22,7 +22,7 @@ IMAGE = re.compile(
     r"([a-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+|/)[a-z0-9]+)*(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][\w.-]{0,127})",
     re.ASCII,
 )
-BUILT = "git_key subdir target python dependencies extras groups requirements packages"
+BUILT = "git_key registry subdir target python dependencies extras groups requirements packages"
 BUILT += " image_packages command secrets args"  # settings that mean nothing where nothing is built
 
 
@@ -102,6 +102,9 @@ CHECKS = {
     "build_source": source,
     "build_ref": git_ref,
     "build_git_key": git_key,
+    "build_registry": pattern(
+        re.compile(r"([a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?)?"), "build_registry: registry.example.com"
+    ),
     "build_registry_user": pattern(re.compile(r"[^\s:\x00-\x1f\x7f]*"), "build_registry_user: deploy"),
     "build_registry_password": lambda value: (
         "holds a line's end; remove it" if "\n" in value or "\r" in value else None
@@ -129,6 +132,7 @@ CHECKS = {
 EXAMPLES = {
     "build_source": "https://git.example.com/shop.git",
     "build_args": {"VERSION": "1.2"},
+    "build_registry": "registry.example.com",
     "build_registry_user": "deploy",
     "build_registry_password": "{{ vault_registry_password }}",
     "build_target": "production",
@@ -153,10 +157,9 @@ def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     if values["build_source"].startswith(READY):
         unused = [f"build_{name}" for name in BUILT.split() if values[f"build_{name}"]]
         return mistakes + [f"{name}: means nothing for an image that is ready; remove it" for name in unused]
-    if user:
-        mistakes.append(
-            "build_registry_user: is for build_source: image:…; for a base image type: sudo docker login <registry>"
-        )
+    if user != bool(values["build_registry"]):
+        example = "example: build_registry: registry.example.com"
+        mistakes.append(f"build_registry: and build_registry_user belong together, where an app is built; {example}")
     return mistakes + check_built(values)
 
 

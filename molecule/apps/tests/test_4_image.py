@@ -67,6 +67,15 @@ def test_a_tag_is_resolved_and_that_is_said(deploy, digest, get):
     assert "nobody" in get(URL).body
 
 
+def test_a_private_base_image_is_built_on(play, digest, get, host, tmp_path):
+    (tmp_path / "Dockerfile").write_text(f"FROM {NAME}@{digest}\nLABEL built=on-it\n")
+    who = {"build_registry": "127.0.0.1:5000", "build_registry_password": PASSWORD}
+    play("playbooks/app.yml", "-e", json.dumps({**SETTINGS, **who, "build_source": str(tmp_path)}))
+    running = host.check_output("docker ps -q | xargs docker inspect -f '{{.Config.Labels.built}}'")
+    assert running == "on-it" and "nobody" in get(URL).body
+    assert host.run("ls -d /run/flask-deploy-login-* /root/.docker/config.json").stdout == ""
+
+
 def test_a_wrong_password_changes_nothing_and_says_what_to_set(deploy, digest, get):
     run = deploy(f"image:{NAME}:1", password="another-one", succeed=False)
     assert run.rc and "cannot be pulled" in run.output and "build_registry_password" in run.output

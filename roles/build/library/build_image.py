@@ -35,7 +35,8 @@ options:
   app: {type: str, required: true, description: Name of the app.}
   repository: {type: str, description: Address of a git repository; without it the source is sent.}
   ready: {type: str, default: "", description: "Image that is taken as it is: its name with a digest or a tag."}
-  registry_user: {type: str, default: "", description: Who may pull it.}
+  registry: {type: str, default: "", description: Registry of what it builds on that asks for a password.}
+  registry_user: {type: str, default: "", description: Who may pull from it.}
   registry_password: {type: str, default: "", description: With which password.}
   target: {type: str, default: "", description: Stage of a Dockerfile to stop at.}
   ref: {type: str, default: HEAD, description: Branch, tag or commit of the repository.}
@@ -100,19 +101,20 @@ ERRORS = (
 
 def make(options: dict[str, Any], dry: bool) -> dict[str, Any]:
     """Return what the module answers with."""
-    if options["ready"]:
-        return ready.make(options, dry)
-    with runs.find_source(options, dry) as source:
-        python = pythons.wanted(source.told, options["choices"].get("python", ""))
-        dockerfile, steps, said = recipe(options, source)
-        if bases.PYTHON in options["base_image"] and "BASE_IMAGE" in dockerfile:
-            options = {**options, "base_image": options["base_image"].replace(bases.PYTHON, python.version)}
-            said = [python.said, *said]
-        try:
-            return {**make_of(source, dockerfile, steps, said, options, dry), "python": python.version}
-        except bases.BaseError as error:
-            asked = f"\n  {python.why} asks for Python {python.version}; build_python chooses another"
-            raise bases.BaseError(f"{error}{asked if python.why else ''}") from None
+    with ready.login(options):
+        if options["ready"]:
+            return ready.make(options, dry)
+        with runs.find_source(options, dry) as source:
+            python = pythons.wanted(source.told, options["choices"].get("python", ""))
+            dockerfile, steps, said = recipe(options, source)
+            if bases.PYTHON in options["base_image"] and "BASE_IMAGE" in dockerfile:
+                options = {**options, "base_image": options["base_image"].replace(bases.PYTHON, python.version)}
+                said = [python.said, *said]
+            try:
+                return {**make_of(source, dockerfile, steps, said, options, dry), "python": python.version}
+            except bases.BaseError as error:
+                asked = f"\n  {python.why} asks for Python {python.version}; build_python chooses another"
+                raise bases.BaseError(f"{error}{asked if python.why else ''}") from None
 
 
 def recipe(options: dict[str, Any], source: runs.Source) -> tuple[str, str, list[str]]:
@@ -201,7 +203,7 @@ def labels(options: dict[str, Any], source: dict[str, Any]) -> dict[str, str]:
 SPEC: dict[str, Any] = {
     "app": {"type": "str", "required": True},
     "repository": {"type": "str"},
-    **{name: {"type": "str", "default": ""} for name in ("ready", "registry_user", "target")},
+    **{name: {"type": "str", "default": ""} for name in ("ready", "registry", "registry_user", "target")},
     "registry_password": {"type": "str", "default": "", "no_log": True},
     "ref": {"type": "str", "default": "HEAD"},
     "git_key": {"type": "str", "no_log": True},

@@ -45,7 +45,8 @@ ADVICE = [
     ),
     (
         r"(?i)pull access denied|manifest unknown|failed to resolve source metadata for ([^\s:]+:?[^\s:]*)",
-        "the base image {0} cannot be had: correct its name, or log the host in: sudo docker login",
+        "the base image {0} cannot be had: correct its name, or say who may pull it: build_registry, "
+        "build_registry_user, and build_registry_password in the vault",
     ),
     (
         r"(?i)self[- ]signed certificate|UnknownIssuer|CERTIFICATE_VERIFY_FAILED|certificate verify failed",

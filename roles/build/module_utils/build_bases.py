@@ -12,7 +12,8 @@ PYTHON = "{python}"  # stands in an image's name for the version that an app ask
 NO_IMAGE = (
     "{0} cannot be pulled, and is not on this host: {1}\n"
     "  what to do: see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "
-    "sudo docker login <registry>; without a registry: build_base_image_archive, or docker load there"
+    "build_registry, build_registry_user, and build_registry_password in the vault; without a registry: "
+    "build_base_image_archive, or docker load there"
 )
 FOREIGN = (
     "{0} is for {1} and this host is {2}\n"

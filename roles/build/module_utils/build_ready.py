@@ -87,40 +87,41 @@ def pulled(options: dict[str, Any], name: str, anew: bool = False) -> dict[str, 
     """Return an image that is pulled where it is not here, or in any case."""
     found = None if anew else engine.inspect("image", name)
     if not found:
-        with login(options) as place:
-            try:
-                environment = {"DOCKER_CONFIG": place} if place else {}
-                engine.docker("pull", "-q", name, environment=environment, timeout=PULL_PATIENCE)
-            except engine.EngineError as error:
-                unknown = NO_HOST.search(str(error))
-                advice = NO_REGISTRY.format(unknown[1] or unknown[2]) if unknown else REFUSED.format(name)
-                raise bases.BaseError(NOT_PULLED.format(name, error, advice)) from error
+        try:
+            engine.docker("pull", "-q", name, timeout=PULL_PATIENCE)
+        except engine.EngineError as error:
+            unknown = NO_HOST.search(str(error))
+            advice = NO_REGISTRY.format(unknown[1] or unknown[2]) if unknown else REFUSED.format(name)
+            raise bases.BaseError(NOT_PULLED.format(name, error, advice)) from error
         found = engine.inspect("image", name)
     bases.image_id(name, found)
     return found
 
 
 @contextmanager
-def login(options: dict[str, Any]) -> Iterator[str | None]:
-    """Give docker a directory of settings that knows the registry's password.
+def login(options: dict[str, Any]) -> Iterator[None]:
+    """Let docker know the registry's password, for all that it pulls meanwhile, for a build too.
 
-    As `docker login` would write it, but into memory alone: the file is a link to it, so nothing of the password is
-    left, however this process ends.
+    Its settings are as they are, and in another directory as `docker login` would write them, but into memory alone:
+    the file is a link to it, so nothing of the password is left, however this process ends.
     """
     user, password = options["registry_user"], options["registry_password"]
     if not user:
-        yield None
+        yield
         return
-    registry = options["ready"].partition("/")[0]
+    registry = options["registry"] or options["ready"].partition("/")[0]
     if not set(registry) & set(".:") and registry != "localhost":
         registry = HUB
     known = base64.b64encode(f"{user}:{password}".encode()).decode()
-    settings = {"auths": {HUB_LOGIN if registry == HUB else registry: {"auth": known}}}
+    settings = files.read_json(os.path.expanduser("~/.docker/config.json"), {})
+    settings["auths"] = {**(settings.get("auths") or {}), HUB_LOGIN if registry == HUB else registry: {"auth": known}}
     place = tempfile.mkdtemp(prefix="flask-deploy-login-", dir="/run" if os.path.isdir("/run") else None)
     try:
         with runs.lent(json.dumps(settings)) as path:
             os.symlink(str(path), f"{place}/config.json")
-            yield place
+            os.environ["DOCKER_CONFIG"] = place
+            yield
     finally:
+        os.environ.pop("DOCKER_CONFIG", None)
         with suppress(OSError):
             shutil.rmtree(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -351,7 +352,7 @@ def options(checkout, tmp_path):
         "base_can_be_sent": False,
         "build_args": {"N": 3},
         "secrets": {},
-        **dict.fromkeys(("ready", "target", "registry_user", "registry_password"), ""),
+        **dict.fromkeys(("ready", "target", "registry", "registry_user", "registry_password"), ""),
         "git_key": None,
         "ca": "",
         "rebuild": False,
@@ -440,9 +441,21 @@ def test_a_base_that_is_on_the_host_alone_is_used_and_that_is_said(engine, base,
 def test_a_base_that_cannot_be_had_is_named_with_a_way_out(engine, base, options, rebuild):
     (engine.place / "no-registry").touch()
     own = {"dockerfile_content": "FROM gone:1\n"} if rebuild else {"base_image": "gone:1"}
-    with pytest.raises(bases.BaseError, match=r"gone:1 cannot be pulled, and is not on this host(.|\n)*docker login"):
+    with pytest.raises(
+        bases.BaseError, match=r"gone:1 cannot be pulled, and is not on this host(.|\n)*build_registry_password"
+    ):
         module.make({**options, **own, "rebuild": rebuild}, False)
     assert not engine.calls("docker build")
+
+
+def test_a_build_may_pull_what_it_builds_on_and_its_password_is_left_nowhere(engine, base, options):
+    who = {"registry": "registry.example.com", "registry_user": "deploy", "registry_password": "h5-Xq-and-more"}
+    own = "FROM registry.example.com/team/base:1\n"
+    built = module.make({**options, **who, "dockerfile_content": own}, False)["build"]
+    settings, place = (engine.place / "login").read_text().splitlines()
+    assert "registry.example.com" in json.loads(settings)["auths"] and not os.path.lexists(place)
+    assert "h5-Xq" not in str(engine.calls())
+    assert module.make({**options, "dockerfile_content": own}, False)["build"] == built, "who may pull decides no build"
 
 
 @pytest.mark.parametrize("dockerfile", ["FROM --platform=linux/s390x python:3\n", ""], ids=["own", "the role's"])

@@ -94,11 +94,25 @@ def test_a_password_is_in_memory_alone_and_on_no_command_line(registry, options,
 
 
 def test_nothing_of_a_password_is_on_disk_while_it_is_needed(options):
-    with ready.login({**options, "registry_user": "deploy", "registry_password": PASSWORD}) as place:
+    with ready.login({**options, "registry_user": "deploy", "registry_password": PASSWORD}):
+        place = os.environ["DOCKER_CONFIG"]
         assert os.readlink(f"{place}/config.json").startswith("/proc/")
         assert os.stat(place).st_mode & 0o077 == 0
-    with ready.login({**options, "registry_user": ""}) as place:
-        assert place is None
+    assert "DOCKER_CONFIG" not in os.environ
+    with ready.login({**options, "registry_user": ""}):
+        assert "DOCKER_CONFIG" not in os.environ
+
+
+def test_a_build_knows_the_password_of_one_registry_and_what_docker_knew_before(options, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".docker").mkdir()
+    theirs = {"proxies": {"default": {"httpProxy": "http://proxy:3128"}}, "auths": {"other": {"auth": "x"}}}
+    (tmp_path / ".docker/config.json").write_text(json.dumps(theirs))
+    given = {"ready": "", "registry": "registry.example.com", "registry_user": "deploy", "registry_password": PASSWORD}
+    with ready.login({**options, **given}), open(f"{os.environ['DOCKER_CONFIG']}/config.json") as file:
+        known = json.load(file)
+    assert sorted(known["auths"]) == ["other", "registry.example.com"] and known["proxies"] == theirs["proxies"]
+    assert json.loads((tmp_path / ".docker/config.json").read_text()) == theirs
 
 
 def test_one_that_cannot_be_pulled_is_named_with_a_way_out(registry, options):
