@@ -122,3 +122,12 @@ def test_each_process_is_told_with_its_release_how_many_are_up_and_how_often_the
     files.link(app.current, f"releases/{prepare(app, build='b2')}")
     (told,) = processes.told(app)
     assert (told["release"], told["wanted"], told["up"]) == (old, 0, 2)
+
+
+def test_one_that_is_left_where_the_host_is_no_longer_the_first_is_not_wanted(app, engine):
+    release = deploy(app, processes={"beat": {"command": "beat", "hosts": "one"}})
+    assert [(row["wanted"], row["up"]) for row in processes.told(app)] == [(1, 1)]
+    app.mark_first(False)
+    assert [(row["release"], row["wanted"], row["up"]) for row in processes.told(app)] == [(release, 0, 1)]
+    engines.remove(f"shop-{release}-beat-1")
+    assert processes.told(app) == [], "nor is it down"
