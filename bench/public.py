@@ -95,9 +95,7 @@ class Browser:
             [*command, "-w", "\n%{http_code}", url], capture_output=True, text=True, errors="replace", check=False
         )
         page, _, status = done.stdout.rpartition("\n")
-        if not form and status == "405":  # a path that takes forms alone
-            return ""
-        if not status.startswith(("2", "3")):
+        if not status.startswith(("2", "3")) and (form or status != "405"):  # that of a path that takes forms alone
             raise demo.RunError(f"{path} answers {status}: {page[:300]}")
         return page
 
@@ -115,8 +113,8 @@ def main():
         if not options.names or name in options.names:
             trials.append(trial(name, app, UID + number, options.keep))
             show(trials[-1])
-    (demo.ROOT / "build/bench-public.json").write_text(json.dumps([asdict(each) for each in trials], indent=1) + "\n")
     table(trials)
+    (demo.ROOT / "build/bench-public.json").write_text(json.dumps([asdict(each) for each in trials], indent=1) + "\n")
     return any(each.wrong or each.failed for each in trials)
 
 
@@ -182,8 +180,8 @@ def module(values):
     """Return the file of the module that app_wsgi names."""
     name = values["app_wsgi"].partition(":")[0].replace(".", "/")
     folder = Path(values["build_source"], values.get("build_subdir", ""))
-    places = [f"{name}.py", f"{name}/__init__.py", f"src/{name}/__init__.py"]
-    return next(folder / place for place in places if (folder / place).exists())
+    places = [folder / place for place in (f"{name}.py", f"{name}/__init__.py", f"src/{name}/__init__.py")]
+    return next(place for place in places if place.exists())
 
 
 def again(result, values, **other):
@@ -220,10 +218,9 @@ def play(playbook, values):
 
     :raises demo.RunError: it failed; the message is the end of what it said.
     """
-    command = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", "inventories/local"]
-    done = subprocess.run(
-        [*command, "-e", json.dumps(values)], cwd=demo.ROOT, capture_output=True, text=True, check=False
-    )
+    program = Path(sys.executable).with_name("ansible-playbook")
+    command = [program, playbook, "-i", "inventories/local", "-e", json.dumps(values)]
+    done = subprocess.run(command, cwd=demo.ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise demo.RunError((done.stdout + done.stderr)[-3000:])
     return done.stdout
@@ -238,14 +235,14 @@ def show(one):
 
 
 def table(trials):
-    columns = {"vars": 4, "first s": 8, "again s": 8, "code s": 8, "MB": 6, "asked": 7, "failed": 7}
-    say(f"\n{'application':<22}" + "".join(f"{name:>{width}}" for name, width in columns.items()) + "  found")
+    names = {"vars": 4, "first s": 8, "again s": 8, "code s": 8, "MB": 6, "asked": 7, "failed": 7}
+    say(f"\n{'application':<22}{''.join(f'{name:>{width}}' for name, width in names.items())}  found")
     for each in trials:
         show(each)
 
 
-def say(*words):
-    print(*words, flush=True)  # noqa: T201 - what the command is for
+def say(words):
+    print(words, flush=True)  # noqa: T201 - what the command is for
 
 
 if __name__ == "__main__":
