@@ -1,0 +1,107 @@
+"""flask-deploy new: asks what is not given, and makes a repository or another environment of one."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from . import __version__, repository
+
+ENVIRONMENTS = ("production", "staging")
+NAME = re.compile(r"[A-Za-z0-9][\w-]*")
+LOCAL = (
+    "requirements.txt names a place on this machine; write one that your team and CI can reach, such as: "
+    f"flask-deploy @ git+https://git.example.com/flask-deploy.git@v{__version__}"
+)
+HELP = """Make a repository of your own for deploys, or another environment in it. What is there is left alone.
+
+DIRECTORY: such as infra, or deploy inside the app's own repository.
+
+Example: flask-deploy new infra --domain shop.example.com --source https://git.example.com/shop.git --wsgi shop:app"""
+QUESTIONS = {
+    "domain": "Domain of the app, such as shop.example.com",
+    "host": "Server, as ssh knows it",
+    "source": "Source: a repository's address, or a directory",
+    "wsgi": "What to serve, such as shop:app or shop:create_app()",
+}
+
+
+def ask(given: dict[str, str | None], place: Path) -> dict[str, str]:
+    """Return the answers: those given, and those typed on a terminal.
+
+    :raises click.UsageError: one is missing, and there is no terminal to ask on.
+    """
+    above = repository.top(place.resolve())
+    known = {name: value for name, value in given.items() if value}
+    if above != place.resolve():
+        known.setdefault("source", str(above))
+    missing = [f"--{name}" for name in QUESTIONS if name not in known and name != "host"]
+    if missing and not sys.stdin.isatty():
+        raise click.UsageError(f"there is no terminal to ask on; add {', '.join(missing)}")
+    for name, question in QUESTIONS.items():
+        if name not in known and name == "host" and not sys.stdin.isatty():
+            known["host"] = known["domain"]
+        if name not in known:
+            known[name] = click.prompt(question, default=known["domain"] if name == "host" else None, err=True)
+    return known
+
+
+def answers_for(names: list[str], given: dict[str, str]) -> dict[str, repository.Answers]:
+    """Return the answers of each environment; those after the first are told apart by their names."""
+    first, *others = names
+    found = {first: repository.Answers(**given)}
+    for name in others:
+        user, at, _ = given["host"].rpartition("@")
+        there = f"{name}.{given['domain']}"
+        found[name] = repository.Answers(**{**given, "domain": there, "host": f"{user}{at}{there}"})
+    return found
+
+
+def say(place: Path, made: list[str], left: list[str]) -> None:
+    """Say what was made, what was left alone, and what to type next."""
+    for title, paths in (("made", made), ("left as it was", left)):
+        if paths:
+            click.echo(f"{title}: {', '.join(map(os.path.relpath, paths))}")
+    if "file:" in (place / "requirements.txt").read_text():
+        click.echo(LOCAL)
+    if made:
+        click.echo(f"next: cd {place}, read what inventories/ says, commit it, then: flask-deploy check -e NAME")
+
+
+@click.command(help=HELP)
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--domain", help="Its public name; a second environment gets staging.<domain>.")
+@click.option("--host", help="The server, as ssh knows it, or user@server; the domain by default.")
+@click.option("--source", help="A git repository's address or a directory; the repository around DIRECTORY by default.")
+@click.option("--wsgi", help="What to serve: module:name or module:factory().")
+@click.option("--app", help="app_name, if several apps share a server; each gets a user id of its own.")
+@click.option("-e", "--env", "names", multiple=True, help="Environment to make; production and staging by default.")
+def new(directory: Path, names: tuple[str, ...], app: str | None, **given: str | None) -> None:
+    """Make what is missing."""
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise click.UsageError(f"{name!r} cannot be an environment's name; letters, digits, - and _ can")
+    repository.kept_out(directory)
+    wanted = list(dict.fromkeys(names or ENVIRONMENTS))
+    missing = [name for name in wanted if not (directory / "inventories" / name).exists()]
+    answers = answers_for(missing, {**ask(given, directory), "app": app}) if missing else {}
+    write_all(directory, wanted, answers)
+
+
+def write_all(directory: Path, wanted: list[str], answers: dict[str, repository.Answers]) -> None:
+    """Write the repository's files, then its environments."""
+    domain = answers[next(iter(answers))].domain if answers else directory.name
+    made, left = [], []
+    password = repository.password(directory) if answers else ""
+    for path, text in repository.files(directory, wanted[0], domain).items():
+        (made if repository.write(path, text) else left).append(str(path))
+    for name in wanted:
+        path = str(directory / "inventories" / name)
+        if name in answers:
+            repository.write_environment(directory, name, answers[name], password)
+        (made if name in answers else left).append(path)
+    say(directory, made, left)

@@ -1,0 +1,112 @@
+"""Where things are: the playbooks, ansible-playbook, the user's environments and the vault's password."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from click import ClickException, UsageError
+
+PACKAGE = Path(__file__).parent
+INSTALLED = PACKAGE / "project"  # what a wheel carries; in a checkout the playbooks lie where they are
+PROJECT = INSTALLED if INSTALLED.exists() else PACKAGE.parents[1]
+INVENTORIES = Path("inventories")
+BUNDLED = {"example", "local"}  # of a checkout: copied, and the demo's
+VAULT_OPTIONS = ("--vault-", "--ask-vault-pass", "-J")
+READ_AT_MOST = 1 << 20  # bytes of a file of an inventory that are searched for a vault
+
+
+def ansible_playbook() -> str:
+    """Return the program that belongs to this Python, by its name alone where that finds it."""
+    beside, found = Path(sys.executable).with_name("ansible-playbook"), shutil.which("ansible-playbook")
+    if beside.exists() and not (found and os.path.samefile(found, beside)):
+        return str(beside)
+    if not found:
+        raise ClickException("ansible-playbook is not here: pip install ansible-core")
+    return "ansible-playbook"
+
+
+def own_config() -> bool:
+    """Tell whether the user has a configuration of Ansible that is not this project's."""
+    if "ANSIBLE_CONFIG" in os.environ:
+        return True
+    return Path("ansible.cfg").exists() and not at_home()
+
+
+def at_home() -> bool:
+    """Tell whether this directory is the project itself, where a short command finds everything."""
+    return Path.cwd() == PROJECT.resolve()
+
+
+def settings() -> dict[str, str]:
+    """Return the environment that lets Ansible find this project from any directory, and nothing more."""
+    needed = {
+        "ANSIBLE_ROLES_PATH": str(PROJECT / "roles"),
+        "ANSIBLE_MODULE_UTILS": str(PROJECT / "plugins/module_utils"),
+        "ANSIBLE_HOST_PATTERN_MISMATCH": "error",  # an inventory without hosts must not look deployed
+    }
+    if own_config():
+        return needed
+    exported = {name: value for name, value in needed.items() if name in os.environ}
+    return exported if at_home() else {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), **exported}
+
+
+def playbook(name: str) -> str:
+    """Return the path of a playbook, as short as it may be typed here."""
+    return name if at_home() else str(PROJECT / name)
+
+
+def environments() -> list[str]:
+    """Return the names of the environments in this directory."""
+    names = [path.name for path in INVENTORIES.glob("*") if path.is_dir() and not path.name.startswith(".")]
+    return sorted(set(names) - (BUNDLED if at_home() else set()))
+
+
+def inventory(name: str | None) -> str:
+    """Return the inventory of an environment, or of the only one there is."""
+    known = environments()
+    if name is None and len(known) == 1:
+        name = known[0]
+    if name is None and known:
+        raise UsageError(f"which environment? add -e {' or -e '.join(known)}")
+    if name is None:
+        raise UsageError("no inventories/ in this directory; make an environment: flask-deploy new .")
+    if "=" in name:
+        raise UsageError(f"-e names an environment; a variable goes behind two dashes: -- -e {name}")
+    if "/" in name or not (INVENTORIES / name).is_dir():
+        there = f"there is {', '.join(known)}" if known else "make it: flask-deploy new ."
+        raise UsageError(f"no environment {INVENTORIES / name}; {there}")
+    return str(INVENTORIES / name)
+
+
+def asks_for_vault(place: str, extra: tuple[str, ...], environment: dict[str, str]) -> bool:
+    """Tell whether Ansible has to ask for the vault's password: it needs one, finds none, and somebody can type.
+
+    :param extra: arguments for ansible-playbook that the user gave.
+    :param environment: what ansible-playbook will find.
+    """
+    if any(word.startswith(VAULT_OPTIONS) for word in extra) or not sys.stdin.isatty():
+        return False
+    return vaulted(Path(place)) and not password_is_known(environment)
+
+
+def vaulted(place: Path) -> bool:
+    """Tell whether an inventory holds an encrypted file or value."""
+    for path in (path for path in place.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            text = file.read(READ_AT_MOST)
+        if text.startswith(b"$ANSIBLE_VAULT;") or b"!vault" in text:
+            return True
+    return False
+
+
+def password_is_known(environment: dict[str, str]) -> bool:
+    """Ask Ansible's own configuration whether it knows a vault's password, or will ask for one by itself."""
+    os.environ.update(environment)
+    from ansible.config.manager import ConfigManager  # of a second; most calls need no vault
+
+    config = ConfigManager()
+    names = ("DEFAULT_VAULT_PASSWORD_FILE", "DEFAULT_VAULT_IDENTITY_LIST", "DEFAULT_ASK_VAULT_PASS")
+    return any(config.get_config_value(name) for name in names)

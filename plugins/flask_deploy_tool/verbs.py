@@ -1,0 +1,122 @@
+"""The verbs, as data: which playbook each one runs, and which variables its words set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a user may type behind a verb: an option if it begins with dashes, an argument otherwise."""
+
+    name: str
+    variable: str = ""  # that it sets; without one it is a part of the playbook's name
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    flag: bool = False
+    needed: bool = False
+    default: str | None = None
+    rest: bool = False  # all words that follow are one value
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One call of ansible-playbook."""
+
+    name: str
+    playbook: str
+    help: str
+    example: str
+    words: tuple[Word, ...] = ()
+    arguments: tuple[str, ...] = ()  # of ansible-playbook
+    inventory: bool = True
+
+
+VERBS = (
+    Verb("check", "playbooks/check.yml", "Check the inventory and the hosts; change nothing.", "check -e staging"),
+    Verb(
+        "plan",
+        "playbooks/app.yml",
+        "Show what a deploy would change; change nothing.",
+        "plan --ref v1.4",
+        (Word("--ref", "build_ref", "Branch, tag or commit, for this run alone."),),
+        ("--check", "--diff"),
+    ),
+    Verb("setup", "site.yml", "Set up the whole server, and deploy the app.", "setup -e production"),
+    Verb(
+        "deploy",
+        "playbooks/app.yml",
+        "Deploy the app.",
+        "deploy --ref v1.4 -- --limit web1",
+        (Word("--ref", "build_ref", "Branch, tag or commit, for this run alone."),),
+    ),
+    Verb(
+        "rollback",
+        "playbooks/rollback.yml",
+        "Go back to an earlier release, without a build.",
+        "rollback 3f9a0c41d2b7",
+        (Word("RELEASE", "app_rollback_to", "Its id; without one, the release before."),),
+    ),
+    Verb("status", "playbooks/status.yml", "Show release, health, certificate, processes and jobs.", "status"),
+    Verb("releases", "playbooks/releases.yml", "List the releases on each host.", "releases"),
+    Verb(
+        "logs",
+        "playbooks/logs.yml",
+        "Show what the app printed.",
+        "logs --since '2 hours ago' --grep traceback",
+        (
+            Word("--since", "logs_since", "How far to look back, such as '15 min ago'."),
+            Word("--grep", "logs_grep", "Regular expression that a line must match."),
+            Word("--process", "logs_process", "Process that printed it: web, or a worker's name."),
+            Word("--release", "logs_release", "Id of the release that printed it."),
+            Word("--lines", "logs_lines", "How many lines to show."),
+        ),
+    ),
+    Verb(
+        "run",
+        "playbooks/run.yml",
+        "Run a command in the release that serves.",
+        "run flask create-admin --name Ada",
+        (Word("COMMAND", "run_command", "The command and its words.", needed=True, rest=True),),
+    ),
+    Verb("shell", "playbooks/shell.yml", "Print the line that opens a shell in the release that serves.", "shell"),
+    Verb("restart", "playbooks/restart.yml", "Start the app anew, with the secrets of now.", "restart"),
+    Verb(
+        "maintenance",
+        "playbooks/maintenance.yml",
+        "Show visitors a maintenance page, or the app again.",
+        "maintenance on --message 'Back at noon.'",
+        (
+            Word("STATE", "site_maintenance", choices=("on", "off"), needed=True),
+            Word("--message", "site_maintenance_message", "What the page says."),
+        ),
+    ),
+    Verb(
+        "keys",
+        "playbooks/{action}_keys.yml",
+        "Exchange the keys that sign tokens, or put them into the vault.",
+        "keys rotate",
+        (Word("ACTION", choices=("rotate", "vault"), needed=True),),
+    ),
+    Verb(
+        "inspect",
+        "playbooks/inspect.yml",
+        "Read a repository and print the variables that its app needs.",
+        "inspect https://git.example.com/shop.git",
+        (
+            Word("SOURCE", "build_source", "A directory, or a repository's address.", default="."),
+            Word("--ref", "build_ref", "Branch, tag or commit of a repository."),
+        ),
+        inventory=False,
+    ),
+    Verb(
+        "remove",
+        "playbooks/remove.yml",
+        "Take an app off its hosts; its data and secrets stay.",
+        "remove shop",
+        (
+            Word("APP", "remove_app", "The app_name, to say that it is meant.", needed=True),
+            Word("--data", "remove_data", "Remove data, secrets, keys and certificates too.", flag=True),
+        ),
+    ),
+)
