@@ -46,8 +46,9 @@ def parameter(word: Word) -> click.Parameter:
     """Return a word as Click has it."""
     kind = click.Choice(word.choices) if word.choices else None
     if not word.name.startswith("--"):
+        more = {"default": word.default} if word.default else {}  # Click takes None for a default, not for none
         often = -1 if word.rest else 1
-        return click.Argument([word.name.lower()], type=kind, required=word.needed, default=word.default, nargs=often)
+        return click.Argument([word.name.lower()], type=kind, required=word.needed, nargs=often, **more)
     return click.Option([word.name], type=kind, is_flag=word.flag or None, help=word.help)
 
 
@@ -64,7 +65,9 @@ def variable(word: Word, value: Any) -> list[str]:
     if word.variable == "build_source" and os.path.isdir(value):
         value = os.path.abspath(value)
     value = "true" if value is True else value
-    return ["-e", f"{word.variable}={value}" if SIMPLE.fullmatch(value) else json.dumps({word.variable: value})]
+    if SIMPLE.fullmatch(value):
+        return ["-e", f"{word.variable}={value}"]
+    return ["-e", json.dumps({word.variable: value}, ensure_ascii=False)]  # name=value is split at spaces and quotes
 
 
 def call(verb: Verb, values: dict[str, Any], environment: str | None, extra: tuple[str, ...]) -> list[str]:
@@ -139,6 +142,8 @@ def main() -> None:
     """Run the command. What is wrong with it is said in one line."""
     words, extra = split(sys.argv[1:])
     try:
+        if extra and words[:1] in (["new"], ["demo"]):
+            raise click.UsageError("nothing goes behind -- here: no playbook is run")
         sys.exit(cli.main(words, prog_name=NAME, standalone_mode=False, obj=extra))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -146,7 +151,7 @@ def main() -> None:
     except click.ClickException as error:
         seen = getattr(error, "ctx", None)  # what Click found wrong, not one of our own messages
         more = f" See: {seen.command_path} --help" if seen else ""
-        click.echo(f"{NAME}: {error.format_message()}{more}", err=True)
+        click.echo(f"{NAME}: {' '.join(error.format_message().split())}{more}", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"{NAME}: stopped", err=True)

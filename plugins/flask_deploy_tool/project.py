@@ -85,7 +85,7 @@ def asks_for_vault(place: str, extra: tuple[str, ...], environment: dict[str, st
     """Tell whether Ansible has to ask for the vault's password: it needs one, finds none, and somebody can type.
 
     :param extra: arguments for ansible-playbook that the user gave.
-    :param environment: what ansible-playbook will find.
+    :param environment: what ansible-playbook will find beside this process's own.
     """
     if any(word.startswith(VAULT_OPTIONS) for word in extra) or not sys.stdin.isatty():
         return False
@@ -104,9 +104,8 @@ def vaulted(place: Path) -> bool:
 
 def password_is_known(environment: dict[str, str]) -> bool:
     """Ask Ansible's own configuration whether it knows a vault's password, or will ask for one by itself."""
-    os.environ.update(environment)
-    from ansible.config.manager import ConfigManager  # of a second; most calls need no vault
+    from ansible.config.manager import ConfigManager  # takes a while; most calls need no vault
 
-    config = ConfigManager()
+    config = ConfigManager(environment.get("ANSIBLE_CONFIG"))
     names = ("DEFAULT_VAULT_PASSWORD_FILE", "DEFAULT_VAULT_IDENTITY_LIST", "DEFAULT_ASK_VAULT_PASS")
     return any(config.get_config_value(name) for name in names)

@@ -1,0 +1,167 @@
+"""Each verb is one call of ansible-playbook, printed before it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible.plugins.action.check_inventory import load_specs
+from flask_deploy_tool import command, project
+from flask_deploy_tool.verbs import VERBS
+
+from tests.conftest import ROOT
+
+ALWAYS = ["-i", "inventories/production"]
+CALLS = {
+    "check": ["playbooks/check.yml", *ALWAYS],
+    "plan": ["playbooks/app.yml", *ALWAYS, "--check", "--diff"],
+    "plan --ref v1.4": ["playbooks/app.yml", *ALWAYS, "--check", "--diff", "-e", "build_ref=v1.4"],
+    "setup": ["site.yml", *ALWAYS],
+    "deploy": ["playbooks/app.yml", *ALWAYS],
+    "deploy --ref v1.4": ["playbooks/app.yml", *ALWAYS, "-e", "build_ref=v1.4"],
+    "deploy -- --limit 'all:!web3' -vv": ["playbooks/app.yml", *ALWAYS, "--limit", "all:!web3", "-vv"],
+    "rollback": ["playbooks/rollback.yml", *ALWAYS],
+    "rollback 3f9a0c41d2b7": ["playbooks/rollback.yml", *ALWAYS, "-e", "app_rollback_to=3f9a0c41d2b7"],
+    "status": ["playbooks/status.yml", *ALWAYS],
+    "releases": ["playbooks/releases.yml", *ALWAYS],
+    "logs": ["playbooks/logs.yml", *ALWAYS],
+    "logs --since '2 hours ago' --grep 'a=\"b\"' --process web --release 3f --lines 9": [
+        *("playbooks/logs.yml", *ALWAYS),
+        *("-e", '{"logs_since": "2 hours ago"}', "-e", '{"logs_grep": "a=\\"b\\""}', "-e", "logs_process=web"),
+        *("-e", "logs_release=3f", "-e", "logs_lines=9"),
+    ],
+    "run env": ["playbooks/run.yml", *ALWAYS, "-e", "run_command=env"],
+    "run flask add -e x --name 'Ada L'": [
+        *("playbooks/run.yml", *ALWAYS),
+        *("-e", '{"run_command": "flask add -e x --name \'Ada L\'"}'),
+    ],
+    "run 'flask db current' -- -e run_on=all": [
+        *("playbooks/run.yml", *ALWAYS, "-e", '{"run_command": "flask db current"}', "-e", "run_on=all"),
+    ],
+    "shell": ["playbooks/shell.yml", *ALWAYS],
+    "restart": ["playbooks/restart.yml", *ALWAYS],
+    "maintenance on": ["playbooks/maintenance.yml", *ALWAYS, "-e", "site_maintenance=on"],
+    "maintenance off --message 'Back at 9.'": [
+        *("playbooks/maintenance.yml", *ALWAYS, "-e", "site_maintenance=off"),
+        *("-e", '{"site_maintenance_message": "Back at 9."}'),
+    ],
+    "keys rotate": ["playbooks/rotate_keys.yml", *ALWAYS],
+    "keys vault": ["playbooks/vault_keys.yml", *ALWAYS],
+    "inspect https://git.example.com/shop.git --ref v1": [
+        *("playbooks/inspect.yml", "-e", "build_source=https://git.example.com/shop.git", "-e", "build_ref=v1"),
+    ],
+    "remove shop": ["playbooks/remove.yml", *ALWAYS, "-e", "remove_app=shop"],
+    "remove shop --data": ["playbooks/remove.yml", *ALWAYS, "-e", "remove_app=shop", "-e", "remove_data=true"],
+}
+WRONG = {
+    "depoly": "No such command 'depoly'.",
+    "deploy now": "Got unexpected extra argument (now) See: flask-deploy deploy --help",
+    "deploy --reff v1": "No such option '--reff'.",
+    "deploy --ref": "Option '--ref' requires an argument.",
+    "deploy -e testing": "no environment inventories/testing; there is production",
+    "deploy -e ../inventories": "no environment inventories/../inventories; there is production",
+    "deploy -e build_ref=v1": "-e names an environment; a variable goes behind two dashes: -- -e build_ref=v1",
+    "run": "Missing argument 'COMMAND...'. See: flask-deploy run --help",
+    "maintenance": "Missing argument '{on|off}'.",
+    "maintenance auf": "'auf' is not one of 'on', 'off'.",
+    "keys": "Missing argument '{rotate|vault}'.",
+    "remove": "Missing argument 'APP'.",
+    "new infra -- -v": "nothing goes behind -- here",
+    "demo -- -v": "nothing goes behind -- here",
+}
+
+
+@pytest.mark.parametrize("typed", CALLS)
+def test_a_verb_is_one_call(tool, typed):
+    tool.inventory("production")
+    ran = tool(*shlex.split(typed))
+    name, *rest = CALLS[typed]
+    assert (ran.code, ran.out) == (0, "the answer of Ansible\n"), ran.err
+    assert ran.arguments == [str(ROOT / name), *rest]
+
+
+def test_every_verb_is_called_above():
+    assert {typed.split()[0] for typed in CALLS} == {verb.name for verb in VERBS}
+
+
+def test_every_word_sets_a_variable_that_exists():
+    words = [word for verb in VERBS for word in verb.words if word.variable]
+    assert words
+    assert {word.variable for word in words} - load_specs().keys() == set()
+
+
+@pytest.mark.parametrize("typed", ["deploy", "run flask add --name 'Ada L' '$HOME' '\"'"])
+def test_what_is_printed_can_be_pasted(tool, typed):
+    tool.inventory("production")
+    first = tool(*shlex.split(typed))
+    line = first.err.removesuffix("\n")
+    assert "\n" not in line
+    pasted = tool(shell=line)
+    assert (pasted.arguments, pasted.environment) == (first.arguments, first.environment)
+
+
+def test_the_exit_code_is_ansible_s(tool):
+    tool.inventory("production")
+    assert tool("deploy", STAND_IN_ENDS_WITH="4").code == 4
+
+
+def test_a_source_that_is_a_directory_is_found_from_anywhere(tool):
+    assert tool("inspect").arguments[1:] == ["-e", f"build_source={tool.place}"]
+
+
+@pytest.mark.parametrize("typed", WRONG)
+def test_wrong_use_is_one_line(tool, typed):
+    tool.inventory("production")
+    ran = tool(*shlex.split(typed))
+    assert (ran.code, ran.out, ran.arguments) == (2, "", None)
+    assert ran.err.startswith("flask-deploy: ") and WRONG[typed] in ran.err and ran.err.count("\n") == 1
+
+
+def test_nothing_typed_shows_the_verbs_in_the_order_of_an_app_s_life(tool):
+    ran = tool()
+    listed = re.findall(r"^  ([a-z]+)  ", ran.err, re.MULTILINE)
+    assert (ran.code, listed) == (2, ["new", *(verb.name for verb in VERBS), "demo"])
+
+
+@pytest.mark.parametrize("name", command.cli.commands)
+def test_help_shows_one_example_that_is_a_call(tool, name, capsys):
+    with pytest.raises(SystemExit):
+        sys.argv[1:] = [name, "--help"]
+        command.main()
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("Example: flask-deploy ") == 1
+    verb = next((verb for verb in VERBS if verb.name == name), None)
+    if verb:
+        words, _extra = command.split(shlex.split(verb.example)[1:])
+        command.cli.commands[name].make_context(name, words)
+
+
+def test_every_playbook_of_a_verb_is_understood_from_anywhere(here):
+    names = {verb.playbook.format(action=action) for verb in VERBS for action in ("rotate", "vault")}
+    for name in names:
+        assert Path(project.playbook(name)).is_file()
+    inventory = here / "hosts.yml"
+    inventory.write_text("web: {hosts: {web1: }}\n")
+    program = Path(sys.executable).with_name("ansible-playbook")
+    checked = subprocess.run(
+        [program, "--syntax-check", "-i", inventory, *map(project.playbook, sorted(names))],
+        env={**os.environ, **project.settings()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert checked.returncode == 0 and checked.stdout.count("playbook: ") == len(names), checked.stderr
+    assert checked.stderr == ""
+
+
+def test_the_words_of_a_call_are_json_where_a_shell_or_ansible_would_read_them_otherwise():
+    word = next(verb for verb in VERBS if verb.name == "run").words[0]
+    given = ["a b=c", "{{ x }}", "'q'", 'a "b"', "ü ö"]
+    assert [json.loads(command.variable(word, (each,))[1])["run_command"] for each in given] == given
