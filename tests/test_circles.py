@@ -12,6 +12,7 @@ PACKAGES = (
     "app/flask_app",
     "app/flask_jwt_keys",
     "bench",
+    "plugins/flask_deploy_tool",
     "roles/check/plugin_utils/inventory_check",
     "roles/nginx/files/keep_certificates",
 )
