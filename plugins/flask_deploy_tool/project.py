@@ -71,12 +71,13 @@ def inventory(name: str | None) -> str:
         name = known[0]
     if name is None and known:
         raise UsageError(f"which environment? add -e {' or -e '.join(known)}")
+    make = "cp -r inventories/example inventories/production" if at_home() else "flask-deploy new ."
     if name is None:
-        raise UsageError("no inventories/ in this directory; make an environment: flask-deploy new .")
+        raise UsageError(f"no environment in this directory; make one: {make}")
     if "=" in name:
         raise UsageError(f"-e names an environment; a variable goes behind two dashes: -- -e {name}")
     if "/" in name or not (INVENTORIES / name).is_dir():
-        there = f"there is {', '.join(known)}" if known else "make it: flask-deploy new ."
+        there = f"there is {', '.join(known)}" if known else f"make one: {make}"
         raise UsageError(f"no environment {INVENTORIES / name}; {there}")
     return str(INVENTORIES / name)
 

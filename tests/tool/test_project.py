@@ -48,7 +48,7 @@ def test_the_only_environment_needs_no_name(here):
     ("names", "said"),
     [
         (["staging", "production"], "which environment? add -e production or -e staging"),
-        ([], "no inventories/ in this directory; make an environment: flask-deploy new ."),
+        ([], "no environment in this directory; make one: flask-deploy new ."),
     ],
 )
 def test_none_or_several_are_told_in_one_line(here, names, said):
@@ -62,6 +62,13 @@ def test_in_a_checkout_the_demo_and_the_example_are_nobody_s_choice(monkeypatch)
     monkeypatch.chdir(ROOT)
     assert {"example", "local"} & set(project.environments()) == set()
     assert project.inventory("local") == "inventories/local"
+
+
+def test_in_a_checkout_without_an_environment_the_example_is_to_be_copied(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(project, "environments", list)
+    with pytest.raises(UsageError, match=r"make one: cp -r inventories/example inventories/production$"):
+        project.inventory(None)
 
 
 def test_in_a_checkout_the_line_is_the_short_one(monkeypatch):
