@@ -89,7 +89,7 @@ def test_ctrl_c_is_ansible_s_own(tool):
     """The tool is not there any more: what gets the signal, and ends as it likes, is ansible-playbook."""
     tool.inventory("production")
     stand_in = tool.path / "ansible-playbook"
-    stand_in.write_text("#!/bin/sh\ntrap 'exit 99' INT\necho \"pid $$\"\nwhile :; do sleep 0.1; done\n")
+    stand_in.write_text("#!/bin/sh\ntrap 'exit 99' INT\necho \"pid $$\"\nfor each in $(seq 600); do sleep 0.1; done\n")
     terminal = Terminal(tool.command("deploy"), tool.place, PATH=f"{tool.path}:{os.environ['PATH']}")
     terminal.expect(f"pid {terminal.pid}")
     os.kill(terminal.pid, signal.SIGINT)
