@@ -22,6 +22,7 @@ from . import __version__, project
 TEMPLATES = project.PACKAGE / "templates"
 PASSWORD = ".vault-password"  # noqa: S105
 FIRST_UID = 10001  # roles/app/defaults/main.yml
+GIT_PATIENCE = 20  # seconds
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ def top(place: Path) -> Path:
     there = next(each for each in (place, *place.parents) if each.is_dir())
     command = ["git", "-C", str(there), "rev-parse", "--show-toplevel"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
+        found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=GIT_PATIENCE)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
         return place
     return Path(found.stdout.rstrip("\n")) if found.returncode == 0 else place
 
