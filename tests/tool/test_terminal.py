@@ -24,6 +24,7 @@ class Terminal:
         self.pid, self.side = pty.fork()
         if self.pid == 0:
             os.chdir(place)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's jobs in the background have it ignored
             os.execvpe(command[0], command, {**os.environ, "TERM": "xterm", **environment})
         self.seen = ""
 
