@@ -120,7 +120,7 @@ def test_noise_is_no_alarm(deploy, address, host):
 
 def test_nobody_outside_is_told_what_waits(get, host, release):
     ask = f"curl -s --unix-socket /srv/app/releases/{release()}/run/gunicorn.sock http://app.test/.flask-deploy/waiting"
-    assert set(json.loads(host.check_output(ask))) == {"waiting", "lost"}
+    assert set(json.loads(host.check_output(ask))) == {"waiting", "lost", "risks"}
     for path in (".flask-deploy/waiting", "x/../.flask-deploy/waiting", "%2eflask-deploy/waiting", ".flask-deploy/"):
         answer = get(URL + path, "--path-as-is")
         assert answer.status == 404 and "waiting" not in answer.body.replace(path, "")
