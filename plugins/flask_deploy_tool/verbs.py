@@ -32,6 +32,7 @@ class Verb:
     inventory: bool = True
 
 
+REF = Word("--ref", "build_ref", "Branch, tag or commit, for this run alone.")
 VERBS = (
     Verb("check", "playbooks/check.yml", "Check the inventory and the hosts; change nothing.", "check -e staging"),
     Verb(
@@ -39,7 +40,7 @@ VERBS = (
         "playbooks/app.yml",
         "Show what a deploy would change; change nothing.",
         "plan --ref v1.4",
-        (Word("--ref", "build_ref", "Branch, tag or commit, for this run alone."),),
+        (REF,),
         ("--check", "--diff"),
     ),
     Verb("setup", "site.yml", "Set up the whole server, and deploy the app.", "setup -e production"),
@@ -48,7 +49,7 @@ VERBS = (
         "playbooks/app.yml",
         "Deploy the app.",
         "deploy --ref v1.4 -- --limit web1",
-        (Word("--ref", "build_ref", "Branch, tag or commit, for this run alone."),),
+        (REF,),
     ),
     Verb(
         "rollback",
