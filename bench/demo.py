@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SSH = ROOT / "build/demo/ssh_config"
 SCRIPT = ROOT / "molecule/shared/demo"
+COUNTS = {"ANSIBLE_STDOUT_CALLBACK": "default"}  # counts what ran and what changed, of earlier commits too
 SETTLE = 15  # seconds; nginx may have been told to reload, and its old workers have clients to finish
 
 
@@ -76,7 +77,7 @@ def play(playbook, root=ROOT, **values):
     began = time.time()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=root, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        command, cwd=root, env={**os.environ, **COUNTS, "PATH": path}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RunError(f"{playbook} failed:\n{(done.stdout + done.stderr)[-4000:]}")

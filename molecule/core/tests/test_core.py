@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 
 import pytest
 
@@ -35,7 +34,7 @@ def test_an_app_is_deployed_and_rolled_back(core, get, release):
     one = release()
     assert get(URL).headers["x-release"] == one
     said = core("site.yml", CORE=core.core, NUMBER="1")
-    assert set(re.findall(r"changed=(\d+)", said)) == {"0"}, said
+    assert ", changed" not in said, said
     core("playbooks/app.yml", CORE=core.core, NUMBER="2")
     assert release() != one
     core("playbooks/rollback.yml")

@@ -202,10 +202,11 @@ def begin(address):
 
     def run(arguments, output=subprocess.DEVNULL):
         command = ["ansible-playbook", DEPLOY, "-i", os.environ["MOLECULE_INVENTORY_FILE"], *arguments]
+        plain = {"ANSIBLE_FORCE_COLOR": "0", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
         return subprocess.Popen(
             [*command, "-e", f"ansible_host={address()}"],
             cwd=ROOT,
-            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "default", **plain},
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,

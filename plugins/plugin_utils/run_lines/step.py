@@ -1,0 +1,84 @@
+"""A task on its hosts, as one line; and what it says, as lines."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible import constants as C
+
+SHORT = 1.0  # seconds; a step that does nothing and takes less is not told
+WORDS = {  # the first that is true of a host tells of the step
+    "failed": (", FAILED", C.COLOR_ERROR),
+    "lost": (", UNREACHABLE", C.COLOR_UNREACHABLE),
+    "ignored": (", failed and is ignored", C.COLOR_WARN),
+    "changed": (", changed", C.COLOR_CHANGED),
+    "ok": ("", C.COLOR_OK),
+    "skipped": (", skipped", C.COLOR_SKIP),
+}
+PRINTED = ("module_stderr", "stderr", "module_stdout", "stdout")
+
+
+def text_of(value: Any) -> str:
+    """Return a message, or several, as lines."""
+    return "\n".join(map(text_of, value)) if isinstance(value, list) else str(value).rstrip()
+
+
+def error_of(result: dict[str, Any]) -> str:
+    """Return why a task failed: the reason of each item, or its message and what a command printed."""
+    items = [each for each in result.get("results") or [] if each.get("failed") or each.get("unreachable")]
+    if items:
+        return text_of(
+            [f"{each.get('_ansible_item_label', each.get('item', '?'))}: {error_of(each)}" for each in items]
+        )
+    said = text_of(result.get("msg") or result.get("censored") or "it did not say why").removeprefix("Task failed: ")
+    return text_of([said, *(text_of(result[key]) for key in PRINTED if result.get(key) and result[key] not in said)])
+
+
+def together(texts: dict[str, str], hosts: int) -> list[str]:
+    """Return each text once, below the names of its hosts unless those are all."""
+    of = {texts[name]: [host for host in sorted(texts) if texts[host] == texts[name]] for name in sorted(texts)}
+    return [text if len(of[text]) == hosts else f"{', '.join(of[text])}:\n{text}" for text in of]
+
+
+class Step:
+    """A task on its hosts."""
+
+    def __init__(self, task: Any) -> None:
+        self.began = self.ended = time.monotonic()
+        self.name, self.task_name = task.get_name().replace(" : ", ": ", 1), task.name
+        self.says = task.action in C._ACTION_DEBUG
+        self.includes = task.action in C._ACTION_ALL_INCLUDES
+        self.asks = task.action.endswith("pause")  # a question stays on the terminal
+        self.started, self.done, self.told = set(), {}, {}
+
+    def note(self, host: str, word: str, told: str) -> None:
+        """Note what became of it on a host, and what it tells people."""
+        self.started.add(host)
+        self.done[host], self.ended = word, time.monotonic()
+        if told:
+            self.told[host] = f"{self.told[host]}\n{told}" if host in self.told else told
+
+    def running(self) -> str:
+        """Return the line while it runs."""
+        done, started = len(self.done), len(self.started)
+        if done == started or self.asks:
+            return ""
+        return f"{time.monotonic() - self.began:7.0f} s  {self.name}" + (
+            f", {done} of {started} hosts" if started > 1 else ""
+        )
+
+    def ends(self, check: bool) -> tuple[str, str]:
+        """Return the line at its end, if there is any to tell, and its colour."""
+        if self.started - self.done.keys():
+            return f"{time.monotonic() - self.began:7.1f} s  {self.name}, interrupted", C.COLOR_WARN
+        line, hosts = f"{self.ended - self.began:7.1f} s  {self.name}", len(self.started)
+        word = next((word for word in WORDS if word in self.done.values()), "skipped")
+        short = self.ended - self.began < SHORT
+        if (short and word == "skipped") or (word == "ok" and (self.says or (short and self.includes))):
+            return "", ""
+        names = sorted(host for host in self.done if self.done[host] == word)
+        said, color = WORDS[word]
+        said = ", would change" if check and word == "changed" else said
+        who = len(names) if word in ("changed", "skipped") else ", ".join(names)
+        return line + said + (f" on {who} of {hosts} hosts" if said and len(names) < hosts else ""), color
