@@ -43,9 +43,6 @@ class Lines(CallbackBase):
         self._close(whole=True)
         self.heading = play.get_name().strip()
 
-    def v2_playbook_on_no_hosts_matched(self) -> None:
-        self._say("no hosts", C.COLOR_SKIP)
-
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool = False) -> None:
         self._close()
 
@@ -65,8 +62,13 @@ class Lines(CallbackBase):
     def v2_runner_on_skipped(self, result: Any) -> None:
         self._note(result, "skipped")
 
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        item = f"{self._get_item_label(result.result)}: {error_of(result.result)}"
+        self._step(result.task).items[result.host.name].append(item)
+
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        self._note(result, "ignored" if ignore_errors else "failed", error_of(result.result), goes_on=ignore_errors)
+        why = text_of(self._step(result.task).items[result.host.name]) or error_of(result.result)
+        self._note(result, "ignored" if ignore_errors else "failed", why, goes_on=ignore_errors)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         self._note(result, "lost", error_of(result.result), goes_on=result.task.ignore_unreachable)
@@ -95,9 +97,7 @@ class Lines(CallbackBase):
         return next(filter(None, [step.running() for step in [*self.steps.values()]]), "")
 
     def _step(self, task: Any) -> Step:
-        if task._uuid not in self.steps:
-            self.steps[task._uuid] = Step(task)
-        return self.steps[task._uuid]
+        return self.steps.setdefault(task._uuid, Step(task))
 
     def _say(self, text: str, color: str | None = None) -> None:
         """Write lines, the first of a play below its name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import Any
 
 from ansible import constants as C
@@ -25,12 +26,7 @@ def text_of(value: Any) -> str:
 
 
 def error_of(result: dict[str, Any]) -> str:
-    """Return why a task failed: the reason of each item, or its message and what a command printed."""
-    items = [each for each in result.get("results") or [] if each.get("failed") or each.get("unreachable")]
-    if items:
-        return text_of(
-            [f"{each.get('_ansible_item_label', each.get('item', '?'))}: {error_of(each)}" for each in items]
-        )
+    """Return why a task failed: its message and what a command printed."""
     said = text_of(result.get("msg") or result.get("censored") or "it did not say why").removeprefix("Task failed: ")
     return text_of([said, *(text_of(result[key]) for key in PRINTED if result.get(key) and result[key] not in said)])
 
@@ -50,7 +46,7 @@ class Step:
         self.says = task.action in C._ACTION_DEBUG
         self.includes = task.action in C._ACTION_ALL_INCLUDES
         self.asks = task.action.endswith("pause")  # a question stays on the terminal
-        self.started, self.done, self.told = set(), {}, {}
+        self.started, self.done, self.told, self.items = set(), {}, {}, defaultdict(list)
 
     def note(self, host: str, word: str, told: str) -> None:
         """Note what became of it on a host, and what it tells people."""

@@ -1,0 +1,250 @@
+"""What a run prints, with real playbooks on this machine."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+SECRET = "not-for-you-8c1f"
+ERASED = re.compile(r"[^\r\n]*\r\x1b\[K")
+SLOW = """
+import time
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        for word in ("half", "all"):
+            time.sleep(self._task.args["seconds"])
+            Display().display(f"build: {word} of it")
+        return {"changed": False}
+"""
+CAUSE = "it ended\n  its last lines:\n    KeyError\n  what to do: set it"
+AGAIN = "it ended\n  what to do: set it"
+
+
+def task(name, action, options=None, **more):
+    return {"name": name, f"ansible.builtin.{action}": options or {}, **more}
+
+
+def fail(name, text, **more):
+    return task(name, "fail", {"msg": text}, **more)
+
+
+def tell(name, *lines, **more):
+    return task(name, "debug", {"msg": list(lines)}, **more)
+
+
+ON_A, ON_B = {"when": "inventory_hostname == 'a'"}, {"when": "inventory_hostname == 'b'"}
+GOOD = [
+    tell("Greet", "hello from {{ inventory_hostname }}"),
+    tell("Greet all", "hello", "you all"),
+    task("Set", "set_fact", {"done": True}, changed_when="inventory_hostname == 'a'"),
+    task("Skip", "assert", {"that": True}, when=False),
+    fail("Miss", "nobody minds", ignore_errors=True),
+    {"name": "Try", "block": [fail("Prepare", CAUSE, **ON_B)], "rescue": [task("Take away", "assert", {"that": True})]},
+    tell("Summarise", "https://shop", "a: 1 s"),
+    task("Look back", "assert", {"that": True}),
+    tell("Say more", "and more"),
+]
+BAD = [
+    {
+        "name": "Try",
+        "block": [fail("Prepare", CAUSE, **ON_B), fail("Hear", "another host refused", **ON_A)],
+        "rescue": [fail("Say why", AGAIN, **ON_B), fail("Say why", "nothing here", **ON_A)],
+    }
+]
+
+
+class Runs:
+    """Runs a list of tasks on two hosts that are this machine."""
+
+    def __init__(self, place):
+        self.place = place
+        (place / "actions").mkdir()
+        (place / "actions/slow.py").write_text(SLOW)
+
+    def command(self, tasks, *arguments):
+        path = self.place / "play.yml"
+        plays = [{"name": "First play", "hosts": "all", "gather_facts": False, "tasks": tasks}]
+        path.write_text(yaml.safe_dump(plays, sort_keys=False))
+        return [PLAYBOOK, path, "-i", "a,b,", "-c", "local", *arguments]
+
+    def environment(self, **more):
+        return {**os.environ, "ANSIBLE_ACTION_PLUGINS": str(self.place / "actions"), "TERM": "xterm", **more}
+
+    def __call__(self, tasks, *arguments, **more):
+        """Run them without a terminal: (exit code, what it said)."""
+        done = subprocess.run(
+            self.command(tasks, *arguments),
+            cwd=ROOT,
+            env=self.environment(ANSIBLE_NOCOLOR="1", **more),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        return done.returncode, done.stdout
+
+    def on_terminal(self, tasks, *arguments, until="", type_=b""):
+        """Run them on a terminal, and type something once a text is there: (exit code, all that was written)."""
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(ROOT)
+            command = self.command(tasks, *arguments)
+            os.execve(command[0], command, self.environment(ANSIBLE_NOCOLOR="1"))
+        said, end = "", time.monotonic() + 300
+        while time.monotonic() < end:
+            if until and until in said:
+                os.write(terminal, type_)
+                until = ""
+            if select.select([terminal], [], [], 0.2)[0]:
+                try:
+                    said += os.read(terminal, 65536).decode()
+                except OSError:  # its end, on Linux
+                    break
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.replace("\r\n", "\n")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return Runs(tmp_path_factory.mktemp("lines"))
+
+
+@pytest.fixture(scope="module")
+def good(run):
+    code, said = run(GOOD)
+    assert code == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def bad(run):
+    code, said = run(BAD)
+    assert code == 2, said
+    return said
+
+
+def steps(said):
+    return re.findall(r"^ +\d+\.\d s  (.*)", said, re.MULTILINE)
+
+
+def test_a_step_is_a_line_with_its_seconds_below_the_name_of_its_play(good):
+    assert good.startswith("\nFirst play\n")
+    assert [each for each in steps(good) if not each.startswith("Skip")] == [
+        "Set, changed on 1 of 2 hosts",
+        "Miss, failed and is ignored",
+        "Prepare, FAILED on b of 2 hosts",
+        "Take away",
+        "Look back",
+    ]
+
+
+def test_a_message_is_plain_lines_once_and_named_where_hosts_differ(good):
+    assert "\na:\nhello from a\nb:\nhello from b\nhello\nyou all\n" in good
+
+
+def test_a_rescued_error_is_a_line_and_an_ignored_one_says_why(good):
+    assert "it ended" not in good and "ERROR" not in good and "fatal" not in good
+    assert good.count("nobody minds") == 1
+
+
+def test_the_summary_and_what_is_said_after_it_end_the_run_as_plain_lines(good):
+    assert good.endswith("Look back\n\nhttps://shop\na: 1 s\nand more\n")
+
+
+def test_an_error_is_told_once_and_last_and_what_to_do_is_its_last_line(bad):
+    assert bad.endswith(
+        "\n\nsaid on a in Hear:\nanother host refused\n\nsaid on b in Prepare:\n  its last lines:\n    KeyError\n"
+        "\nERROR on a in Hear:\nnothing here\n\nERROR on b in Prepare:\nit ended\n  what to do: set it\n"
+    )
+    for line in (*CAUSE.splitlines(), "nothing here"):
+        assert bad.count(line) == 1, line
+
+
+def test_where_one_failed_each_host_has_a_line_with_its_counts(bad, good):
+    assert "\na: failed=1 skipped=2 rescued=1\nb: failed=1 rescued=1\n" in bad
+    assert "failed=" not in good and "RECAP" not in good
+
+
+def test_a_failing_item_and_a_failing_command_say_why(run):
+    code, said = run([task("Try", "command", "sh -c 'echo oh no >&2; exit {{ item }}'", loop=[0, 3])], "--limit", "a")
+    assert code == 2
+    assert re.search(r"\n\nERROR on a in Try:\n3: .*non-zero return code\.?\noh no\n$", said), said
+
+
+def test_v_brings_back_all_that_ansible_prints(run):
+    code, said = run(BAD, "-v", "--limit", "b")
+    assert (code, said) == run(BAD, "-v", "--limit", "b", ANSIBLE_STDOUT_CALLBACK="default")
+    assert "PLAY RECAP" in said and "TASK [Prepare]" in said
+
+
+def test_a_callback_that_the_user_names_is_kept(run):
+    code, said = run(BAD, ANSIBLE_STDOUT_CALLBACK="default")
+    assert code == 2 and "PLAY RECAP" in said and "fatal: [b]: FAILED!" in said
+
+
+def test_a_dry_run_shows_what_would_change_and_its_diff(run, tmp_path):
+    write = task("Write", "copy", {"content": "new\n", "dest": str(tmp_path / "{{ inventory_hostname }}")})
+    code, said = run([write], "--check", "--diff")
+    assert code == 0 and steps(said) == ["Write, would change"]
+    for host in ("a", "b"):
+        assert re.search(rf"\n{host}:\n--- before\n\+\+\+ after: {tmp_path}/{host}\n@@ -0,0 \+1 @@\n\+new\n", said), (
+            said
+        )
+
+
+def test_a_host_that_is_not_reached_is_named_with_the_reason(run):
+    away = '{"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}'
+    code, said = run([task("Ask", "ping")], "-e", away, "--limit", "a")
+    assert code == 4 and steps(said) == ["Ask, UNREACHABLE"]
+    assert re.search(r"\n\na: unreachable=1\n\nERROR on a in Ask:\n.*ssh: connect to host 127", said), said
+
+
+def test_what_must_not_be_logged_is_shown_nowhere(run, tmp_path):
+    hidden = {"no_log": True}
+    tasks = [
+        tell("Tell", SECRET, **hidden),
+        task("Write", "copy", {"content": SECRET, "dest": str(tmp_path / "x")}, **hidden),
+        fail("Miss", SECRET, ignore_errors=True, **hidden),
+        fail("Fail", SECRET + "{{ item }}", loop=[SECRET], **hidden),
+    ]
+    code, said = run(tasks, "--diff", "--limit", "a")
+    assert code == 2 and SECRET not in said
+    assert "ERROR on a in Fail:\n" in said and "no_log: true" in said
+
+
+def test_without_a_terminal_nothing_is_rewritten_and_progress_stays_as_it_is(run):
+    code, said = run([{"name": "Build", "slow": {"seconds": 0.6}}], "--limit", "a")
+    assert code == 0 and "\r" not in said and "\x1b" not in said
+    assert re.fullmatch(r"build: half of it\nbuild: all of it\n\nFirst play\n +\d+\.\d s  Build\n", said), said
+
+
+def test_on_a_terminal_the_running_step_is_a_line_that_is_rewritten_below_the_progress(run):
+    code, said = run.on_terminal([{"name": "Build", "slow": {"seconds": 1.5}}, tell("Tell", "x")])
+    assert code == 0
+    assert len(re.findall(r" +\d+ s  Build, [01] of 2 hosts\r\x1b\[K", said)) > 1, said
+    kept = ERASED.sub("", said)
+    assert sorted(kept.splitlines()[:4]) == ["build: all of it"] * 2 + ["build: half of it"] * 2
+    assert re.fullmatch(r"(build: .*\n){4}\nFirst play\n +\d+\.\d s  Build\nx\n", kept), said
+
+
+def test_ctrl_c_tells_which_step_it_interrupted_and_what_failed_before(run):
+    tasks = [fail("Prepare", CAUSE, **ON_B), {"name": "Build", "slow": {"seconds": 5}}]
+    code, said = run.on_terminal(tasks, until="half of it", type_=b"\x03")
+    kept = ERASED.sub("", said)
+    assert code == 99 and "User interrupted execution" in kept
+    assert re.search(r"\n +\d+\.\d s  Build, interrupted\n", kept), said
+    assert kept.endswith(f"\nERROR on b in Prepare:\n{CAUSE}\n"), said
