@@ -15,8 +15,8 @@ from ansible.utils.display import Display
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
-from run_lines import terminal
-from run_lines.step import Step, error_of, text_of, together
+from step_lines import terminal
+from step_lines.step import Step, error_of, text_of, together
 
 DOCUMENTATION = """
 name: lines
