@@ -88,6 +88,7 @@ def test_a_wrong_inventory_is_told_of_in_one_line(core, inventory):
     done, said = core("ansible-playbook", "site.yml", "-i", inventory(app_workers="many"))
     assert done == 2 and re.search(r"app_workers: .*example: ", said), said
     assert "\nweb1: failed=1\n" in said and "WARNING" not in said
+    assert said.count("ERROR on web1 in ") == 1 and "fatal: " not in said
 
 
 def test_a_signing_key_is_made_and_kept_in_the_vault(core, tmp_path):
