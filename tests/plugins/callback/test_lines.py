@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -108,6 +109,7 @@ class Runs:
         said, end = "", time.monotonic() + 300
         while time.monotonic() < end:
             if until and until in said:
+                time.sleep(1)  # a worker killed while it writes to Ansible's queue leaves it locked, and Ansible waits
                 os.write(terminal, type_)
                 until = ""
             if select.select([terminal], [], [], 0.2)[0]:
@@ -115,6 +117,8 @@ class Runs:
                     said += os.read(terminal, 65536).decode()
                 except OSError:  # its end, on Linux
                     break
+        else:
+            os.kill(child, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.replace("\r\n", "\n")
 
 
