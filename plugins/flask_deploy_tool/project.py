@@ -42,15 +42,24 @@ def at_home() -> bool:
 
 def settings() -> dict[str, str]:
     """Return the environment that lets Ansible find this project from any directory, and nothing more."""
+    places = {
+        "ANSIBLE_ROLES_PATH": "roles",
+        "ANSIBLE_MODULE_UTILS": "plugins/module_utils",
+        "ANSIBLE_CALLBACK_PLUGINS": "plugins/callback",
+    }
     needed = {
-        "ANSIBLE_ROLES_PATH": str(PROJECT / "roles"),
-        "ANSIBLE_MODULE_UTILS": str(PROJECT / "plugins/module_utils"),
+        **{name: with_theirs(name, PROJECT / place) for name, place in places.items()},
         "ANSIBLE_HOST_PATTERN_MISMATCH": "error",  # an inventory without hosts must not look deployed
     }
     if own_config():
         return needed
     exported = {name: value for name, value in needed.items() if name in os.environ}
     return exported if at_home() else {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), **exported}
+
+
+def with_theirs(name: str, place: Path) -> str:
+    """Return our place and those that the user exports; ours is looked in first."""
+    return os.pathsep.join(filter(None, [str(place), os.environ.get(name)]))
 
 
 def playbook(name: str) -> str:

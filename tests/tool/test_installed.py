@@ -17,7 +17,15 @@ from tests.conftest import ROOT
 from tests.sizes import listed
 
 UV = str(Path(sys.executable).with_name("uv"))
-DATA = ("ansible.cfg", "site.yml", "playbooks/", "roles/", "plugins/module_utils/")
+DATA = (
+    "ansible.cfg",
+    "site.yml",
+    "playbooks/",
+    "roles/",
+    "plugins/module_utils/",
+    "plugins/plugin_utils/",
+    "plugins/callback/",
+)
 FLAGS = ("--domain", "shop.example.com", "--source", "shop", "--wsgi", "app:app", "--host", "127.0.0.1")
 pytestmark = pytest.mark.slow
 
@@ -84,7 +92,7 @@ def test_it_works_in_an_empty_directory(installed):
     done, said = installed(
         "flask-deploy", "check", "-e", "production", "--", "-e", "ansible_port=1", place="here/infra"
     )
-    assert done == 4 and "unreachable=1" in said and "failed=0" in said, said
+    assert done == 4 and "unreachable=1" in said and "failed=" not in said, said
     assert "WARNING" not in said
     done, said = installed("ansible-inventory", "-i", "inventories/staging", "--list", place="here/infra")
     assert done == 0 and "vault_app_secret_key" in said, said

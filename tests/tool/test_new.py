@@ -248,10 +248,8 @@ def test_the_check_finds_nothing_wrong_but_that_the_host_is_away(here):
         check=False,
         timeout=300,
     )
-    assert ran.returncode == 4 and "unreachable=1" in ran.stdout and "failed=0" in ran.stdout, ran.stdout
-    assert (
-        len(re.findall(r"\[ERROR\]", ran.stdout + ran.stderr)) == 1 and "Connection refused" in ran.stdout + ran.stderr
-    )
+    assert ran.returncode == 4 and "unreachable=1" in ran.stdout and "failed=" not in ran.stdout, ran.stdout
+    assert (ran.stdout + ran.stderr).count("Connection refused") == 1, ran.stdout
 
 
 # CI

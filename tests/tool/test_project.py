@@ -11,7 +11,11 @@ from flask_deploy_tool import project
 
 from tests.conftest import ROOT
 
-PATHS = {"ANSIBLE_ROLES_PATH": str(ROOT / "roles"), "ANSIBLE_MODULE_UTILS": str(ROOT / "plugins/module_utils")}
+PATHS = {
+    "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+    "ANSIBLE_MODULE_UTILS": str(ROOT / "plugins/module_utils"),
+    "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "plugins/callback"),
+}
 VAULTED = {
     "a file": "$ANSIBLE_VAULT;1.1;AES256\n3130\n",
     "a value": "key: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3130\n",
@@ -90,11 +94,11 @@ def test_a_configuration_of_the_user_stays_and_is_told_the_paths(here, monkeypat
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_a_path_that_the_user_exports_for_others_does_not_hide_ours(here, monkeypatch, name):
+def test_a_path_that_the_user_exports_for_others_stays_behind_ours(here, monkeypatch, name):
     monkeypatch.setenv(name, "/elsewhere")
-    assert project.settings()[name] == PATHS[name]
+    assert project.settings()[name] == f"{PATHS[name]}:/elsewhere"
     monkeypatch.chdir(ROOT)
-    assert project.settings() == {name: PATHS[name]}
+    assert project.settings() == {name: f"{PATHS[name]}:/elsewhere"}
 
 
 @pytest.mark.parametrize("kind", VAULTED)
