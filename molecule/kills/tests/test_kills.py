@@ -27,6 +27,7 @@ EVERY, FIRST = (int(os.environ.get(name, default)) for name, default in (("EVERY
 CUTS, SEED = (int(os.environ.get(name, default)) for name, default in (("CUTS", "20"), ("SEED", str(os.getpid()))))
 KILLER = (Path(__file__).parent / "killer.py").read_text()
 ROOT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
+PATIENT = ["-e", "app_confirm_timeout=60"]  # of a run that heals: a busy machine is not what is tested
 KEPT = 5  # seconds after a switch in which nginx may ask the release before by a connection that it kept
 UNDER_WAY = 0.3  # seconds after its name is printed, a task does something on the host
 POWER = {"module": 6, "unit": 1}  # each how many-th step loses the power: of a module's, most only write a file aside
@@ -155,6 +156,7 @@ def heal(deploy, settled):
     """The next run ends well, and the run after it changes nothing."""
 
     def run(arguments, what):
+        arguments = [*arguments, *PATIENT]
         healing = deploy(arguments)
         assert healing.rc == 0, f"{what}: the next run failed:\n{healing.output}"
         again = deploy(arguments)
@@ -320,7 +322,6 @@ def test_power_cut_at_random_moments_then_a_deploy_at_once(deploy, begin, sh, ge
     began = time.monotonic()
     assert deploy(changed(f"moments {SEED}")).rc == 0
     whole = time.monotonic() - began
-    patient = ["-e", "app_confirm_timeout=60"]  # a busy machine is not what is tested
     for number in range(CUTS):
         moment = moments.uniform(0.2, 1.0) * whole  # before that the run has not come to the host
         what = f"cut {number} of SEED={SEED}, {moment:.1f} s into a deploy of {whole:.0f} s"
@@ -330,7 +331,7 @@ def test_power_cut_at_random_moments_then_a_deploy_at_once(deploy, begin, sh, ge
         end(deploying)
         with visited(get) as seen:
             start()
-            again = deploy([*changed(f"after cut {number} {SEED}"), *patient])
+            again = deploy([*changed(f"after cut {number} {SEED}"), *PATIENT])
         told = course(seen)
         print(f"{what}: visitors saw {told}")  # noqa: T201
         assert again.rc == 0, f"{what}:\n{again.output}"
