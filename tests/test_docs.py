@@ -14,7 +14,7 @@ from inventory_check.renamed import RENAMED
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
-    path.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "roles/*/README.md") for path in ROOT.glob(pattern)
+    path.relative_to(ROOT) for pattern in ("*.md", "docs/**/*.md", "roles/*/README.md") for path in ROOT.glob(pattern)
 )
 # Rooms whose paths can be told from other words; inventories are the reader's own, but for two.
 ROOM = r"(?:roles|plugins|playbooks|molecule|tests|docs|app|bench|inventories/(?:local|example))/"
@@ -61,6 +61,12 @@ def test_every_link_leads_somewhere(page):
         assert place.exists(), target
         if anchor:
             assert anchor in {heading(line) for line in place.read_text().splitlines() if line.startswith("#")}, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_source_named_has_an_address(page):
+    named = set(re.findall(r"\[([A-Z]\d+)\](?!:)", FENCED.sub("", text(page))))
+    assert named == set(re.findall(r"^\[([A-Z]\d+)\]: https://\S+$", text(page), re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
