@@ -35,7 +35,7 @@ lint: tools ## ansible-lint, yamllint, ruff, hadolint, shellcheck
 	git grep -lzE '^#!.*\bbash$$|^# shellcheck shell=bash' | xargs -0 shellcheck --external-sources --source-path=SCRIPTDIR
 
 unit: tools ## the tests that need no machine: rendered templates, role contracts, modules, the app
-	pytest -n 4 # most of them wait: more than there are processors
+	pytest -n 4 --dist worksteal # most of them wait: more than there are processors
 
 molecule: tools ## the tests on a Debian server, made for each run: SCENARIOS="bare default"
 	set -e; for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
