@@ -106,7 +106,15 @@ def test_the_build_context_is_open(engine, tmp_path, strict, monkeypatch):
     monkeypatch.setattr(build_run.shutil, "rmtree", lambda folder: None)
     with tarfile.open(tmp_path / "source.tar", "w"):
         pass
-    options = {"ca": "", "build_args": {}, "rebuild": False, "secrets": {}, "git_key": None, "target": ""}
+    options = {
+        "ca": "",
+        "build_args": {},
+        "rebuild": False,
+        "secrets": {},
+        "git_key": None,
+        "target": "",
+        "progress": "",
+    }
     strict(build_run.build, options, "tag", "FROM scratch\n", "", str(tmp_path / "source.tar"), {})
     assert modes(tmp_path)["context"] == "0o755"
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from ansible import constants as C
 
+from . import progress
+
 SHORT = 1.0  # seconds; a step that does nothing and takes less is not told
 WORDS = {  # the first that is true of a host tells of the step
     "failed": (", FAILED", C.COLOR_ERROR),
@@ -42,6 +44,7 @@ class Step:
 
     def __init__(self, task: Any) -> None:
         self.began = self.ended = time.monotonic()
+        self.id = task._uuid
         self.name, self.task_name = task.get_name().replace(" : ", ": ", 1), task.name
         self.says = task.action in C._ACTION_DEBUG
         self.includes = task.action in C._ACTION_ALL_INCLUDES
@@ -60,9 +63,10 @@ class Step:
         done, started = len(self.done), len(self.started)
         if done == started or self.asks:
             return ""
-        return f"{time.monotonic() - self.began:7.0f} s  {self.name}" + (
-            f", {done} of {started} hosts" if started > 1 else ""
-        )
+        line = f"{time.monotonic() - self.began:7.0f} s  {self.name}"
+        line += f", {done} of {started} hosts" if started > 1 else ""
+        noted = progress.noted(self.id, self.started - self.done.keys())
+        return f"{line}: {noted}" if noted else line
 
     def ends(self, check: bool) -> tuple[str, str]:
         """Return the line at its end, if there is any to tell, and its colour."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
+from . import progress
+
 TICK = 0.5  # seconds between two looks at what runs
 ERASE = "\r\033[K"
 
@@ -41,6 +43,7 @@ def keep(running: Callable[[], str], lock: AbstractContextManager) -> None:
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         sys.stdout.reconfigure(line_buffering=True)
         return
+    progress.invite()
     sys.stdout = Above(sys.stdout, lock)
     if sys.stderr.isatty():
         sys.stderr = Above(sys.stderr, lock)

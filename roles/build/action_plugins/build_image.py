@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ansible.errors import AnsibleActionFail
@@ -18,8 +20,11 @@ from ansible.utils.display import Display
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "module_utils"))
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
+sys.path.append(os.path.join(os.path.dirname(__file__), "../../../plugins/plugin_utils"))
+
 import build_sources
 import room
+from step_lines import progress
 
 # What git tells its hooks, one of which may have begun the deploy: it means another repository.
 HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
@@ -170,7 +175,8 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         try:
             while True:
-                result: dict[str, Any] = self._execute_module("build_image", module_args=arguments, task_vars=task_vars)
+                with self._followed(arguments, task_vars):
+                    result: dict[str, Any] = self._execute_module("build_image", arguments, task_vars=task_vars)
                 for line in result.get("said", []):
                     Display().display(f"build: {line}")
                 if result.get("failed") or not result.get("wants"):
@@ -194,11 +200,30 @@ class ActionModule(ActionBase):
             if self._connection._shell.tmpdir:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
 
-    def _send(self, path: str, name: str, kept: dict[str, Any], task_vars: dict[str, Any] | None) -> str:
-        """Send a file, where the host has room for it and for what it is unpacked to; return its path there."""
+    @contextmanager
+    def _followed(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> Iterator[None]:
+        """Have the last line that the build prints shown while it runs."""
+        if not progress.invited():
+            yield
+            return
+        folder = self._folder()
+        arguments["progress"] = self._connection._shell.join_path(folder, "progress")
+        command = f"tail -c 4096 {shlex.quote(arguments['progress'])}"
+
+        def look(connection: Any) -> str:
+            return progress.last_line(progress.said_on(connection, command))
+
+        with progress.followed(self, (task_vars or {}).get("inventory_hostname", ""), look):
+            yield
+
+    def _folder(self) -> str:
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
-        folder = self._connection._shell.tmpdir
+        return self._connection._shell.tmpdir
+
+    def _send(self, path: str, name: str, kept: dict[str, Any], task_vars: dict[str, Any] | None) -> str:
+        """Send a file, where the host has room for it and for what it is unpacked to; return its path there."""
+        folder = self._folder()
         sent = {"path": folder, "bytes": os.path.getsize(path), "purpose": f"{kept['purpose']}'s archive"}
         room.demand(self, [{**sent, "kind": "sent"}, kept], task_vars)
         remote = self._connection._shell.join_path(folder, name)

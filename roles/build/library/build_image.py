@@ -61,6 +61,7 @@ options:
   ca: {type: str, default: "", description: PEM text the build must trust.}
   run: {type: str, default: "", description: "Id of the run's owner, as app_lock told: it holds the image."}
   rebuild: {type: bool, default: false, description: Take the base image and all dependencies anew.}
+  progress: {type: str, default: "", description: "File to write what the build prints, while it does."}
 author: [flask-deploy contributors]
 """
 
@@ -200,23 +201,21 @@ def labels(options: dict[str, Any], source: dict[str, Any]) -> dict[str, str]:
     }
 
 
+TEXTS = ("ready", "registry", "registry_user", "target", "subdir", "source_commit", "steps", "ca", "run", "progress")
 SPEC: dict[str, Any] = {
     "app": {"type": "str", "required": True},
     "repository": {"type": "str"},
-    **{name: {"type": "str", "default": ""} for name in ("ready", "registry", "registry_user", "target")},
+    **{name: {"type": "str", "default": ""} for name in TEXTS},
     "registry_password": {"type": "str", "default": "", "no_log": True},
     "ref": {"type": "str", "default": "HEAD"},
     "git_key": {"type": "str", "no_log": True},
-    "subdir": {"type": "str", "default": ""},
     "source_digest": {"type": "str"},
-    "source_commit": {"type": "str", "default": ""},
     "source_changes": {"type": "bool", "default": False},
     "source_archive": {"type": "path"},
     "dockerfile": {"type": "str", "default": "Dockerfile"},
     "dockerfile_content": {"type": "str"},
     "told": {"type": "dict", "default": {}},
     "fallback_dockerfile": {"type": "str", "required": True},
-    "steps": {"type": "str", "default": ""},
     "choices": {"type": "dict", "default": {}},
     "shown": {"type": "bool", "default": False},
     "base_image": {"type": "str", "required": True},
@@ -224,8 +223,6 @@ SPEC: dict[str, Any] = {
     "base_can_be_sent": {"type": "bool", "default": False},
     "build_args": {"type": "dict", "default": {}},
     "secrets": {"type": "dict", "default": {}, "no_log": True},
-    "ca": {"type": "str", "default": ""},
-    "run": {"type": "str", "default": ""},
     "rebuild": {"type": "bool", "default": False},
 }
 

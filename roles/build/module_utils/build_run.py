@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from ansible.module_utils import build_advice as advice
 from ansible.module_utils import build_bases as bases
@@ -89,7 +89,7 @@ def build(
             with open(f"{folder}/Dockerfile.dockerignore", "w", encoding="utf-8"):
                 pass
         given = bases.arguments(options, dockerfile)
-        with lent_to_build(options, steps) as lent_words:
+        with lent_to_build(options, steps) as lent_words, shown(options["progress"]) as copy:
             engine.docker(
                 *("build", "--progress", "plain", "-f", f"{folder}/Dockerfile", "-t", tag),
                 *(("--no-cache",) if options["rebuild"] else ()),
@@ -100,11 +100,24 @@ def build(
                 context,
                 environment={"DOCKER_BUILDKIT": "1"},
                 timeout=BUILD_PATIENCE,
+                copy=copy,
             )
     except engine.EngineError as error:
         raise engine.EngineError(advice.explained(error.whole)) from None
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def shown(path: str) -> Iterator[IO[bytes] | None]:
+    """Give a new file in the directory of the user who logs in: that user reads it while the build runs."""
+    if not path:
+        yield None
+        return
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    with open(handle, "wb", buffering=0) as file:
+        os.fchmod(handle, 0o644)
+        yield file
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import os
 import re
+import stat
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from contextlib import suppress
@@ -326,3 +328,35 @@ def test_no_command_runs_without_a_limit():
     sources.remove(ROOT / "plugins/module_utils/flask_deploy/host/process.py")
     assert len(sources) > 60
     assert {str(path): lines for path in sources if (lines := unlimited(path))} == {}
+
+
+def test_what_it_prints_for_people_can_be_read_while_it_runs(tmp_path):
+    """All of it, also what no message holds; and the message holds what it did."""
+    printed = tmp_path / "printed"
+    many = process.ENDS * 3
+    script = f"printf '%{many}s\\n' first >&2; until [ -e {tmp_path}/seen ]; do sleep 0.01; done; echo last >&2; exit 3"
+
+    def look():
+        while printed.stat().st_size < many:
+            time.sleep(0.01)
+        (tmp_path / "seen").touch()
+
+    with printed.open("wb", buffering=0) as copy, pytest.raises(RuntimeError, match="last"):
+        reader = threading.Thread(target=look)
+        reader.start()
+        command.run("sh", "-c", script, error=RuntimeError, limit=30, copy=copy)
+    reader.join()
+    assert printed.read_text().split() == ["first", "last"]
+
+
+def test_what_a_build_prints_is_for_who_logs_in_and_never_follows_a_link(tmp_path):
+    path, other = tmp_path / "progress", tmp_path / "other"
+    with build_run.shown(str(path)) as file:
+        file.write(b"line")
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("line", 0o644)
+    other.write_text("mine")
+    path.unlink()
+    path.symlink_to(other)
+    with pytest.raises(OSError, match="symbolic"), build_run.shown(str(path)):
+        pass
+    assert other.read_text() == "mine"

@@ -356,6 +356,7 @@ def options(checkout, tmp_path):
         "git_key": None,
         "ca": "",
         "rebuild": False,
+        "progress": "",
         "run": "me",
     }
 

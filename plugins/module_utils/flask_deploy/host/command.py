@@ -36,6 +36,7 @@ def attempt(*command: str, limit: float, **options: Any) -> process.Done:
     :param stdin, stdout: open files.
     :param environment: {name: value}, over this process's own; None takes a name away.
     :param most: bytes that it may print.
+    :param copy: an open file, without a buffer, that also gets what it prints for people.
     :raises OSError: there is no such program.
     """
     return _run([command], limit, **options)[0]

@@ -45,13 +45,14 @@ def docker(
     stdin: IO[bytes] | None = None,
     environment: Mapping[str, str | None] | None = None,
     timeout: float = 600,
+    copy: IO[bytes] | None = None,
 ) -> str:
     """Run a docker command and return what it printed.
 
     :raises EngineError: it ended with another code than 0, or took longer than ``timeout`` seconds.
     """
     words = ("docker", *arguments)
-    printed = command.run(*words, error=EngineError, limit=timeout, stdin=stdin, environment=environment)
+    printed = command.run(*words, error=EngineError, limit=timeout, stdin=stdin, environment=environment, copy=copy)
     return printed.decode(errors="replace")
 
 

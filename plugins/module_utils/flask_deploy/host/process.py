@@ -23,12 +23,14 @@ TIED = ("setpriv", "--pdeathsig", "KILL")
 
 
 class Kept:
-    """Bytes up to a size; of more, the beginning and the end."""
+    """Bytes up to a size; of more, the beginning and the end. All of it goes to a file as well, if one is given."""
 
-    def __init__(self, size: int) -> None:
-        self.half, self.head, self.tail, self.lost = size // 2, bytearray(), bytearray(), 0
+    def __init__(self, size: int, copy: IO[bytes] | None = None) -> None:
+        self.half, self.head, self.tail, self.lost, self.copy = size // 2, bytearray(), bytearray(), 0, copy
 
     def add(self, data: bytes) -> None:
+        if self.copy:
+            self.copy.write(data)
         free = self.half - len(self.head)
         self.head += data[:free]
         self.tail += data[free:]
@@ -68,10 +70,11 @@ class Process:
         environment: Mapping[str, str | None] | None = None,
         most: int = 0,
         errors: IO[bytes] | None = None,
+        copy: IO[bytes] | None = None,
     ) -> None:
         if not shutil.which(command[0]):
             raise FileNotFoundError(errno.ENOENT, "not installed", command[0])
-        self.out, self.errors = Kept(most or (ENDS if together else WHOLE)), Kept(ENDS)
+        self.out, self.errors = Kept(most or (ENDS if together else WHOLE)), Kept(ENDS, copy)
         known = {**os.environ, **(environment or {})}
         self.popen = subprocess.Popen(
             [*TIED, *command],
