@@ -64,6 +64,7 @@ def source(given: str, place: Path, inventory: Path) -> str:
 def environment(place: Path, name: str, answers: Answers) -> dict[str, str]:
     """Return the files of an environment, with the lines that a user must write and no others."""
     user, _, host = answers.host.rpartition("@")
+    user = user or login(host)
     known = {"ansible_user": user} if user else None
     files = {
         "hosts.yml": yaml.safe_dump({"web": {"hosts": {host: known}}}).replace(" null", ""),
@@ -87,6 +88,16 @@ def uid(place: Path) -> str:
         return ""
     found = [int(number) for text in taken for number in re.findall(r"^app_uid: (\d+)", text, re.MULTILINE)]
     return setting("app_uid", max([FIRST_UID, *found]) + 1)
+
+
+def login(host: str) -> str:
+    """Return the user whom ssh logs in as here: CI and the team have other names. "" where there is no ssh."""
+    command = ["ssh", "-G", "--", host]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=GIT_PATIENCE)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return ""
+    return next((line.removeprefix("user ") for line in said.stdout.splitlines() if line.startswith("user ")), "")
 
 
 def write_environment(place: Path, name: str, answers: Answers, password: str) -> None:

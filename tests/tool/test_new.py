@@ -66,10 +66,34 @@ def test_an_environment_holds_what_a_user_must_write_and_nothing_else(here):
     }
 
 
-def test_staging_is_another_server_of_another_name(here):
+@pytest.fixture
+def ssh(tmp_path, monkeypatch):
+    """Let ssh log in as deploy, as ~/.ssh/config may say."""
+    program = tmp_path / "bin/ssh"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n[ \"$1 $2\" = '-G --' ] && echo host $3 && echo user deploy\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    return program
+
+
+def test_the_user_that_ssh_knows_is_written_for_all_who_deploy(here, ssh):
+    new("infra", *FLAGS)
+    assert yaml.safe_load(lines(here / "infra", "production")["hosts.yml"]) == {
+        "web": {"hosts": {"shop.example.com": {"ansible_user": "deploy"}}}
+    }
+
+
+def test_without_ssh_no_user_is_written(here, ssh, monkeypatch):
+    ssh.write_text("#!/bin/sh\nexit 255\n")
+    new("infra", *FLAGS)
+    assert lines(here / "infra", "production")["hosts.yml"] == "web:\n  hosts:\n    shop.example.com:\n"
+
+
+def test_staging_is_another_server_of_another_name(here, ssh):
     new("infra", *FLAGS)
     staging = lines(here / "infra", "staging")
-    assert staging["hosts.yml"] == "web:\n  hosts:\n    staging.shop.example.com:\n"
+    assert staging["hosts.yml"] == "web:\n  hosts:\n    staging.shop.example.com:\n      ansible_user: deploy\n"
     assert staging["site.yml"] == "site_domain: staging.shop.example.com\n"
 
 
@@ -216,7 +240,7 @@ def test_from_a_checkout_no_stranger_s_package_is_pinned(here, monkeypatch):
     assert repository.pin() == f"flask-deploy @ {project.PROJECT.as_uri()}\n"
 
 
-def test_ansible_reads_what_was_made_without_a_word_more(here):
+def test_ansible_reads_what_was_made_without_a_word_more(here, ssh):
     new("infra", *FLAGS)
     done, said = ansible(here / "infra", "ansible-inventory", "-i", "inventories/production", "--list")
     assert done == 0, said
@@ -225,11 +249,12 @@ def test_ansible_reads_what_was_made_without_a_word_more(here):
     assert known == {
         "app_secrets": {"SECRET_KEY": "{{ vault_app_secret_key }}"},
         "app_wsgi": "shop:create_app()",
+        "ansible_user": "deploy",
         "build_source": "https://git.example.com/shop.git",
         "nginx_certificate": "selfsigned",
         "site_domain": "shop.example.com",
     }
-    assert known.keys() <= check_inventory.load_specs().keys()
+    assert known.keys() - {"ansible_user"} <= check_inventory.load_specs().keys()
 
 
 def test_the_check_finds_nothing_wrong_but_that_the_host_is_away(here):
