@@ -360,7 +360,7 @@ def test_what_is_wrong_is_the_last_that_is_said_and_the_old_release_serves(deplo
     assert code != 0
     assert cause in seen and advice in seen, said
     assert "HaltServer" not in said
-    assert said.count("\nERROR on ") == 1 and "fatal: " not in said, "each error once, and last"
+    assert said.count("\nERROR on ") == 1 and "fatal: [" not in said, "each error once, and last"
     assert release() == before and get(URL).body == "Hello, World!"
 
 
