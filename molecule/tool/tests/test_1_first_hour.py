@@ -8,7 +8,7 @@ import time
 import yaml
 
 INSTALL = "pipx install --include-deps git+ssh://git@localhost/srv/flask-deploy.git"
-NEW = "flask-deploy new deploy --domain app.test --host app.test --wsgi 'shop:create_app()'"
+NEW = "flask-deploy new deploy --domain app.test --host deploy@app.test --wsgi 'shop:create_app()'"
 WRITTEN = ["app_release_command: flask db upgrade"]  # into app.yml
 WEB = "shop/deploy/inventories/production/group_vars/web"
 
