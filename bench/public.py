@@ -8,11 +8,10 @@ where repositories are fetched from, https://github.com by default.
 from __future__ import annotations
 
 import argparse
-import html.parser
+import gzip
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 import yaml
 
 from bench import demo
+from bench.browser import Browser
 from bench.holders import Client
 
 HERE = Path(__file__).parent
@@ -32,11 +32,15 @@ FROM = os.environ.get("PUBLIC_FROM", "https://github.com")
 UID = 10100
 SIZE = "docker image inspect -f '{{.Size}}' $(docker inspect -f '{{.Image}}' $(docker ps -qf name=^APP-))"
 BASES = {"3.13": "trixie", "3.11": "bookworm"}  # Pythons that molecule/shared/base-image makes an image with
+BASE = {
+    "build_base_image": "flask-deploy/python:{python}",
+    "build_base_image_archive": f"{demo.ROOT}/build/base-image-{{python}}.tar.gz",
+}
 
 
 @dataclass
 class Trial:
-    """What one application took: variables beyond name, domain and source, seconds, MB, and what was found of it."""
+    """What one application took: variables that a user writes, seconds, MB, and what was found of it."""
 
     name: str
     kind: str
@@ -51,55 +55,6 @@ class Trial:
     wrong: str = ""
 
 
-class Form(html.parser.HTMLParser):
-    """The hidden fields of a page's forms: what a browser would send with the rest."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.hidden = {}
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        known = dict(attrs)
-        if tag == "input" and known.get("type") == "hidden" and known.get("name"):
-            self.hidden[known["name"]] = known.get("value") or ""
-
-
-class Browser:
-    """One visitor: cookies stay, forms are sent with their hidden fields, redirects are followed."""
-
-    def __init__(self, domain, place):
-        self.domain, self.jar = domain, f"{place}/{domain}.cookies"
-
-    def visit(self, words):
-        """Ask for a path; with fields, open its form and send it. Return the page.
-
-        :raises demo.RunError: the last answer has a status of 400 or above.
-        """
-        path, _, json_body = words.partition(" {")
-        if json_body:
-            return self._ask(path, "-H", "Content-Type: application/json", "-d", "{" + json_body)
-        path, *fields = shlex.split(words)
-        page = self._ask(path)
-        if fields:
-            sent = {**Form(page).hidden, **dict(each.split("=", 1) for each in fields)}
-            page = self._ask(path, *(part for pair in sent.items() for part in ("--data-urlencode", "=".join(pair))))
-        return page
-
-    def _ask(self, path, *form):
-        where = f"{self.domain}:443:{demo.address()}"
-        url = f"https://{self.domain}{path}"
-        again = ["-e", url] if form else []
-        command = ["curl", "-skL", "-m", "30", "--resolve", where, "-b", self.jar, "-c", self.jar, *again, *form]
-        done = subprocess.run(
-            [*command, "-w", "\n%{http_code}", url], capture_output=True, text=True, errors="replace", check=False
-        )
-        page, _, status = done.stdout.rpartition("\n")
-        if not status.startswith(("2", "3")) and (form or status != "405"):  # that of a path that takes forms alone
-            raise demo.RunError(f"{path} answers {status}: {page[:300]}")
-        return page
-
-
 def main():
     """Print the table, and write build/bench-public.json."""
     parser = argparse.ArgumentParser(prog="python -m bench.public", description=__doc__)
@@ -108,6 +63,8 @@ def main():
     options = parser.parse_args()
     apps = yaml.safe_load((HERE / "public.yml").read_text())
     demo.ensure()
+    for python, suite in BASES.items():
+        base(python, suite)
     trials = []
     for number, (name, app) in enumerate(apps.items()):
         if not options.names or name in options.names:
@@ -129,7 +86,7 @@ def fetch(name, app):
 
 def trial(name, app, uid, keep):
     """Deploy one application, use it, and deploy it again while it is asked."""
-    result = Trial(name, app["kind"], len(app["settings"]))
+    result = Trial(name, app["kind"], len(written(app["settings"])))
     short = name.lower()
     common = {
         "app_name": short,
@@ -140,7 +97,7 @@ def trial(name, app, uid, keep):
         "app_health_path": "/",
         "tokens_algorithm": "none",
     }
-    values = {**common, **app["settings"], **base(app["settings"].get("build_python"))}
+    values = {**common, **BASE, **app["settings"]}
     try:
         began = time.time()
         said = play("site.yml", values)
@@ -166,14 +123,20 @@ def trial(name, app, uid, keep):
     return result
 
 
-def base(python):
-    """Return the variables of a base image with another Python than the demo's own."""
-    if python is None:
-        return {}
-    subprocess.run([demo.ROOT / "molecule/shared/base-image", BASES[python]], check=True, capture_output=True)
-    archive = demo.ROOT / f"build/base-image-{BASES[python]}.tar.gz"
-    image = f"flask-deploy/python:{BASES[python]}"
-    return {"build_base_image": image, "build_base_image_archive": str(archive), "build_python": ""}
+def written(settings):
+    """Return the variables that a user writes beyond name, domain and source; `flask-deploy new` writes SECRET_KEY."""
+    made = {"SECRET_KEY"}
+    return [name for name, value in settings.items() if name != "app_secrets" or set(value) - made]
+
+
+def base(python, suite):
+    """Make a base image's archive, under the name that the Python it has gives it."""
+    archive, named = demo.ROOT / f"build/base-image-{python}.tar.gz", f"flask-deploy/python:{python}"
+    subprocess.run([demo.ROOT / "molecule/shared/base-image", suite], check=True, capture_output=True)
+    subprocess.run(["docker", "tag", f"flask-deploy/python:{suite}", named], check=True)
+    with archive.open("wb") as file:
+        saved = subprocess.run(["docker", "save", named], check=True, capture_output=True)
+        file.write(gzip.compress(saved.stdout, 1))
 
 
 def module(values):
