@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import check_inventory
 from ansible.template import Templar
+from inventory_check.meant import WORDS
 from inventory_check.renamed import GONE, RENAMED
 
 from tests.conftest import ROOT, load
@@ -79,6 +81,14 @@ def test_what_is_gone_says_what_is_in_its_place(monkeypatch):
         "app_keepalive is gone: connections of nginx stay open for 75 s; remove the line"
     ]
     assert not GONE.keys() & check_inventory.load_specs().keys()
+
+
+def test_a_word_from_elsewhere_is_answered_with_variables_that_there_are():
+    specs = check_inventory.load_specs()
+    for answer in WORDS.values():
+        named = re.findall(r"\b(?:app|build|docker|nginx|site|tokens)_\w+", answer)
+        assert named and set(named) <= specs.keys(), answer
+    assert not {f"app_{word}" for word in WORDS} & specs.keys()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.util
 import json
@@ -16,7 +15,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 
-from . import exact
+from . import exact, meant
 from .renamed import GONE, RENAMED
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
@@ -104,12 +103,9 @@ def check_names(specs: dict[str, dict[str, Any]], names: Iterable[str]) -> list[
         elif name in GONE:
             mistakes.append(f"{name} is gone: {GONE[name]}; remove the line")
         elif name.startswith(PREFIXES) and name not in specs:
-            near = difflib.get_close_matches(name, [*specs, *RENAMED], 1)
-            hint = (
-                f"did you mean {RENAMED.get(near[0], near[0])}?"
-                if near
-                else f"supported are those in roles/{name.partition('_')[0]}/README.md"
-            )
+            near = meant.hint(name, specs)
+            page = f"roles/{name.partition('_')[0]}/README.md"
+            hint = f"did you mean {near}?" if near else f"supported are those in {page}"
             mistakes.append(f"{name}: no role knows this variable; {hint}")
     return mistakes
 
