@@ -22,6 +22,7 @@ from inventory_check.inventory import (
     check_values,
     load_defaults,
     load_specs,
+    warnings,
     with_examples,
     with_new_names,
 )
@@ -42,14 +43,18 @@ class ActionModule(ActionBase):
         reach = self._task.args.get("reach", "host")
         where = f"the inventory, for host {task_vars['inventory_hostname']}"
         values: dict[str, Any] = {}
+        lines: list[str] = []
         mistakes = check_names(load_specs(), task_vars)
         if reach != "names":
             values, mistakes = self._check_inventory(task_vars)
         if not mistakes and reach == "host":
             where = f"host {task_vars['inventory_hostname']}"
-            mistakes = self._check_system() or self._check_host(values, task_vars)
+            mistakes = self._check_system()
+            seen = {} if mistakes else self._check_host(values, task_vars)
+            mistakes = mistakes or seen["mistakes"]
+            lines = [] if mistakes else warnings(values, task_vars, seen["processors"])
         if not mistakes:
-            return {"changed": False}
+            return {"changed": False, "warnings": lines}
         return {
             "failed": True,
             "msg": "\n".join([f"{where}: nothing was changed; to be mended:", *(f"  {line}" for line in mistakes)]),
@@ -112,7 +117,8 @@ class ActionModule(ActionBase):
             mistakes.append("has no python3; type there: sudo apt install python3")
         return mistakes
 
-    def _check_host(self, values: dict[str, Any], task_vars: dict[str, Any]) -> list[str]:
+    def _check_host(self, values: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return what role check's module says of the host: its mistakes, and how many processors it has."""
         arguments = {
             "app": values["app_name"],
             "domain": values["site_domain"],
@@ -121,4 +127,4 @@ class ActionModule(ActionBase):
             "calendars": {name: job["at"] for name, job in values["app_jobs"].items()},
         }
         result: dict[str, Any] = self._execute_module("check_host", module_args=arguments, task_vars=task_vars)
-        return [result["msg"]] if result.get("failed") else result["mistakes"]
+        return {"mistakes": [result["msg"]]} if result.get("failed") else result

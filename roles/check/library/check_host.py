@@ -33,6 +33,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 mistakes: {type: list, returned: always, description: One line for each thing to mend.}
+processors: {type: int, returned: always, description: How many of them gunicorn would count.}
 """
 
 OURS = {"tls", "jwt", "secrets", "release.key"}
@@ -203,7 +204,8 @@ def main() -> None:
     names = [domain, *module.params["aliases"]]
     mistakes = foreign_directory(app) + foreign_files(app) + other_app(app, domain, wsgi) + taken_names(app, names)
     mistakes += foreign_network(app) + senseless_times(module.params["calendars"])
-    module.exit_json(changed=False, mistakes=mistakes + taken_ports() + full_disk(app) + full_memory())
+    mistakes += taken_ports() + full_disk(app) + full_memory()
+    module.exit_json(changed=False, mistakes=mistakes, processors=len(os.sched_getaffinity(0)))
 
 
 if __name__ == "__main__":

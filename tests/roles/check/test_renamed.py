@@ -12,8 +12,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import check_inventory
 from ansible.template import Templar
-from inventory_check.meant import WORDS
-from inventory_check.renamed import GONE, RENAMED
+from inventory_check.renamed import GONE, RENAMED, WORDS
 
 from tests.conftest import ROOT, load
 

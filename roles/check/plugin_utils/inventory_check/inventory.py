@@ -15,24 +15,25 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 
-from . import exact, meant
-from .renamed import GONE, RENAMED
+from . import exact
+from .renamed import GONE, RENAMED, hint, unprefixed
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 ROLE_NAMES = ("host", "docker", "nginx", "build", "site", "tokens", "app", "logs", "run", "remove")
 PREFIXES = tuple(f"{role}_" for role in ROLE_NAMES)
 
 
-def load_rules(role: str) -> ModuleType:
-    """Return a role's rules.py: which values of its variables can work."""
-    name = f"rules_of_{role}"
-    spec = importlib.util.spec_from_file_location(name, os.path.join(ROLES, role, "rules.py"))
+def load_rules(role: str, part: str = "rules") -> ModuleType:
+    """Return a role's rules.py, which values of its variables can work, or its risks.py, which are seldom meant."""
+    name = f"{part}_of_{role}"
+    spec = importlib.util.spec_from_file_location(name, os.path.join(ROLES, role, f"{part}.py"))
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 RULES = {role: load_rules(role) for role in ROLE_NAMES if os.path.exists(os.path.join(ROLES, role, "rules.py"))}
+RISKS = load_rules("app", "risks")
 CHECKS = {name: check for rules in RULES.values() for name, check in rules.CHECKS.items()}
 EXAMPLES = {name: example for rules in RULES.values() for name, example in rules.EXAMPLES.items()}
 
@@ -103,10 +104,9 @@ def check_names(specs: dict[str, dict[str, Any]], names: Iterable[str]) -> list[
         elif name in GONE:
             mistakes.append(f"{name} is gone: {GONE[name]}; remove the line")
         elif name.startswith(PREFIXES) and name not in specs:
-            near = meant.hint(name, specs)
-            page = f"roles/{name.partition('_')[0]}/README.md"
-            hint = f"did you mean {near}?" if near else f"supported are those in {page}"
-            mistakes.append(f"{name}: no role knows this variable; {hint}")
+            near, page = hint(name, specs), f"roles/{name.partition('_')[0]}/README.md"
+            said = f"did you mean {near}?" if near else f"supported are those in {page}"
+            mistakes.append(f"{name}: no role knows this variable; {said}")
     return mistakes
 
 
@@ -147,3 +147,13 @@ def check_outside(values: dict[str, Any], place: str | None) -> list[str]:
     """Return mistakes that only others know, such as a repository; the hosts of a run share what they answer."""
     each = [rules.check_outside(values, place) for rules in RULES.values() if hasattr(rules, "check_outside")]
     return [line for lines in each for line in lines]
+
+
+def warnings(values: dict[str, Any], variables: Mapping[str, Any], processors: int) -> list[str]:
+    """Return what is right and seldom meant, on one host.
+
+    :param variables: all that the host has, as they are written.
+    :param processors: of the host.
+    """
+    own = {name: value for name, value in variables.items() if name not in ("hostvars", "vars")}
+    return RISKS.warnings(values, own["groups"].get("web", []), processors) + unprefixed(own, load_specs())
