@@ -1186,6 +1186,21 @@ def test_settings_that_no_app_should_serve_with_are_told_without_their_values(se
     assert [word for word in ("super", "change", "guess", "/tmp") if word in told] == []
 
 
+@pytest.mark.parametrize("hosts", ["", "1", "3"])
+def test_a_database_file_is_told_where_several_hosts_serve(settings, monkeypatch, hosts):
+    monkeypatch.setenv("FLASK_JWT_HOSTS", hosts)
+    config = {
+        "SQLALCHEMY_DATABASE_URI": "sqlite:////data/shop.db",
+        "DATABASE": "/data/a.sqlite",
+        "DB_URL": "mysql://db/a",
+    }
+    worker = SimpleNamespace(wsgi=SimpleNamespace(config=config), alive=False)
+    names = alone(settings(site_proxy_fix=False))
+    names["post_worker_init"](worker)
+    told = json.loads(names["_tell_waiting"](lambda *arguments: None)[0])["risks"]
+    assert told == ([["apart", "SQLALCHEMY_DATABASE_URI"], ["apart", "DATABASE"]] if hosts == "3" else [])
+
+
 def test_what_waits_is_not_told_to_clients_of_nginx(settings, site, parse):
     """nginx names the client on each request that it passes on; the app answers those."""
     gunicorn = Gunicorn(settings(), lambda environ, start: [b"the app"])

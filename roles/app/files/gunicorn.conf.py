@@ -44,6 +44,8 @@ GUESSED = re.compile(
 KEYS = ("SECRET_KEY", "JWT_SECRET_KEY", "SECURITY_PASSWORD_SALT", "WTF_CSRF_SECRET_KEY")
 SHORTEST = 8  # characters of a key
 LOST = re.compile(r"(sqlite[+\w]*:///)?/tmp/|sqlite[+\w]*:(//)?$|.*:memory:")  # places of a database that goes
+APART = re.compile(r"sqlite[+\w]*:|.*\.(db|sqlite3?)$", re.IGNORECASE)  # each host has its own
+SEVERAL = os.environ.get("FLASK_JWT_HOSTS", "1") not in ("", "1")  # hosts, as role app tells
 SHAKEN = 0.5  # seconds after which a websocket's handshake is over; some come on connections that nginx kept
 
 bind = f"unix:{RUN}/gunicorn.sock"
@@ -116,7 +118,9 @@ def _risks(app: Any) -> list[tuple[str, str]]:
     found = [("secret", name) for name in KEYS if _guessable(config.get(name))]
     found += [(name.lower(), name) for name in ("DEBUG", "TESTING") if config.get(name)]
     places = [name for name in config if {"DATABASE", "DB", "DATABASES"} & set(str(name).split("_"))]
-    return found + [("database", name) for name in places if LOST.match(str(config[name]))]
+    lost = [name for name in places if LOST.match(str(config[name]))]
+    apart = [name for name in places if SEVERAL and name not in lost and APART.match(str(config[name]))]
+    return found + [("database", name) for name in lost] + [("apart", name) for name in apart]
 
 
 def _guessable(key: Any) -> bool:

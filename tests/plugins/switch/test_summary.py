@@ -62,9 +62,11 @@ def says(app, monkeypatch):
 
 
 def test_settings_that_no_app_should_serve_with_are_warned_of(says):
-    lines = says({"risks": [["secret", "SECRET_KEY"], ["debug", "DEBUG"], ["testing", "TESTING"], ["database", "DB"]]})
-    assert [line.split(":")[0] for line in lines] == ["warning"] * 4
+    told = {"secret": "SECRET_KEY", "debug": "DEBUG", "testing": "TESTING", "database": "DB", "apart": "DB"}
+    lines = says({"risks": [list(each) for each in told.items()]})
+    assert [line.split(":")[0] for line in lines] == ["warning"] * 5
     assert "openssl rand -hex 32" in lines[0] and "FLASK_DEBUG" in lines[1] and "/data" in lines[3]
+    assert "each host has its own" in lines[4]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ RISKS = {  # by the words of gunicorn.conf.py
     "testing": "warning: TESTING is on: errors are not handled, and extensions check less. Turn it off in the app",
     "database": "warning: the database of {name} lies in /tmp or in memory, and goes with its release. Name a place "
     "below /data, example: sqlite:////data/app.db",
+    "apart": "warning: the database of {name} is a file, and each host has its own: what a user stores on one, the "
+    "others do not know. Name a database that they share, such as PostgreSQL's address",
 }
 NAME = re.compile("[A-Z][A-Z0-9_]{0,40}")
 CLOSED = (
