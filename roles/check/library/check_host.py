@@ -132,13 +132,23 @@ def taken_ports() -> list[str]:
     for line in listed.splitlines():
         columns = line.split()
         port = columns[3].rpartition(":")[2]
-        holder = re.search(r'\(\("([^"]+)"', line)
+        holder = re.search(r'\(\("([^"]+)",pid=(\d+)', line)
         if port in ("80", "443") and holder and holder[1] != "nginx":
-            way_out = f"sudo systemctl disable --now {holder[1]}"
-            if holder[1] in FORWARDERS:
-                way_out = f"sudo {FORWARDERS[holder[1]]} ps --filter publish={port}"
-            mistakes.append(f"port {port} is held by {holder[1]}; type there: {way_out}")
+            mistakes.append(f"port {port} is held by {holder[1]} (pid {holder[2]}){way_out(*holder.groups(), port)}")
     return sorted(set(mistakes))
+
+
+def way_out(name: str, pid: str, port: str) -> str:
+    """Return what to type where a process holds a port: by its container, by its unit, or as what it is."""
+    if name in FORWARDERS:
+        return f"; type there: sudo {FORWARDERS[name]} ps --filter publish={port}"
+    if pid == "1":
+        return " for one of its sockets; type there: systemctl list-sockets"
+    group = (files.read(f"/proc/{pid}/cgroup") or b"").decode(errors="replace").strip()
+    unit = re.search(r"::/system\.slice/(?:.*/)?([^/]+\.service)$", group)
+    if unit:
+        return f"; type there: sudo systemctl disable --now {unit[1]}"
+    return f", which is no unit of systemd; type there: ps -fp {pid}, and if nothing needs it: sudo kill {pid}"
 
 
 def image_bytes(app: str) -> int:
