@@ -91,7 +91,12 @@ def altered(host, do, undo):
         (
             "systemd-run -q --unit=squatter python3 -m http.server 80",
             "systemctl stop squatter",
-            "port 80 is held by python3",
+            "; type there: sudo systemctl disable --now squatter.service",
+        ),
+        (
+            "setsid -f python3 -m http.server 80 >/dev/null 2>&1",
+            "pkill -f '[h]ttp.server 80'",
+            ", which is no unit of systemd; type there: ps -fp ",
         ),
         (
             "mkdir /etc/app; touch /etc/app/settings.ini",
@@ -100,7 +105,7 @@ def altered(host, do, undo):
         ),
         ("mount -t tmpfs -o size=10m none /srv", "umount /srv", "/srv has"),
     ],
-    ids=["other system", "no python", "port taken", "name taken", "disk full"],
+    ids=["other system", "no python", "port taken by a unit", "port taken", "name taken", "disk full"],
 )
 def test_unfit_host_is_named_before_any_change(host, play, snapshot, do, undo, words):
     with altered(host, do, undo):

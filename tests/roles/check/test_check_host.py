@@ -182,6 +182,8 @@ def test_a_port_that_a_unit_holds_is_named_with_it(listens, address, port):
     "group",
     [
         "/",
+        "/system.slice/ssh.service",
+        "/system.slice/cron.service",
         "/user.slice/user-1000.slice/session-3.scope",
         "/user.slice/user-1000.slice/user@1000.service/app.slice/a.service",
     ],
