@@ -181,6 +181,14 @@ def check_built(values: dict[str, Any]) -> list[str]:
     return []
 
 
+def warnings(values: dict[str, Any], hosts: list[str], processors: int) -> list[str]:
+    """Return a line where others on the way could change the code; the id of a commit tells what it must be."""
+    scheme, _, rest = values["build_source"].partition("://")
+    if scheme not in ("http", "git") or re.fullmatch("[0-9a-f]{40}", values["build_ref"]):
+        return []
+    return [f"build_source: {scheme}:// lets others on the way read and change the code; write https://{rest}"]
+
+
 def check_outside(values: dict[str, Any], place: str | None) -> list[str]:
     """Return a mistake where a repository that answers the controller does not have the wanted branch or tag."""
     address, ref = values.get("build_source", ""), values.get("build_ref", "HEAD")

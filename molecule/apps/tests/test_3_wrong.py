@@ -27,9 +27,15 @@ WRONG = {
     "no callable named": ({}, {"app_wsgi": "shop"}, "app_wsgi: 'shop' names no application", "app_wsgi: shop:app"),
     "no such repository": (
         {},
-        {"build_source": "file:///var/lib/none.git"},
+        {"build_source": "file:///var/lib"},
         "does not appear to be a git repository",
         "what to do: the repository is private, or its name is another",
+    ),
+    "repository of another machine": (
+        {},
+        {"build_source": "file:///home/ada/shop"},
+        "build_source: there is no /home/ada/shop on this host, where file:// is read",
+        "is written alone, build_source: /home/ada/shop",
     ),
     "wrong sub-directory": (
         {"web/shop.py": APP},

@@ -119,7 +119,10 @@ class ActionModule(ActionBase):
 
     def _check_host(self, values: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what role check's module says of the host: its mistakes, and how many processors it has."""
+        builds = task_vars["inventory_hostname"] == task_vars["ansible_play_hosts"][0]
+        local = builds and values["build_source"].startswith("file://")
         arguments = {
+            "repository": values["build_source"] if local else "",
             "app": values["app_name"],
             "domain": values["site_domain"],
             "aliases": values["site_aliases"] + values["site_names"],

@@ -19,6 +19,7 @@ options:
   domain: {type: str, required: true, description: Its public name.}
   aliases: {type: list, elements: str, default: [], description: Its other names.}
   wsgi: {type: str, required: true, description: What it serves.}
+  repository: {type: str, default: "", description: Address of a repository that must be on this host.}
   calendars: {type: dict, default: {}, description: Job to the times at which it runs.}
 author: [flask-deploy contributors]
 """
@@ -177,6 +178,23 @@ def full_disk(app: str) -> list[str]:
     return mistakes
 
 
+def unreadable_repository(address: str) -> list[str]:
+    """Return what is wrong with a repository that must be here: it is elsewhere, or git does not trust its owner."""
+    path = address.removeprefix("file://")
+    if not path:
+        return []
+    if not os.path.isdir(path):
+        way_out = f"a directory of your own machine is written alone, build_source: {path}"
+        return [f"build_source: there is no {path} on this host, where file:// is read; {way_out}"]
+    try:
+        said = command.attempt("git", "ls-remote", "-q", "--", address, limit=30, environment={"LC_ALL": "C"}).said
+    except FileNotFoundError:  # a deploy installs it
+        return []
+    owned = re.search(r"dubious ownership in repository at '([^']+)'", said)
+    way_out = f"type there: sudo git config --system --add safe.directory {owned[1]}" if owned else ""
+    return [f"build_source: {path} is not root's own, so git does not read it; {way_out}"] if owned else []
+
+
 def full_memory() -> list[str]:
     """Return what is wrong with the memory that is left (proc(5), meminfo)."""
     lines = (files.read("/proc/meminfo") or b"").decode().splitlines()
@@ -207,6 +225,7 @@ def main() -> None:
             "domain": {"type": "str", "required": True},
             "aliases": {"type": "list", "elements": "str", "default": []},
             "wsgi": {"type": "str", "required": True},
+            "repository": {"type": "str", "default": ""},
             "calendars": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -215,7 +234,7 @@ def main() -> None:
     names = [domain, *module.params["aliases"]]
     mistakes = foreign_directory(app) + foreign_files(app) + other_app(app, domain, wsgi) + taken_names(app, names)
     mistakes += foreign_network(app) + senseless_times(module.params["calendars"])
-    mistakes += taken_ports() + full_disk(app) + full_memory()
+    mistakes += unreadable_repository(module.params["repository"]) + taken_ports() + full_disk(app) + full_memory()
     module.exit_json(changed=False, mistakes=mistakes, processors=len(os.sched_getaffinity(0)))
 
 

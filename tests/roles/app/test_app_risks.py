@@ -8,6 +8,7 @@ from inventory_check.inventory import load_defaults, warnings
 
 MARK = "h5-Xq-sentinel"
 LEAST = {"app_env": {}, "app_secrets": {}, "app_workers": 2, "app_memory": "512m", "app_server": "auto"}
+LEAST["build_source"] = "https://git.example.com/shop.git"
 
 
 def said(hosts=1, processors=2, more=(), **values):
@@ -90,6 +91,17 @@ def test_workers_that_follow_from_the_processors_are_counted_on_the_host():
     (line,) = said(app_workers=0, processors=32)
     assert line.startswith("app_workers: 32 workers (one for each of the 32 processors) have 16 MB each ")
     assert said(app_workers=0, processors=8) == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "git"])
+def test_code_that_others_on_the_way_could_change_is_said(scheme):
+    source = f"{scheme}://git.example.com/shop.git"
+    assert said(build_source=source) == [
+        f"build_source: {scheme}:// lets others on the way read and change the code; "
+        "write https://git.example.com/shop.git"
+    ]
+    assert said(build_source=source, build_ref="3f9a0c41d2b7" + "0" * 28) == []
+    assert said(build_source="ssh://git@git.example.com/shop.git") == []
 
 
 def test_a_name_without_its_role_is_said_where_nothing_reads_it():

@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import shutil
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -278,3 +279,34 @@ def test_the_host_is_asked_about_the_times_of_all_jobs():
     """By systemd itself: no pattern of ours knows all that it understands."""
     mistakes = preflight.senseless_times({"a": "daily", "b": "noon", "c": "hourly", "d": "2001-01-01"})
     assert [line.split(":")[1].strip() for line in mistakes] == ["b", "d"]
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """Return the address of a repository that git would not read for its owner, or would."""
+    subprocess.run(["git", "init", "-q", "--bare", tmp_path / "shop.git"], check=True)
+
+    def address(owned):
+        if not owned:
+            monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "true")
+        return f"file://{tmp_path}/shop.git"
+
+    return address
+
+
+def test_a_repository_of_another_user_is_refused_with_what_to_type(repository):
+    assert preflight.unreadable_repository(repository(owned=True)) == preflight.unreadable_repository("") == []
+    address = repository(owned=False)
+    (line,) = preflight.unreadable_repository(address)
+    path = address.removeprefix("file://")
+    assert line == (
+        f"build_source: {path} is not root's own, so git does not read it; "
+        f"type there: sudo git config --system --add safe.directory {path}"
+    )
+
+
+def test_a_repository_that_lies_on_another_machine_is_refused_with_what_to_write():
+    assert preflight.unreadable_repository("file:///home/ada/shop") == [
+        "build_source: there is no /home/ada/shop on this host, where file:// is read; "
+        "a directory of your own machine is written alone, build_source: /home/ada/shop"
+    ]

@@ -156,4 +156,6 @@ def warnings(values: dict[str, Any], variables: Mapping[str, Any], processors: i
     :param processors: of the host.
     """
     own = {name: value for name, value in variables.items() if name not in ("hostvars", "vars")}
-    return RISKS.warnings(values, own["groups"].get("web", []), processors) + unprefixed(own, load_specs())
+    hosts = own["groups"].get("web", [])
+    each = [rules.warnings(values, hosts, processors) for rules in (RULES["build"], RISKS)]
+    return [line for lines in each for line in lines] + unprefixed(own, load_specs())
