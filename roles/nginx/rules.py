@@ -65,9 +65,14 @@ def wanted_names(values: dict[str, Any]) -> list[str]:
 def check_acme(values: dict[str, Any]) -> list[str]:
     """Return what an ACME server would refuse: names that only a CA of one's own can know, half a binding."""
     names = wanted_names(values)
+    addresses = [name for name in names if name.rpartition(".")[2].isdigit()]
     private = [name for name in names if "." not in name or name.rpartition(".")[2] in PRIVATE]
+    private = [name for name in private if name not in addresses]
     wild = [name for name in names if name.startswith("*.")]
     mistakes = []
+    if addresses:
+        way_out = "write a name that leads there, example: site_domain: shop.example.com, or selfsigned"
+        mistakes.append(f"nginx_certificate: acme proves names, not the address {addresses[0]}; {way_out}")
     if wild:
         way_out = "write provided, with nginx_certificate_file and nginx_certificate_key_file"
         mistakes.append(f"nginx_certificate: acme proves single names alone, not {', '.join(wild)}; {way_out}")

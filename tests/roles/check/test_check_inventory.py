@@ -136,6 +136,13 @@ WRONG = [
     ("site_names: [www.shop.example.com]", "site_names", "is in site_aliases or site_domain"),
     ("site_names: [a.example.com, a.example.com]", "site_names", "there twice"),
     ("nginx_certificate: acme\nsite_names: ['*.shop.example.com']", "nginx_certificate", "proves single names alone"),
+    ("nginx_certificate: acme\nsite_domain: 192.0.2.7", "nginx_certificate", "not the address 192.0.2.7; write"),
+    ("nginx_certificate: acme\nsite_domain: localhost", "nginx_certificate", "no public CA knows localhost, "),
+    (
+        "nginx_certificate: acme\nsite_domain: 192.0.2.7\nsite_aliases: []\nnginx_certificate_ca_file: @/root.pem",
+        "nginx_certificate",
+        "proves names, not the address 192.0.2.7; write a name that leads there, example: ",
+    ),
     ("site_tls_in_front: true", "site_tls_in_front", "needs the addresses of what ends TLS"),
     (
         "site_tls_in_front: true\nsite_trusted_proxies: [192.0.2.7]\nnginx_certificate: acme",
