@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inventory_check.values import existing_file, number, pattern
@@ -35,11 +35,27 @@ EXAMPLES: dict[str, Any] = {}
 def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return what is wrong with the keys that sign tokens; several hosts need the same."""
     texts, algorithm = values["tokens_keys"], values["tokens_algorithm"]
+    if algorithm == "none" and texts:
+        return ["tokens_keys: nothing signs with them; write tokens_algorithm: RS256, as the first is, or remove them"]
     if algorithm == "none":
         return []
     if len(hosts) > 1 and not texts:
         return [f"tokens_keys: several hosts must sign with the same keys; put them into the vault: {TO_VAULT}"]
     return [f"tokens_keys: {said}" for said in judge(texts, algorithm)][:1]
+
+
+def unasked(values: dict[str, Any], variables: Mapping[str, Any]) -> list[str]:
+    """Return a line on keys that a host holds, where the inventory does not say whether the app signs with them.
+
+    They were made without a word before. The app finds them still; nothing looks after them.
+    """
+    if "tokens_algorithm" in variables:
+        return []
+    where = f"/etc/{values['app_name']}/jwt"
+    return [
+        f"tokens_algorithm: the keys in {where} stay, and no deploy looks after them; write tokens_algorithm: RS256, "
+        "or none if the app signs no tokens"
+    ]
 
 
 def judge(texts: list[str], algorithm: str) -> Iterator[str]:

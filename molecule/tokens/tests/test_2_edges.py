@@ -73,6 +73,21 @@ def test_nginx_asks_the_app_for_others(host, login):
         host.check_output("sh -c 'rm /etc/nginx/conf.d/guard.conf; systemctl reload nginx'")
 
 
+def test_keys_that_nobody_asks_for_stay_and_are_told(play, login, host):
+    """An inventory of before said nothing of them, and the app signed."""
+    where = "sha256sum /etc/app/jwt/*"
+    before = host.check_output(where)
+    none = ("-e", '{"tokens_algorithm": "none", "tokens_keys": []}')
+    run = play("playbooks/app.yml", *none)
+    assert host.check_output(where) == before and login()
+    assert "no deploy looks after them" not in run.output  # the inventory says what they are for
+    for playbook in ("playbooks/rotate_keys.yml", "playbooks/vault_keys.yml"):
+        refused = play(playbook, *none, succeed=False)
+        assert "so the app has no keys; write what it signs with" in refused.output
+    play("playbooks/app.yml")
+    assert host.check_output(where) == before
+
+
 def test_a_thousand_wrong_passwords_meet_a_limit_and_nobody_else_does(address, get, host, tmp_path):
     """All at once, so that the limit is met however slow the machine is."""
     body = tmp_path / "body"

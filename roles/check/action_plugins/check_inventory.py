@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
             mistakes = self._check_system()
             seen = {} if mistakes else self._check_host(values, task_vars)
             mistakes = mistakes or seen["mistakes"]
-            lines = [] if mistakes else warnings(values, task_vars, seen["processors"])
+            lines = [] if mistakes else warnings(values, task_vars, seen)
         if not mistakes:
             return {"changed": False, "warnings": lines}
         return {
@@ -118,7 +118,7 @@ class ActionModule(ActionBase):
         return mistakes
 
     def _check_host(self, values: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Return what role check's module says of the host: its mistakes, and how many processors it has."""
+        """Return what role check's module says of the host: its mistakes, its processors, whether keys are there."""
         builds = task_vars["inventory_hostname"] == task_vars["ansible_play_hosts"][0]
         local = builds and values["build_source"].startswith("file://")
         arguments = {

@@ -34,6 +34,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 mistakes: {type: list, returned: always, description: One line for each thing to mend.}
+keys: {type: bool, returned: always, description: Whether keys that sign tokens of the app are here.}
 processors: {type: int, returned: always, description: How many of them gunicorn would count.}
 """
 
@@ -235,7 +236,8 @@ def main() -> None:
     mistakes = foreign_directory(app) + foreign_files(app) + other_app(app, domain, wsgi) + taken_names(app, names)
     mistakes += foreign_network(app) + senseless_times(module.params["calendars"])
     mistakes += unreadable_repository(module.params["repository"]) + taken_ports() + full_disk(app) + full_memory()
-    module.exit_json(changed=False, mistakes=mistakes, processors=len(os.sched_getaffinity(0)))
+    seen = {"processors": len(os.sched_getaffinity(0)), "keys": os.path.exists(f"/etc/{app}/jwt/signing")}
+    module.exit_json(changed=False, mistakes=mistakes, **seen)
 
 
 if __name__ == "__main__":

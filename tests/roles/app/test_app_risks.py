@@ -11,10 +11,10 @@ LEAST = {"app_env": {}, "app_secrets": {}, "app_workers": 2, "app_memory": "512m
 LEAST["build_source"] = "https://git.example.com/shop.git"
 
 
-def said(hosts=1, processors=2, more=(), **values):
+def said(hosts=1, processors=2, keys=False, more=(), **values):
     """Return the lines on an inventory, of which none may show a secret."""
     known = {"groups": {"web": [f"web{number}" for number in range(hosts)]}, **dict(more)}
-    lines = warnings({**load_defaults(), **LEAST, **values}, known, processors)
+    lines = warnings({**load_defaults(), **LEAST, **values}, known, {"processors": processors, "keys": keys})
     assert MARK not in "".join(lines)
     return lines
 
@@ -104,6 +104,15 @@ def test_code_that_others_on_the_way_could_change_is_said(scheme):
     assert said(build_source="ssh://git@git.example.com/shop.git") == []
 
 
+def test_keys_of_before_are_said_until_the_inventory_says_what_they_are_for():
+    assert said(keys=True) == [
+        "tokens_algorithm: the keys in /etc/app/jwt stay, and no deploy looks after them; "
+        "write tokens_algorithm: RS256, or none if the app signs no tokens"
+    ]
+    for algorithm in ("RS256", "none"):
+        assert said(keys=True, more={"tokens_algorithm": algorithm}) == []
+
+
 def test_a_name_without_its_role_is_said_where_nothing_reads_it():
     ours = {"health_path": "/healthz", "jwt_algorithm": "ES256", "domain": "shop.example.com", "my_key": "x"}
     assert said(more=ours) == [
@@ -122,6 +131,6 @@ def test_warnings_come_with_an_inventory_that_is_right_and_stop_nothing(monkeypa
     plugin._task = type("Task", (), {"args": {}})
     plugin._check_inventory = lambda *given: (values, [])
     plugin._check_system = lambda: []
-    plugin._check_host = lambda *given: {"mistakes": [], "processors": 2}
+    plugin._check_host = lambda *given: {"mistakes": [], "processors": 2, "keys": False}
     answer = plugin.run(None, known)
     assert not answer.get("failed") and len(answer["warnings"]) == 1

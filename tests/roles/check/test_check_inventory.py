@@ -334,16 +334,17 @@ WRONG = [
     ("app_secret_files: {users.json: ''}", "app_secret_files", "users.json is empty"),
     (f"build_git_key: {MARK}", "build_git_key", "not a private key"),
     # 7: signing keys
-    ("tokens_keys: [hello]", "tokens_keys", "not a key in PEM"),
-    ("tokens_keys: [!file jwt-rsa-public.pem]", "tokens_keys", "the first is a public key"),
-    ("tokens_keys: [!file jwt-rsa-encrypted.pem]", "tokens_keys", "is encrypted"),
-    ("tokens_keys: [!file jwt-rsa1024.pem]", "tokens_keys", "1024 bits"),
-    ("tokens_keys: [!file jwt-p256.pem]", "tokens_keys", "not a key for RS256; make one: openssl gen"),
+    ("tokens_keys: [!file jwt-rsa.pem]", "tokens_keys", "nothing signs with them; write tokens_algorithm: RS256"),
+    ("tokens_algorithm: RS256\ntokens_keys: [hello]", "tokens_keys", "not a key in PEM"),
+    ("tokens_algorithm: RS256\ntokens_keys: [!file jwt-rsa-public.pem]", "tokens_keys", "the first is a public key"),
+    ("tokens_algorithm: RS256\ntokens_keys: [!file jwt-rsa-encrypted.pem]", "tokens_keys", "is encrypted"),
+    ("tokens_algorithm: RS256\ntokens_keys: [!file jwt-rsa1024.pem]", "tokens_keys", "1024 bits"),
+    ("tokens_algorithm: RS256\ntokens_keys: [!file jwt-p256.pem]", "tokens_keys", "not a key for RS256; make one: "),
     ("tokens_algorithm: ES256\ntokens_keys: [!file jwt-rsa.pem]", "tokens_keys", "not a key for ES256"),
     ("tokens_algorithm: ES256\ntokens_keys: [!file jwt-p384.pem]", "tokens_keys", "not a key for"),
     ("tokens_algorithm: EdDSA\ntokens_keys: [!file jwt-rsa.pem]", "tokens_keys", "ed25519"),
-    ("tokens_keys: [!file jwt-rsa.pem, !file jwt-rsa-public.pem]", "tokens_keys", "is there twice"),
-    ("tokens_keys: [!file jwt-rsa.pem, x]", "tokens_keys", "not a key in PEM"),
+    ("tokens_algorithm: RS256\ntokens_keys: [!file jwt-rsa.pem, !file jwt-rsa-public.pem]", "tokens_keys", "twice"),
+    ("tokens_algorithm: RS256\ntokens_keys: [!file jwt-rsa.pem, x]", "tokens_keys", "not a key in PEM"),
     ("tokens_revoke: now", "tokens_revoke", "not valid"),
     ("tokens_rotate_after: -1", "tokens_rotate_after", "between"),
     ("tokens_import: /no/such.pem", "tokens_import", "no file /no/such.pem"),
@@ -614,9 +615,9 @@ VALID = [
     "site_cors_origins: ['https://a.example.com', 'http://localhost:3000']",
     "build_args: {VERSION: '1.2 beta', N: '3'}",
     "tokens_algorithm: none",
-    "tokens_keys: [!file jwt-rsa.pem]",
-    "tokens_keys: !file jwt-rsa.pem",
-    "vault_app_jwt_keys: [!file jwt-rsa.pem, !file jwt-p256-public.pem]",
+    "tokens_algorithm: RS256\ntokens_keys: [!file jwt-rsa.pem]",
+    "tokens_algorithm: RS256\ntokens_keys: !file jwt-rsa.pem",
+    "tokens_algorithm: RS256\nvault_app_jwt_keys: [!file jwt-rsa.pem, !file jwt-p256-public.pem]",
     "tokens_algorithm: ES256\ntokens_keys: [!file jwt-p256.pem, !file jwt-rsa-public.pem]",
     "tokens_algorithm: EdDSA\ntokens_keys: [!file jwt-ed25519.pem]",
     "host_adopt: [nginx, docker]",
@@ -690,12 +691,16 @@ def test_all_mistakes_are_said_at_once(check):
     ]
 
 
-def test_several_hosts_need_keys_from_the_vault(check, place):
-    (line,) = check("", hosts=("web1", "web2"))
+def test_several_hosts_that_sign_need_keys_from_the_vault(check, place):
+    (line,) = check("tokens_algorithm: RS256", hosts=("web1", "web2"))
     assert line.startswith("tokens_keys: several hosts must sign with the same keys")
     assert "ansible-playbook playbooks/vault_keys.yml -i inventories/production --ask-vault-pass" in line
-    assert check(with_files("tokens_keys: [!file jwt-rsa.pem]", place), hosts=("web1", "web2")) == []
-    assert check("tokens_algorithm: none", hosts=("web1", "web2")) == []
+    given = with_files("tokens_algorithm: RS256\ntokens_keys: [!file jwt-rsa.pem]", place)
+    assert check(given, hosts=("web1", "web2")) == []
+
+
+def test_several_hosts_of_an_app_that_asks_for_no_keys_are_no_matter(check):
+    assert check("", hosts=("web1", "web2")) == []
 
 
 @pytest.mark.parametrize(("ref", "accepted"), [("main", True), ("v1", True), ("HEAD", True), ("gone", False)])

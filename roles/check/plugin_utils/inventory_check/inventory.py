@@ -149,13 +149,14 @@ def check_outside(values: dict[str, Any], place: str | None) -> list[str]:
     return [line for lines in each for line in lines]
 
 
-def warnings(values: dict[str, Any], variables: Mapping[str, Any], processors: int) -> list[str]:
+def warnings(values: dict[str, Any], variables: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:
     """Return what is right and seldom meant, on one host.
 
     :param variables: all that the host has, as they are written.
-    :param processors: of the host.
+    :param seen: what module check_host told.
     """
     own = {name: value for name, value in variables.items() if name not in ("hostvars", "vars")}
     hosts = own["groups"].get("web", [])
-    each = [rules.warnings(values, hosts, processors) for rules in (RULES["build"], RISKS)]
-    return [line for lines in each for line in lines] + unprefixed(own, load_specs())
+    each = [rules.warnings(values, hosts, seen["processors"]) for rules in (RULES["build"], RISKS)]
+    unasked = RULES["tokens"].unasked(values, own) if seen["keys"] else []
+    return [line for lines in each for line in lines] + unasked + unprefixed(own, load_specs())
