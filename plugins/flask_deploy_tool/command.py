@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from . import __version__, project
 from .new import new
-from .verbs import VERBS, Verb, Word
+from .verbs import ENVIRONMENT, VERBS, Verb, Word
 
 NAME = "flask-deploy"
 SIMPLE = re.compile(r"[\w.:/@+-]+")  # needs no quotes, for a shell nor for Ansible
@@ -84,12 +84,15 @@ def call(verb: Verb, values: dict[str, Any], environment: str | None, extra: tup
     return [*words, *extra]
 
 
-def become(words: list[str], environment: dict[str, str]) -> None:
-    """Print a command as a line that can be pasted, then become it: colours, Ctrl-C and exit code are its own."""
+def become(words: list[str], environment: dict[str, str], unsaid: dict[str, str] | None = None) -> None:
+    """Print a command as a line that can be pasted, then become it: colours, Ctrl-C and exit code are its own.
+
+    :param unsaid: more of its environment, which is of this call alone.
+    """
     before = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
     click.echo(" ".join([*before, shlex.join(words)]), err=True)
     sys.stdout.flush()
-    os.execvpe(words[0], words, {**os.environ, **environment})  # noqa: S606
+    os.execvpe(words[0], words, {**os.environ, **environment, **(unsaid or {})})  # noqa: S606
 
 
 def command(verb: Verb) -> click.Command:
@@ -98,7 +101,7 @@ def command(verb: Verb) -> click.Command:
     @click.pass_context
     def run(context: click.Context, /, env: str | None = None, **values: Any) -> None:
         settings = project.settings()
-        become(call(verb, values, env, context.obj or ()), settings)
+        become(call(verb, values, env, context.obj or ()), settings, {ENVIRONMENT: env or ""})
 
     parameters = [parameter(word) for word in verb.words]
     if verb.inventory:

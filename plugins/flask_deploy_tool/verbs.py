@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Set for a run that the tool begins, so that messages name its commands: plugins/callback/tool_words.py.
+ENVIRONMENT = "FLASK_DEPLOY_ENVIRONMENT"
+
 
 @dataclass(frozen=True)
 class Word:
