@@ -201,6 +201,7 @@ CHECKS = {
 EXAMPLES = {
     "app_wsgi": "shop:create_app()",
     "app_env": {"CURRENCY": "EUR"},
+    "app_lock_wait": 300,
     "app_jobs": {"purge": {"command": "flask purge", "at": "*-*-* 03:00"}},
     "app_writable": ["uploads", "cache:memory", f"{TMP}:200m"],
     "app_processes": {"worker": {"command": "celery -A shop worker", "count": 2, "memory": "512m"}},

@@ -290,6 +290,9 @@ WRONG = [
     # 5: misspelt variables
     ("app_domian: shop.example.com", "app_domian", "did you mean site_domain?"),
     ("app_worker: 2", "app_worker", "did you mean app_workers (of the web) or app_processes"),
+    ("app_lock_wait: soon", "app_lock_wait", "'soon' is not a int; example: app_lock_wait: 300"),
+    ("app_lock_wait: 15m", "app_lock_wait", "'15m' is not a int; example: app_lock_wait: 300"),
+    ("app_lock_wait: '-1'", "app_lock_wait", "-1 is not between 0 and 86400"),
     # what a thing is called elsewhere
     ("app_port: 5000", "app_port", "did you mean app_server (port:5000, where the app listens) or site_https_port?"),
     ("app_volumes: [uploads]", "app_volumes", "did you mean app_writable "),
@@ -615,6 +618,7 @@ VALID = [
     "site_cors_origins: ['https://a.example.com', 'http://localhost:3000']",
     "build_args: {VERSION: '1.2 beta', N: '3'}",
     "tokens_algorithm: none",
+    'app_lock_wait: "900"',
     "tokens_algorithm: RS256\ntokens_keys: [!file jwt-rsa.pem]",
     "tokens_algorithm: RS256\ntokens_keys: !file jwt-rsa.pem",
     "tokens_algorithm: RS256\nvault_app_jwt_keys: [!file jwt-rsa.pem, !file jwt-p256-public.pem]",
