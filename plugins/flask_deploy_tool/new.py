@@ -17,6 +17,7 @@ LOCAL = (
     "requirements.txt names a place on this machine; write one that your team and CI can reach, such as: "
     f"flask-deploy @ git+https://git.example.com/flask-deploy.git@v{__version__}"
 )
+BESIDE = "build_source leads to {}, which is not in this repository: CI needs its git address instead"
 HELP = """Make a repository of your own for deploys, or another environment in it. What is there is left alone.
 
 DIRECTORY: such as infra, or deploy inside the app's own repository.
@@ -61,13 +62,22 @@ def answers_for(names: list[str], given: dict[str, str]) -> dict[str, repository
     return found
 
 
-def say(place: Path, made: list[str], left: list[str]) -> None:
-    """Say what was made, what was left alone, and what to type next."""
+def beside(place: Path, answers: dict[str, repository.Answers]) -> list[str]:
+    """Return the directories, of the sources, that a clone of this repository does not have."""
+    found = {Path(each.source).resolve() for each in answers.values() if Path(each.source).is_dir()}
+    top = repository.top(place.resolve()).resolve()
+    return sorted(str(path) for path in found if not path.is_relative_to(top))
+
+
+def say(place: Path, made: list[str], left: list[str], away: list[str]) -> None:
+    """Say what was made, what was left alone, what a clone would lack, and what to type next."""
     for title, paths in (("made", made), ("left as it was", left)):
         if paths:
             click.echo(f"{title}: {', '.join(map(os.path.relpath, paths))}")
     if "file:" in (place / "requirements.txt").read_text():
         click.echo(LOCAL)
+    for path in away:
+        click.echo(BESIDE.format(os.path.relpath(path)))
     if made:
         click.echo(f"next: cd {place}, read what inventories/ says, commit it, then: flask-deploy check -e NAME")
 
@@ -104,4 +114,4 @@ def write_all(directory: Path, wanted: list[str], answers: dict[str, repository.
         if name in answers:
             repository.write_environment(directory, name, answers[name], password)
         (made if name in answers else left).append(path)
-    say(directory, made, left)
+    say(directory, made, left, beside(directory, answers))

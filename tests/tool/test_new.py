@@ -156,7 +156,8 @@ def test_another_app_on_the_server_has_its_own_name_and_user_id(here):
 
 def test_inside_the_app_s_repository_its_source_is_that_repository(here):
     subprocess.run(["git", "init", "-q", "shop"], check=True)
-    assert new("shop/deploy", "--domain", "shop.example.com", "--wsgi", "shop:app")[0] == 0
+    code, said = new("shop/deploy", "--domain", "shop.example.com", "--wsgi", "shop:app")
+    assert code == 0 and "build_source" not in said
     assert lines(here / "shop/deploy", "production")["build.yml"] == "build_source: '{{ inventory_dir }}/../../..'\n"
     assert (here / "shop/deploy/inventories/production/../../..").resolve() == here / "shop"
     workflow = yaml.safe_load((here / "shop/.github/workflows/flask-deploy.yml").read_text())
@@ -167,8 +168,10 @@ def test_inside_the_app_s_repository_its_source_is_that_repository(here):
 
 def test_beside_the_app_s_repository_the_source_is_found_from_any_clone(here):
     (here / "shop").mkdir()
-    new("infra", "--domain", "shop.example.com", "--source", "shop", "--wsgi", "shop:app")
+    code, said = new("infra", "--domain", "shop.example.com", "--source", "shop", "--wsgi", "shop:app")
     assert lines(here / "infra", "production")["build.yml"] == "build_source: '{{ inventory_dir }}/../../../shop'\n"
+    assert code == 0
+    assert "build_source leads to shop, which is not in this repository: CI needs its git address instead\n" in said
 
 
 @pytest.mark.parametrize(
