@@ -176,6 +176,14 @@ def test_the_environment_is_what_the_code_demands(decided, code, more, expected)
     assert shown == expected | ({"app_secrets": stubs} if stubs else {})
 
 
+@pytest.mark.parametrize(
+    ("code", "algorithm"),
+    [("os.environ['JWT_KEY_DIR']", "RS256"), ("os.environ.get('JWT_KEY_DIR')", "RS256"), ("os.environ['CITY']", None)],
+)
+def test_an_app_that_reads_where_its_keys_lie_asks_for_them(decided, code, algorithm):
+    assert decided({"app.py": APP, "config.py": f"import os\n{code}"}).get("tokens_algorithm") == algorithm
+
+
 def test_processes_beside_the_web_are_printed(printed):
     files = {
         "app.py": APP,

@@ -36,6 +36,9 @@ def decide(found: Found, answer: Answer) -> None:
             known = ", with a default that everybody can read" if default and SECRET.fullmatch(name) else ""
             if told.get(name, ("",))[0] or SECRET.fullmatch(name):
                 _take(answer, name, told.get(name, ("", "")), f"{place} reads it{known}")
+    place = found.code.demanded.get("JWT_KEY_DIR") or found.code.optional.get("JWT_KEY_DIR", ("",))[0]
+    if place:
+        answer.set("tokens_algorithm", "RS256", f"{place} reads JWT_KEY_DIR, where the keys lie that sign tokens")
     _say(found, answer, {name for row in answer.maps.values() for name in row})
 
 
