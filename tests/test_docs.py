@@ -14,11 +14,11 @@ from inventory_check.renamed import RENAMED
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
-    path.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "roles/*/README.md") for path in ROOT.glob(pattern)
+    path.relative_to(ROOT) for pattern in ("*.md", "docs/**/*.md", "roles/*/README.md") for path in ROOT.glob(pattern)
 )
 # Rooms whose paths can be told from other words; inventories are the reader's own, but for two.
 ROOM = r"(?:roles|plugins|playbooks|molecule|tests|docs|app|bench|inventories/(?:local|example))/"
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```(\w*)(?: title=\"[^\"]*\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class UnsafeLoader(yaml.SafeLoader):
@@ -93,14 +93,14 @@ def test_every_test_named_exists(page):
 
 
 def test_every_claim_has_a_test():
-    tables = text("docs/guarantees.md").partition("## Deploys")[2].partition("## Limits")[0]
+    tables = text("docs/reference/guarantees.md").partition("## Deploys")[2].partition("## Limits")[0]
     rows = [line for line in tables.splitlines() if line.startswith("| ") and not line.startswith("| Claim ")]
     assert rows
     assert [row for row in rows if "::test_" not in row] == []
 
 
 def test_every_message_explained_is_one_that_is_said():
-    table = text("docs/operations.md").partition("| It says | Do |\n|---|---|\n")[2].partition("\n\n")[0]
+    table = text("docs/how-to/operations.md").partition("| It says | Do |\n|---|---|\n")[2].partition("\n\n")[0]
     places = [ROOT / room for room in ("roles", "plugins")]
     said = "".join(path.read_text() for place in places for kind in ("py", "sh") for path in place.rglob(f"*.{kind}"))
     messages = [shown for line in table.splitlines() for shown in re.findall(r"`([^`]+)`", line.split("|")[1])]
@@ -110,7 +110,7 @@ def test_every_message_explained_is_one_that_is_said():
 
 
 def test_the_log_s_fields_are_those_that_are_logged():
-    listed = text("docs/operations.md").partition("Fields of the access log:")[2].partition(".")[0]
+    listed = text("docs/how-to/operations.md").partition("Fields of the access log:")[2].partition(".")[0]
     logged = re.findall(r'"(\w+)":', text("roles/nginx/templates/nginx/log.conf.j2"))
     assert re.findall(r"`(\w+)`", listed) == logged
 
@@ -118,7 +118,7 @@ def test_the_log_s_fields_are_those_that_are_logged():
 def test_the_room_of_nginx_s_logs_is_as_said():
     rules = text("roles/nginx/files/rotate_logs.conf")
     size, kept = (int(re.search(rf"^    {word} (\d+)M?$", rules, re.MULTILINE)[1]) for word in ("size", "rotate"))
-    told = " ".join(text("docs/operations.md").split())
+    told = " ".join(text("docs/how-to/operations.md").split())
     assert f"larger than {size} MB, and keeps {kept}: a log takes at most {size * (kept + 1)} MB" in told
 
 
