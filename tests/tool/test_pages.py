@@ -48,4 +48,5 @@ def test_every_command_of_the_tool_that_a_page_shows_can_be_typed(page):
     assert any(lines) or page.name not in ("tool.md", "upgrade.md")
     for typed in itertools.chain(*lines):
         words, _extra = command.split(shlex.split(typed.replace("…", ""), comments=True))
-        assert command.cli.commands[words[0]].make_context(words[0], words[1:]), typed
+        verb = command.cli.commands[words[0]]
+        assert len(words) == 1 or verb.make_context(words[0], words[1:]), typed  # alone it is only named
