@@ -87,4 +87,4 @@ def test_every_variable_has_a_place_that_pages_lead_to(site):
 def test_every_kind_of_page_is_in_the_navigation():
     parts = yaml.safe_load((ROOT / ".config/mkdocs/mkdocs.yml").read_text())["nav"]
     titles = [title for part in parts if isinstance(part, dict) for title in part]
-    assert titles == ["Tutorial", "How-to", "Reference", "Explanation", "Project"]
+    assert titles == ["Home", "Tutorial", "How-to", "Reference", "Explanation", "Project"]
