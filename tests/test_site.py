@@ -15,6 +15,7 @@ import yaml
 from inventory_check.inventory import load_specs
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 LOADING = {"href": {"link"}, "src": {"script", "img", "iframe", "source"}, "data": {"object"}}
 
 
