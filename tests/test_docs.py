@@ -113,6 +113,12 @@ def test_every_test_named_exists(page):
         assert f"\ndef {name}(" in text(path), f"{path}::{name}"
 
 
+def test_the_first_page_leads_to_every_page():
+    linked = re.findall(r"\]\(([^)#\s]+\.md)\)", text("docs/README.md"))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("**/*.md")} - {"README.md"}
+    assert pages - set(linked) == set()
+
+
 def test_every_claim_has_a_test():
     tables = text("docs/reference/guarantees.md").partition("## Deploys")[2].partition("## Limits")[0]
     rows = [line for line in tables.splitlines() if line.startswith("| ") and not line.startswith("| Claim ")]
