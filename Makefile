@@ -7,7 +7,7 @@ export MOLECULE_COMMAND_BORDERS := false
 # What each test run has, and what only test-all has: the other scenarios.
 SCENARIOS := bare default
 THOROUGH := $(filter-out $(SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench-jwt bench-deploy bench-before bench-public user lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench-jwt bench-deploy bench-before bench-public user docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-before: tools ## seconds and tasks of the same runs by an earlier commit, 
 
 user: ## a user of the bundled app as a line for the vault: NAME=alice; asks for the password
 	@molecule/shared/user line "$(NAME)"
+
+docs: tools ## the site of docs/, its links checked: open build/docs/index.html
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file .config/mkdocs/mkdocs.yml
 
 tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, git-lfs, a browser
 	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -18,7 +19,8 @@ PAGES = sorted(
 )
 # Rooms whose paths can be told from other words; inventories are the reader's own, but for two.
 ROOM = r"(?:roles|plugins|playbooks|molecule|tests|docs|app|bench|inventories/(?:local|example))/"
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ERRORS = "docs/how-to/troubleshooting.md"
+FENCED = re.compile(r"^```(\w*)(?: title=\"[^\"]*\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class UnsafeLoader(yaml.SafeLoader):
@@ -45,6 +47,25 @@ def blocks(language):
 def heading(line):
     """Return the anchor of a heading, as forges make it."""
     return re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+
+
+def literal(node):
+    """Return a text of Python as a reader sees it: … where a value goes; None where it is no text."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.sub(r"\{\w*\}", "…", node.value)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return f"{literal(node.left) or '…'}{literal(node.right) or '…'}"
+    return None
+
+
+def all_that_is_said():
+    """Return all texts of roles and plugins, a line each."""
+    paths = [path for room in ("roles", "plugins") for path in (ROOT / room).rglob("*.py")]
+    texts = [literal(node) for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+    scripts = [path.read_text() for path in (ROOT / "roles").rglob("*.sh")]
+    return "\n".join([*(found.replace("\n", " ") for found in texts if found), *scripts])
 
 
 def modules():
@@ -98,25 +119,34 @@ def test_every_test_named_exists(page):
         assert f"\ndef {name}(" in text(path), f"{path}::{name}"
 
 
+def test_the_first_page_leads_to_every_page():
+    linked = re.findall(r"\]\(([^)#\s]+\.md)\)", text("docs/README.md"))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("**/*.md")} - {"README.md"}
+    assert pages - set(linked) == set()
+
+
 def test_every_claim_has_a_test():
-    tables = text("docs/guarantees.md").partition("## Deploys")[2].partition("## Limits")[0]
+    tables = text("docs/reference/guarantees.md").partition("## Deploys")[2].partition("## Limits")[0]
     rows = [line for line in tables.splitlines() if line.startswith("| ") and not line.startswith("| Claim ")]
     assert rows
     assert [row for row in rows if "::test_" not in row] == []
 
 
 def test_every_message_explained_is_one_that_is_said():
-    table = text("docs/operations.md").partition("| It says | Do |\n|---|---|\n")[2].partition("\n\n")[0]
-    places = [ROOT / room for room in ("roles", "plugins")]
-    said = "".join(path.read_text() for place in places for kind in ("py", "sh") for path in place.rglob(f"*.{kind}"))
-    messages = [shown for line in table.splitlines() for shown in re.findall(r"`([^`]+)`", line.split("|")[1])]
-    assert messages
-    parts = [part.strip() for message in messages for part in message.split("…")]
-    assert [part for part in parts if part not in said] == []
+    """As the code says it, with … for values: who searches for what a run printed finds it."""
+    tables = re.findall(r"^\| It says \| Do \|\n\|---\|---\|\n(.*?)\n\n", text(ERRORS), re.MULTILINE | re.DOTALL)
+    messages = [
+        shown for table in tables for line in table.splitlines() for shown in re.findall(r"^\| `([^`]+)` \|", line)
+    ]
+    assert len(messages) == sum(len(table.splitlines()) for table in tables) > 50
+    said = all_that_is_said()
+    parts = [[re.escape(part) for part in message.split("…")] for message in messages]
+    unsaid = [each for each in parts if not re.search(".*?".join(each), said)]
+    assert ["…".join(each) for each in unsaid] == []
 
 
 def test_the_log_s_fields_are_those_that_are_logged():
-    listed = text("docs/operations.md").partition("Fields of the access log:")[2].partition(".")[0]
+    listed = text("docs/how-to/logs.md").partition("Fields of the access log:")[2].partition(".")[0]
     logged = re.findall(r'"(\w+)":', text("roles/nginx/templates/nginx/log.conf.j2"))
     assert re.findall(r"`(\w+)`", listed) == logged
 
@@ -124,7 +154,7 @@ def test_the_log_s_fields_are_those_that_are_logged():
 def test_the_room_of_nginx_s_logs_is_as_said():
     rules = text("roles/nginx/files/rotate_logs.conf")
     size, kept = (int(re.search(rf"^    {word} (\d+)M?$", rules, re.MULTILINE)[1]) for word in ("size", "rotate"))
-    told = " ".join(text("docs/operations.md").split())
+    told = " ".join(text("docs/how-to/logs.md").split())
     assert f"larger than {size} MB, and keeps {kept}: a log takes at most {size * (kept + 1)} MB" in told
 
 

@@ -1,4 +1,4 @@
-"""What docs/jwt.md shows works as it stands there."""
+"""What docs/reference/jwt.md shows works as it stands there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import jwt
 from ansible.module_utils.flask_deploy.keys.pem import Pem
 
-PAGE = (Path(__file__).parents[1] / "docs" / "jwt.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs/reference/jwt.md").read_text()
 
 
 def test_the_openssl_lines_verify_a_token_and_refuse_another(tmp_path):

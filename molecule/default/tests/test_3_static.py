@@ -45,7 +45,7 @@ def deployed(play, tmp_path_factory):
 @pytest.mark.parametrize("encoding", ["", "gzip", "br"])
 @pytest.mark.parametrize("name", FILES)
 def test_file_by_kind_encoding_and_status(get, place, encoding, name):
-    """One row of the table in docs/site.md: 200, then 304 and 206 as its answer allows, each with the same headers."""
+    """A row of the table in docs/reference/site.md: 200, then 304 and 206 as its answer allows, each with headers."""
     url, accept = f"{URL}{place}/{name}", ["-H", f"Accept-Encoding: {encoding}"]
     packed = bool(encoding) and name in PACKED
     whole = get(url, *accept, "-o", "/dev/null", "-D", "-")

@@ -49,9 +49,9 @@ def test_a_token_in_the_query_is_ignored_and_logged_nowhere(get, login, host):
 
 
 def test_nginx_asks_the_app_for_others(host, login):
-    """The lines of docs/jwt.md, before something that knows no tokens."""
+    """The lines of docs/reference/jwt.md, before something that knows no tokens."""
     for line in ("auth_request /_token;", "proxy_pass http://app/protected;", "proxy_pass_request_body off;"):
-        assert line in Path(os.environ["MOLECULE_PROJECT_DIRECTORY"], "docs/jwt.md").read_text()
+        assert line in Path(os.environ["MOLECULE_PROJECT_DIRECTORY"], "docs/reference/jwt.md").read_text()
     host.run_expect(
         [0], f"cat > /etc/nginx/conf.d/guard.conf <<'END'\n{GUARD}END\nnginx -t -q && systemctl reload nginx"
     )

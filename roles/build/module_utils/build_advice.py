@@ -14,7 +14,7 @@ WAY_OUT = re.compile(r"what to do: (.*)")
 
 KEY = (
     "the repository is private, or its name is another. A key that may read it: build_source: "
-    "git@git.example.com:team/app.git with build_git_key; docs/operations.md, Private repositories"
+    "git@git.example.com:team/app.git with build_git_key; docs/how-to/private-repository.md"
 )
 # More exact than what a build's step says by itself, which looks at wheels alone.
 LACKING = [

@@ -214,7 +214,7 @@ def test_an_image_without_a_command_serves_on_no_port(app, config):
     ],
 )
 def test_what_a_dockerfile_says_and_is_not_used_is_named(says, own, named):
-    whole = f"not used of the Dockerfile: {named}; docs/dockerfile.md says what is in their place"
+    whole = f"not used of the Dockerfile: {named}; docs/how-to/dockerfile.md says what is in their place"
     assert inside.unused(says, 10001, own) == (whole if named else "")
 
 

@@ -135,7 +135,7 @@ def unused(config: dict[str, Any], uid: int, own: str) -> str:
     exposed = sorted(name.partition("/")[0] for name in config.get("ExposedPorts") or {})
     words += [f"EXPOSE {name}" for name in exposed if name != own]
     words += ["HEALTHCHECK"] if config.get("Healthcheck") else []
-    said = f"not used of the Dockerfile: {', '.join(words)}; docs/dockerfile.md says what is in their place"
+    said = f"not used of the Dockerfile: {', '.join(words)}; docs/how-to/dockerfile.md says what is in their place"
     return said if words else ""
 
 
