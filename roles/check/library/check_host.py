@@ -146,12 +146,17 @@ def way_out(name: str, pid: str, port: str) -> str:
         return f"; type there: sudo {FORWARDERS[name]} ps --filter publish={port}"
     if pid == "1":
         return " for one of its sockets; type there: systemctl list-sockets"
-    group = (files.read(f"/proc/{pid}/cgroup") or b"").decode(errors="replace").strip()
+    group = group_of(pid).removeprefix(group_of("1").removesuffix("/init.scope"))  # a host may be a container
     # What somebody began from these lies in their group too; nobody should be told to stop them.
-    unit = re.search(r"::/system\.slice/(?:.*/)?((?!sshd?[.@]|cron\.)[^/]+\.service)$", group)
+    unit = re.search(r"^/system\.slice/(?:.*/)?((?!sshd?[.@]|cron\.)[^/]+\.service)$", group)
     if unit:
         return f"; type there: sudo systemctl disable --now {unit[1]}"
     return f", which is no unit of systemd; type there: ps -fp {pid}, and if nothing needs it: sudo kill {pid}"
+
+
+def group_of(pid: str) -> str:
+    """Return the control group of a process (cgroups(7), /proc/[pid]/cgroup)."""
+    return (files.read(f"/proc/{pid}/cgroup") or b"").decode(errors="replace").strip().rpartition("::")[2]
 
 
 def image_bytes(app: str) -> int:

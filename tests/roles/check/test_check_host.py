@@ -179,6 +179,16 @@ def test_a_port_that_a_unit_holds_is_named_with_it(listens, address, port):
     assert line.endswith(" disable --now httpd@blue.service")
 
 
+def test_on_a_host_that_is_a_container_a_unit_is_still_one(listens, monkeypatch):
+    texts = {
+        "/proc/1/cgroup": b"0::/docker/3f9a/init.scope\n",
+        "/proc/77/cgroup": b"0::/docker/3f9a/system.slice/a.service\n",
+    }
+    listens("httpd")
+    monkeypatch.setattr(preflight.files, "read", texts.get)
+    assert preflight.taken_ports()[0].endswith(" disable --now a.service")
+
+
 @pytest.mark.parametrize(
     "group",
     [
