@@ -12,7 +12,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import check_inventory
 from ansible.template import Templar
-from inventory_check.renamed import GONE, RENAMED, WORDS
+from inventory_check.renamed import GONE, RENAMED, WORDS, unprefixed
 
 from tests.conftest import ROOT, load
 
@@ -116,3 +116,12 @@ def test_every_play_that_changes_a_host_stops_at_an_old_name(tmp_path, name):
     assert done.returncode == 2, done.stdout + done.stderr
     assert "app_cors_origins is now site_cors_origins" in done.stdout
     assert "\nweb1: failed=1\n" in done.stdout, "one task ran, and nothing changed"
+
+
+def test_no_variable_that_a_role_has_is_said_to_be_read_by_nobody():
+    """Some are what an old name had behind its prefix: app_build_ca_file."""
+    known = check_inventory.load_specs()
+    assert unprefixed(dict.fromkeys(known, 1), known) == []
+    assert unprefixed({"max_body": "10m"}, known) == [
+        "max_body: nothing reads this variable; did you mean site_max_body?"
+    ]

@@ -137,7 +137,7 @@ def unprefixed(variables: Mapping[str, Any], known: Iterable[str]) -> list[str]:
     """Return a line for each variable that nothing reads and that would be ours with its role's name before it."""
     meant = {name.partition("_")[2]: new for name, new in RENAMED.items()}
     meant |= {name.partition("_")[2]: name for name in sorted(known)}
-    found = [name for name in sorted(variables) if name in meant and "_" in name]
+    found = [name for name in sorted({*variables} & {*meant} - {*known}) if "_" in name]
     texts = [str(value) for value in variables.values() if isinstance(value, str | list | dict)] if found else []
     unread = [name for name in found if not any(re.search(rf"\b{name}\b", text) for text in texts)]
     return [f"{name}: nothing reads this variable; did you mean {meant[name]}?" for name in unread]
