@@ -155,6 +155,15 @@ def test_the_look_tells_what_app_wsgi_could_mean(tmp_path, files_of, module, nam
     assert told["names"] == names and modules in (None, told["modules"])
 
 
+def test_a_directory_that_the_app_s_user_may_not_read_gives_no_hints(tmp_path):
+    """Root may read all, so the test says no in its place."""
+    no = "import os\ndef no(place): raise PermissionError(13, 'no', place)\n"
+    no += "os.listdir, os.access = no, lambda path, mode: False\n"
+    command = [sys.executable, "-I", "-c", no + inside.PROGRAM, "shop"]
+    told = json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout)
+    assert (told["names"], told["modules"]) == ([], [])
+
+
 @pytest.mark.parametrize("hint", [None, "app", [1, "\x1b[2J", *["a"] * 50]])
 def test_hints_of_an_image_that_is_not_trusted_are_plain_and_few(app, image, hint):
     image(names=hint)

@@ -60,7 +60,8 @@ def of_a_body(body):
             yield from (each + "()" * ("create" in each) for each in told if "app" in each and each != "current_app")
 
 def hints():
-    places = [path for path in (folder, os.path.join(folder, "src")) if os.path.isdir(path)]
+    places = [path for path in (folder, os.path.join(folder, "src"))
+              if os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK)]
     modules = {each.partition(".")[0] for place in places for each in os.listdir(place)
                if (each.endswith(".py") or file_of(place, [each])) and not re.match("test|conftest|setup", each)}
     path = next(filter(None, (file_of(place, module.split(".")) for place in places)), None)
