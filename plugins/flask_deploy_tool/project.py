@@ -45,6 +45,7 @@ def settings() -> dict[str, str]:
     places = {
         "ANSIBLE_ROLES_PATH": "roles",
         "ANSIBLE_MODULE_UTILS": "plugins/module_utils",
+        "ANSIBLE_ACTION_PLUGINS": "plugins/action",
         "ANSIBLE_CALLBACK_PLUGINS": "plugins/callback",
     }
     needed = {

@@ -24,6 +24,7 @@ DATA = (
     "roles/",
     "plugins/module_utils/",
     "plugins/plugin_utils/",
+    "plugins/action/",
     "plugins/callback/",
 )
 FLAGS = ("--domain", "shop.example.com", "--source", "shop", "--wsgi", "app:app", "--host", "127.0.0.1")

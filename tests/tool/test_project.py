@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 PATHS = {
     "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
     "ANSIBLE_MODULE_UTILS": str(ROOT / "plugins/module_utils"),
+    "ANSIBLE_ACTION_PLUGINS": str(ROOT / "plugins/action"),
     "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "plugins/callback"),
 }
 VAULTED = {
