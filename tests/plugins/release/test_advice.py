@@ -127,6 +127,21 @@ WRONG = {
         "sqlite3.OperationalError: table users already exists",
         "users is made a second time. Where each worker makes it as it starts: app_preload: true",
     ),
+    "migrations that each worker runs": (
+        "import sqlite3\nbase = sqlite3.connect(':memory:')\nbase.execute('create table alembic_version"
+        " (version_num text primary key)')\n"
+        "for _worker in range(2):\n    base.execute(\"insert into alembic_version values ('8275865e5992')\")\n",
+        "shop:app",
+        "sqlite3.IntegrityError: UNIQUE constraint failed: alembic_version.version_num",
+        "alembic_version is made a second time. Where each worker makes it as it starts: app_preload: true",
+    ),
+    "column that each worker adds": (
+        "import sqlite3\nbase = sqlite3.connect(':memory:')\nbase.execute('create table users (id)')\n"
+        "for _worker in range(2):\n    base.execute('alter table users add column mail')\n",
+        "shop:app",
+        "sqlite3.OperationalError: duplicate column name: mail",
+        "mail is made a second time. Where each worker makes it as it starts: app_preload: true",
+    ),
     "database without its tables": (
         f"{PAGE}return sqlite3.connect(':memory:').execute('select * from users').fetchall()\n",
         "shop:app",

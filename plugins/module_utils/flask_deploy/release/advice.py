@@ -74,7 +74,8 @@ ADVICE = [
         "the image has no program {0}: name Debian's package of it, build_image_packages: [{0}]",
     ),
     (
-        r"(?i)(?:table|relation|index|type) [\"'`]?([\w.]+)[\"'`]? already exists",
+        r"(?i)(?:table|relation|index|type) [\"'`]?([\w.]+)[\"'`]? already exists|duplicate column name: (\w+)"
+        r"|UNIQUE constraint failed: (alembic_version)|constraint \"(alembic_version)_pkc\"",
         "{0} is made a second time. Where each worker makes it as it starts: app_preload: true, or make it once by "
         "app_release_command. Where a migration does: flask db stamp says which one the database has",
     ),
