@@ -5,11 +5,14 @@ Each ``*.pem`` file is one key; the optional file ``signing`` holds the name of 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import ConfigError
 from .keys import Key, KeySet, pem_key
@@ -18,6 +21,22 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds: a key that was taken away is refused after this time at the latest
 Fingerprint = tuple[tuple[str, int, int, int, int], ...]
+# Of the process or the machine: they say nothing of the files.
+_TRANSIENT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class Found(NamedTuple):
+    """What lay in the directory at one look; made whole, then published in one step.
+
+    :param seen: the files that it was read from
+    :param parsed: the keys by the digest of their files, so that none is parsed twice
+    :param problems: what is wrong, one line each
+    """
+
+    seen: Fingerprint | None
+    parsed: Mapping[bytes, Key]
+    keys: KeySet
+    problems: list[str]
 
 
 class KeyDirectory:
@@ -33,37 +52,42 @@ class KeyDirectory:
 
     def __init__(self, path: str | os.PathLike[str], algorithm: str | None = None) -> None:
         self._path = Path(path)
-        self._parsed: dict[bytes, Key] = {}
-        self._seen: Fingerprint | None = None
-        self._keys = KeySet((), None)
-        self.problems: list[str] = []
+        self._found = Found(None, {}, KeySet((), None), [])
         self._look()
-        signer = self._keys.signer
+        problems, signer = self.problems, self._found.keys.signer
         if algorithm and signer and signer.algorithm != algorithm:
-            self.problems.append(f"the signing key is for {signer.algorithm}, not {algorithm}")
-        if self.problems:
-            raise ConfigError(f"JWT_KEY_DIR {self._path}: " + "; ".join(self.problems))
+            problems = [*problems, f"the signing key is for {signer.algorithm}, not {algorithm}"]
+        if problems:
+            raise ConfigError(f"JWT_KEY_DIR {self._path}: " + "; ".join(problems))
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong in the directory, one line each."""
+        return self._found.problems
 
     def current(self) -> KeySet:
         """The keys as they are on disk, at most a second old."""
         if time.monotonic() >= self._next_look:
             self._look()
-        return self._keys
+        return self._found.keys
 
     def _look(self) -> None:
         self._next_look = time.monotonic() + LOOK_EVERY
+        found = self._found
         try:
             for _ in range(3):  # a change while reading: read again
                 seen = self._fingerprint()
-                if seen == self._seen:
-                    return
-                self._seen = seen
-                self._load([name for name, *_ in seen if name != "signing"])
+                if seen == found.seen:
+                    break
+                found = self._load(seen)
         except OSError as error:
-            self._seen = None
-            self.problems = [f"the directory cannot be read ({error.strerror})"]
-        for problem in self.problems:
-            logger.error("%s: %s", self._path, problem)
+            problems = [f"the directory cannot be read ({error.strerror})"]
+            keys = self._found.keys if error.errno in _TRANSIENT else KeySet((), None)
+            found = Found(None, self._found.parsed, keys, problems)
+        if found is not self._found:
+            self._found = found
+            for problem in found.problems:
+                logger.error("%s: %s", self._path, problem)
 
     def _fingerprint(self) -> Fingerprint:
         """Names and identities of the files; links are followed, so swapping one shows."""
@@ -78,46 +102,51 @@ class KeyDirectory:
                 marks.append((name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
         return tuple(marks)
 
-    def _load(self, names: list[str]) -> None:
-        self.problems = []
+    def _load(self, seen: Fingerprint) -> Found:
+        problems: list[str] = []
+        parsed: dict[bytes, Key] = {}
         keys: dict[str, Key] = {}
-        for name in names:
-            key = self._read(name)
+        for name in (name for name, *_ in seen if name != "signing"):
+            key = self._read(name, parsed, problems)
             if key and (twin := next((n for n, k in keys.items() if k.kid == key.kid), None)):
-                self.problems.append(f"{twin} and {name} hold the same key")
+                problems.append(f"{twin} and {name} hold the same key")
             elif key:
                 keys[name] = key
         if not keys:
-            self.problems.append("no usable key (*.pem)")
-        self._parsed = {d: key for d, key in self._parsed.items() if key in keys.values()}
-        self._keys = KeySet(keys.values(), self._signer(keys))
+            problems.append("no usable key (*.pem)")
+        return Found(seen, parsed, KeySet(keys.values(), self._signer(keys, problems)), problems)
 
-    def _read(self, name: str) -> Key | None:
+    def _read(self, name: str, parsed: dict[bytes, Key], problems: list[str]) -> Key | None:
         try:
             pem = (self._path / name).read_bytes()
             digest = hashlib.sha256(pem).digest()
-            if digest not in self._parsed:
-                self._parsed[digest] = pem_key(pem)
-            return self._parsed[digest]
+            parsed[digest] = self._found.parsed.get(digest) or pem_key(pem)
+            return parsed[digest]
         except ConfigError as error:
-            self.problems.append(f"{name}: {error}")
+            problems.append(f"{name}: {error}")
         except OSError as error:
-            self.problems.append(f"{name}: {error.strerror}")
+            if error.errno in _TRANSIENT:
+                raise
+            problems.append(f"{name}: {error.strerror}")
         return None
 
-    def _signer(self, keys: dict[str, Key]) -> Key | None:
+    def _signer(self, keys: dict[str, Key], problems: list[str]) -> Key | None:
         """The key that ``signing`` names, else the only private one."""
         private = {name: key for name, key in keys.items() if key.private}
         try:
-            named = (self._path / "signing").read_text().strip()
+            named = (self._path / "signing").read_text(errors="replace").strip()
         except FileNotFoundError:
             if len(private) < 2:
                 return next(iter(private.values()), None)
             problem = f"several private keys ({', '.join(private)}) and no file 'signing'"
+        except OSError as error:
+            if error.errno in _TRANSIENT:
+                raise
+            problem = f"signing: {error.strerror}"
         else:
             if named in private:
                 return private[named]
             problem = f"'signing' names {named!r}, which is no usable private key here"
-        self.problems.append(problem)
-        former = self._keys.signer
+        problems.append(problem)
+        former = self._found.keys.signer
         return next((key for key in private.values() if former and key.kid == former.kid), None)

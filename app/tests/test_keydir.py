@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -179,17 +180,80 @@ def test_the_former_signer_goes_on_while_signing_is_faulty(place, signers, at_on
     assert directory.current().signer is None
 
 
-def test_an_unreadable_directory_keeps_the_keys_and_says_so(place, tmp_path, signers, at_once):
+def test_a_directory_that_is_gone_has_no_keys_and_says_so(place, tmp_path, signers, at_once):
     path = tmp_path / "keys"
     path.mkdir()
     (path / "a.pem").write_text(signers["RS256"].pem)
     directory = KeyDirectory(path)
     path.rename(tmp_path / "away")
-    assert kids(directory) == {kid(signers["RS256"])}
+    assert kids(directory) == set()
+    assert directory.current().signer is None
     assert "cannot be read" in directory.problems[0]
     (tmp_path / "away").rename(path)
     assert kids(directory) == {kid(signers["RS256"])}
     assert directory.problems == []
+
+
+@pytest.mark.parametrize("method", ["iterdir", "read_bytes"])
+def test_a_process_without_a_free_file_keeps_its_keys(place, signers, at_once, monkeypatch, method):
+    directory = KeyDirectory(place(a_pem=signers["RS256"].pem))
+    place(b_pem=signers["ES256"].public_pem)  # so there is something to read
+
+    def none_left(_path):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Path, method, none_left)
+        assert kids(directory) == {kid(signers["RS256"])}
+        assert directory.problems == ["the directory cannot be read (Too many open files)"]
+    assert kids(directory) == {kid(signers["RS256"]), kid(signers["ES256"])}
+
+
+@pytest.mark.parametrize("ailing", ["no text", "a directory"])
+def test_a_removed_key_is_gone_whatever_ails_the_file_signing(place, signers, at_once, ailing):
+    path = place(a_pem=signers["RS256"].pem, b_pem=signers["ES256"].public_pem)
+    directory = KeyDirectory(path)
+    (path / "b.pem").unlink()
+    if ailing == "no text":
+        (path / "signing").write_bytes(b"\xff\xfe")
+    else:
+        (path / "signing").mkdir()
+    assert kids(directory) == {kid(signers["RS256"])}
+    assert len(directory.problems) == 1 and "signing" in directory.problems[0]
+
+
+def test_keys_that_are_exchanged_while_they_are_read_are_read_again_first(
+    place, signers, at_once, monkeypatch
+):
+    """What was read in the middle signs for nobody, not even for the moment until the next read."""
+    path = place(a_pem=signers["RS256"].pem)
+    directory, read, seen_by_others = KeyDirectory(path), module.Path.read_bytes, []
+    place(c_pem=signers["EdDSA"].public_pem)
+
+    def exchange(file):
+        if (path / "a.pem").exists():
+            place(b_pem=signers["ES256"].pem, signing="b.pem")
+            (path / "a.pem").unlink()
+        return read(file)
+
+    fingerprint = directory._fingerprint
+
+    def noted():
+        seen_by_others.append(published(directory).signer.algorithm)
+        return fingerprint()
+
+    monkeypatch.setattr(module.Path, "read_bytes", exchange)
+    monkeypatch.setattr(directory, "_fingerprint", noted)
+    assert directory.current().signer.algorithm == "ES256"
+    assert set(seen_by_others) == {"RS256"}
+
+
+def published(directory):
+    """Return the keys that another thread is given meanwhile."""
+    directory._next_look = time.monotonic() + 3600
+    keys = directory.current()
+    directory._next_look = 0
+    return keys
 
 
 def test_a_removed_key_is_refused_and_the_next_one_signs(keyed, call, signers, tmp_path, at_once):
