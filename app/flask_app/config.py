@@ -7,72 +7,21 @@ users.json), APP_DATA_DIR (holds the sessions).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 
-from flask_jwt_keys import ConfigError
+from flask_jwt_keys import ConfigError, checks
 from flask_jwt_keys.config import DEFAULTS as JWT_DEFAULTS
 
-Check = Callable[[Any], bool]
-
+SHORTEST_SECRET = 32  # HS256 needs as many bytes as its hash has (RFC 7518, section 3.2)
 MAKE_A_KEY = (
     "mkdir -p keys && openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072"
     " -out keys/first.pem && export JWT_KEY_DIR=$PWD/keys"
 )
-
-
-def _is_duration(value: Any) -> bool:
-    if isinstance(value, timedelta):
-        return value >= timedelta()
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_route(value: Any) -> bool:
-    return not value or (isinstance(value, str) and value.startswith("/"))
-
-
-def _is_optional_text(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and value != "")
-
-
-_EXPECTED: dict[str, tuple[Check, str]] = {
-    **dict.fromkeys(
-        (
-            "JWT_LEEWAY",
-            "JWT_EXPIRATION_DELTA",
-            "JWT_NOT_BEFORE_DELTA",
-            "JWT_MAX_LIFETIME",
-            "JWT_JWKS_MAX_AGE",
-            "JWT_REFRESH_EXPIRATION_DELTA",
-        ),
-        (_is_duration, "a number of seconds, such as 300"),
-    ),
-    **dict.fromkeys(
-        (
-            "JWT_AUTH_URL_RULE",
-            "JWT_JWKS_URL_RULE",
-            "JWT_REFRESH_URL_RULE",
-            "JWT_LOGOUT_URL_RULE",
-        ),
-        (_is_route, "a path, such as /auth"),
-    ),
-    **dict.fromkeys(
-        ("JWT_HOSTS", "JWT_MAX_TOKEN_SIZE", "MAX_CONTENT_LENGTH"),
-        (_is_count, "a whole number above 0"),
-    ),
-    **dict.fromkeys(
-        ("JWT_ISSUER", "JWT_AUDIENCE"), (_is_optional_text, "a text, such as https://example.com")
-    ),
-}
 
 
 def configure(app: Flask, overrides: Mapping[str, Any]) -> None:
@@ -103,17 +52,21 @@ def _defaults(app: Flask) -> dict[str, Any]:
 
 def check(config: Mapping[str, Any]) -> list[str]:
     """What is wrong, one sentence for each setting; nothing if all is well."""
-    problems = [
-        f"FLASK_{name} is {config[name]!r}; expected {expected}"
-        for name, (is_right, expected) in _EXPECTED.items()
-        if config.get(name) is not None and not is_right(config[name])
-    ]
+    problems = [f"FLASK_{line}" for line in checks.problems(config)]
+    if not checks.is_count(largest := config["MAX_CONTENT_LENGTH"]):
+        problems.append(f"FLASK_MAX_CONTENT_LENGTH is {largest!r}; expected a number of bytes")
     known = {*JWT_DEFAULTS, "JWT_ALGORITHM", "JWT_SECRET_KEY", "JWT_AUTH_URL_OPTIONS"}
     for name in config:
         if name.startswith("JWT_") and name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean FLASK_{near[0]}?" if near else ""
             problems.append(f"FLASK_{name} is not a setting{hint}")
-    if not (config["JWT_KEY_DIR"] or config.get("JWT_SECRET_KEY")):
+    secret = config.get("JWT_SECRET_KEY")
+    if secret and not config["JWT_KEY_DIR"] and len(secret) < SHORTEST_SECRET:
+        problems.append(
+            f"FLASK_JWT_SECRET_KEY has {len(secret)} characters; expected {SHORTEST_SECRET} at "
+            "least: openssl rand -hex 32"
+        )
+    if not (config["JWT_KEY_DIR"] or secret):
         problems.append(f"JWT_KEY_DIR is not set. Make a signing key: {MAKE_A_KEY}")
     return problems

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Config, Flask
 
-from . import sources, tokens
+from . import checks, sources, tokens
 from .config import DEFAULTS
 from .errors import ConfigError
 from .keys import KeySet
@@ -25,7 +25,7 @@ class Bound:
     """Settings, keys and sessions of an app.
 
     :param store: where sessions are kept; None for what the settings say
-    :raises ConfigError: if keys or settings cannot work
+    :raises ConfigError: if keys or settings cannot work; it names each setting
     """
 
     def __init__(self, app: Flask, store: Store | None) -> None:
@@ -33,6 +33,8 @@ class Bound:
         algorithm_given = self.config.get("JWT_ALGORITHM")
         for name, value in DEFAULTS.items():
             self.config.setdefault(name, value)
+        if wrong := checks.problems(self.config):
+            raise ConfigError("\n  ".join(["these settings cannot work:", *wrong]))
         self.config.setdefault("JWT_SECRET_KEY", self.config["SECRET_KEY"])
         self._source = key_source(self.config, algorithm_given)
         signer = self._source.current().signer if self._source else None

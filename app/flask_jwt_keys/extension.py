@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from types import CodeType
+from typing import Any
 
 from flask import Flask
 
@@ -117,6 +120,13 @@ class JWT:
 
     def jwt_decode_handler(self, callback: Handler) -> Handler:
         """Use a function (token) → claims to check tokens; it raises jwt.InvalidTokenError."""
+        if _demands_in_vain(getattr(callback, "__code__", None)):
+            warnings.warn(
+                "this jwt_decode_handler demands claims by options that PyJWT has not had since "
+                "2.0 (require_exp, …), so it accepts tokens without them. Remove the handler: "
+                "JWT_REQUIRED_CLAIMS does it",
+                stacklevel=2,
+            )
         self.jwt_decode_callback = callback
         return callback
 
@@ -129,3 +139,12 @@ class JWT:
         """Use a function (identity) → headers or None for additional token headers."""
         self.jwt_headers_callback = callback
         return callback
+
+
+def _demands_in_vain(code: Any) -> bool:
+    """Whether a function names options such as ``require_exp``, as the handler of Flask-JWT did."""
+    if isinstance(code, CodeType):
+        return any(map(_demands_in_vain, code.co_consts))
+    if isinstance(code, tuple | frozenset):
+        return any(map(_demands_in_vain, code))
+    return isinstance(code, str) and bool(re.fullmatch("require_(exp|iat|nbf|aud|iss)?", code))

@@ -40,7 +40,10 @@ def json_object() -> dict[str, Any]:
     request.max_content_length = LARGEST_CREDENTIALS
     if not request.is_json:
         abort(400, "The request's Content-Type is not application/json.")
-    data = request.get_json()
+    try:
+        data = request.get_json()
+    except RecursionError:
+        abort(400, "The request's JSON is nested too deeply.")
     return data if isinstance(data, dict) else {}
 
 

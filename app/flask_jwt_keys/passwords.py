@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -40,12 +41,20 @@ class Passwords:
     def __init__(self, hashes: Iterable[str] = ()) -> None:
         first = next(iter(hashes), None)
         hasher = PasswordHasher.from_parameters(extract_parameters(first)) if first else _hasher
-        self._nobodys = hasher.hash("")
+        self._hasher = hasher
 
     def matches(self, encoded: str | None, password: str) -> bool:
         """Whether the password is the hash's; False for no hash, after the same work."""
-        right = _background.run(_verify, encoded or self._nobodys, password)
-        return right and encoded is not None
+        return _background.run(self._verify, encoded, password) and encoded is not None
+
+    @cached_property
+    def _nobodys(self) -> str:
+        """A hash for names that do not exist, made beside the event loop by the first login."""
+        return self._hasher.hash("")
+
+    def _verify(self, encoded: str | None, password: str) -> bool:
+        nobodys = self._nobodys  # the first login waits for it, whether its name exists or not
+        return _verify(encoded or nobodys, password)
 
 
 def _verify(encoded: str, password: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any
 
 import jwt
@@ -20,7 +21,7 @@ _UNKNOWN_IDENTITY = (AttributeError, LookupError, TypeError, ValueError)
 
 
 def jwt_required(realm: str | None = None, *, optional: bool = False) -> Callable[..., Any]:
-    """View decorator: only a request with a valid token reaches the view.
+    """View decorator: only a request with a valid token reaches the view, also an async one.
 
     :param realm: named in the challenge; ``JWT_DEFAULT_REALM`` if not given
     :param optional: let requests without any token pass; ``current_identity`` is then None
@@ -28,10 +29,13 @@ def jwt_required(realm: str | None = None, *, optional: bool = False) -> Callabl
     """
 
     def wrapper(view: Callable[..., Any]) -> Callable[..., Any]:
+        is_async = iscoroutinefunction(view)
+
         @wraps(view)
         def decorator(*args: Any, **kwargs: Any) -> Any:
             _jwt_required(realm or current_app.config["JWT_DEFAULT_REALM"], optional)
-            return view(*args, **kwargs)
+            answer = current_app.ensure_sync(view) if is_async else view
+            return answer(*args, **kwargs)
 
         return decorator
 
@@ -51,7 +55,7 @@ def _jwt_required(realm: str, optional: bool = False) -> None:
             raise JWTError(
                 "Authorization Required",
                 "Request does not contain an access token",
-                headers={"WWW-Authenticate": f'{_scheme()} realm="{realm}"'},
+                headers={"WWW-Authenticate": f'{_scheme()} realm="{_quotable(realm)}"'},
             )
     except JWTError as error:
         error.headers = error.headers or _challenge(realm, error)
@@ -89,7 +93,11 @@ def _challenge(realm: str, error: JWTError) -> dict[str, str] | None:
     if _scheme() != "Bearer":
         return None
     code = "invalid_request" if error.error == "Invalid JWT header" else "invalid_token"
-    text = error.description.replace('"', "'")
-    return {
-        "WWW-Authenticate": f'Bearer realm="{realm}", error="{code}", error_description="{text}"'
-    }
+    described = f'error="{code}", error_description="{_quotable(error.description)}"'
+    return {"WWW-Authenticate": f'Bearer realm="{_quotable(realm)}", {described}'}
+
+
+def _quotable(text: str) -> str:
+    """A text in the characters that RFC 6750, section 3, allows between quotes; "?" for others."""
+    plain = text.replace('"', "'")
+    return "".join(each if " " <= each <= "~" and each != "\\" else "?" for each in plain)

@@ -160,8 +160,8 @@ def user() -> User:
 def build() -> Build:
     """An app with one user and one protected route; keyword arguments are its settings."""
 
-    def make(jwt_extension: JWT | None = None, **config: Any) -> Flask:
-        app = Flask("tested")
+    def make(jwt_extension: JWT | None = None, app: Flask | None = None, **config: Any) -> Flask:
+        app = app or Flask("tested")
         app.config.update(config)
         extension = jwt_extension or JWT()
 

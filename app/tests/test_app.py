@@ -311,6 +311,20 @@ def test_every_wrong_setting_is_named(environment):
         assert part in str(raised.value)
 
 
+@pytest.mark.parametrize("size", [3, 31])
+def test_a_secret_that_can_be_found_is_refused(environment, size):
+    environment.delenv("JWT_KEY_DIR")
+    with pytest.raises(
+        ConfigError, match=f"FLASK_JWT_SECRET_KEY has {size} characters; expected 32"
+    ):
+        create_app({"JWT_SECRET_KEY": "s" * size})
+
+
+def test_a_secret_that_is_long_enough_is_taken(environment):
+    environment.delenv("JWT_KEY_DIR")
+    assert login(create_app({"JWT_SECRET_KEY": "s" * 32}).test_client()).status_code == 200
+
+
 def test_settings_from_the_environment_count(environment):
     environment.setenv("FLASK_JWT_EXPIRATION_DELTA", "60")
     environment.setenv("FLASK_JWT_ISSUER", "https://a.example")

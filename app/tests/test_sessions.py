@@ -303,3 +303,11 @@ def test_processes_share_the_file(store, tmp_path):
     subprocess.run([sys.executable, "-c", code, tmp_path / "sessions.sqlite3"], check=True, cwd=APP)
     assert store.ended("j1")
     assert store.find(grant(1).digest) is None
+
+
+@pytest.mark.parametrize("path", ["/auth", "/auth/refresh", "/auth/logout"])
+@pytest.mark.parametrize(
+    "body", ["[" * 16_000, '{"refresh_token":' * 900, '{"username":' + "[" * 16_000]
+)
+def test_a_body_that_is_nested_too_deeply_is_a_bad_request(client, path, body):
+    assert client.post(path, data=body, content_type="application/json").status_code == 400

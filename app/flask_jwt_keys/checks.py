@@ -1,0 +1,105 @@
+"""Which values of the settings can work; an app with others does not start."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from .config import seconds
+
+Check = Callable[[Any], bool]
+
+
+def _is_duration(value: Any) -> bool:
+    if isinstance(value, timedelta):
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_lifetime(value: Any) -> bool:
+    return _is_duration(value) and seconds(value) >= 0
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number above 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_route(value: Any) -> bool:
+    return not value or (isinstance(value, str) and value.startswith("/"))
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(map(_is_text, value))
+
+
+def _is_prefix(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and _are_texts(value)
+    return _is_text(value)
+
+
+_DURATION = "a number of seconds, such as 300, or a timedelta"
+_ROUTE = "a path, such as /auth, or None"
+_NAME = "a text, such as https://example.com, or None"
+EXPECTED: dict[str, tuple[Check, str]] = {
+    "JWT_LEEWAY": (_is_lifetime, _DURATION),
+    "JWT_EXPIRATION_DELTA": (_is_lifetime, _DURATION),
+    "JWT_NOT_BEFORE_DELTA": (_is_duration, _DURATION),
+    "JWT_MAX_LIFETIME": (_is_lifetime, f"{_DURATION}, or None for any lifetime"),
+    "JWT_JWKS_MAX_AGE": (_is_lifetime, _DURATION),
+    "JWT_REFRESH_EXPIRATION_DELTA": (_is_lifetime, _DURATION),
+    "JWT_AUTH_URL_RULE": (_is_route, _ROUTE),
+    "JWT_JWKS_URL_RULE": (_is_route, _ROUTE),
+    "JWT_REFRESH_URL_RULE": (_is_route, _ROUTE),
+    "JWT_LOGOUT_URL_RULE": (_is_route, _ROUTE),
+    "JWT_HOSTS": (is_count, "a whole number above 0"),
+    "JWT_MAX_TOKEN_SIZE": (is_count, "a whole number above 0"),
+    "JWT_ISSUER": (_is_text, _NAME),
+    "JWT_AUDIENCE": (_is_text, _NAME),
+    "JWT_TYPE": (_is_text, "a text, such as JWT"),
+    "JWT_DEFAULT_REALM": (_is_text, "a text, such as Login Required"),
+    "JWT_AUTH_USERNAME_KEY": (_is_text, "a text, such as username"),
+    "JWT_AUTH_PASSWORD_KEY": (_is_text, "a text, such as password"),
+    "JWT_AUTH_HEADER_PREFIX": (_is_prefix, "a scheme, such as Bearer, or a list of schemes"),
+    "JWT_REQUIRED_CLAIMS": (_are_texts, "a list of claims, such as ['exp', 'iat']"),
+    "JWT_STORE_PATH": (_is_path, "the path of a file, or None"),
+    "JWT_KEY_DIR": (_is_path, "the path of a directory, or None"),
+}
+"""Setting: what tells a value that can work, and what to say of others."""
+
+MAY_BE_NONE = frozenset(
+    (
+        "JWT_MAX_LIFETIME",
+        "JWT_AUTH_URL_RULE",
+        "JWT_JWKS_URL_RULE",
+        "JWT_REFRESH_URL_RULE",
+        "JWT_LOGOUT_URL_RULE",
+        "JWT_ISSUER",
+        "JWT_AUDIENCE",
+        "JWT_STORE_PATH",
+        "JWT_KEY_DIR",
+    )
+)
+
+
+def problems(config: Mapping[str, Any]) -> list[str]:
+    """What is wrong, one sentence for each setting; settings that are not there have defaults."""
+    return [
+        f"{name} is {config[name]!r}; expected {expected}"
+        for name, (is_right, expected) in EXPECTED.items()
+        if name in config
+        and not (config[name] is None and name in MAY_BE_NONE)
+        and not is_right(config[name])
+    ]
