@@ -105,7 +105,7 @@ def command(verb: Verb) -> click.Command:
 
     parameters = [parameter(word) for word in verb.words]
     if verb.inventory:
-        described = "Environment: a directory of inventories/. The only one there is needs no -e."
+        described = "Environment: a directory of inventories/. Leave it out if there is only one."
         parameters.append(click.Option(["-e", "--env"], help=described, shell_complete=complete_environment))
     rest = any(word.rest for word in verb.words)  # options behind the first word are the command's own
     return click.Command(

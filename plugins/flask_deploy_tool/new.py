@@ -17,6 +17,8 @@ LOCAL = (
     "requirements.txt names a place on this machine; write one that your team and CI can reach, such as: "
     f"flask-deploy @ git+https://git.example.com/flask-deploy.git@v{__version__}"
 )
+KEEP = "{} opens the vaults, and git leaves it out: keep a copy where your team keeps passwords"
+NEXT = "next: read the files in {} and commit them; then type: {}flask-deploy check -e {}"
 BESIDE = "build_source leads to {}, which is not in this repository: CI needs its git address instead"
 HELP = """Make a repository of your own for deploys, or another environment in it. What is there is left alone.
 
@@ -69,17 +71,23 @@ def beside(place: Path, answers: dict[str, repository.Answers]) -> list[str]:
     return sorted(str(path) for path in found if not path.is_relative_to(top))
 
 
-def say(place: Path, made: list[str], left: list[str], away: list[str]) -> None:
-    """Say what was made, what was left alone, what a clone would lack, and what to type next."""
+def say(place: Path, name: str, made: list[str], left: list[str], away: list[str]) -> None:
+    """Say what was made, what was left alone, what a clone would lack, and what to type next.
+
+    :param name: the environment to check first.
+    """
     for title, paths in (("made", made), ("left as it was", left)):
         if paths:
             click.echo(f"{title}: {', '.join(map(os.path.relpath, paths))}")
+    if str(place / repository.PASSWORD) in made:
+        click.echo(KEEP.format(os.path.relpath(place / repository.PASSWORD)))
     if "file:" in (place / "requirements.txt").read_text():
         click.echo(LOCAL)
     for path in away:
         click.echo(BESIDE.format(os.path.relpath(path)))
     if made:
-        click.echo(f"next: cd {place}, read what inventories/ says, commit it, then: flask-deploy check -e NAME")
+        where = os.path.relpath(place)
+        click.echo(NEXT.format(os.path.join(where, "inventories"), "" if where == "." else f"cd {where} && ", name))
 
 
 @click.command(help=HELP)
@@ -106,6 +114,9 @@ def write_all(directory: Path, wanted: list[str], answers: dict[str, repository.
     """Write the repository's files, then its environments."""
     domain = answers[next(iter(answers))].domain if answers else directory.name
     made, left = [], []
+    kept = directory / repository.PASSWORD
+    if answers and not kept.exists():
+        made.append(str(kept))
     password = repository.password(directory) if answers else ""
     for path, text in repository.files(directory, wanted[0], domain).items():
         (made if repository.write(path, text) else left).append(str(path))
@@ -114,4 +125,4 @@ def write_all(directory: Path, wanted: list[str], answers: dict[str, repository.
         if name in answers:
             repository.write_environment(directory, name, answers[name], password)
         (made if name in answers else left).append(path)
-    say(directory, made, left, beside(directory, answers))
+    say(directory, wanted[0], made, left, beside(directory, answers))

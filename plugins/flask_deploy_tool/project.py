@@ -80,7 +80,7 @@ def inventory(name: str | None) -> str:
     if name is None and len(known) == 1:
         name = known[0]
     if name is None and known:
-        raise UsageError(f"which environment? add -e {' or -e '.join(known)}")
+        raise UsageError(f"there are several environments; add -e {' or -e '.join(known)}")
     make = "cp -r inventories/example inventories/production" if at_home() else "flask-deploy new ."
     if name is None:
         raise UsageError(f"no environment in this directory; make one: {make}")

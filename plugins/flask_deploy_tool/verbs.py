@@ -84,7 +84,7 @@ VERBS = (
         (Word("COMMAND", "run_command", "The command and its words.", needed=True, rest=True),),
     ),
     Verb("shell", "playbooks/shell.yml", "Print the line that opens a shell in the release that serves.", "shell"),
-    Verb("restart", "playbooks/restart.yml", "Start the app anew, with the secrets of now.", "restart"),
+    Verb("restart", "playbooks/restart.yml", "Restart the app, to read its secrets again.", "restart"),
     Verb(
         "maintenance",
         "playbooks/maintenance.yml",
@@ -98,7 +98,7 @@ VERBS = (
     Verb(
         "keys",
         "playbooks/{action}_keys.yml",
-        "Exchange the keys that sign tokens, or put them into the vault.",
+        "Rotate the keys that sign tokens, or put them into the vault.",
         "keys rotate",
         (Word("ACTION", choices=("rotate", "vault"), needed=True),),
     ),
@@ -119,7 +119,7 @@ VERBS = (
         "Take an app off its hosts; its data and secrets stay.",
         "remove shop",
         (
-            Word("APP", "remove_app", "The app_name, to say that it is meant.", needed=True),
+            Word("APP", "remove_app", "The app_name: you type it to say that you mean it.", needed=True),
             Word("--data", "remove_data", "Remove data, secrets, keys and certificates too.", flag=True),
         ),
     ),

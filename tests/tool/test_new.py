@@ -107,6 +107,21 @@ def test_each_environment_has_a_secret_of_its_own_that_the_password_opens(here):
     assert stat.S_IMODE(password.stat().st_mode) == 0o600
 
 
+def test_it_says_where_the_password_is_and_what_to_type_next(here):
+    said = new("infra", *FLAGS)[1]
+    assert "\ninfra/.vault-password opens the vaults, and git leaves it out: keep a copy where" in said
+    assert said.endswith("then type: cd infra && flask-deploy check -e production\n")
+    (here / "infra/README.md").unlink()
+    assert ".vault-password" not in new("infra")[1]
+
+
+def test_a_reader_who_is_there_already_is_sent_nowhere(here, monkeypatch):
+    new("infra", *FLAGS)
+    monkeypatch.chdir(here / "infra")
+    said = new(".", "-e", "testing", *FLAGS)[1]
+    assert said.endswith("then type: flask-deploy check -e testing\n")
+
+
 def test_git_takes_neither_password_nor_plan(here):
     new("infra", *FLAGS)
     subprocess.run(["git", "init", "-q", "infra"], check=True)

@@ -52,7 +52,7 @@ def test_the_only_environment_needs_no_name(here):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["staging", "production"], "which environment? add -e production or -e staging"),
+        (["staging", "production"], "there are several environments; add -e production or -e staging"),
         ([], "no environment in this directory; make one: flask-deploy new ."),
     ],
 )
