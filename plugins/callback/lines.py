@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
 from step_lines import terminal
-from step_lines.step import Step, error_of, text_of, together
+from step_lines.step import Step, error_of, log_in, text_of, together
 
 DOCUMENTATION = """
 name: lines
@@ -71,7 +71,8 @@ class Lines(CallbackBase):
         self._note(result, "ignored" if ignore_errors else "failed", why, goes_on=ignore_errors)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        self._note(result, "lost", error_of(result.result), goes_on=result.task.ignore_unreachable)
+        why = text_of([error_of(result.result), *log_in(result.host)])
+        self._note(result, "lost", why, goes_on=result.task.ignore_unreachable)
 
     def v2_on_file_diff(self, result: Any) -> None:
         of = result.result.get("results") or [result.result]

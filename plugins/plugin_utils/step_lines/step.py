@@ -33,6 +33,14 @@ def error_of(result: dict[str, Any]) -> str:
     return text_of([said, *(text_of(result[key]) for key in PRINTED if result.get(key) and result[key] not in said)])
 
 
+def log_in(host: Any) -> list[str]:
+    """Return the line that tells how to reach a host by hand, as its inventory names user and address."""
+    user, address = host.vars.get("ansible_user"), host.vars.get("ansible_host", host.name)
+    where = f"{user}@{address}" if user else str(address)
+    template = "{{" in where or "{%" in where
+    return [] if template else [f"Log in by hand first, which also makes the host key known: ssh {where}"]
+
+
 def together(texts: dict[str, str], hosts: int) -> list[str]:
     """Return each text once, below the names of its hosts unless those are all."""
     of = {texts[name]: [host for host in sorted(texts) if texts[host] == texts[name]] for name in sorted(texts)}
