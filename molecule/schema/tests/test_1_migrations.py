@@ -68,7 +68,7 @@ def test_a_rollback_behind_a_migration_is_refused_and_goes_with_the_word(deploy,
     known["third"] = release()
     said = " ".join(run.output.split())
     assert "schema: 0001 -> 0002" in said
-    assert f"a rollback to {known['first']} is refused without a word" in said
+    assert f"a rollback to {known['first']} is refused, unless you accept the schema" in said
     refused = play(ROLLBACK, succeed=False)
     assert refused.rc != 0
     said = " ".join(refused.output.split())

@@ -47,7 +47,7 @@ def way_back(app: App) -> str:
     why, said = ahead.judge(app, release, ahead.recorded(app, "nothing asked now"))
     if why:
         may = f"If that code can work with the database as it is: {ROLLBACK} {ahead.ACCEPT}"
-        return f"a rollback to {release} is refused without a word: {why}. {may}"
+        return f"a rollback to {release} is refused, unless you accept the schema: {why}. {may}"
     return f"roll back: {ROLLBACK}" + (f" ({said})" if said == ahead.NOT_LOOKED_AT else "")
 
 
