@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from . import __version__, project
+from . import __version__, project, wrong
 from .new import new
 from .verbs import ENVIRONMENT, VERBS, Verb, Word
 
@@ -78,6 +78,8 @@ def call(verb: Verb, values: dict[str, Any], environment: str | None, extra: tup
         words += ["-i", project.inventory(environment)]
     words += verb.arguments
     for word, value in given.items():
+        if value in ("", ("",)):
+            raise click.UsageError(f"{word.name} is empty")
         words += variable(word, value) if word.variable and value else []
     if verb.inventory and project.asks_for_vault(words[3], extra, project.settings()):
         words.append("--ask-vault-pass")
@@ -152,9 +154,7 @@ def main() -> None:
         click.echo(error.format_message(), err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        seen = getattr(error, "ctx", None)  # what Click found wrong, not one of our own messages
-        more = f" See: {seen.command_path} --help" if seen else ""
-        click.echo(f"{NAME}: {' '.join(error.format_message().split())}{more}", err=True)
+        click.echo(f"{NAME}: {wrong.line(error, extra)}", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"{NAME}: stopped", err=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import stat
 import sys
 from pathlib import Path
 
@@ -53,9 +55,22 @@ def settings() -> dict[str, str]:
         "ANSIBLE_HOST_PATTERN_MISMATCH": "error",  # an inventory without hosts must not look deployed
     }
     if own_config():
+        readable()
         return needed
     exported = {name: value for name, value in needed.items() if name in os.environ}
     return exported if at_home() else {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), **exported}
+
+
+def readable() -> None:
+    """Make sure that Ansible reads the configuration of this directory.
+
+    :raises UsageError: everybody may write here; Ansible would take its own defaults, and look for no vault's password.
+    """
+    if "ANSIBLE_CONFIG" not in os.environ and Path.cwd().stat().st_mode & stat.S_IWOTH:
+        raise UsageError(
+            "everybody may write into this directory, so Ansible ignores its ansible.cfg: chmod o-w . "
+            "or, where that changes nothing, export ANSIBLE_CONFIG=ansible.cfg"
+        )
 
 
 def with_theirs(name: str, place: Path) -> str:
@@ -74,6 +89,13 @@ def environments() -> list[str]:
     return sorted(set(names) - (BUNDLED if at_home() else set()))
 
 
+def elsewhere() -> str:
+    """Return the directory below or above this one that has environments; "" where there is none."""
+    below = sorted(path.parents[2] for path in Path().glob(f"*/{INVENTORIES}/*/group_vars"))
+    above = [path for path in (Path(".."), Path("../..")) if any((path / INVENTORIES).glob("*/group_vars"))]
+    return str(next(iter([*below, *above]), ""))
+
+
 def inventory(name: str | None) -> str:
     """Return the inventory of an environment, or of the only one there is."""
     known = environments()
@@ -82,13 +104,16 @@ def inventory(name: str | None) -> str:
     if name is None and known:
         raise UsageError(f"there are several environments; add -e {' or -e '.join(known)}")
     make = "cp -r inventories/example inventories/production" if at_home() else "flask-deploy new ."
+    near = "" if known or at_home() else elsewhere()
+    if near:
+        raise UsageError(f"no environment in this directory; they are in {near}: cd {shlex.quote(near)}")
     if name is None:
         raise UsageError(f"no environment in this directory; make one: {make}")
     if "=" in name:
         raise UsageError(f"-e names an environment; a variable goes behind two dashes: -- -e {name}")
-    if "/" in name or not (INVENTORIES / name).is_dir():
+    if "/" in name or name[:1] in ("", ".") or not (INVENTORIES / name).is_dir():
         there = f"there is {', '.join(known)}" if known else f"make one: {make}"
-        raise UsageError(f"no environment {INVENTORIES / name}; {there}")
+        raise UsageError(f"no environment {INVENTORIES}/{name}; {there}")
     return str(INVENTORIES / name)
 
 
@@ -98,9 +123,9 @@ def asks_for_vault(place: str, extra: tuple[str, ...], environment: dict[str, st
     :param extra: arguments for ansible-playbook that the user gave.
     :param environment: what ansible-playbook will find beside this process's own.
     """
-    if any(word.startswith(VAULT_OPTIONS) for word in extra) or not sys.stdin.isatty():
+    if any(word.startswith(VAULT_OPTIONS) for word in extra) or not vaulted(Path(place)):
         return False
-    return vaulted(Path(place)) and not password_is_known(environment)
+    return not password_is_known(environment) and sys.stdin.isatty()
 
 
 def vaulted(place: Path) -> bool:
@@ -114,9 +139,17 @@ def vaulted(place: Path) -> bool:
 
 
 def password_is_known(environment: dict[str, str]) -> bool:
-    """Ask Ansible's own configuration whether it knows a vault's password, or will ask for one by itself."""
+    """Ask Ansible's own configuration whether it knows a vault's password, or will ask for one by itself.
+
+    :raises UsageError: it names a file that is not there, as in a fresh clone.
+    """
     from ansible.config.manager import ConfigManager  # takes a while; most calls need no vault
 
     config = ConfigManager(environment.get("ANSIBLE_CONFIG"))
-    names = ("DEFAULT_VAULT_PASSWORD_FILE", "DEFAULT_VAULT_IDENTITY_LIST", "DEFAULT_ASK_VAULT_PASS")
-    return any(config.get_config_value(name) for name in names)
+    file = config.get_config_value("DEFAULT_VAULT_PASSWORD_FILE")
+    if file and not Path(file).exists():
+        raise UsageError(
+            f"no file {os.path.relpath(file)} here: write the vault's password into it; "
+            "who made this repository keeps a copy where the team keeps passwords"
+        )
+    return bool(file) or any(map(config.get_config_value, ("DEFAULT_VAULT_IDENTITY_LIST", "DEFAULT_ASK_VAULT_PASS")))

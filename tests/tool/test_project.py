@@ -63,6 +63,16 @@ def test_none_or_several_are_told_in_one_line(here, names, said):
     assert error.value.format_message() == said
 
 
+def test_where_environments_lie_below_or_above_is_told(here, monkeypatch):
+    (here / "deploy/inventories/production/group_vars").mkdir(parents=True)
+    with pytest.raises(UsageError) as error:
+        project.inventory("production")
+    assert error.value.format_message() == "no environment in this directory; they are in deploy: cd deploy"
+    monkeypatch.chdir(here / "deploy/inventories")
+    with pytest.raises(UsageError, match=r"they are in \.\.: cd \.\.$"):
+        project.inventory(None)
+
+
 def test_in_a_checkout_the_demo_and_the_example_are_nobody_s_choice(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert {"example", "local"} & set(project.environments()) == set()
@@ -127,15 +137,21 @@ def test_a_password_on_the_line_is_enough(vault, word):
 
 
 @pytest.mark.parametrize(
-    "name", ["ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST", "ANSIBLE_ASK_VAULT_PASS"]
+    ("name", "value"),
+    [
+        ("ANSIBLE_VAULT_PASSWORD_FILE", __file__),
+        ("ANSIBLE_VAULT_IDENTITY_LIST", "team@prompt"),
+        ("ANSIBLE_ASK_VAULT_PASS", "true"),
+    ],
 )
-def test_a_password_in_the_environment_is_enough(vault, monkeypatch, name):
-    monkeypatch.setenv(name, "true")
+def test_a_password_in_the_environment_is_enough(vault, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
     assert not project.asks_for_vault(vault, (), {})
 
 
 def test_a_password_in_the_user_s_configuration_is_enough(vault, here):
     (here / "ansible.cfg").write_text("[defaults]\nvault_password_file = .vault-password\n")
+    (here / ".vault-password").touch()
     assert not project.asks_for_vault(vault, (), project.settings())
 
 
@@ -144,6 +160,38 @@ def test_a_configuration_without_a_password_is_not(vault, here):
     before = dict(os.environ)
     assert project.asks_for_vault(vault, (), project.settings())
     assert dict(os.environ) == before
+
+
+def test_a_password_file_that_is_missing_is_told_with_what_to_do(vault, here, monkeypatch):
+    (here / "ansible.cfg").write_text("[defaults]\nvault_password_file = .vault-password\n")
+    with pytest.raises(UsageError) as error:
+        project.asks_for_vault(vault, (), project.settings())
+    assert error.value.format_message() == (
+        "no file .vault-password here: write the vault's password into it; "
+        "who made this repository keeps a copy where the team keeps passwords"
+    )
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    with pytest.raises(UsageError):
+        project.asks_for_vault(vault, (), project.settings())
+    assert not project.asks_for_vault(vault, ("--vault-password-file=x",), project.settings())
+    (here / ".vault-password").write_text("secret")
+    assert not project.asks_for_vault(vault, (), project.settings())
+
+
+def test_a_configuration_that_ansible_would_not_read_is_told(here):
+    (here / "ansible.cfg").write_text("")
+    here.chmod(0o777)
+    with pytest.raises(
+        UsageError, match=r"everybody may write into this directory.*: chmod o-w \. or,.*ANSIBLE_CONFIG"
+    ):
+        project.settings()
+
+
+def test_a_configuration_that_the_user_names_is_read_from_anywhere(here, monkeypatch):
+    (here / "ansible.cfg").write_text("")
+    here.chmod(0o777)
+    monkeypatch.setenv("ANSIBLE_CONFIG", "ansible.cfg")
+    assert project.settings()["ANSIBLE_ROLES_PATH"]
 
 
 def programs(here, monkeypatch, *places):
