@@ -17,6 +17,7 @@ from .new import new
 from .verbs import ENVIRONMENT, VERBS, Verb, Word
 
 NAME = "flask-deploy"
+TEMPLATE = re.compile("{[{%#]")
 SIMPLE = re.compile(r"[\w.:/@+-]+")  # needs no quotes, for a shell nor for Ansible
 
 
@@ -44,7 +45,7 @@ def cli() -> None:
 
 def parameter(word: Word) -> click.Parameter:
     """Return a word as Click has it."""
-    kind = click.Choice(word.choices) if word.choices else None
+    kind = click.Choice(word.choices) if word.choices else click.IntRange(1, word.most) if word.most else None
     if not word.name.startswith("--"):
         more = {"default": word.default} if word.default else {}  # Click takes None for a default, not for none
         often = -1 if word.rest else 1
@@ -64,7 +65,9 @@ def variable(word: Word, value: Any) -> list[str]:
         value = value[0] if len(value) == 1 else shlex.join(value)
     if word.variable == "build_source" and os.path.isdir(value):
         value = os.path.abspath(value)
-    value = "true" if value is True else value
+    value = "true" if value is True else str(value)
+    if TEMPLATE.search(value):  # for the app, not for Ansible; YAML, whose strings are JSON's too
+        return ["-e", f"{{{word.variable}: !unsafe {json.dumps(value, ensure_ascii=False)}}}"]
     if SIMPLE.fullmatch(value):
         return ["-e", f"{word.variable}={value}"]
     return ["-e", json.dumps({word.variable: value}, ensure_ascii=False)]  # name=value is split at spaces and quotes

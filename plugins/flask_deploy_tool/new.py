@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -25,6 +27,10 @@ HELP = """Make a repository of your own for deploys, or another environment in i
 DIRECTORY: such as infra, or deploy inside the app's own repository.
 
 Example: flask-deploy new infra --domain shop.example.com --source https://git.example.com/shop.git --wsgi shop:app"""
+CHECKS = {
+    "domain": (r"[A-Za-z0-9][A-Za-z0-9.-]*", "write the name alone, such as shop.example.com"),
+    "wsgi": (r"[\w.]+:\S.*", "write module:name, such as shop:app or shop:create_app()"),
+}
 QUESTIONS = {
     "domain": "Domain of the app, such as shop.example.com",
     "host": "Server, as ssh knows it",
@@ -49,8 +55,22 @@ def ask(given: dict[str, str | None], place: Path) -> dict[str, str]:
         if name not in known and name == "host" and not sys.stdin.isatty():
             known["host"] = known["domain"]
         if name not in known:
-            known[name] = click.prompt(question, default=known["domain"] if name == "host" else None, err=True)
-    return known
+            default = known["domain"] if name == "host" else None
+            known[name] = click.prompt(question, default=default, err=True, value_proc=partial(checked, name))
+    return {name: checked(name, value) for name, value in known.items()}
+
+
+def checked(name: str, value: str) -> str:
+    """Return an answer that may be right.
+
+    :raises click.UsageError: it cannot be; on a terminal the question is asked again.
+    """
+    form, said = CHECKS.get(name, (".*", ""))
+    if not re.fullmatch(form, value):
+        raise click.UsageError(f"--{name}: {said}")
+    if name == "source" and not re.search("[:{]", value) and not Path(value).is_dir():
+        raise click.UsageError(f"--source: {value} is no directory here, and no address")
+    return value
 
 
 def answers_for(names: list[str], given: dict[str, str]) -> dict[str, repository.Answers]:
@@ -76,6 +96,7 @@ def say(place: Path, name: str, made: list[str], left: list[str], away: list[str
 
     :param name: the environment to check first.
     """
+    config = place / "ansible.cfg"
     for title, paths in (("made", made), ("left as it was", left)):
         if paths:
             click.echo(f"{title}: {', '.join(map(os.path.relpath, paths))}")
@@ -85,9 +106,11 @@ def say(place: Path, name: str, made: list[str], left: list[str], away: list[str
         click.echo(LOCAL)
     for path in away:
         click.echo(BESIDE.format(os.path.relpath(path)))
+    if str(config) in left and not re.search(r"vault_(password_file|id)", config.read_text()):
+        click.echo(f"add to {config}, below [defaults]: vault_password_file = {repository.PASSWORD}")
     if made:
-        where = os.path.relpath(place)
-        click.echo(NEXT.format(os.path.join(where, "inventories"), "" if where == "." else f"cd {where} && ", name))
+        where = "" if place == Path() else f"cd {shlex.quote(str(place))} && "
+        click.echo(NEXT.format(os.path.relpath(place / "inventories"), where, name))
 
 
 @click.command(help=HELP)

@@ -122,11 +122,14 @@ def encrypted(text: str, password: str) -> str:
 def password(place: Path) -> str:
     """Return the vault's password, made the first time.
 
-    :raises UsageError: there are vaults already, and their password is elsewhere.
+    :raises UsageError: its file is empty; or there are vaults already, and their password is elsewhere.
     """
     path = place / PASSWORD
     if path.exists():
-        return path.read_text().strip()
+        known = path.read_text().strip()
+        if not known:
+            raise UsageError(f"{path} is empty: write the vault's password into it, or delete it")
+        return known
     if any(project.vaulted(each) for each in place.glob("inventories/*/")):
         raise UsageError(f"there are vaults in {place / 'inventories'}; put their password into {path} first")
     place.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ class Word:
     needed: bool = False
     default: str | None = None
     rest: bool = False  # all words that follow are one value
+    most: int = 0  # of a number, which is 1 at least
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ VERBS = (
             Word("--grep", "logs_grep", "Regular expression that a line must match."),
             Word("--process", "logs_process", "Process that printed it: web, or a worker's name."),
             Word("--release", "logs_release", "Id of the release that printed it."),
-            Word("--lines", "logs_lines", "How many lines to show."),
+            Word("--lines", "logs_lines", "How many lines to show.", most=10_000),
         ),
     ),
     Verb(

@@ -363,3 +363,45 @@ def test_only_plans_run_on_pull_requests_and_only_deploys_on_main(here):
     gitlab = yaml.safe_load((here / "infra/.gitlab-ci.yml").read_text())
     assert gitlab["plan"]["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'}]
     assert gitlab["deploy"]["rules"] == [{"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}]
+
+
+@pytest.mark.parametrize(
+    ("flag", "given", "said"),
+    [
+        ("--domain", "https://shop.example.com/", "--domain: write the name alone, such as shop.example.com"),
+        ("--domain", "shop.example.com:8443", "--domain: write the name alone"),
+        ("--domain", "a\nb", "--domain: write the name alone"),
+        ("--wsgi", "shop", "--wsgi: write module:name, such as shop:app or shop:create_app()"),
+        ("--source", "./nope", "--source: ./nope is no directory here, and no address"),
+    ],
+)
+def test_an_answer_that_cannot_be_right_is_told_before_anything_is_made(here, flag, given, said):
+    code, told = new("infra", *FLAGS, flag, given)
+    assert code == 2 and said in told
+    assert not (here / "infra").exists()
+
+
+def test_what_to_type_next_can_be_pasted(here):
+    assert (
+        "next: read the files in my infra/inventories and commit them; then type: "
+        "cd 'my infra' && flask-deploy check -e live"
+        in (new("my infra", *FLAGS, "-e", "live")[1])
+    )
+    assert "next: read the files in inventories and commit them" in new(".", *FLAGS)[1]
+
+
+def test_an_empty_password_encrypts_nothing(here):
+    (here / "infra").mkdir()
+    (here / "infra/.vault-password").touch()
+    code, told = new("infra", *FLAGS)
+    assert code == 2 and "infra/.vault-password is empty: write the vault's password into it, or delete it" in told
+    assert not (here / "infra/inventories").exists()
+
+
+def test_a_configuration_that_was_there_is_told_the_line_that_opens_the_vault(here):
+    line = "add to infra/ansible.cfg, below [defaults]: vault_password_file = .vault-password"
+    (here / "infra").mkdir()
+    (here / "infra/ansible.cfg").write_text("[defaults]\nforks = 3\n")
+    assert line in new("infra", *FLAGS)[1]
+    (here / "infra/ansible.cfg").write_text("[defaults]\nvault_password_file = .vault-password\n")
+    assert line not in new("infra", *FLAGS)[1]

@@ -16,6 +16,8 @@ from tests.terminal import Terminal
 def test_what_is_not_given_is_asked(tool):
     terminal = Terminal(tool.command("new", "infra", "--source", "https://git.example.com/shop.git"), tool.place)
     terminal.expect("Domain of the app")
+    terminal.type("https://shop.example.com\n")
+    terminal.expect("write the name alone")
     terminal.type("shop.example.com\n")
     terminal.expect("[shop.example.com]")
     terminal.type("\n")

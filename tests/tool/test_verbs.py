@@ -81,6 +81,8 @@ WRONG = {
     "deploy -e ..": "no environment inventories/..; there is production",
     "deploy -e build_ref=v1": "-e names an environment; a variable goes behind two dashes: -- -e build_ref=v1",
     "run": "Missing argument 'COMMAND...'. (see flask-deploy run --help)",
+    "logs --lines abc": "Invalid value for '--lines': 'abc' is not a valid integer range.",
+    "logs --lines -5": "-5 is not in the range 1<=x<=10000.",
     "run -- flask db upgrade": "words behind -- go to ansible-playbook: leave -- out",
     "maintenance": "Missing argument '{on|off}'.",
     "maintenance auf": "'auf' is not one of 'on', 'off'.",
@@ -177,5 +179,20 @@ def test_every_playbook_of_a_verb_is_understood_from_anywhere(here):
 
 def test_the_words_of_a_call_are_json_where_a_shell_or_ansible_would_read_them_otherwise():
     word = next(verb for verb in VERBS if verb.name == "run").words[0]
-    given = ["a b=c", "{{ x }}", "'q'", 'a "b"', "ü ö"]
+    given = ["a b=c", "{ x }", "'q'", 'a "b"', "ü ö"]
     assert [json.loads(command.variable(word, (each,))[1])["run_command"] for each in given] == given
+
+
+@pytest.mark.parametrize("given", ["{{ 6 * 7 }} 'a'", '{% if x %}"', "{# a #}"])
+def test_what_would_be_a_template_reaches_the_app_as_it_was_typed(given):
+    word = next(verb for verb in VERBS if verb.name == "run").words[0]
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("ansible"), "localhost", "-m", "debug", "-a", "msg={{ run_command }}"]
+        + command.variable(word, (given,)),
+        env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert json.loads(ran.stdout.partition("=> ")[2])["msg"] == given, ran.stdout + ran.stderr
