@@ -59,8 +59,15 @@ def typed(text: str, environment: str) -> str:
 
 
 def _alone(text: str) -> str:
-    """Put variables that are to be added behind the two dashes that the tool asks for."""
-    return ALONE.sub(lambda found: f"-- {found[0]}", text)
+    """Put variables that are to be added as the tool takes them: as an option, or behind two dashes."""
+    return ALONE.sub(lambda found: _option(found[0]) or f"-- {found[0]}", text)
+
+
+def _option(added: str) -> str:
+    """Return a variable as the tool's own option for it, with its value; "" where it has none."""
+    variable, _, value = added.removeprefix("-e ").partition("=")
+    word = next((words[variable].name for _verb, words in playbooks().values() if variable in words), "")
+    return f"{word} {value}" if word.startswith("--") and " -e " not in added else ""
 
 
 def _call(call: re.Match[str], known: dict[str, tuple[str, dict[str, Any]]], environment: str) -> str:

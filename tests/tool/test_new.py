@@ -384,8 +384,7 @@ def test_an_answer_that_cannot_be_right_is_told_before_anything_is_made(here, fl
 def test_what_to_type_next_can_be_pasted(here):
     assert (
         "next: read the files in my infra/inventories and commit them; then type: "
-        "cd 'my infra' && flask-deploy check -e live"
-        in (new("my infra", *FLAGS, "-e", "live")[1])
+        "cd 'my infra' && flask-deploy check -e live" in (new("my infra", *FLAGS, "-e", "live")[1])
     )
     assert "next: read the files in inventories and commit them" in new(".", *FLAGS)[1]
 

@@ -187,8 +187,10 @@ def test_the_words_of_a_call_are_json_where_a_shell_or_ansible_would_read_them_o
 def test_what_would_be_a_template_reaches_the_app_as_it_was_typed(given):
     word = next(verb for verb in VERBS if verb.name == "run").words[0]
     ran = subprocess.run(
-        [Path(sys.executable).with_name("ansible"), "localhost", "-m", "debug", "-a", "msg={{ run_command }}"]
-        + command.variable(word, (given,)),
+        [
+            *(Path(sys.executable).with_name("ansible"), "localhost", "-m", "debug", "-a", "msg={{ run_command }}"),
+            *command.variable(word, (given,)),
+        ],
         env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
         text=True,
@@ -196,3 +198,17 @@ def test_what_would_be_a_template_reaches_the_app_as_it_was_typed(given):
         timeout=120,
     )
     assert json.loads(ran.stdout.partition("=> ")[2])["msg"] == given, ran.stdout + ran.stderr
+
+
+def test_a_verb_without_an_inventory_warns_of_none(here):
+    (here / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    program = Path(sys.executable).with_name("ansible-playbook")
+    ran = subprocess.run(
+        [program, project.playbook("playbooks/inspect.yml"), "-e", f"build_source={here}"],
+        env={**os.environ, **project.settings()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 0 and ran.stderr == "", ran.stdout + ran.stderr

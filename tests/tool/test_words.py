@@ -37,6 +37,10 @@ SAID = {
     "ansible-playbook site.yml --tags nginx": "flask-deploy setup -e staging -- --tags nginx",
     "try: ansible-playbook … --ask-become-pass": "try: flask-deploy … -- --ask-become-pass",
     "To wait for it: -e app_lock_wait=300": "To wait for it: -- -e app_lock_wait=300",
+    "further back: -e logs_since=yesterday": "further back: --since yesterday",
+    "example: -e logs_since='2 hours ago', or yesterday": "example: --since '2 hours ago', or yesterday",
+    "-e logs_since=now -e run_on=all": "-- -e logs_since=now -e run_on=all",
+    "type: ansible-playbook playbooks/remove.yml -e remove_app=shop": "type: flask-deploy remove -e staging shop",
     "docker run -e A=1 x": "docker run -e A=1 x",
     "ansible-playbook playbooks/certificates.yml -i a": "ansible-playbook playbooks/certificates.yml -i a",
 }

@@ -76,6 +76,8 @@ def row(line: bytes) -> list[Any] | None:
 
 def read(options: dict[str, Any]) -> list[list[Any]]:
     """Return the newest lines, the oldest of them first."""
+    if options["lines"] < 1:  # would never be reached: all there is
+        raise JournalError(f"logs_lines: {options['lines']} is not 1 or more; example: -e logs_lines=500")
     rows = []
     with closing(printed(words(options))) as lines:
         for told in filter(None, map(row, lines)):

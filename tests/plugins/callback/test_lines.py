@@ -195,6 +195,14 @@ def test_v_brings_back_all_that_ansible_prints(run):
     assert "PLAY RECAP" in said and "TASK [Prepare]" in said
 
 
+def test_the_check_of_a_role_s_arguments_is_no_step_unless_it_fails(run):
+    given = {"argument_spec": {"one": {"type": "str", "required": True}}, "provided_arguments": {"one": "x"}}
+    _code, said = run([task("Validating arguments", "validate_argument_spec", given), tell("Tell", "x")])
+    assert "Validating" not in said
+    code, said = run([task("Validating arguments", "validate_argument_spec", {**given, "provided_arguments": {}})])
+    assert code == 2 and "Validating arguments, FAILED" in said
+
+
 def test_a_callback_that_the_user_names_is_kept(run):
     code, said = run(BAD, ANSIBLE_STDOUT_CALLBACK="default")
     assert code == 2 and "PLAY RECAP" in said and "fatal: [b]: FAILED!" in said

@@ -57,6 +57,15 @@ def test_what_is_asked_for_is_asked_of_the_journal(journal):
     ]
 
 
+@pytest.mark.parametrize("lines", [0, -5])
+def test_a_number_that_would_be_all_lines_is_refused(journal, lines):
+    journal(entry(1, "x"))
+    with pytest.raises(
+        logs_read.JournalError, match=f"logs_lines: {lines} is not 1 or more; example: -e logs_lines=500"
+    ):
+        read(lines=lines)
+
+
 def test_the_web_is_what_has_no_process(journal):
     asked = journal(entry(1, "of web"), entry(2, "of worker", FLASK_DEPLOY_PROCESS="worker"))
     assert [row[3] for row in read(process="web")] == ["of web"]
