@@ -23,9 +23,9 @@ init_plugin_loader()
 
 # Python of a host is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
-for role in ("host", "build"):
+for role in ("host", "build", "check", "postgres", "valkey"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
-for role in ("host", "check", "nginx", "build", "tokens", "app", "logs", "run", "remove"):
+for role in ("host", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "logs", "run", "remove"):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
 for role in ("check", "inspect", "build", "tokens", "app", "logs", "run"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
@@ -54,7 +54,20 @@ def load(text):
 def constants():
     """Return the defaults and internals of all roles."""
     known = {}
-    for role in ("host", "docker", "nginx", "build", "site", "tokens", "app", "logs", "run", "remove"):
+    for role in (
+        "host",
+        "docker",
+        "nginx",
+        "postgres",
+        "valkey",
+        "build",
+        "site",
+        "tokens",
+        "app",
+        "logs",
+        "run",
+        "remove",
+    ):
         for part in ("defaults", "vars"):
             path = ROOT / "roles" / role / part / "main.yml"
             known |= load(path.read_text()) if path.exists() else {}

@@ -11,7 +11,7 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import check_inventory
 from ansible.template import Templar, trust_as_template
-from inventory_check.renamed import RENAMED
+from inventory_check.renamed import GONE, RENAMED
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -93,9 +93,12 @@ def test_every_source_named_has_an_address(page):
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_variable_named_exists(page):
     named = set(
-        re.findall(r"(?<![\w.-])(?:app|build|site|tokens|nginx|docker|host|run|remove)_[a-z0-9_]+\b(?!\.)", text(page))
+        re.findall(
+            r"(?<![\w.-])(?:app|build|site|tokens|nginx|postgres|valkey|docker|host|run|remove)_[a-z0-9_]+\b(?!\.)",
+            text(page),
+        )
     )
-    before = RENAMED.keys() if page.name == "CHANGELOG.md" else set()
+    before = RENAMED.keys() | GONE.keys() if page.name == "CHANGELOG.md" else set()
     assert named - check_inventory.load_specs().keys() - modules() - before == set()
 
 

@@ -7,7 +7,7 @@ import shlex
 from typing import Any
 
 from inventory_check.exact import FLOAT, unquoted
-from inventory_check.values import APP, SIZE, entries, environment, number, one_of, pattern, text, whole
+from inventory_check.values import APP, SIZE, entries, environment, number, one_of, pattern, some_of, text, whole
 
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 PLACEHOLDERS = re.compile(
@@ -171,6 +171,7 @@ CHECKS = {
     "app_secret_files": secret_files,
     "app_files": files,
     "app_server": server,
+    "app_needs": some_of("postgres", "valkey"),
     "app_uid": number(10000, 60000),
     "app_writable": writable,
     "app_memory": memory,
@@ -187,7 +188,6 @@ CHECKS = {
     "app_drain_timeout": number(0, 3600),
     "app_watch_seconds": number(0, 3600),
     "app_watch_errors": number(0, 100),
-    "app_watch_samples": number(1, 1_000_000),
     "app_watch_slow": number(0, 3600),
     "app_watch_slower": number(0, 1000),
     "app_confirm_timeout": number(5, 3600),
@@ -202,6 +202,7 @@ EXAMPLES = {
     "app_wsgi": "shop:create_app()",
     "app_env": {"CURRENCY": "EUR"},
     "app_lock_wait": 300,
+    "app_needs": ["postgres"],
     "app_jobs": {"purge": {"command": "flask purge", "at": "*-*-* 03:00"}},
     "app_writable": ["uploads", "cache:memory", f"{TMP}:200m"],
     "app_processes": {"worker": {"command": "celery -A shop worker", "count": 2, "memory": "512m"}},

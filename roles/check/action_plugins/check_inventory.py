@@ -128,6 +128,9 @@ class ActionModule(ActionBase):
             "aliases": values["site_aliases"] + values["site_names"],
             "wsgi": values["app_wsgi"],
             "calendars": {name: job["at"] for name, job in values["app_jobs"].items()},
+            "needs": values["app_needs"],
+            "uid": values["app_uid"],
+            "sets_up": task_vars.get("__check_neighbours", True),
         }
         result: dict[str, Any] = self._execute_module("check_host", module_args=arguments, task_vars=task_vars)
         return {"mistakes": [result["msg"]]} if result.get("failed") else result

@@ -7,6 +7,8 @@ import glob
 import os
 import re
 
+from ansible.module_utils.check_needs import mistakes as unmet_needs
+from ansible.module_utils.check_times import senseless_times
 from ansible.module_utils.flask_deploy.host import command, engine, files, networks
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
@@ -21,6 +23,9 @@ options:
   wsgi: {type: str, required: true, description: What it serves.}
   repository: {type: str, default: "", description: Address of a repository that must be on this host.}
   calendars: {type: dict, default: {}, description: Job to the times at which it runs.}
+  needs: {type: list, elements: str, default: [], description: Services that it needs beside it.}
+  uid: {type: int, default: 10001, description: User id it runs as.}
+  sets_up: {type: bool, default: true, description: Whether services are set up before it is released.}
 author: [flask-deploy contributors]
 """
 
@@ -211,19 +216,6 @@ def full_memory() -> list[str]:
     return []
 
 
-def senseless_times(calendars: dict[str, str]) -> list[str]:
-    """Return the jobs whose times this host's systemd does not understand, or which never come."""
-    mistakes = []
-    for job, at in calendars.items():
-        words = ("systemd-analyze", "calendar", "--", at)
-        done = command.attempt(*words, limit=10, environment={"LC_ALL": "C"})
-        if done.code != 0:
-            mistakes.append(f"app_jobs: {job}: at {at!r} is no time; try: systemd-analyze calendar '*-*-* 03:00'")
-        elif b"Next elapse: never" in done.out:
-            mistakes.append(f"app_jobs: {job}: at {at!r} has passed, and never comes again")
-    return mistakes
-
-
 def main() -> None:
     module = QuietModule(
         argument_spec={
@@ -233,6 +225,9 @@ def main() -> None:
             "wsgi": {"type": "str", "required": True},
             "repository": {"type": "str", "default": ""},
             "calendars": {"type": "dict", "default": {}},
+            "needs": {"type": "list", "elements": "str", "default": []},
+            "uid": {"type": "int", "default": 10001},
+            "sets_up": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
@@ -240,6 +235,7 @@ def main() -> None:
     names = [domain, *module.params["aliases"]]
     mistakes = foreign_directory(app) + foreign_files(app) + other_app(app, domain, wsgi) + taken_names(app, names)
     mistakes += foreign_network(app) + senseless_times(module.params["calendars"])
+    mistakes += unmet_needs(app, *(module.params[name] for name in ("uid", "needs", "sets_up")))
     mistakes += unreadable_repository(module.params["repository"]) + taken_ports() + full_disk(app) + full_memory()
     seen = {"processors": len(os.sched_getaffinity(0)), "keys": os.path.exists(f"/etc/{app}/jwt/signing")}
     module.exit_json(changed=False, mistakes=mistakes, **seen)

@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx
 from ansible.module_utils.flask_deploy.host.process import Done
 from ansible.module_utils.flask_deploy.host.untrusted import Untrusted
-from ansible.module_utils.flask_deploy.release import diagnosis, inside, logged, placed, writable
+from ansible.module_utils.flask_deploy.release import diagnosis, inside, logged, needed, placed, writable
 from ansible.module_utils.flask_deploy.release.places import App
 
 SOCKET = "/release/run/gunicorn.sock"  # as the app sees it
@@ -49,7 +49,7 @@ def places(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[st
         *(part for bind in binds for part in ("--mount", bind)),
         *writable.arguments(app.kept, record),
         *_named_user(app, release, record),
-        *placed.arguments(app.path(release), record),
+        *(needed.arguments(record) + placed.arguments(app.path(release), record)),
         *logged.ARGUMENTS,
         *("--env", "HOME=/tmp", "--env", "FLASK_SKIP_DOTENV=1"),
         *("--env", "APP_DATA_DIR=/data", "--env", "APP_SECRETS_DIR=/run/secrets"),

@@ -27,6 +27,7 @@ SETTINGS = {
     "pids": "app_pids",
     "server": "app_server",
     "writable": "app_writable",
+    "needs": "app_needs",
     "stop_timeout": "seconds to stop in",
 }
 

@@ -13,7 +13,8 @@ BEGIN = b"#!/usr/bin/python3 -I\n"
 PARTS = {
     "host": "command engine files locks networks nginx process program systemd untrusted",
     "release": (
-        "advice aside containers diagnosis inside jobs logged placed places record secrets tool tracebacks writable"
+        "advice aside containers diagnosis inside jobs logged needed placed places record secrets tool tracebacks "
+        "writable"
     ),
 }
 MAIN = """\

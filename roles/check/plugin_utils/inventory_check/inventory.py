@@ -19,7 +19,9 @@ from . import exact
 from .renamed import GONE, RENAMED, hint, unprefixed
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-ROLE_NAMES = ("host", "docker", "nginx", "build", "site", "tokens", "app", "logs", "run", "remove")
+ROLE_NAMES = (
+    *("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "logs", "run", "remove"),
+)
 PREFIXES = tuple(f"{role}_" for role in ROLE_NAMES)
 
 

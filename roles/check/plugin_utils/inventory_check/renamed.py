@@ -34,9 +34,11 @@ GONE = {  # and what is in its place
     "app_jwt_key": "hosts make their keys; tokens_import takes one that there is, tokens_keys is for several hosts",
     "app_keepalive": "connections of nginx stay open for 75 s",
     "app_log_level": "gunicorn reads app_env: {GUNICORN_CMD_ARGS: --log-level debug}",
+    "app_watch_samples": "a watch judges by 20 requests",
     "app_max_requests_jitter": "it is a tenth of app_max_requests",
 }
 
+NEEDS = "app_needs (postgres, valkey: beside the app) or app_secrets (the address of one elsewhere)"
 SERVICE = "app_secrets (its address, such as DATABASE_URL; no role installs it)"
 NEAR = 0.7  # of 1; what is less alike is another word
 SHORT = 4  # letters; shorter words are alike by chance
@@ -66,8 +68,8 @@ CONCEPTS = {
     "app_health_path": "healthcheck health health_check health_url healthcheck_path liveness readiness",
     "nginx_certificate": "ssl tls https cert certs certificates letsencrypt certbot acme auto_tls",
     "nginx_acme_mail": "email mail letsencrypt_email acme_email",
-    SERVICE: "redis valkey postgres postgresql mysql mariadb mongo mongodb db database database_url redis_url db_url "
-    "rabbitmq amqp broker accessories",
+    NEEDS: "redis valkey postgres postgresql db database database_url redis_url db_url broker services accessories",
+    SERVICE: "mysql mariadb mongo mongodb rabbitmq amqp",
     "app_jobs": "cron crons crontab cronjobs schedule schedules scheduler job periodic timer timers tasks",
     "app_release_command": "migrate migration migrations db_upgrade pre_deploy hooks",
     "app_memory": "mem ram memory_limit mem_limit",

@@ -88,6 +88,20 @@ def _entry(entry: Any, fields: dict[str, Check], required: tuple[str, ...]) -> s
     return next((f"{field} is missing" for field in required if field not in entry), None)
 
 
+def some_of(*known: str) -> Check:
+    """Return a check: a list of some words, each once."""
+
+    def check(values: list[str]) -> str | None:
+        for value in values:
+            if value not in known:
+                near = difflib.get_close_matches(value, known, 1)
+                return f"{value!r} is none of {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
+        twice = [value for value in known if values.count(value) > 1]
+        return f"{twice[0]} stands there twice" if twice else None
+
+    return check
+
+
 def whole(low: int, high: int) -> Check:
     """Return a check: a whole number within bounds."""
 

@@ -1,0 +1,43 @@
+"""Whose the PostgreSQL of a host is, and whom it lets in."""
+
+from __future__ import annotations
+
+import glob
+
+from ansible.module_utils.flask_deploy.host import account, files
+
+RECORD = "/var/lib/flask-deploy/postgres.json"  # {"cluster": "17/main"}: which one is ours
+ETC = "/etc/postgresql"
+SOCKETS = "/run/postgresql"
+MAP = "flask-deploy"  # in pg_ident.conf
+FOREIGN = (
+    "app_needs: PostgreSQL {} is on this host already, and flask-deploy did not set it up, so it is left alone; give "
+    "the app its address in app_secrets (DATABASE_URL), and take postgres out of app_needs; or, where nothing uses it, "
+    "type there: sudo pg_dropcluster --stop {}"
+)
+
+
+def here() -> list[str]:
+    """Return the clusters on this host, as "17/main"."""
+    return sorted("/".join(path.split("/")[-3:-1]) for path in glob.glob(f"{ETC}/*/*/postgresql.conf"))
+
+
+def ours() -> str | None:
+    """Return the cluster that is flask-deploy's."""
+    return (files.read_json(RECORD) or {}).get("cluster")
+
+
+def foreign() -> str | None:
+    """Return what to say where a cluster here is somebody else's; None where there is none."""
+    others = [] if ours() else here()
+    return FOREIGN.format(others[0], others[0].replace("/", " ")) if others else None
+
+
+def row(app: str, uid: int) -> str:
+    """Return the line of pg_ident.conf that lets an app's user in as the app's role."""
+    return f'{MAP} {account.name(uid)} "{app}"'
+
+
+def lets_in(app: str, uid: int) -> bool:
+    text = files.read(f"{ETC}/{ours()}/pg_ident.conf") or b""
+    return row(app, uid) in text.decode().splitlines()

@@ -1,0 +1,83 @@
+#!/usr/bin/python
+"""Give an app a database of PostgreSQL on this host."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.module_utils import postgres_cluster, postgres_database, postgres_settings
+from ansible.module_utils.flask_deploy.host import account, files, locks, systemd
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.postgres_cluster import Cluster, PostgresError
+
+DOCUMENTATION = r"""
+module: postgres_app
+short_description: Give an app a database of PostgreSQL on this host
+description:
+  - C(claimed) says which cluster is flask-deploy's, before apt makes it. One of somebody else's is refused.
+  - C(present) sets the cluster up, lets the app's system user in, and makes its role, database and extensions.
+options:
+  state: {type: str, required: true, choices: [claimed, present], description: How far to go.}
+  version: {type: str, required: true, description: Major version that this Debian has.}
+  app: {type: str, required: true, description: "Name of the app, its role and its database."}
+  uid: {type: int, required: true, description: User id the app runs as.}
+  settings: {type: dict, default: {}, description: Settings of PostgreSQL that win over those of the role.}
+  extensions: {type: list, elements: str, default: [], description: Extensions of the app's database.}
+author: [flask-deploy contributors]
+"""
+
+EXAMPLES = r"""
+- name: Give the app its database
+  postgres_app:
+    state: present
+    version: "17"
+    app: shop
+    uid: 10001
+"""
+
+RETURN = r"""
+version: {type: str, returned: always, description: Major version of the cluster that is used.}
+actions: {type: list, returned: always, description: "What was, or would be, done."}
+"""
+
+
+def set_up(version: str, options: dict[str, object], dry: bool) -> list[str]:
+    """Set the cluster up for an app; return what was, or would be, done."""
+    app, uid, cluster = options["app"], options["uid"], Cluster(version)
+    if dry and not os.path.exists(f"{cluster.etc}/postgresql.conf"):
+        return [f"cluster {version}/main", f"role {app}", f"database {app}"]
+    kilobytes = next(int(line.split()[1]) for line in (files.read("/proc/meminfo") or b"").decode().splitlines())
+    done = account.ensure(app, uid, dry) + ([] if dry else cluster.ensure_there())
+    text = postgres_settings.text(postgres_settings.rounded(kilobytes), options["settings"])
+    done += cluster.ensure(text, cluster.users(app, uid), dry)
+    if dry and not cluster.answers():
+        return [*done, f"{cluster.unit} started"]
+    return done + postgres_database.ensure(app, options["extensions"], dry)
+
+
+def main() -> None:
+    module = QuietModule(
+        argument_spec={
+            "state": {"type": "str", "required": True, "choices": ["claimed", "present"]},
+            "version": {"type": "str", "required": True},
+            "app": {"type": "str", "required": True},
+            "uid": {"type": "int", "required": True},
+            "settings": {"type": "dict", "default": {}},
+            "extensions": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    options, dry = module.params, module.check_mode
+    try:
+        with locks.locked(f"{locks.RUN}/postgres.lock"):  # two apps may be set up at once
+            version, claimed = postgres_cluster.claim(options["version"], dry)
+            actions = [f"cluster {version}/main is flask-deploy's"] if claimed else []
+            if options["state"] == "present":
+                actions += set_up(version, options, dry)
+    except (PostgresError, account.AccountError, systemd.UnitError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(actions), version=version, actions=actions)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Which values of role postgres's variables can work."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from inventory_check import given
+from inventory_check.values import VARIABLE, pattern
+
+DRIVER = re.compile(r"(postgres|postgresql|postgresql\+[a-z0-9_]+|postgis)")
+EXTENSION = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+SETTING = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
+TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
+OURS = {  # apps are let in by these alone
+    *("listen_addresses", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "port"),
+    *("hba_file", "ident_file", "config_file", "data_directory", "include", "include_dir", "include_if_exists"),
+}
+NAMES = {"postgres", "template0", "template1", "public"}  # roles and databases of PostgreSQL's own
+
+
+def extensions(values: list[str]) -> str | None:
+    odd = [value for value in values if not EXTENSION.fullmatch(value)]
+    return f"{odd[0]!r} is not the name of an extension; example: postgres_extensions: [pg_trgm]" if odd else None
+
+
+def settings(values: dict[Any, Any]) -> str | None:
+    for name, value in values.items():
+        if not isinstance(name, str) or not SETTING.fullmatch(name):
+            return f"{name!r} is not the name of a setting; example: postgres_settings: {{work_mem: 16MB}}"
+        if name in OURS:
+            return f"{name} is role postgres's own: it decides who gets in; remove it"
+        if isinstance(value, dict | list) or value is None or not TEXT.fullmatch(str(value)):
+            return f"{name}: {value!r} is not one value; example: postgres_settings: {{work_mem: 16MB}}"
+    return None
+
+
+CHECKS = {
+    "postgres_variable": pattern(VARIABLE, "postgres_variable: DATABASE_URL"),
+    "postgres_driver": pattern(DRIVER, "postgres_driver: postgresql+psycopg"),
+    "postgres_extensions": extensions,
+    "postgres_settings": settings,
+}
+# Shown where a variable has no default that could serve as an example.
+EXAMPLES = {
+    "postgres_extensions": ["pg_trgm"],
+    "postgres_settings": {"work_mem": "16MB"},
+}
+
+
+def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
+    """Return mistakes that only show when variables are seen together."""
+    lines = given.mistakes(values, "postgres", ("postgres_variable",), hosts)
+    if "postgres" in values.get("app_needs", []) and values["app_name"] in NAMES:
+        name = values["app_name"]
+        lines.append(f"app_name: {name} is a name of PostgreSQL's own; choose another, example: {name}-web")
+    return lines
