@@ -23,6 +23,7 @@ RENDERED = {
     "__app_gunicorn_json": "app",
     "nginx.conf.j2": "nginx",
     "daemon.json.j2": "docker",
+    "valkey.conf.j2": "valkey",
 }
 # Valid texts of variables whose default or example is none, or not every form there is.
 SAMPLES = {
@@ -39,6 +40,9 @@ SAMPLES = {
     "run_command": "flask create-admin",
     "app_jobs": {"purge": {"command": "flask purge", "at": "*-*-* 03:00"}},
     "app_rollback_to": "3f9a0c41d2b7",
+    "app_needs": ["postgres", "valkey"],
+    "postgres_extensions": ["pg_trgm"],
+    "postgres_settings": {"work_mem": "16MB"},
     "build_subdir": "backend",
     "site_trusted_proxies": ["192.0.2.0/24", "192.0.2.7", "2001:db8::7", "2001:db8::/32"],
     "app_health_path": "/healthz?deep=1",
@@ -136,6 +140,8 @@ def shape(template, text, folder):
         return list(json.loads(text))
     if template == "__app_gunicorn_json":
         return {name: type(value) for name, value in json.loads(text).items()}
+    if template == "valkey.conf.j2":
+        return [line.split()[0] for line in text.splitlines() if line]
     path = folder / "rendered.conf"
     path.write_text(text)
     (parsed,) = crossplane.parse(str(path), single=True, check_ctx=False)["config"]

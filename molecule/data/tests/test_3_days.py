@@ -111,11 +111,11 @@ def test_a_setting_that_postgresql_does_not_take_changes_nothing(play, sh):
 
 
 def test_one_that_it_does_not_start_with_is_put_back(play, sh, get, until):
-    huge = json.dumps({"postgres_settings": {"shared_buffers": "900TB"}})
+    huge = json.dumps({"postgres_settings": {"shared_buffers": "7TB"}})
     run = play("site.yml", "--tags", "postgres", "-e", huge, succeed=False)
     assert run.rc != 0
     until(lambda: get("https://app.test/").status == 200, 60)
-    assert "900TB" not in sh("cat /etc/postgresql/17/main/conf.d/flask-deploy.conf")[1]
+    assert "7TB" not in sh("cat /etc/postgresql/17/main/conf.d/flask-deploy.conf")[1]
 
 
 def test_it_restarts_only_for_a_setting_that_takes_that(play, sh):
@@ -158,3 +158,17 @@ def test_a_reboot_brings_all_of_it_back(container, sh, get, ask, until, play, ad
 def test_needs_are_in_the_second_app_s_plan(mail, needs, address):
     run = mail(APP, "--check", "-e", f"ansible_host={address()}", app_uid=10002, **{**needs, "app_needs": ["postgres"]})
     assert "app_needs: /run/postgresql /run/valkey-mail-queue -> /run/postgresql" in " ".join(run.output.split())
+
+
+def test_a_removed_app_leaves_its_data_and_drops_it_when_told(mail, needs, address, sh, get):
+    at = ("-e", "remove_app=mail", "-e", f"ansible_host={address()}")
+    said = " ".join(mail("playbooks/remove.yml", *at, app_uid=10002, **needs).output.split())
+    assert "database mail of PostgreSQL, queue mail-queue of Valkey" in said
+    databases = "cd /; sudo -u postgres psql -Atc 'SELECT datname FROM pg_database'"
+    assert "mail" in sh(databases)[1].split()
+    mail("playbooks/remove.yml", *at, "-e", "remove_data=true", app_uid=10002, **needs)
+    assert "mail" not in sh(databases)[1].split() and "shop" in sh(databases)[1].split()
+    left = "ls -d /etc/valkey/*mail* /var/lib/valkey/mail* /run/valkey-mail* /etc/tmpfiles.d/*mail*; id flask-10002"
+    assert sh(f"({left}) 2> /dev/null")[1] == ""
+    assert sh("systemctl is-active valkey-server@mail-queue")[1] != "active"
+    assert get("https://app.test/").status == 200

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from ansible.module_utils import postgres_cluster, postgres_database, postgres_settings
-from ansible.module_utils.flask_deploy.host import account, files, locks, systemd
+from ansible.module_utils.flask_deploy.host import account, files, locks, postgres, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.postgres_cluster import Cluster, PostgresError
 
@@ -16,8 +16,9 @@ short_description: Give an app a database of PostgreSQL on this host
 description:
   - C(claimed) says which cluster is flask-deploy's, before apt makes it. One of somebody else's is refused.
   - C(present) sets the cluster up, lets the app's system user in, and makes its role, database and extensions.
+  - C(absent) drops that database and that role, with all data.
 options:
-  state: {type: str, required: true, choices: [claimed, present], description: How far to go.}
+  state: {type: str, required: true, choices: [claimed, present, absent], description: How far to go.}
   version: {type: str, required: true, description: Major version that this Debian has.}
   app: {type: str, required: true, description: "Name of the app, its role and its database."}
   uid: {type: int, required: true, description: User id the app runs as.}
@@ -55,10 +56,22 @@ def set_up(version: str, options: dict[str, object], dry: bool) -> list[str]:
     return done + postgres_database.ensure(app, options["extensions"], dry)
 
 
+def take_away(app: str, dry: bool) -> list[str]:
+    """Drop what an app has in the cluster that is ours; return what was, or would be, done."""
+    if not postgres.has_database(app):
+        return []
+    cluster = Cluster(postgres.ours().partition("/")[0])
+    done = postgres_database.drop(app, dry)
+    if not dry:
+        cluster.write(f"{cluster.etc}/pg_ident.conf", cluster.without(app), dry)
+        cluster.take_effect(True)
+    return done
+
+
 def main() -> None:
     module = QuietModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["claimed", "present"]},
+            "state": {"type": "str", "required": True, "choices": ["claimed", "present", "absent"]},
             "version": {"type": "str", "required": True},
             "app": {"type": "str", "required": True},
             "uid": {"type": "int", "required": True},
@@ -70,6 +83,9 @@ def main() -> None:
     options, dry = module.params, module.check_mode
     try:
         with locks.locked(f"{locks.RUN}/postgres.lock"):  # two apps may be set up at once
+            if options["state"] == "absent":
+                actions = take_away(options["app"], dry)
+                module.exit_json(changed=bool(actions), version=options["version"], actions=actions)
             version, claimed = postgres_cluster.claim(options["version"], dry)
             actions = [f"cluster {version}/main is flask-deploy's"] if claimed else []
             if options["state"] == "present":

@@ -80,6 +80,11 @@ class Cluster:
             f"{each}\n" for each in sorted(rows)
         )
 
+    def without(self, app: str) -> str:
+        """Return that file without an app."""
+        known = (files.read(f"{self.etc}/pg_ident.conf") or b"").decode().splitlines(True)
+        return "".join(line for line in known if not line.endswith(f' "{app}"\n'))
+
     def test(self, text: str) -> None:
         """Let PostgreSQL read settings before they take effect (postgres(1), -C).
 

@@ -65,6 +65,19 @@ def ensure_closed(database: str, dry: bool) -> list[str]:
     return [f"database {database} closed to others"] if open_to_all else []
 
 
+def drop(app: str, dry: bool) -> list[str]:
+    """Drop an app's database and its role, where they are its own; return what was, or would be, done."""
+    said = OURS.format(app)
+    role = sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{app}' AND shobj_description(oid, 'pg_authid') = '{said}'")  # noqa: S608
+    owned = f"SELECT 1 FROM pg_database WHERE datname = '{app}' AND pg_get_userbyid(datdba) = '{app}'"  # noqa: S608
+    database = bool(role and sql(owned))
+    if database and not dry:
+        sql(f'DROP DATABASE "{app}" WITH (FORCE)')
+    if role and not dry:
+        sql(f'DROP ROLE "{app}"')
+    return [f"dropped database {app}"] * database + [f"dropped role {app}"] * bool(role)
+
+
 def ensure_extensions(app: str, wanted: list[str], dry: bool) -> list[str]:
     there = {row[0] for row in sql("SELECT name FROM pg_available_extensions")}
     if missing := [name for name in wanted if name not in there]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils.flask_deploy.host import engine, networks, nginx
+from ansible.module_utils.flask_deploy.host import engine, networks, nginx, postgres
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import aside, jobs, places
@@ -106,6 +106,13 @@ def remove_from_engine(app: places.App, dry: bool, left: Leftovers) -> list[str]
     return said + counted + [f"removed network {name}" for name in going]
 
 
+def services(app: str) -> list[str]:
+    """Return what services beside an app hold of it."""
+    held = [f"database {app} of PostgreSQL"] if postgres.has_database(app) else []
+    places = {use: f"/etc/tmpfiles.d/flask-deploy-valkey-{app}-{use}.conf" for use in ("queue", "cache")}
+    return held + [f"{use} {app}-{use} of Valkey" for use, path in places.items() if os.path.exists(path)]
+
+
 def main() -> None:
     module = QuietModule(
         argument_spec={
@@ -128,6 +135,7 @@ def main() -> None:
     except (engine.EngineError, nginx.SiteError, leases.LeaseError) as error:
         module.fail_json(msg=str(error))
     stays = [path for path in (f"{app.root}/data", app.kept, app.etc) if os.path.exists(path)]
+    stays += [] if options["data"] else services(app.name)
     module.exit_json(changed=bool(actions), actions=actions, stays=stays, left=left.lines)
 
 

@@ -16,8 +16,9 @@ short_description: Give an app an instance of Valkey on this host
 description:
   - C(looked) remembers, before apt installs Valkey, whether the package's own instance is somebody's.
   - C(present) writes the files of the app's instance and starts it. Files that it does not start with are put back.
+  - C(absent) ends all instances of an app and removes what they hold, and the app's name in /etc/passwd.
 options:
-  state: {type: str, required: true, choices: [looked, present], description: How far to go.}
+  state: {type: str, required: true, choices: [looked, present, absent], description: How far to go.}
   word: {type: str, required: true, description: "What Debian calls it: valkey or redis."}
   app: {type: str, description: Name of the app.}
   uid: {type: int, description: "User id the app runs as, and its group."}
@@ -38,7 +39,8 @@ actions: {type: list, returned: always, description: "What was, or would be, don
 """
 
 RECORD = "/var/lib/flask-deploy/valkey.json"  # {"ours": whether the package came with us}
-HEAD = b"# Ansible managed"
+USES = ("queue", "cache")
+HEAD = b"# Of role valkey of flask-deploy."
 START = 120  # seconds; a queue reads its log first
 FOREIGN = "app_needs: {} is on this host already, and flask-deploy did not write it, so it is left alone; move it away"
 
@@ -136,22 +138,40 @@ def silence(word: str, dry: bool) -> list[str]:
     return [f"{unit} disabled"]
 
 
+def take_away(word: str, app: str, dry: bool) -> list[str]:
+    """End the instances of an app and remove what they hold; return what was, or would be, done."""
+    instances = [Instance(word, f"{app}-{use}") for use in USES]
+    there = [each for each in instances if any(os.path.lexists(path) for path in each.paths.values())]
+    for each in [] if dry else there:
+        systemd.ask("disable", "--now", each.unit, limit=START)
+        for path in filter(os.path.lexists, each.paths.values()):
+            files.remove(path)
+        for folder in (f"/var/lib/{word}/{each.name}", os.path.dirname(each.socket)):
+            files.remove_tree(folder)
+    if there and not dry:
+        systemd.ask("daemon-reload")
+    return [f"removed {each.unit}" for each in there] + ([] if dry else account.remove(app))
+
+
 def main() -> None:
     module = QuietModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["looked", "present"]},
+            "state": {"type": "str", "required": True, "choices": ["looked", "present", "absent"]},
             "word": {"type": "str", "required": True},
             "app": {"type": "str"},
             "uid": {"type": "int"},
             "instance": {"type": "str"},
             "files": {"type": "dict"},
         },
-        required_if=[("state", "present", ("app", "uid", "instance", "files"))],
+        required_if=[("state", "absent", ("app",)), ("state", "present", ("app", "uid", "instance", "files"))],
         supports_check_mode=True,
     )
     options, dry = module.params, module.check_mode
     try:
         with locks.locked(f"{locks.RUN}/valkey.lock"):
+            if options["state"] == "absent":
+                actions = take_away(options["word"], options["app"], dry)
+                module.exit_json(changed=bool(actions), actions=actions)
             actions = look(options["word"], dry)
             if options["state"] == "present":
                 actions += silence(options["word"], dry) + account.ensure(options["app"], options["uid"], dry)

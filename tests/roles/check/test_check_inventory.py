@@ -233,6 +233,25 @@ WRONG = [
     ("app_jobs: {purge: {command: x, at: daily, catch_up: maybe}}", "app_jobs", "'maybe' is not true or false"),
     ("app_jobs: {purge: {command: x, at: daily, catch_up: 1}}", "app_jobs", "catch_up: 1 is not true or false"),
     ("app_uid: 0", "app_uid", "between"),
+    ("app_needs: [mysql]", "app_needs", "'mysql' is none of postgres, valkey; example: app_needs: "),
+    ("app_needs: [postgresql]", "app_needs", "did you mean postgres?"),
+    ("app_needs: [postgres, postgres]", "app_needs", "postgres stands there twice"),
+    ("app_needs: postgres", "app_needs", "'postgres' is not a list"),
+    ("app_needs: [postgres]\napp_env: {DATABASE_URL: x}", "app_env", "remove it from app_env, or let postgres give it"),
+    ("app_needs: [postgres]\napp_secrets: {DATABASE_URL: 5f0c5f0c5f0c}", "app_secrets", "remove it from app_secrets"),
+    ("app_needs: [valkey]\napp_env: {CELERY_BROKER_URL: x}", "app_env", "valkey_celery_variable: VALKEY_CELERY_BROKER"),
+    ("app_needs: [valkey]\nvalkey_celery_variable: REDIS_URL", "valkey_variable", "two addresses cannot have one name"),
+    ("app_needs: [postgres]\napp_name: postgres", "app_name", "a name of PostgreSQL's own; choose another, example: "),
+    ("postgres_driver: mysql", "postgres_driver", "'mysql' is not valid; example: postgres_driver: postgresql+psycopg"),
+    ("postgres_variable: A-B", "postgres_variable", "example: postgres_variable: DATABASE_URL"),
+    ("postgres_extensions: ['a b']", "postgres_extensions", "'a b' is not the name of an extension"),
+    ("postgres_settings: {port: 5}", "postgres_settings", "port is role postgres's own"),
+    ("postgres_settings: {listen_addresses: '*'}", "postgres_settings", "listen_addresses is role postgres's own"),
+    ("postgres_settings: {Work Mem: 5}", "postgres_settings", "'Work Mem' is not the name of a setting"),
+    ("postgres_settings: {work_mem: [5]}", "postgres_settings", "work_mem: [5] is not one value"),
+    ("valkey_memory: lots", "valkey_memory", "'lots' is not valid; example: valkey_memory: 128m"),
+    ("valkey_use: both", "valkey_use", "'both' is not one of queue, cache"),
+    ("valkey_variable: ''", "valkey_variable", "example: valkey_variable: REDIS_URL"),
     ("app_pids: 1", "app_pids", "between"),
     ("app_processes: [worker]", "app_processes", "is not a dict"),
     ("app_processes: {web: {command: x}}", "app_processes", "'web' is not a name for it"),
@@ -302,7 +321,8 @@ WRONG = [
     ("app_command: flask run", "app_command", "did you mean app_wsgi "),
     ("site_healthcheck: /", "site_healthcheck", "did you mean app_health_path?"),
     ("site_ssl: true", "site_ssl", "did you mean nginx_certificate?"),
-    ("app_redis: true", "app_redis", "did you mean app_secrets (its address, "),
+    ("app_redis: true", "app_redis", "did you mean app_needs (postgres, valkey: beside the app) or app_secrets"),
+    ("app_mysql: true", "app_mysql", "did you mean app_secrets (its address, "),
     ("app_cron: []", "app_cron", "did you mean app_jobs?"),
     ("app_env_file: .env", "app_env_file", "did you mean app_env or app_secrets?"),
     ("app_helthcheck: /", "app_helthcheck", "did you mean app_health_path?"),
@@ -545,6 +565,10 @@ CERTIFICATES = [
 ]
 VALID = [
     "app_server: port:5000",
+    "app_needs: [valkey, postgres]\npostgres_variable: PG\napp_env: {DATABASE_URL: x}",
+    "app_needs: [valkey]\nvalkey_use: cache\napp_env: {CELERY_BROKER_URL: x}",
+    "app_needs: [valkey]\nvalkey_celery_variable: ''\napp_env: {CELERY_BROKER_URL: x}",
+    "postgres_settings: {work_mem: 16MB, max_connections: 90, jit: off, pg_stat_statements.max: 100}",
     "app_files: {instance/config.py: 'A = 1', /etc/shop.cfg: x}\napp_writable: [instance]",
     "app_jobs: {a_1: {command: flask x, at: 'Mon..Fri 09:00 Europe/Berlin', hosts: all, catch_up: no, memory: 6m}}",
     "app_jobs: {purge: {command: sh -c 'a && b', at: '*:*:0/5', timeout: 60}, b: {command: b, at: hourly}}",
@@ -771,3 +795,9 @@ def test_the_playbook_stops_before_it_connects(tmp_path):
     ):
         assert said in done.stdout
     assert MARK not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("need", ["postgres", "valkey"])
+def test_several_hosts_would_each_have_data_of_their_own(check, need):
+    (line,) = check(f"app_needs: [{need}]", hosts=("web1", "web2"))
+    assert line.startswith(f"app_needs: each of the 2 hosts would have {need} of its own, with other data")

@@ -59,5 +59,13 @@ def ensure(app: str, uid: int, dry: bool = False) -> list[str]:
     return [f"user {name(uid)}"]
 
 
+def remove(app: str) -> list[str]:
+    """Take an app's names away from its user ids; return which."""
+    gone = [each.pw_name for each in pwd.getpwall() if each.pw_gecos == OF_APP.format(app)]
+    for each in gone:
+        _run("userdel", each)  # and its group, which has the same name (USERGROUPS_ENAB in login.defs(5))
+    return [f"removed user {each}" for each in gone]
+
+
 def _run(*words: str) -> None:
     command.run(*words, error=AccountError, limit=PATIENCE)

@@ -38,6 +38,12 @@ def row(app: str, uid: int) -> str:
     return f'{MAP} {account.name(uid)} "{app}"'
 
 
+def has_database(app: str) -> bool:
+    """Tell whether PostgreSQL was set up for an app here."""
+    text = files.read(f"{ETC}/{ours()}/pg_ident.conf") or b""
+    return any(line.startswith(f"{MAP} ") and line.endswith(f' "{app}"') for line in text.decode().splitlines())
+
+
 def lets_in(app: str, uid: int) -> bool:
     text = files.read(f"{ETC}/{ours()}/pg_ident.conf") or b""
     return row(app, uid) in text.decode().splitlines()
