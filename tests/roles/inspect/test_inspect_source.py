@@ -392,3 +392,10 @@ def test_the_playbook_needs_no_inventory(source):
     done = subprocess.run(command[:2], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode != 0
     assert "build_source: what is to be read? example: -e build_source=https://git.example.com/shop.git" in done.stdout
+
+
+def test_a_driver_says_which_service_could_lie_beside_the_app(printed):
+    text = printed({"requirements.txt": "flask\nflask-sqlalchemy\npsycopg[binary]\ncelery[redis]\n"})
+    wanted = "#   app_needs: [postgres], and postgres_driver: postgresql+psycopg would set one up beside the app"
+    assert wanted in text and "#   app_needs: [valkey] would set one up beside the app" in text
+    assert "app_needs" not in printed({"requirements.txt": "flask\n"})

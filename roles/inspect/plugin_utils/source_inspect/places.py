@@ -15,6 +15,10 @@ from .serving import SERVERS, Found
 
 SHELL = re.compile(r"[$;&|<>`]")
 SERVES = re.compile(rf"\b({'|'.join(SERVERS)}|flask run|runserver|npm|yarn|node)\b")
+SERVICES = {
+    "postgres": ("DATABASE_URL", {"psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"}),
+    "valkey": ("REDIS_URL, and in CELERY_BROKER_URL", {"redis", "valkey", "celery", "rq", "flask-rq2"}),
+}
 SCHEDULES = re.compile(r"\bcelery\b.* beat\b|\b(rqscheduler|celerybeat)\b")  # must not run twice
 RUNNERS = {
     "celery",
@@ -80,10 +84,24 @@ def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     _writable(found, needs, answer)
     _static(found, answer)
     _packages(found, needs, answer)
+    _services(needs, answer)
     for name, file in found.declared.services.items():
         answer.unsure.append(
             f"{name} of {file}: nothing here brings it; let a variable of the app name one that is there"
         )
+
+
+def _services(needs: Mapping[str, str], answer: Answer) -> None:
+    """Say which services could lie beside the app: where they lie by now, no source tells."""
+    for service, (variable, drivers) in SERVICES.items():
+        if known := sorted(needs.keys() & drivers):
+            more = (
+                ", and postgres_driver: postgresql+psycopg" if "psycopg" in known and "sqlalchemy" in str(needs) else ""
+            )
+            answer.unsure.append(
+                f"app_needs: [{service}]{more} would set one up beside the app, its address in {variable}; "
+                f"{known[0]} is a dependency"
+            )
 
 
 def in_shell(command: str) -> str:
