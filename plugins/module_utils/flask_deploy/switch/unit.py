@@ -15,8 +15,8 @@ STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop 
 PARTS = {
     "host": "clock command engine files leftovers locks networks nginx process program systemd untrusted",
     "release": (
-        "advice aside containers diagnosis images inside logged placed places processes record secrets tracebacks "
-        "writable"
+        "advice aside containers diagnosis images inside logged needed placed places processes record secrets "
+        "tracebacks writable"
     ),
     "switch": "keeper lease log progress retire settling switch tally unit watch workers",
 }
