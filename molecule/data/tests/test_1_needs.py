@@ -28,7 +28,7 @@ def test_a_second_run_changes_nothing(play, sh):
 
 
 def test_an_app_without_needs_runs_no_task_of_services(mail, sh, ask):
-    run = mail(SITE)
+    run = mail(SITE, app_uid=10002)
     assert "postgres_app" not in run.output and "Install Valkey" not in run.output
     assert json.loads(ask("/"))["services"] == []
     assert sh("test -e /usr/bin/valkey-server")[0] == 1
@@ -61,6 +61,10 @@ def test_the_second_app_gets_both_and_a_second_run_changes_nothing(mail, needs, 
 
 
 def test_a_rollback_to_a_release_without_needs_works_and_the_way_back_too(mail, needs, ask):
+    mail(APP, app_uid=10002)
+    assert json.loads(ask("/"))["services"] == []
+    mail(APP, app_uid=10002, **needs)
+    assert ask("/sent").isdigit()
     mail("playbooks/rollback.yml", app_uid=10002, **needs)
     assert json.loads(ask("/"))["services"] == []
     mail(APP, "-e", "app_accept_rejected=true", app_uid=10002, **needs)

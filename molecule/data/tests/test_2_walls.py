@@ -71,14 +71,9 @@ def test_neither_listens_on_a_network_nor_reaches_one(sh):
     assert sh("systemctl is-enabled valkey-server.service")[1] == "disabled"
 
 
-def test_an_app_s_role_may_do_no_more_than_it_needs(as_user):
-    for statement in (
-        "CREATE ROLE x",
-        "CREATE DATABASE x",
-        "COPY (SELECT 1) TO PROGRAM 'id'",
-        "ALTER SYSTEM SET port=1",
-    ):
-        code, said = as_user(
-            "mail", 10002, SELECT.format("mail", "mail").replace("SELECT 7", statement.replace("'", '\\"'))
-        )
-        assert code != 0 and "permission denied" in said.lower(), said
+@pytest.mark.parametrize(
+    "statement", ["CREATE ROLE x", "SET ROLE postgres", "SELECT pg_ls_dir(chr(46))", "CREATE EXTENSION pageinspect"]
+)
+def test_an_app_s_role_may_do_no_more_than_it_needs(as_user, statement):
+    code, said = as_user("mail", 10002, SELECT.format("mail", "mail").replace("SELECT 7", statement))
+    assert code != 0 and "permission denied" in said.lower(), said
