@@ -31,7 +31,7 @@ def test_an_app_without_needs_runs_no_task_of_services(mail, sh, ask):
     run = mail(SITE, app_uid=10002)
     assert "postgres_app" not in run.output and "Install Valkey" not in run.output
     assert json.loads(ask("/"))["services"] == []
-    assert sh("test -e /usr/bin/valkey-server")[0] == 1
+    assert sh("ls /etc/valkey/valkey-mail-queue.conf")[0] != 0
 
 
 def test_an_id_that_another_app_has_is_refused_with_the_line_to_write(mail, needs, snapshot):

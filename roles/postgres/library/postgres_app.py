@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from ansible.module_utils import postgres_cluster, postgres_database, postgres_settings
+from ansible.module_utils import postgres_cluster, postgres_database
 from ansible.module_utils.flask_deploy.host import account, files, locks, postgres, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.postgres_cluster import Cluster, PostgresError
@@ -42,6 +43,58 @@ actions: {type: list, returned: always, description: "What was, or would be, don
 """
 
 
+STEP = 512  # MB; a kernel that takes a little more or less of the memory changes nothing
+HEAD = "# Managed by Ansible: flask-deploy. Your own settings: postgres_settings.\n"
+
+
+def rounded(kilobytes: int) -> int:
+    """Return a host's memory (MemTotal of proc(5), meminfo) in MB, as it is sold."""
+    return -(-kilobytes // (STEP << 10)) * STEP
+
+
+def table(memory: int) -> list[tuple[str, str, str]]:
+    """Return (setting, value, reason) for a host of so many MB."""
+    return [
+        ("listen_addresses", "", "no network: apps come by the socket, and are known by their user id"),
+        (
+            "shared_buffers",
+            f"{within(memory // 8, 64, 2048)}MB",
+            "an eighth of the memory; the apps have theirs beside",
+        ),
+        ("effective_cache_size", f"{memory // 2}MB", "what the kernel caches of its files; takes no memory"),
+        ("work_mem", f"{within(memory // 512, 4, 32)}MB", "for each sort of each connection, so it stays small"),
+        ("maintenance_work_mem", f"{within(memory // 32, 32, 512)}MB", "for an index that a migration builds"),
+        ("max_connections", "100", "two releases serve at once in a switch, each with a pool for each worker"),
+        ("random_page_cost", "1.1", "the disks of servers have no heads that move"),
+        ("log_lock_waits", "on", "a migration that waits for a lock is told in the log"),
+        ("idle_in_transaction_session_timeout", "10min", "a forgotten transaction ends, which locks a migration out"),
+    ]
+
+
+def within(value: int, low: int, high: int) -> int:
+    return min(max(value, low), high)
+
+
+def settings(memory: int, wanted: dict[str, Any]) -> str:
+    """Return the file of settings.
+
+    :param wanted: the user's own, which win.
+    """
+    rows = [(name, value, reason) for name, value, reason in table(memory) if name not in wanted]
+    rows += [(name, written(value), "postgres_settings") for name, value in sorted(wanted.items())]
+    lines = [f"{name} = {quoted(value)}  # {reason}\n" for name, value, reason in rows]
+    return HEAD + "".join(lines)
+
+
+def written(value: Any) -> str:
+    return ("off", "on")[value] if isinstance(value, bool) else str(value)
+
+
+def quoted(value: str) -> str:
+    """Return a value as the file has it (postgresql.org, Setting Parameters: a quote is doubled)."""
+    return "'{}'".format(value.replace("\\", "\\\\").replace("'", "''"))
+
+
 def set_up(version: str, options: dict[str, object], dry: bool) -> list[str]:
     """Set the cluster up for an app; return what was, or would be, done."""
     app, uid, cluster = options["app"], options["uid"], Cluster(version)
@@ -49,7 +102,7 @@ def set_up(version: str, options: dict[str, object], dry: bool) -> list[str]:
         return [f"cluster {version}/main", f"role {app}", f"database {app}"]
     kilobytes = next(int(line.split()[1]) for line in (files.read("/proc/meminfo") or b"").decode().splitlines())
     done = account.ensure(app, uid, dry) + ([] if dry else cluster.ensure_there())
-    text = postgres_settings.text(postgres_settings.rounded(kilobytes), options["settings"])
+    text = settings(rounded(kilobytes), options["settings"])
     done += cluster.ensure(text, cluster.users(app, uid), dry)
     if dry and not cluster.answers():
         return [*done, f"{cluster.unit} started"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible.module_utils import postgres_settings as settings
 from ansible.module_utils.postgres_cluster import HBA
+from ansible.modules import postgres_app as module
 
 from tests.conftest import ROOT
 
@@ -26,19 +26,19 @@ def values(text):
     ],
 )
 def test_by_memory(memory, buffers, cache, work, maintenance):
-    found = values(settings.text(memory, {}))
+    found = values(module.settings(memory, {}))
     assert found["shared_buffers"] == buffers and found["effective_cache_size"] == cache
     assert (found["work_mem"], found["maintenance_work_mem"]) == (work, maintenance)
     assert found["listen_addresses"] == ""
 
 
 def test_a_kernel_that_takes_a_little_more_changes_nothing():
-    assert settings.rounded(990_000) == settings.rounded(1_010_000) == 1024
-    assert settings.rounded(2_048_000) == 2048
+    assert module.rounded(990_000) == module.rounded(1_010_000) == 1024
+    assert module.rounded(2_048_000) == 2048
 
 
 def test_a_user_s_own_win_and_are_marked():
-    text = settings.text(1024, {"work_mem": "16MB", "jit": False, "max_connections": 50})
+    text = module.settings(1024, {"work_mem": "16MB", "jit": False, "max_connections": 50})
     assert [line for line in text.splitlines() if line.endswith("# postgres_settings")] == [
         "jit = 'off'  # postgres_settings",
         "max_connections = '50'  # postgres_settings",
@@ -48,13 +48,15 @@ def test_a_user_s_own_win_and_are_marked():
 
 
 def test_a_value_stays_a_value():
-    (line,) = [each for each in settings.text(1024, {"a": "x'\nfsync = off\\"}).split("\n") if each.startswith("a = ")]
+    (line,) = [
+        each for each in module.settings(1024, {"a": "x'\nfsync = off\\"}).split("\n") if each.startswith("a = ")
+    ]
     assert line == "a = 'x''"
 
 
 def test_the_readme_names_each_setting():
     table = (ROOT / "roles/postgres/README.md").read_text()
-    assert [name for name, _value, _why in settings.table(1024) if f"| {name} |" not in table] == []
+    assert [name for name, _value, _why in module.table(1024) if f"| {name} |" not in table] == []
 
 
 def test_who_gets_in():

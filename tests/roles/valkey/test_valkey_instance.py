@@ -31,11 +31,11 @@ def test_the_place_is_the_same_on_each_debian_and_stays_over_a_restart(render, d
     for line in ("Group=10001", "RuntimeDirectory=valkey-shop-queue", "RuntimeDirectoryPreserve=yes"):
         assert line in unit
     assert "PrivateNetwork=yes" in unit and unit[-2] == "RestrictAddressFamilies=AF_UNIX"
-    assert "d /run/valkey-shop-queue 0750 " in render("valkey", "place.conf.j2", debian, app_name="shop")
+    assert "d /run/valkey-shop-queue 0750 " in render("valkey", "__valkey_tmpfiles", debian, app_name="shop")
 
 
 def test_the_texts_say_whose_they_are(render):
-    for template in ("valkey.conf.j2", "unit.conf.j2", "place.conf.j2"):
+    for template in ("valkey.conf.j2", "unit.conf.j2", "__valkey_tmpfiles"):
         assert module.HEAD in render("valkey", template).encode()
 
 
