@@ -33,7 +33,7 @@ def test_web_workers_release_command_and_one_off_commands_see_the_same(app):
 def test_a_need_makes_a_release_and_the_plan_names_it(app):
     old = deploy(app)
     new, _actions, planned = steps.prepare(app, options(**needs(*FOLDERS)), dry=False)
-    assert old != new and f"app_needs:  -> {' '.join(FOLDERS)}" in planned["lines"]
+    assert old != new and f"app_needs: None -> {' '.join(FOLDERS)}" in planned["lines"]
 
 
 def test_a_rollback_to_a_release_without_needs_mounts_none_and_the_way_back_all(app):
@@ -47,3 +47,9 @@ def test_a_rollback_to_a_release_without_needs_mounts_none_and_the_way_back_all(
 def test_no_need_leaves_a_release_as_an_earlier_version_made_it(app):
     assert "needs" not in CONTAINER
     assert needed.arguments({"container": {}}) == needed.arguments({"container": {"needs": ""}}) == []
+
+
+def test_an_app_without_needs_has_no_line_of_them(app):
+    deploy(app)
+    planned = steps.prepare(app, options(build="b2"), dry=False)[2]
+    assert not [line for line in planned["lines"] if "needs" in line]

@@ -20,7 +20,7 @@ UNKNOWN: dict[str, Any] = {  # of a record that an earlier version wrote, or tha
     "processes": {},
     "container": {
         **{"memory": "512m", "cpus": 0, "pids": 256, "stop_timeout": 40},
-        **dict.fromkeys(("server", "writable", "files", "needs"), ""),
+        **dict.fromkeys(("server", "writable", "files"), ""),
     },
 }
 SOURCE = dict.fromkeys(("kind", "repository", "ref", "commit", "digest"), TEXT)
