@@ -21,11 +21,11 @@ ALWAYS = {"install_recommends": False, "fail_on_autoremove": True, "update_cache
 class ActionModule(ActionBase):
     """Hand a list of names to apt, and read dpkg's log beside it."""
 
-    _VALID_ARGS = frozenset({"name"})
+    _VALID_ARGS = frozenset({"name", "policy_rc_d"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        arguments = {"name": self._task.args["name"], **ALWAYS}
+        arguments = {**self._task.args, **ALWAYS}
         with progress.followed(self, (task_vars or {}).get("inventory_hostname", ""), Log()):
             return self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)
 
