@@ -219,6 +219,6 @@ def test_the_app_is_built_before_it_is_locked():
     keys = ("app_lock", "ansible.builtin.import_role", "ansible.builtin.import_tasks")
     found = [(key, task[key]) for task in tasks for key in keys if key in task]
     told = [options if key.endswith("_tasks") else options.get("name", key) for key, options in found]
-    assert told == ["site", "host", "app_lock", "build", "app_lock", "tokens", "prepare.yml"]
+    assert told == ["site", "postgres", "valkey", "host", "app_lock", "build", "app_lock", "tokens", "prepare.yml"]
     looks = [task["app_lock"].get("look", False) for task in tasks if "app_lock" in task]
     assert looks == [True, False]
