@@ -32,6 +32,8 @@ TEMPLATES = [
     ("docker", "daemon.json.j2"),
     ("docker", "journald.conf.j2"),
     ("nginx", "nginx.conf.j2"),
+    ("valkey", "unit.conf.j2"),
+    ("valkey", "valkey.conf.j2"),
     ("site", "site.conf.j2"),
     ("app", "__app_gunicorn_json"),
 ]
@@ -361,10 +363,8 @@ def test_idle_connections_are_let_go_by_nginx_first(site, parse, settings):
 
 @pytest.mark.parametrize("drain", [0, 30, 3600])
 def test_who_is_stopped_has_nothing_in_flight(render, settings, tmp_path, drain):
-    tasks = yaml.safe_load((ROLES / "app" / "tasks" / "prepare.yml").read_text())
-    stop = next(t["module_defaults"]["app_release"]["container"] for t in tasks if "module_defaults" in t)
-    assert "__app_stop_timeout" in stop["stop_timeout"]
     constants = yaml.safe_load((ROLES / "app" / "vars" / "main.yml").read_text())
+    assert "__app_stop_timeout" in constants["__app_container"]["stop_timeout"]
     assert constants["__app_stop_timeout"] == "{{ app_drain_timeout | int + 10 }}"
     graceful = settings(app_drain_timeout=drain)["graceful_timeout"]
     assert drain + 10 > graceful > drain
