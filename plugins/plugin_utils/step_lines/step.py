@@ -55,7 +55,8 @@ class Step:
         self.id = task._uuid
         self.name, self.task_name = task.get_name().replace(" : ", ": ", 1), task.name
         self.says = task.action in C._ACTION_DEBUG
-        self.quiet = task.action in C._ACTION_ALL_INCLUDES or task.action.endswith("validate_argument_spec")
+        self.includes = task.action in C._ACTION_ALL_INCLUDES
+        self.validates = task.action.endswith("validate_argument_spec")
         self.asks = task.action.endswith("pause")  # a question stays on the terminal
         self.started, self.done, self.told, self.items = set(), {}, {}, defaultdict(list)
 
@@ -83,7 +84,8 @@ class Step:
         line, hosts = f"{self.ended - self.began:7.1f} s  {self.name}", len(self.started)
         word = next((word for word in WORDS if word in self.done.values()), "skipped")
         short = self.ended - self.began < SHORT
-        if (short and word == "skipped") or (word == "ok" and (self.says or (short and self.quiet))):
+        silent = self.says or self.validates or (short and self.includes)
+        if (short and word == "skipped") or (word == "ok" and silent):
             return "", ""
         names = sorted(host for host in self.done if self.done[host] == word)
         said, color = WORDS[word]
