@@ -7,7 +7,19 @@ import shlex
 from typing import Any
 
 from inventory_check.exact import FLOAT, unquoted
-from inventory_check.values import APP, SIZE, entries, environment, number, one_of, pattern, some_of, text, whole
+from inventory_check.values import (
+    APP,
+    SIZE,
+    calendar,
+    entries,
+    environment,
+    number,
+    one_of,
+    pattern,
+    some_of,
+    text,
+    whole,
+)
 
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 PLACEHOLDERS = re.compile(
@@ -106,18 +118,6 @@ PROCESS = {
 }
 PROCESS_NAME = re.compile(r"(?!web$)(?=.{1,16}$)[a-z][a-z0-9-]*")
 PROCESSES = "app_processes: {worker: {command: celery -A shop worker, count: 2, memory: 512m}}"
-CALENDAR = re.compile(r"(?=.*([0-9*]|ly))[\w*:.,/~+ -]+", re.ASCII)
-CRON = re.compile(r"@\w+|[\d*/,-]+( [\w*/,-]+){4}", re.ASCII)
-
-
-def calendar(value: str) -> str | None:
-    """Say what cannot be a time of systemd's; the host is asked too."""
-    form = 'systemd reads times; example: at: "*-*-* 03:00"'
-    if CRON.fullmatch(value):
-        return f"{value!r} is cron's form; {form}"
-    return None if CALENDAR.fullmatch(value) else f"{value!r} is no time; {form}"
-
-
 JOB = {
     "command": text(words),
     "at": text(calendar),

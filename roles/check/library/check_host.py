@@ -22,7 +22,7 @@ options:
   aliases: {type: list, elements: str, default: [], description: Its other names.}
   wsgi: {type: str, required: true, description: What it serves.}
   repository: {type: str, default: "", description: Address of a repository that must be on this host.}
-  calendars: {type: dict, default: {}, description: Job to the times at which it runs.}
+  calendars: {type: dict, default: {}, description: "What comes at times, to these: systemd's own."}
   needs: {type: list, elements: str, default: [], description: Services that it needs beside it.}
   uid: {type: int, default: 10001, description: User id it runs as.}
   sets_up: {type: bool, default: true, description: Whether services are set up before it is released.}

@@ -1,4 +1,4 @@
-"""What a host's systemd says to the times of jobs."""
+"""What a host's systemd says to times of an inventory."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from ansible.module_utils.flask_deploy.host import command
 
 
 def senseless_times(calendars: dict[str, str]) -> list[str]:
-    """Return the jobs whose times this host's systemd does not understand, or which never come."""
+    """Return those times that this host's systemd does not understand, or which never come."""
     mistakes = []
-    for job, at in calendars.items():
+    for what, at in calendars.items():
         words = ("systemd-analyze", "calendar", "--", at)
         done = command.attempt(*words, limit=10, environment={"LC_ALL": "C"})
         if done.code != 0:
-            mistakes.append(f"app_jobs: {job}: at {at!r} is no time; try: systemd-analyze calendar '*-*-* 03:00'")
+            mistakes.append(f"{what}: at {at!r} is no time; try: systemd-analyze calendar '*-*-* 03:00'")
         elif b"Next elapse: never" in done.out:
-            mistakes.append(f"app_jobs: {job}: at {at!r} has passed, and never comes again")
+            mistakes.append(f"{what}: at {at!r} has passed, and never comes again")
     return mistakes

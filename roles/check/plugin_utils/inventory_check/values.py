@@ -16,6 +16,8 @@ WILDCARD = re.compile(rf"(\*\.)?{NAME.pattern}")
 SIZE = re.compile(r"[1-9][0-9]*[kmg]")
 PATH = re.compile(r"(?!/)(?!-)(?!.*(^|/)\.\.(/|$))[^\x00-\x20\"'\\$;{}]*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+CALENDAR = re.compile(r"(?=.*([0-9*]|ly))[\w*:.,/~+ -]+", re.ASCII)
+CRON = re.compile(r"@\w+|[\d*/,-]+( [\w*/,-]+){4}", re.ASCII)
 APP = re.compile(r"(?!(bridge|default|host|none)$)(?=.{1,31}$)[a-z](-?[a-z0-9])*")
 
 
@@ -134,3 +136,11 @@ def one_of(*values: Any) -> Check:
         return None if fits else f"{value!r} is not {shown}"
 
     return check
+
+
+def calendar(value: str) -> str | None:
+    """Say what cannot be a time of systemd's; the host is asked too."""
+    form = 'systemd reads times; example: at: "*-*-* 03:00"'
+    if CRON.fullmatch(value):
+        return f"{value!r} is cron's form; {form}"
+    return None if CALENDAR.fullmatch(value) else f"{value!r} is no time; {form}"
