@@ -23,14 +23,18 @@ init_plugin_loader()
 
 # Python of a host is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
-for role in ("host", "build", "check", "postgres", "valkey"):
+for role in ("host", "build", "check", "postgres", "valkey", "restore"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
-for role in ("host", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "logs", "run", "remove"):
+for role in (
+    *("host", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup"),
+    *("logs", "run", "restore", "remove"),
+):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
 for role in ("check", "inspect", "build", "tokens", "app", "logs", "run"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
+sys.path.append(str(ROOT / "roles" / "backup" / "files"))
 sys.path.append(str(ROOT / "plugins" / "module_utils"))
 
 
@@ -64,8 +68,10 @@ def constants():
         "site",
         "tokens",
         "app",
+        "backup",
         "logs",
         "run",
+        "restore",
         "remove",
     ):
         for part in ("defaults", "vars"):

@@ -15,6 +15,7 @@ PACKAGES = (
     "plugins/flask_deploy_tool",
     "roles/check/plugin_utils/inventory_check",
     "roles/nginx/files/keep_certificates",
+    "roles/backup/files/keep_backups",
 )
 
 

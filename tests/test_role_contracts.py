@@ -12,7 +12,10 @@ import yaml
 from inventory_check.inventory import CHECKS
 
 ROLES = Path(__file__).parents[1] / "roles"
-NAMES = ("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "logs", "run", "remove")
+NAMES = (
+    *("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup"),
+    *("logs", "run", "restore", "remove"),
+)
 WITHOUT = ("check", "inspect", "restart")  # variables of their own
 TABLE = "| Variable | Default | Meaning |"
 REQUIRED = "**required**"

@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
 from inventory_check.inventory import (
+    calendars,
     check_names,
     check_outside,
     check_together,
@@ -127,7 +128,7 @@ class ActionModule(ActionBase):
             "domain": values["site_domain"],
             "aliases": values["site_aliases"] + values["site_names"],
             "wsgi": values["app_wsgi"],
-            "calendars": {name: job["at"] for name, job in values["app_jobs"].items()},
+            "calendars": calendars(values),
             "needs": values["app_needs"],
             "uid": values["app_uid"],
             "sets_up": task_vars.get("__check_neighbours", True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils.flask_deploy.host import engine, networks, nginx, postgres
+from ansible.module_utils.flask_deploy.host import engine, networks, nginx, postgres, systemd
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import aside, jobs, places
@@ -38,7 +38,7 @@ stays: {type: list, returned: always, description: What is to stay on the host.}
 left: {type: list, returned: always, description: "What did not go, why, and what to type."}
 """
 
-DATA = ("data", "writable")
+DATA = ("data", "restore", "writable")  # a restore that was cut off has what was there before
 AGAIN = "the same command removes it"
 IMAGES = "{{.ID}} {{.Repository}}:{{.Tag}}"
 
@@ -51,8 +51,17 @@ def goes(app: places.App, data: bool) -> list[str]:
         inside = sorted(os.listdir(app.root)) if os.path.isdir(app.root) else []
         paths = [f"{app.root}/{name}" for name in inside if name not in DATA]
     texts, links = unit.paths(app)
-    timed = [path for job in jobs.known(app) for path in jobs.paths(app, job)]
+    timed = backup_paths(app) if data else []
+    timed += [path for job in jobs.known(app) for path in jobs.paths(app, job)]
     return [path for path in [app.include, *links, *texts, *timed, *paths] if os.path.lexists(path)]
+
+
+def backup_paths(app: places.App) -> list[str]:
+    """Return the paths of an app's backups on this host; the backups themselves lie elsewhere."""
+    units = [f"{app.systemd}/flask-deploy-{kind}@{app.name}" for kind in ("backup", "drill")]
+    links = [f"{app.systemd}/timers.target.wants/{os.path.basename(unit)}.timer" for unit in units]
+    places = [f"/{place}/flask-deploy/backup/{app.name}" for place in ("etc", "var/lib", "var/cache")]
+    return [*links, *(f"{unit}.{kind}" for unit in units for kind in ("timer", "service")), *places]
 
 
 def _delete(path: str, left: Leftovers) -> None:
@@ -72,6 +81,9 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
         return [f"removed {path}" for path in before] + remove_from_engine(app, True, left)
     with left.unless_gone("what starts it again", "systemctl list-jobs"):
         unit.disable(app)
+        if data:
+            timers = [os.path.basename(path) for path in backup_paths(app) if path.endswith(".timer")]
+            systemd.ask("stop", *sorted(set(timers)))
         jobs.remove(app, jobs.known(app), at_once=True)
     if os.path.lexists(app.include):
         with left.unless_gone("its site in nginx", "nginx -t; then: systemctl reload nginx"), nginx.lock():

@@ -92,7 +92,38 @@ def check(place, variables, monkeypatch):
     return lines
 
 
+BACKUP = "backup_password: 5f0c5f0c5f0c5f0c\nbackup_to: "
+SFTP = "sftp:keeper@backup.example.com:/a"
+HOST_KEY = "backup.example.com ssh-ed25519 AAAA"
+SSH_KEY = '"-----BEGIN PRIVATE KEY-----\\nMC4=\\n-----END PRIVATE KEY-----\\n"'
 WRONG = [
+    # backups
+    (f"{BACKUP}mnt/backup", "backup_to", "is not a directory, sftp: or s3:; example: backup_to: sftp:"),
+    (f"{BACKUP}/mnt/../srv", "backup_to", "has .. in it"),
+    (f"{BACKUP}rclone:remote:shop", "backup_to", "rclone: is not one of a directory, sftp:, s3:"),
+    (f"{BACKUP}sftp:-oProxyCommand=x:/a", "backup_to", "is not a directory, sftp: or s3:"),
+    (f"{BACKUP}s3:bucket", "backup_to", "is not a directory, sftp: or s3:"),
+    (f"{BACKUP}/srv/app/data/backup", "backup_to", "lies in /srv/app, which it is to save; name another disk"),
+    (f"{BACKUP}/etc/app", "backup_to", "lies in /etc/app, which it is to save"),
+    (f"{BACKUP}/srv", "backup_to", "is the system's own; name a directory, example: /mnt/backup/app"),
+    ("backup_to: /mnt/backup/app", "backup_password", "is needed with backup_to; make one for the vault"),
+    ("backup_to: /mnt/backup/app\nbackup_password: h5-Xq", "backup_password", "is shorter than 16 characters"),
+    (f"{BACKUP}{SFTP}\nbackup_host_key: {HOST_KEY}", "backup_ssh_key", "is needed with sftp:; make one: ssh-keygen"),
+    (f"{BACKUP}{SFTP}\nbackup_ssh_key: {SSH_KEY}", "backup_host_key", "is needed with sftp:; make one: ssh-keyscan"),
+    (f"{BACKUP}s3:https://s3.example.com/b/shop", "backup_env", "AWS_ACCESS_KEY_ID is missing, which s3: needs"),
+    ("backup_env: {RESTIC_PASSWORD: h5-Xq}", "backup_env", "RESTIC_PASSWORD is set by the role; remove it"),
+    ("backup_ssh_key: h5-Xq", "backup_ssh_key", "is not a private key without a passphrase; make one"),
+    ("backup_host_key: backup.example.com", "backup_host_key", "is no line of known_hosts; make one: ssh-keyscan"),
+    ("backup_at: 0 3 * * *", "backup_at", "is cron's form; systemd reads times"),
+    ("backup_at: tomorrow", "backup_at", "is no time"),
+    ("backup_drill_at: sometimes", "backup_drill_at", "is no time"),
+    ("backup_keep: {dayly: 7}", "backup_keep", "there is no 'dayly' here; supported are daily, weekly, monthly"),
+    ("backup_keep: {daily: 0}", "backup_keep", "keeps no backup at all; example: backup_keep: {daily: 7"),
+    ("backup_keep: {daily: many}", "backup_keep", "daily: 'many' is not an int"),
+    ("backup_jitter: -1", "backup_jitter", "between"),
+    ("backup_drill_read: all", "backup_drill_read", "is no share; example: backup_drill_read: 10%"),
+    ("restore_snapshot: newest", "restore_snapshot", "not valid; example: -e restore_snapshot=3f9a0c41"),
+    ("restore_over: yes", "restore_over", ""),
     # 1: the app's name
     ("app_name: a/b", "app_name", "not valid"),
     ("app_name: my shop", "app_name", "not valid"),
@@ -564,6 +595,9 @@ CERTIFICATES = [
     ("cert.pem", "readable.pem", "nginx_certificate_key_file", "others may read it; type: chmod 600"),
 ]
 VALID = [
+    f"{BACKUP}{SFTP}\nbackup_host_key: {HOST_KEY}\nbackup_ssh_key: {SSH_KEY}",
+    f"{BACKUP}/mnt/backup/app\nbackup_keep: {{monthly: 3}}\nbackup_at: hourly\nbackup_drill_read: 1/10",
+    f"{BACKUP}s3:https://s3.example.com/b/shop\nbackup_env: {{AWS_ACCESS_KEY_ID: a, AWS_SECRET_ACCESS_KEY: b}}",
     "app_server: port:5000",
     "app_needs: [valkey, postgres]\npostgres_variable: PG\napp_env: {DATABASE_URL: x}",
     "app_needs: [valkey]\nvalkey_use: cache\napp_env: {CELERY_BROKER_URL: x}",

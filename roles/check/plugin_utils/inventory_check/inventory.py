@@ -20,7 +20,8 @@ from .renamed import GONE, RENAMED, hint, unprefixed
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 ROLE_NAMES = (
-    *("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "logs", "run", "remove"),
+    *("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup"),
+    *("logs", "run", "restore", "remove"),
 )
 PREFIXES = tuple(f"{role}_" for role in ROLE_NAMES)
 
@@ -149,6 +150,12 @@ def check_outside(values: dict[str, Any], place: str | None) -> list[str]:
     """Return mistakes that only others know, such as a repository; the hosts of a run share what they answer."""
     each = [rules.check_outside(values, place) for rules in RULES.values() if hasattr(rules, "check_outside")]
     return [line for lines in each for line in lines]
+
+
+def calendars(values: dict[str, Any]) -> dict[str, str]:
+    """Return {what comes at times: these}, for the host's systemd to judge."""
+    jobs = {f"app_jobs: {name}": job["at"] for name, job in values["app_jobs"].items()}
+    return jobs | RULES["backup"].times(values)
 
 
 def warnings(values: dict[str, Any], variables: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:

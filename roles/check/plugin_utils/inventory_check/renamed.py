@@ -72,6 +72,7 @@ CONCEPTS = {
     SERVICE: "mysql mariadb mongo mongodb rabbitmq amqp",
     "app_jobs": "cron crons crontab cronjobs schedule schedules scheduler job periodic timer timers tasks",
     "app_release_command": "migrate migration migrations db_upgrade pre_deploy hooks",
+    "backup_to": "backup backups restic borg backup_target backup_repository",
     "app_memory": "mem ram memory_limit mem_limit",
     "app_cpus": "cpu cpu_limit cpu_limits",
     "app_keep_releases": "keep releases retain retain_containers history",

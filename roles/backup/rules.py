@@ -1,0 +1,126 @@
+"""Which values of role backup's variables can work."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Any
+
+from inventory_check.values import calendar, environment, number, whole
+
+TARGETS = "example: backup_to: sftp:keeper@backup.example.com:/backups/shop"
+DIRECTORY = re.compile(r"/[\w./+@-]*[\w+@-]", re.ASCII)
+SFTP = re.compile(
+    r"sftp:(?!-)(([\w.-]+@)?[\w][\w.-]*:[\w./~+-]+|//([\w.-]+@)?(\[[0-9a-fA-F:]+\]|[\w][\w.-]*)(:\d{1,5})?/[\w./~+-]+)",
+    re.ASCII,
+)
+S3 = re.compile(r"s3:(https?://)?[\w][\w.-]*(:\d{1,5})?/[\w./+-]+", re.ASCII)
+SHORTEST = 16  # characters of a password
+UNITS = ("daily", "weekly", "monthly")
+READ = re.compile(r"[1-9][0-9]?(\.[0-9]+)?%|100%|1/[1-9][0-9]{0,3}|[1-9][0-9]*[KMGT]", re.ASCII)
+HOST_KEY = re.compile(r"\S+ (ssh-[a-z0-9-]+|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/]+=*( [^\n]*)?", re.ASCII)
+KEY = re.compile(r"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END ([A-Z]+ )?PRIVATE KEY-----\n?")
+S3_NEEDS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+OURS = ("RESTIC_REPOSITORY", "RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_CACHE_DIR")
+
+
+def target(value: str) -> str | None:
+    if not value or any(form.fullmatch(value) for form in (DIRECTORY, SFTP, S3)):
+        return f"{value!r} has .. in it; {TARGETS}" if ".." in value.split("/") else None
+    kind = value.partition(":")[0] if ":" in value else ""
+    known = kind in ("sftp", "s3", "")
+    wrong = f"{value!r} is not a directory, sftp: or s3:" if known else f"{kind}: is not one of a directory, sftp:, s3:"
+    return f"{wrong}; {TARGETS}"
+
+
+def password(value: str) -> str | None:
+    if value and (len(value) < SHORTEST or "\n" in value):
+        return f"is shorter than {SHORTEST} characters, or has several lines; make one: openssl rand -hex 32"
+    return None
+
+
+def credentials(values: dict[Any, Any]) -> str | None:
+    odd = next((name for name in values if name in OURS), None)
+    return f"{odd} is set by the role; remove it" if odd else environment(values)
+
+
+def ssh_key(value: str) -> str | None:
+    good = not value or KEY.fullmatch(value)
+    return (
+        None if good else "is not a private key without a passphrase; make one: ssh-keygen -t ed25519 -N '' -f backup"
+    )
+
+
+def host_key(value: str) -> str | None:
+    if all(HOST_KEY.fullmatch(line) for line in value.strip("\n").split("\n") if line):
+        return None
+    return "is no line of known_hosts; make one: ssh-keyscan -t ed25519 backup.example.com"
+
+
+def keep(values: dict[Any, Any]) -> str | None:
+    example = "example: backup_keep: {daily: 7, weekly: 5, monthly: 12}"
+    for name, value in values.items():
+        if name not in UNITS:
+            return f"there is no {name!r} here; supported are {', '.join(UNITS)}; {example}"
+        if said := whole(0, 1000)(value):
+            return f"{name}: {said}; {example}"
+    return None if any(int(value) for value in values.values()) else f"keeps no backup at all; {example}"
+
+
+def read(value: str) -> str | None:
+    return None if READ.fullmatch(value) else f"{value!r} is no share; example: backup_drill_read: 10%"
+
+
+CHECKS = {
+    "backup_to": target,
+    "backup_password": password,
+    "backup_env": credentials,
+    "backup_ssh_key": ssh_key,
+    "backup_host_key": host_key,
+    "backup_at": calendar,
+    "backup_jitter": number(0, 1440),
+    "backup_keep": keep,
+    "backup_bandwidth": number(0, 10_000_000),
+    "backup_drill_at": calendar,
+    "backup_drill_read": read,
+}
+EXAMPLES: dict[str, Any] = {"backup_to": "sftp:keeper@backup.example.com:/backups/shop"}
+
+
+def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
+    """Return mistakes that only show when variables are seen together."""
+    to = values.get("backup_to", "")
+    if not to:
+        return []
+    mistakes = []
+    if not values.get("backup_password"):
+        mistakes.append("backup_password: is needed with backup_to; make one for the vault: openssl rand -hex 32")
+    if to.startswith("sftp:"):
+        wanted = {
+            "backup_ssh_key": "ssh-keygen -t ed25519 -N '' -f backup",
+            "backup_host_key": "ssh-keyscan <its name>",
+        }
+        mistakes += [f"{n}: is needed with sftp:; make one: {how}" for n, how in wanted.items() if not values.get(n)]
+    if to.startswith("s3:"):
+        missing = next((name for name in S3_NEEDS if name not in values.get("backup_env", {})), "")
+        mistakes += [f"backup_env: {missing} is missing, which s3: needs; write it, from the vault"] if missing else []
+    if to.startswith("/"):
+        mistakes += within(posixpath.normpath(to), values.get("app_name", "app"))
+    return mistakes
+
+
+def within(to: str, app: str) -> list[str]:
+    """Return what is wrong with a directory that what is saved lies in, or that lies in what is saved."""
+    for path in (f"/srv/{app}", f"/etc/{app}"):
+        if f"{to}/".startswith(f"{path}/"):
+            said = f"{to} lies in {path}, which it is to save"
+            return [f"backup_to: {said}; name another disk or host, example: /mnt/backup/{app}"]
+    if to in ("/srv", "/etc", "/usr", "/var", "/var/lib", "/run", "/proc", "/sys", "/dev", "/boot"):
+        return [f"backup_to: {to} is the system's own; name a directory, example: /mnt/backup/{app}"]
+    return []
+
+
+def times(values: dict[str, Any]) -> dict[str, str]:
+    """Return {what: a time of systemd's} for the host to look at; none without backups."""
+    names = ("backup_at", "backup_drill_at") if values.get("backup_to") else ()
+    return {name: values[name] for name in names}
