@@ -1,0 +1,189 @@
+#!/usr/bin/python
+"""Restore an app's data, secrets and certificates from a backup."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from ansible.module_utils import restore_pause as pause
+from ansible.module_utils.flask_deploy.host import command, engine, locks, systemd
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import containers, places
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.restore_swap import Swap, SwapError
+
+DOCUMENTATION = r"""
+module: restore_app
+short_description: Restore an app's data, secrets and certificates from a backup
+description:
+  - The backup is fetched and checked while the app serves. Then its processes stop, what was there moves aside, and
+    they start again. If that fails, all is put back.
+  - Where the app has data, nothing is done without the word that names what would be lost.
+options:
+  app: {type: str, required: true, description: Name of the app.}
+  uid: {type: int, default: 10001, description: User id it runs as.}
+  snapshot: {type: str, default: latest, description: Which backup.}
+  over: {type: str, default: "", description: "What would be lost, in the word that the refusal names."}
+  timeout: {type: int, default: 60, description: Seconds that the app has to answer again.}
+  owner: {type: dict, description: Who holds the app's lock, as app_lock told.}
+author: [flask-deploy contributors]
+"""
+
+EXAMPLES = r"""
+- name: Restore
+  restore_app:
+    app: shop
+    over: shop-since-2026-11-28T03:00
+"""
+
+RETURN = r"""
+lines: {type: list, returned: success, description: What was, or would be, done.}
+"""
+
+PROGRAM = "/usr/local/lib/flask-deploy"
+LIMIT = 20 * 3600  # seconds
+WAIT = 900  # seconds for a backup that is under way
+ERRORS = (
+    *(SwapError, OSError, engine.EngineError, systemd.UnitError, containers.NotReady),
+    *(places.ReleaseError, leases.LeaseError),
+)
+
+
+class Refused(Exception):
+    """Nothing was changed; the message says why, and what to type."""
+
+
+def ask(app: str, snapshot: str, into: str = "") -> dict[str, Any]:
+    """Let the program of backups tell of a snapshot, or fetch it.
+
+    :raises Refused: it cannot; its message holds the cause.
+    """
+    words = ["python3", "-B", "-m", "keep_backups", "fetch", app, snapshot, *([into] if into else [])]
+    done = command.attempt(*words, limit=LIMIT, environment={"PYTHONPATH": PROGRAM})
+    if done.code != 0:
+        raise Refused(done.said)
+    return json.loads(done.out)
+
+
+def there(app: places.App) -> tuple[int, float]:
+    """Return (how many files an app has, when the newest was written)."""
+    count, newest = 0, 0.0
+    for root in (f"{app.root}/data", app.kept, app.etc):
+        for folder, _folders, names in os.walk(root):
+            for name in names:
+                count += 1
+                newest = max(newest, os.lstat(os.path.join(folder, name)).st_mtime)
+    return count, newest
+
+
+def word(app: str, moment: float) -> str:
+    """Return what names all that an app wrote since a backup."""
+    return f"{app}-since-{time.strftime('%Y-%m-%dT%H:%M', time.gmtime(moment))}"
+
+
+def refuse(app: places.App, found: dict[str, Any], over: str) -> None:
+    """See that whoever restores knows what would be lost.
+
+    :raises Refused: the word is missing, or is of another backup.
+    """
+    count, newest = there(app)
+    wanted = word(app.name, found["time"])
+    if count and over != wanted:
+        written = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(newest))
+        raise Refused(
+            f"{app.name} has {count} files here, the newest of {written}. Restoring snapshot {found['snapshot'][:8]} "
+            f"loses what was written since it was made. If that is meant, type: -e restore_over={wanted}"
+        )
+
+
+def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
+    """Restore; return what was, or would be, done in lines for people."""
+    began, found = time.monotonic(), ask(app.name, options["snapshot"])
+    if not dry:
+        put_back(app, options["timeout"])
+    refuse(app, found, options["over"])
+    of = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found["time"]))
+    if dry:
+        return [f"would restore {app.name} from snapshot {found['snapshot'][:8]} of {of}"]
+    swap = Swap(app)
+    swap.prepare()
+    try:
+        fetched = ask(app.name, found["snapshot"], swap.tree)
+        moves = swap.moves()
+        away = exchange(app, swap, moves, options["timeout"])
+    finally:
+        if not os.path.exists(swap.journal):
+            swap.clean()
+    paths = ", ".join(each["path"] for each in moves)
+    said = f"restored {paths} from snapshot {found['snapshot'][:8]} of {of}"
+    databases = [f"{path}: {sum(filter(None, rows.values()))} rows" for path, rows in fetched["databases"].items()]
+    took = f"took {time.monotonic() - began:.0f} s, of which the app was away {away:.0f} s"
+    return [said, *databases, took]
+
+
+def exchange(app: places.App, swap: Swap, moves: list[dict[str, Any]], timeout: float) -> float:
+    """Exchange what is there while the app's processes rest; return for how many seconds.
+
+    If anything fails, what was there is put back and started again.
+    """
+    running, began = pause.look(app), time.monotonic()
+    swap.note([], running)
+    try:
+        pause.stop(app, running)
+        swap.exchange(moves, running)
+        pause.start(app, running, timeout)
+    except BaseException as error:
+        put_back(app, timeout)
+        if isinstance(error, ERRORS):
+            raise Refused(f"{error}\n  all is as it was before: the backup does not serve here") from error
+        raise
+    swap.keep()
+    return time.monotonic() - began
+
+
+def put_back(app: places.App, timeout: float) -> bool:
+    """Put back and start again what a run left half-way; return whether one did."""
+    swap = Swap(app)
+    paused = swap.paused()
+    if not paused:
+        return False
+    if app.serving() and paused["web"]:
+        engine.docker("stop", paused["web"], *paused["workers"], timeout=pause.STOP)
+    swap.undo()
+    pause.start(app, paused, timeout)
+    return True
+
+
+def main() -> None:
+    module = QuietModule(
+        argument_spec={
+            "app": {"type": "str", "required": True},
+            "uid": {"type": "int", "default": 10001},
+            "snapshot": {"type": "str", "default": "latest"},
+            "over": {"type": "str", "default": ""},
+            "timeout": {"type": "int", "default": 60},
+            "owner": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    options, dry = module.params, module.check_mode
+    app = places.App(options["app"], options["uid"])
+    try:
+        with locks.locked(f"{locks.RUN}/backup-{app.name}.lock", WAIT):  # or a backup would see half of it
+            if dry or not options["owner"]:
+                lines = restore(app, options, dry)
+            else:
+                lease = leases.Lease(app.name, options["owner"])
+                with lease.held():
+                    lines = restore(app, options, dry)
+                lease.release()
+    except (Refused, *ERRORS) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=not dry, lines=lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""An app's processes, stopped in their order while its data is exchanged, and started again."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ansible.module_utils.flask_deploy.host import engine, files, systemd
+from ansible.module_utils.flask_deploy.release import aside, containers, jobs, processes
+from ansible.module_utils.flask_deploy.release.places import App
+from ansible.module_utils.flask_deploy.switch import unit
+
+PAGE = "This site is being restored. Please come back in a few minutes."
+RUNS = ("running", "restarting", "paused")
+STOP = 900  # seconds that all processes have to end
+
+
+def look(app: App) -> dict[str, Any]:
+    """Return what runs: {"page": whether the maintenance page stands, "web", "workers", "timers"}."""
+    serving = app.serving()
+    states = engine.containers(app.name) if engine.installed() else {}
+    web = app.container(serving) if serving else ""
+    workers = [name for name, state in states.items() if processes.is_one(app, name) and state in RUNS]
+    timers = [jobs.unit(app, job, "timer") for job in jobs.known(app)]
+    page = os.path.exists(f"{app.root}/maintenance/html")
+    return {"page": page, "web": web if states.get(web) in RUNS else "", "workers": workers, "timers": timers}
+
+
+def stop(app: App, running: dict[str, Any]) -> None:
+    """Show the maintenance page, then stop jobs, workers and the web, the last one last.
+
+    :raises EngineError: one does not end.
+    """
+    if running["web"] and not running["page"]:
+        files.ensure_directory(f"{app.root}/maintenance")
+        for name in ("json", "html"):  # the page comes last: its being there closes
+            files.write(f"{app.root}/maintenance/{name}", PAGE.encode())
+    if running["timers"]:
+        systemd.ask("stop", *running["timers"])
+        services = [timer.replace(".timer", ".service") for timer in running["timers"]]
+        systemd.ask("stop", *services, limit=jobs.STOP_PATIENCE + systemd.PATIENCE)
+    if not (running["web"] or running["workers"]):
+        return
+    systemd.ask("stop", unit.keeper(app), limit=unit.STOP_PATIENCE)  # it would start again what is killed
+    engine.remove(*aside.here(app))
+    for names in (running["workers"], [running["web"]] if running["web"] else []):
+        if names:
+            engine.docker("stop", *names, timeout=STOP)
+
+
+def start(app: App, running: dict[str, Any], timeout: float) -> None:
+    """Start what was stopped, the web first, and show the app again once it answers.
+
+    :param timeout: seconds that the web has to answer.
+    :raises NotReady: it does not.
+    """
+    if running["web"]:
+        engine.docker("start", running["web"])
+        release = app.serving()
+        record = app.record(release)
+        containers.wait_ready(app, release, record["domain"], record["health_path"], timeout)
+    if running["workers"]:
+        engine.docker("start", *running["workers"])
+    if running["web"] or running["workers"]:
+        systemd.ask("start", unit.keeper(app))
+    if running["timers"]:
+        systemd.ask("start", *running["timers"])
+    if running["web"] and not running["page"] and os.path.exists(f"{app.root}/maintenance/html"):
+        files.remove(f"{app.root}/maintenance/html")

@@ -1,0 +1,122 @@
+"""A restore exchanges what is there in steps that are undone, wherever it is cut off."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import restore_swap
+from ansible.module_utils.restore_swap import Swap, SwapError
+from ansible.modules import restore_app as module
+
+
+@pytest.fixture
+def app(host, tmp_path):
+    """Return an app with data and secrets, and no releases."""
+    app = host()
+    for path in (f"{app.root}/data", app.etc):
+        os.makedirs(path, exist_ok=True)
+        Path(path, "name").write_text("before")
+    return app
+
+
+@pytest.fixture
+def swap(app):
+    """Return a swap whose backup is fetched."""
+    swap = Swap(app)
+    swap.prepare()
+    for path in (f"{app.root}/data", app.kept, app.etc):
+        os.makedirs(f"{swap.tree}{path}")
+        Path(f"{swap.tree}{path}", "name").write_text("of the backup")
+    return swap
+
+
+def content(path):
+    return Path(path, "name").read_text() if os.path.isdir(path) else None
+
+
+def there(app):
+    return [content(path) for path in (f"{app.root}/data", app.kept, app.etc)]
+
+
+def left(app):
+    return [name for name in os.listdir(os.path.dirname(app.etc)) if name.endswith((".restored", ".before"))] + [
+        name for name in os.listdir(app.root) if name == "restore"
+    ]
+
+
+def test_all_that_the_backup_has_takes_its_place_and_nothing_is_left(app, swap):
+    swap.exchange(swap.moves(), {"web": ""})
+    assert there(app) == ["of the backup"] * 3
+    swap.keep()
+    assert left(app) == []
+
+
+def test_what_the_backup_does_not_have_stays(app, swap):
+    shutil.rmtree(f"{swap.tree}{app.etc}")
+    swap.exchange(swap.moves(), {})
+    assert there(app) == ["of the backup", "of the backup", "before"]
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_an_exchange_that_is_cut_off_at_any_step_is_put_back(app, swap, monkeypatch, step):
+    moves, steps = swap.moves(), []
+    rename = os.rename
+
+    def cut(*paths):
+        steps.append(paths)
+        if len(steps) > step:
+            raise KeyboardInterrupt
+        rename(*paths)
+
+    monkeypatch.setattr(restore_swap.os, "rename", cut)
+    if step < 6:
+        with pytest.raises(KeyboardInterrupt):
+            swap.exchange(moves, {"web": "x"})
+    else:
+        swap.exchange(moves, {"web": "x"})
+    monkeypatch.setattr(restore_swap.os, "rename", rename)
+    again = Swap(app)
+    if os.path.exists(again.journal):
+        assert again.paused() == {"web": "x"}
+        assert again.undo() and not again.undo()
+    assert there(app) == ["before", None, "before"]
+    again.clean()
+    assert left(app) == []
+
+
+def test_a_mount_of_its_own_is_refused(app, swap, monkeypatch):
+    monkeypatch.setattr(restore_swap.os.path, "ismount", lambda path: path == f"{app.root}/data")
+    with pytest.raises(SwapError, match="is a mount of its own"):
+        swap.moves()
+
+
+# -- the word --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def found():
+    return {"snapshot": "3f9a0c41d2b7", "time": 1795834800.0}
+
+
+def test_it_refuses_to_lose_what_nobody_named(app, found):
+    with pytest.raises(module.Refused) as refusal:
+        module.refuse(app, found, "")
+    assert re.search(r"has 2 files here, the newest of .* snapshot 3f9a0c41 loses", str(refusal.value))
+    word = str(refusal.value).partition("type: -e restore_over=")[2]
+    assert word == f"shop-since-{time.strftime('%Y-%m-%dT%H:%M', time.gmtime(found['time']))}"
+    module.refuse(app, found, word)
+
+
+def test_the_word_of_another_backup_does_not_do(app, found):
+    word = module.word("shop", found["time"] - 86400)
+    with pytest.raises(module.Refused):
+        module.refuse(app, found, word)
+
+
+def test_where_nothing_is_no_word_is_needed(host, found):
+    module.refuse(host(), found, "")
