@@ -103,6 +103,18 @@ VERBS = (
         "keys rotate",
         (Word("ACTION", choices=("rotate", "vault"), needed=True),),
     ),
+    Verb("backup", "playbooks/backup.yml", "Back up what the app wrote, now.", "backup -e production"),
+    Verb(
+        "restore",
+        "playbooks/restore.yml",
+        "Restore an app's data and secrets from a backup.",
+        "restore shop --snapshot 3f9a0c41",
+        (
+            Word("APP", "restore_app", "The app_name, to say that it is meant.", needed=True),
+            Word("--snapshot", "restore_snapshot", "Which backup; the newest without it."),
+            Word("--over", "restore_over", "What would be lost, in the word that the run asks for."),
+        ),
+    ),
     Verb(
         "inspect",
         "playbooks/inspect.yml",

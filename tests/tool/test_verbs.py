@@ -53,6 +53,12 @@ CALLS = {
     ],
     "keys rotate": ["playbooks/rotate_keys.yml", *ALWAYS],
     "keys vault": ["playbooks/vault_keys.yml", *ALWAYS],
+    "backup": ["playbooks/backup.yml", *ALWAYS],
+    "restore shop": ["playbooks/restore.yml", *ALWAYS, "-e", "restore_app=shop"],
+    "restore shop --snapshot 3f9a0c41 --over shop-since-2026-11-28T03:00": [
+        *("playbooks/restore.yml", *ALWAYS, "-e", "restore_app=shop", "-e", "restore_snapshot=3f9a0c41"),
+        *("-e", "restore_over=shop-since-2026-11-28T03:00"),
+    ],
     "inspect https://git.example.com/shop.git --ref v1": [
         *("playbooks/inspect.yml", "-e", "build_source=https://git.example.com/shop.git", "-e", "build_ref=v1"),
     ],
@@ -88,6 +94,7 @@ WRONG = {
     "maintenance auf": "'auf' is not one of 'on', 'off'.",
     "keys": "Missing argument '{rotate|vault}'.",
     "remove": "Missing argument 'APP'.",
+    "restore": "Missing argument 'APP'.",
     "new infra -- -v": "nothing goes behind -- here",
     "demo -- -v": "nothing goes behind -- here",
 }
