@@ -27,7 +27,7 @@ from tests.deploys import deploy, prepare
 
 # Programs of their own, which a host runs without Ansible, another role, and what runs on the controller.
 APART = re.compile(
-    r"roles/(nginx/files/|host/module_utils/|\w+/(action_plugins/|plugin_utils/|rules\.py$))|plugins/flask_deploy_tool/"
+    r"roles/((nginx|backup)/files/|host/module_utils/|\w+/(action_plugins/|plugin_utils/|rules\.py$))|plugins/flask_deploy_tool/"
 )
 UNLIMITED = {"system", "popen", "spawnl", "spawnv", "spawnvp", "posix_spawn", "posix_spawnp"}
 

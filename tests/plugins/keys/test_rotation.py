@@ -77,7 +77,7 @@ def keep(tmp_path, clock, owners):
 
 def seen(keep):
     """Return (who signs, who verifies, who can sign) as the app itself reads the directory."""
-    keys = KeyDirectory(keep.folder)._keys
+    keys = KeyDirectory(keep.folder).current()
     return keys.signer.kid, {key.kid for key in keys.keys}, {key.kid for key in keys.keys if key.private}
 
 

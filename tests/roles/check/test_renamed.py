@@ -85,7 +85,7 @@ def test_what_is_gone_says_what_is_in_its_place(monkeypatch):
 def test_a_word_from_elsewhere_is_answered_with_variables_that_there_are():
     specs = check_inventory.load_specs()
     for answer in WORDS.values():
-        named = re.findall(r"\b(?:app|build|docker|nginx|site|tokens)_\w+", answer)
+        named = re.findall(r"\b(?:app|backup|build|docker|nginx|site|tokens)_\w+", answer)
         assert named and set(named) <= specs.keys(), answer
     assert not {f"app_{word}" for word in WORDS} & specs.keys()
 
