@@ -131,6 +131,12 @@ def test_the_last_twenty_lines_are_shown():
         ("x", "OSError: [Errno 30] Read-only file system: '/app/shop/../.data'", "app_writable: [.data]"),
         (
             "x",
+            'Traceback (most recent call last):\n  File "/release/exec.py", line 165, in main\n'
+            "PermissionError: [Errno 13] Permission denied: '/run/secrets/env.json'",
+            "app_uid cannot read /run/secrets: ",
+        ),
+        (
+            "x",
             "ImportError: no pq wrapper available.\nAttempts made:\n"
             "- couldn't import psycopg 'binary' implementation: No module named 'psycopg_binary'",
             "the image has no libpq: build_image_packages: [libpq5]",

@@ -52,6 +52,29 @@ def test_ansible_carries_all_its_parts_to_the_host(module, parts):
     assert {f"{room}/{name}" for room, names in parts.items() for name in names.split()} <= seen
 
 
+def without_a_part():
+    whole, less = zipfile.ZipFile(io.BytesIO(unit.code())), io.BytesIO()
+    with zipfile.ZipFile(less, "w") as archive:
+        for name in whole.namelist():
+            if not name.endswith("switch/watch.py"):
+                archive.writestr(name, whole.read(name))
+    return less.getvalue()
+
+
+def test_a_program_that_cannot_run_is_not_started_again(host, engine, tmp_path):
+    """A later run finds that the unit ended, and settles the switch itself."""
+    program = tmp_path / "switch.pyz"
+    program.write_bytes(without_a_part())
+    code = subprocess.run([sys.executable, "-I", program, "shop", "10001"], capture_output=True, check=False).returncode
+    app = host()
+    Path(app.root).mkdir(parents=True)
+    unit.start(app)
+    (call,) = engine.calls("systemd-run")
+    assert f"--property=RestartPreventExitStatus={code}" in call.split()
+    restarted = [text for text in unit.paths(app)[0].values() if "Restart=" in text]
+    assert restarted and all(f"RestartPreventExitStatus={code}\n" in text for text in restarted)
+
+
 def test_the_same_code_is_the_same_program():
     assert unit.code() == unit.code()
 

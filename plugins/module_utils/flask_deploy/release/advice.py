@@ -112,6 +112,10 @@ ADVICE = [
         "flask does not find the app: app_wsgi has to name it, example: shop:app or shop:create_app()",
     ),
     (r": no such command in the image", "name one that the image has, or add its package to the app's requirements"),
+    (
+        r"PermissionError: [^\n]*'(/release|/run/secrets)/",
+        "app_uid cannot read {0}: an owner or mode was changed on the host: sudo ls -lR /srv/*/current/ /etc/*/secrets",
+    ),
     (r"(?s)exec\.py\".*(?:FileNotFoundError|PermissionError)", "the image has no such program: correct the command"),
     (
         r"(?s)File \"([^\"]+)\", line (\d+)[^\"]*(?:SyntaxError|IndentationError|TabError): ",
@@ -206,9 +210,8 @@ def known(text: str, about: About, table: Sequence[tuple[str, str]] = ADVICE) ->
 
 def _of_callable(cause: Cause, about: About) -> str | None:
     """Return advice on an app_wsgi that names nothing: what the module does have."""
-    found = re.search(
-        r"Failed to (?:find (?:attribute|application object) '([^']+)' in '([\w.]+)'|parse ')", cause.text
-    )
+    absent = r"Failed to (?:find (?:attribute|application object) '([^']+)' in '([\w.]+)'|parse ')"
+    found = re.search(absent, cause.text)
     if not found:
         return None
     module = found[2] or about.wsgi.partition(":")[0]
@@ -220,14 +223,13 @@ def _of_callable(cause: Cause, about: About) -> str | None:
 
 def _of_module(cause: Cause, about: About) -> str | None:
     """Return advice on an app_wsgi that names no module of the image."""
-    module = about.wsgi.partition(":")[0]
+    module, _, callable_ = about.wsgi.partition(":")
     found = re.search(r"No module named '?([\w.]+)", cause.words[0])
     if not found or not f"{module}.".startswith(f"{found[1]}.") or cause.own():
         return None
     if not about.modules:
         return f"the image has no module {found[1]}: correct app_wsgi, or build_subdir if it lies in a directory"
     near = difflib.get_close_matches(found[1], about.modules, 1, 0.4) or about.modules[:1]
-    callable_ = about.wsgi.partition(":")[2]
     there = f"there are {', '.join(about.modules)}"
     return f"the image has no module {found[1]}, {there}: app_wsgi: {near[0]}:{callable_}, or another build_subdir"
 
@@ -235,8 +237,7 @@ def _of_module(cause: Cause, about: About) -> str | None:
 def _of_case(cause: Cause, about: About) -> str | None:
     """Return advice on a variable whose name is set in other letters."""
     asked = r"(?s)os(?:\.py|>)\".*KeyError: '(\w+)'|\b([A-Za-z]\w+)\b (?:is )?(?:not set|missing|required)"
-    for name in re.findall(asked, cause.text):
-        wanted = name[0] or name[1]
+    for wanted in map("".join, re.findall(asked, cause.text)):
         for each in about.variables:
             if each.lower() == wanted.lower() and each != wanted:
                 return f"the app asks for the variable {wanted}, and {each} is set: write it as the app does"

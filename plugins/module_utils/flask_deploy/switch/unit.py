@@ -20,12 +20,17 @@ PARTS = {
     ),
     "switch": "keeper lease log progress retire settling switch tally unit watch workers",
 }
-MAIN = """\
+BROKEN = 78  # of a program that cannot run here however often it is started: EX_CONFIG of sysexits.h
+MAIN = f"""\
 import sys
-from ansible.module_utils.flask_deploy.release.places import App
-from ansible.module_utils.flask_deploy.switch import keeper, settling, switch
-does = {"": switch.carry_out, "keep": keeper.keep}
-does |= {"decide": settling.settle_links, "settle": settling.settle_at_boot}
+try:
+    from ansible.module_utils.flask_deploy.release.places import App
+    from ansible.module_utils.flask_deploy.switch import keeper, settling, switch
+except ImportError as error:
+    print(error, file=sys.stderr)
+    sys.exit({BROKEN})
+does = {{"": switch.carry_out, "keep": keeper.keep}}
+does |= {{"decide": settling.settle_links, "settle": settling.settle_at_boot}}
 does["".join(sys.argv[3:])](App(sys.argv[1], int(sys.argv[2])))
 """
 HEAD = """\
@@ -60,6 +65,7 @@ After=docker.service nginx.service
 [Service]
 Type=oneshot
 Restart=on-failure
+RestartPreventExitStatus=78
 RestartSec=2
 """,
     ),
@@ -70,6 +76,7 @@ After=docker.service flask-deploy-settle@{app.name}.service
 
 [Service]
 Restart=always
+RestartPreventExitStatus=78
 RestartSec=2
 """,
     ),
@@ -95,6 +102,7 @@ def start(app: App) -> None:
         *("systemd-run", "--quiet", "--collect", f"--unit={name(app)}"),
         f"--description=Switch {app.name} to another release",
         *("--property=Restart=on-failure", "--property=RestartSec=1", "--property=Type=exec"),
+        f"--property=RestartPreventExitStatus={BROKEN}",
         "--property=StartLimitIntervalSec=0",  # it may find no engine for as long as that is upgraded
         *("python3", "-I", app.program, app.name, str(app.uid)),
         error=systemd.UnitError,
