@@ -300,6 +300,16 @@ def test_an_nginx_that_does_not_answer_is_said_and_the_pair_before_stays(tmp_pat
     assert place.current() == first, "the next run tries it again"
 
 
+def test_no_key_of_a_run_that_was_killed_stays(tmp_path, reloads):
+    (tmp_path / "etc/shop/tls").mkdir(parents=True)
+    place = store.Store("shop", str(tmp_path / "etc"))
+    with pytest.raises(TypeError):
+        place.add("acme", b"chain", b"key", {"names": object()})  # it gets as far as its key
+    assert list((tmp_path / "etc/shop/tls").glob("*/privkey.pem"))
+    name = place.add("acme", b"another chain", b"another key")
+    assert os.listdir(tmp_path / "etc/shop/tls") == [name]
+
+
 @pytest.mark.parametrize("kind", ["selfsigned", "acme"])
 def test_a_wrong_link_is_put_right_without_a_new_certificate(keeper, ca, kind):
     serving = keeper(kind).keep()["serving"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -86,7 +87,8 @@ class Store:
         """Keep a pair and return its name; it is not in use yet."""
         name = self.name(kind, chain, key)
         part, path = f"{self.place}/new-{name}", f"{self.place}/{name}"
-        shutil.rmtree(part, ignore_errors=True)
+        for left in glob.glob(f"{self.place}/new-*"):  # by a run that was killed: it holds a key
+            shutil.rmtree(left)
         os.mkdir(part)
         os.chmod(part, 0o700)
         write(f"{part}/fullchain.pem", chain, 0o644)
