@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PLAYBOOKS = ["site.yml", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "playbooks").glob("*.yml")))]
 # What runs on the controller, as plugins.
 PLUGINS = sorted(path for kind in ("action", "filter") for path in ROOT.glob(f"roles/*/{kind}_plugins/*.py"))
-PLUGINS += [*ROOT.glob("plugins/action/*.py"), *ROOT.glob("plugins/callback/*.py")]
+PLUGINS += [*ROOT.glob("plugins/action/*.py"), *ROOT.glob("plugins/callback/*.py"), *ROOT.glob("plugins/vars/*.py")]
 LOAD = """
 import importlib.util, sys
 for path in sys.argv[1:]:

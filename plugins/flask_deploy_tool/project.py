@@ -49,10 +49,12 @@ def settings() -> dict[str, str]:
         "ANSIBLE_MODULE_UTILS": "plugins/module_utils",
         "ANSIBLE_ACTION_PLUGINS": "plugins/action",
         "ANSIBLE_CALLBACK_PLUGINS": "plugins/callback",
+        "ANSIBLE_VARS_PLUGINS": "plugins/vars",
     }
     needed = {
         **{name: with_theirs(name, PROJECT / place) for name, place in places.items()},
         "ANSIBLE_HOST_PATTERN_MISMATCH": "error",  # an inventory without hosts must not look deployed
+        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",  # the first of two values would be lost
     }
     if own_config():
         readable()

@@ -192,7 +192,8 @@ def config() -> str:
     """Return a configuration of Ansible: what this project recommends, and where the vault's password is."""
     parser = ConfigParser(interpolation=None, inline_comment_prefixes=None)
     parser.read(project.PROJECT / "ansible.cfg")
-    for path in ("roles_path", "module_utils", "action_plugins", "callback_plugins"):  # the tool knows where they are
+    places = ("roles_path", "module_utils", "action_plugins", "callback_plugins", "vars_plugins")
+    for path in places:  # the tool knows where they are
         parser.remove_option("defaults", path)
     parser["defaults"]["vault_password_file"] = PASSWORD
     lines = [f"\n[{part}]\n" + "".join(f"{k} = {v}\n" for k, v in parser[part].items()) for part in parser.sections()]

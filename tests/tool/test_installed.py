@@ -26,6 +26,7 @@ DATA = (
     "plugins/plugin_utils/",
     "plugins/action/",
     "plugins/callback/",
+    "plugins/vars/",
 )
 FLAGS = ("--domain", "shop.example.com", "--source", "shop", "--wsgi", "app:app", "--host", "127.0.0.1")
 pytestmark = pytest.mark.slow
