@@ -23,10 +23,10 @@ init_plugin_loader()
 
 # Python of a host is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
-for role in ("host", "build", "check", "postgres", "valkey", "restore"):
+for role in ("host", "build", "check", "postgres", "valkey", "archive", "restore"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in (
-    *("host", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup"),
+    *("host", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup", "archive"),
     *("logs", "run", "restore", "remove"),
 ):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
@@ -34,7 +34,8 @@ for role in ("check", "inspect", "build", "tokens", "app", "logs", "run"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
-sys.path.append(str(ROOT / "roles" / "backup" / "files"))
+for role in ("backup", "archive"):
+    sys.path.append(str(ROOT / "roles" / role / "files"))
 sys.path.append(str(ROOT / "plugins" / "module_utils"))
 
 
@@ -69,6 +70,7 @@ def constants():
         "tokens",
         "app",
         "backup",
+        "archive",
         "logs",
         "run",
         "restore",

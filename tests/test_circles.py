@@ -16,6 +16,7 @@ PACKAGES = (
     "roles/check/plugin_utils/inventory_check",
     "roles/nginx/files/keep_certificates",
     "roles/backup/files/keep_backups",
+    "roles/archive/files/keep_archive",
 )
 
 

@@ -13,7 +13,7 @@ from inventory_check.inventory import CHECKS
 
 ROLES = Path(__file__).parents[1] / "roles"
 NAMES = (
-    *("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup"),
+    *("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup", "archive"),
     *("logs", "run", "restore", "remove"),
 )
 WITHOUT = ("check", "inspect", "restart")  # variables of their own

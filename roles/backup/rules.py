@@ -6,31 +6,15 @@ import posixpath
 import re
 from typing import Any
 
+from inventory_check.targets import keys, target
 from inventory_check.values import calendar, environment, number, whole
 
-TARGETS = "example: backup_to: sftp:keeper@backup.example.com:/backups/shop"
-DIRECTORY = re.compile(r"/[\w./+@-]*[\w+@-]", re.ASCII)
-SFTP = re.compile(
-    r"sftp:(?!-)(([\w.-]+@)?[\w][\w.-]*:[\w./~+-]+|//([\w.-]+@)?(\[[0-9a-fA-F:]+\]|[\w][\w.-]*)(:\d{1,5})?/[\w./~+-]+)",
-    re.ASCII,
-)
-S3 = re.compile(r"s3:(https?://)?[\w][\w.-]*(:\d{1,5})?/[\w./+-]+", re.ASCII)
 SHORTEST = 16  # characters of a password
 UNITS = ("daily", "weekly", "monthly")
 READ = re.compile(r"[1-9][0-9]?(\.[0-9]+)?%|100%|1/[1-9][0-9]{0,3}|[1-9][0-9]*[KMGT]", re.ASCII)
 HOST_KEY = re.compile(r"\S+ (ssh-[a-z0-9-]+|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/]+=*( [^\n]*)?", re.ASCII)
 KEY = re.compile(r"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END ([A-Z]+ )?PRIVATE KEY-----\n?")
-S3_NEEDS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 OURS = ("RESTIC_REPOSITORY", "RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_CACHE_DIR")
-
-
-def target(value: str) -> str | None:
-    if not value or any(form.fullmatch(value) for form in (DIRECTORY, SFTP, S3)):
-        return f"{value!r} has .. in it; {TARGETS}" if ".." in value.split("/") else None
-    kind = value.partition(":")[0] if ":" in value else ""
-    known = kind in ("sftp", "s3", "")
-    wrong = f"{value!r} is not a directory, sftp: or s3:" if known else f"{kind}: is not one of a directory, sftp:, s3:"
-    return f"{wrong}; {TARGETS}"
 
 
 def password(value: str) -> str | None:
@@ -72,7 +56,7 @@ def read(value: str) -> str | None:
 
 
 CHECKS = {
-    "backup_to": target,
+    "backup_to": target("backup_to"),
     "backup_password": password,
     "backup_env": credentials,
     "backup_ssh_key": ssh_key,
@@ -95,15 +79,7 @@ def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     mistakes = []
     if not values.get("backup_password"):
         mistakes.append("backup_password: is needed with backup_to; make one for the vault: openssl rand -hex 32")
-    if to.startswith("sftp:"):
-        wanted = {
-            "backup_ssh_key": "ssh-keygen -t ed25519 -N '' -f backup",
-            "backup_host_key": "ssh-keyscan <its name>",
-        }
-        mistakes += [f"{n}: is needed with sftp:; make one: {how}" for n, how in wanted.items() if not values.get(n)]
-    if to.startswith("s3:"):
-        missing = next((name for name in S3_NEEDS if name not in values.get("backup_env", {})), "")
-        mistakes += [f"backup_env: {missing} is missing, which s3: needs; write it, from the vault"] if missing else []
+    mistakes += keys(to, values)
     if to.startswith("/"):
         mistakes += within(posixpath.normpath(to), values.get("app_name", "app"))
     return mistakes

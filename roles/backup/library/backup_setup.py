@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 
-from ansible.module_utils.flask_deploy.host import command, files, systemd
+from ansible.module_utils.flask_deploy.host import command, files, timed
 from ansible.module_utils.flask_deploy.host import locks as _locks  # noqa: F401 - to be carried to the host
 from ansible.module_utils.flask_deploy.host import program as programs
 from ansible.module_utils.flask_deploy.host.module import QuietModule
@@ -36,73 +36,22 @@ RETURN = r"""
 files: {type: list, returned: success, description: What was, or would be, written.}
 """
 
-PLACE = "/usr/local/lib/flask-deploy"
-UNITS = "/etc/systemd/system"
+PLACE = timed.PLACE
 # Of the package, what the program uses.
 PARTS = {"host": "command files locks process"}
 LIMIT = 900  # seconds that a target has to answer
 KINDS = {"backup": ("save", "Back up {app}"), "drill": ("drill", "Prove that the newest backup of {app} restores")}
-SERVICE = """\
-# Managed by Ansible: flask-deploy
-[Unit]
-Description={said}
-Wants=network-online.target
-After=network-online.target
-RequiresMountsFor=/srv/{app}
-
-[Service]
-Type=oneshot
-WorkingDirectory={place}
-Environment=PYTHONDONTWRITEBYTECODE=1
-ExecStart=/usr/bin/python3 -m keep_backups {verb} {app}
-TimeoutStartSec=20h
-UMask=0077
-PrivateTmp=yes
-NoNewPrivileges=yes
-# What serves comes first.
-Nice=19
-CPUWeight=20
-IOWeight=20
-IOSchedulingClass=idle
-"""
-TIMER = """\
-# Managed by Ansible: flask-deploy
-[Unit]
-Description={said}
-
-[Timer]
-OnCalendar={at}
-RandomizedDelaySec={jitter}min
-Persistent=true
-
-[Install]
-WantedBy=timers.target
-"""
 
 
 def units(settings: dict[str, str]) -> dict[str, str]:
     """Return {path: text} of an app's units."""
-    texts, app = {}, settings["app"]
-    for kind, (verb, said) in KINDS.items():
-        at = settings["at" if kind == "backup" else "drill_at"]
-        told = {"app": app, "verb": verb, "said": said.format(app=app), "place": PLACE, "at": at}
-        path = f"{UNITS}/flask-deploy-{kind}@{app}"
-        texts[f"{path}.service"] = SERVICE.format(**told)
-        texts[f"{path}.timer"] = TIMER.format(**told, jitter=settings["jitter"])
-    return texts
+    at = {"backup": settings["at"], "drill": settings["drill_at"]}
+    return timed.units("keep_backups", KINDS, at, settings)
 
 
 def program(sent: dict[str, str]) -> dict[str, str]:
     """Return {path below the program's place: text} of all that it is made of, what it imports first."""
     return programs.sources(PARTS) | {f"keep_backups/{name}": text for name, text in sent.items()}
-
-
-def ensure(wanted: dict[str, bytes], mode: int, dry: bool) -> list[str]:
-    """Write files that differ; return their paths."""
-    for folder in {os.path.dirname(path) for path in wanted}:
-        if not dry and not os.path.isdir(folder):
-            files.ensure_directory(folder)
-    return [path for path, content in wanted.items() if files.ensure_file(path, content, mode, dry=dry)]
 
 
 def ensure_private(etc: str, settings: dict[str, object], secrets: dict[str, str], dry: bool) -> list[str]:
@@ -112,13 +61,13 @@ def ensure_private(etc: str, settings: dict[str, object], secrets: dict[str, str
     if not dry:
         files.ensure_directory(os.path.dirname(etc), 0o700)
         files.ensure_directory(etc, 0o700)
-    changed = ensure({f"{etc}/{name}": text.encode() for name, text in secrets.items() if text}, 0o400, dry)
+    changed = timed.ensure({f"{etc}/{name}": text.encode() for name, text in secrets.items() if text}, 0o400, dry)
     for name in (name for name, text in secrets.items() if not text and os.path.exists(f"{etc}/{name}")):
         changed.append(f"{etc}/{name}")
         if not dry:
             files.remove(f"{etc}/{name}")
     text = files.canonical({**settings, "since": since}) + b"\n"
-    return changed + ensure({path: text}, 0o400, dry)
+    return changed + timed.ensure({path: text}, 0o400, dry)
 
 
 def main() -> None:
@@ -133,13 +82,10 @@ def main() -> None:
     options, dry = module.params, module.check_mode
     app = options["settings"]["app"]
     parts = {f"{PLACE}/{path}": text.encode() for path, text in program(options["program"]).items()}
-    changed = ensure(parts, 0o644, dry)
+    changed = timed.ensure(parts, 0o644, dry)
     changed += ensure_private(f"/etc/flask-deploy/backup/{app}", options["settings"], options["secrets"], dry)
-    written = ensure({path: text.encode() for path, text in units(options["settings"]).items()}, 0o644, dry)
+    written = timed.keep(units(options["settings"]), dry)
     if not dry:
-        if written:
-            systemd.ask("daemon-reload")
-            systemd.ask("try-restart", *(os.path.basename(path) for path in written if path.endswith(".timer")))
         words = ("python3", "-B", "-m", "keep_backups", "open", app)
         done = command.attempt(*words, limit=LIMIT, environment={"PYTHONPATH": PLACE})
         if done.code:

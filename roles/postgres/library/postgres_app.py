@@ -45,6 +45,8 @@ actions: {type: list, returned: always, description: "What was, or would be, don
 
 STEP = 512  # MB; a kernel that takes a little more or less of the memory changes nothing
 HEAD = "# Managed by Ansible: flask-deploy. Your own settings: postgres_settings.\n"
+ARCHIVED = "/etc/flask-deploy/archive/pgbackrest.conf"
+ARCHIVE = f'test ! -e {ARCHIVED} || exec nice -n 19 pgbackrest --config={ARCHIVED} --stanza=postgres archive-push "%p"'
 
 
 def rounded(kilobytes: int) -> int:
@@ -67,6 +69,8 @@ def table(memory: int) -> list[tuple[str, str, str]]:
         ("max_connections", "100", "two releases serve at once in a switch, each with a pool for each worker"),
         ("random_page_cost", "1.1", "the disks of servers have no heads that move"),
         ("log_lock_waits", "on", "a migration that waits for a lock is told in the log"),
+        ("archive_mode", "on", "backups begin, and end, without a restart"),
+        ("archive_command", ARCHIVE, "where role archive has set nothing up, nothing is kept"),
         ("idle_in_transaction_session_timeout", "10min", "a forgotten transaction ends, which locks a migration out"),
     ]
 

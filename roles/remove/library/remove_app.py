@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils.flask_deploy.host import engine, networks, nginx, postgres, systemd
+from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx, postgres, systemd
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import aside, jobs, places
@@ -39,6 +39,8 @@ left: {type: list, returned: always, description: "What did not go, why, and wha
 """
 
 DATA = ("data", "restore", "writable")  # a restore that was cut off has what was there before
+ARCHIVE = "/etc/flask-deploy/archive"  # of the host's PostgreSQL, kept with one app's backups
+BACKUPS = ("backup", "drill", "archive", "archive-drill")
 AGAIN = "the same command removes it"
 IMAGES = "{{.ID}} {{.Repository}}:{{.Tag}}"
 
@@ -58,9 +60,11 @@ def goes(app: places.App, data: bool) -> list[str]:
 
 def backup_paths(app: places.App) -> list[str]:
     """Return the paths of an app's backups on this host; the backups themselves lie elsewhere."""
-    units = [f"{app.systemd}/flask-deploy-{kind}@{app.name}" for kind in ("backup", "drill")]
+    units = [f"{app.systemd}/flask-deploy-{kind}@{app.name}" for kind in BACKUPS]
     links = [f"{app.systemd}/timers.target.wants/{os.path.basename(unit)}.timer" for unit in units]
     places = [f"/{place}/flask-deploy/backup/{app.name}" for place in ("etc", "var/lib", "var/cache")]
+    if files.read_json(f"{ARCHIVE}/settings.json", {}).get("app") == app.name:
+        places.append(ARCHIVE)  # with it PostgreSQL's log goes nowhere; the next app that has backups makes it anew
     return [*links, *(f"{unit}.{kind}" for unit in units for kind in ("timer", "service")), *places]
 
 

@@ -92,6 +92,7 @@ def check(place, variables, monkeypatch):
     return lines
 
 
+S3 = "backup_env: {AWS_ACCESS_KEY_ID: a, AWS_SECRET_ACCESS_KEY: b}"
 BACKUP = "backup_password: 5f0c5f0c5f0c5f0c\nbackup_to: "
 SFTP = "sftp:keeper@backup.example.com:/a"
 HOST_KEY = "backup.example.com ssh-ed25519 AAAA"
@@ -121,6 +122,26 @@ WRONG = [
     ("backup_keep: {daily: 0}", "backup_keep", "keeps no backup at all; example: backup_keep: {daily: 7"),
     ("backup_keep: {daily: many}", "backup_keep", "daily: 'many' is not an int"),
     ("backup_jitter: -1", "backup_jitter", "between"),
+    ("archive_to: mnt/backup", "archive_to", "is not a directory, sftp: or s3:; example: archive_to: sftp:"),
+    ("app_needs: [postgres]\narchive_to: /mnt/backup", "archive_to", "needs backup_to, whose password"),
+    (
+        f"{BACKUP}/mnt/backup\napp_needs: [postgres]\narchive_to: s3:http://s3.example.com/b\n{S3}",
+        "archive_to",
+        "pgbackrest speaks to S3 by https alone; write s3:https://",
+    ),
+    (
+        f"{BACKUP}/mnt/backup\napp_needs: [postgres]\narchive_to: s3:s3.example.com/b",
+        "backup_env",
+        "is missing, which s3:",
+    ),
+    (
+        f"{BACKUP}/mnt/backup\napp_needs: [postgres]\npostgres_settings: {{archive_command: 'true'}}",
+        "postgres_settings",
+        "archive_command is role archive's own: backups hang on it; remove it",
+    ),
+    ("archive_full_days: 0", "archive_full_days", "between"),
+    ("archive_keep_days: 0", "archive_keep_days", "between"),
+    ("archive_queue: 0", "archive_queue", "between"),
     ("backup_drill_read: all", "backup_drill_read", "is no share; example: backup_drill_read: 10%"),
     ("restore_snapshot: newest", "restore_snapshot", "not valid; example: -e restore_snapshot=3f9a0c41"),
     ("restore_over: yes", "restore_over", ""),
@@ -597,6 +618,9 @@ CERTIFICATES = [
 VALID = [
     f"{BACKUP}{SFTP}\nbackup_host_key: {HOST_KEY}\nbackup_ssh_key: {SSH_KEY}",
     f"{BACKUP}/mnt/backup/app\nbackup_keep: {{monthly: 3}}\nbackup_at: hourly\nbackup_drill_read: 1/10",
+    f"{BACKUP}{SFTP}\nbackup_host_key: {HOST_KEY}\nbackup_ssh_key: {SSH_KEY}\napp_needs: [postgres]\narchive_queue: 9",
+    f"{BACKUP}/mnt/backup/app\napp_needs: [postgres]\narchive_to: s3:s3.example.com/b\n{S3}\narchive_keep_days: 60",
+    f'{BACKUP}/mnt/backup/app\napp_needs: [postgres]\narchive_to: ""',
     f"{BACKUP}s3:https://s3.example.com/b/shop\nbackup_env: {{AWS_ACCESS_KEY_ID: a, AWS_SECRET_ACCESS_KEY: b}}",
     "app_server: port:5000",
     "app_needs: [valkey, postgres]\npostgres_variable: PG\napp_env: {DATABASE_URL: x}",

@@ -8,6 +8,7 @@ Exit code: 0; 1 with the cause and what to do on standard error.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -46,7 +47,15 @@ def do_drill(place: Place, _arguments: argparse.Namespace) -> None:
 
 def do_status(place: Place, _arguments: argparse.Namespace) -> None:
     now = time.time()
-    say(lines=report.lines(place, now), problems=report.problems(place, place.settings(), now))
+    lines, problems = of_archive(place, now)
+    say(lines=report.lines(place, now) + lines, problems=report.problems(place, place.settings(), now) + problems)
+
+
+def of_archive(place: Place, now: float) -> tuple[list[str], list[str]]:
+    """Return (how the backups of PostgreSQL are, what to mend), where role archive keeps some with this app's."""
+    if importlib.util.find_spec("keep_archive") is None:
+        return [], []
+    return importlib.import_module("keep_archive.telling").tell(place, now)
 
 
 def do_told(place: Place, _arguments: argparse.Namespace) -> None:

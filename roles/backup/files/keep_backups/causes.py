@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 MISSING = re.compile(
     r"unable to open config file: (?!.*(denied|refused|timeout))(?s:.*)(no such file|does not exist|key does not exist)"
@@ -68,14 +69,17 @@ CAUSES = (
 )
 
 
-def explain(said: str, to: str, did: str) -> str:
-    """Return in one line why restic failed, what to do, and what it said itself.
+def explain(
+    said: str, to: str, did: str, causes: Iterable[tuple[str, str, str]] = CAUSES, program: str = "restic"
+) -> str:
+    """Return in one line why a program failed, what to do, and what it said itself.
 
-    :param did: restic's command.
+    :param did: the program's command.
+    :param causes: (what it says, the cause, what to do).
     """
     words = " ".join(said.split())
     own = words if len(words) <= LONGEST else f"{words[:80]} ... {words[-LONGEST + 80 :]}"
-    for pattern, cause, step in CAUSES:
+    for pattern, cause, step in causes:
         if re.search(pattern, words, re.IGNORECASE):
-            return f"{cause.format(to=to)}; {step} (restic {did}: {own})"
-    return f"restic {did} failed: {own}"
+            return f"{cause.format(to=to)}; {step.format(to=to)} ({program} {did}: {own})"
+    return f"{program} {did} failed: {own}"

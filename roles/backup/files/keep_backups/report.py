@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,13 @@ from .restic import shown
 
 DAY = 86400
 GRACE = 3600  # seconds that a backup may take before it is late
-WORDS = {"backup": "the backup", "drill": "the drill"}
+WORDS = {
+    "backup": "the backup",
+    "drill": "the drill",
+    "archive": "the backup of PostgreSQL",
+    "archive_drill": "the drill of PostgreSQL",
+}
+KINDS = (("backup", "at", "backup"), ("drill", "drill_at", "drill"))  # what, its calendar's setting, its unit
 ELAPSE = re.compile(
     r"^\s*(?:\(in UTC\)|Next elapse): \S+ (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? UTC$", re.MULTILINE
 )
@@ -68,9 +74,22 @@ def due(at: str, after: float) -> float:
 
 def problems(place: Place, settings: dict[str, Any], now: float) -> list[str]:
     """Return what somebody should mend, a line each; none where all is well."""
-    told, app = known(place), place.app
+    told = known(place)
     lines = [] if told.get("running") is None else _cut_off(told["running"])
-    for what, calendar, unit in (("backup", "at", "backup"), ("drill", "drill_at", "drill")):
+    lines += overdue(place, settings, now, KINDS)
+    newest = (told.get("good_backup") or {}).get("began", 0)
+    if newest > now + GRACE:
+        lines.append(f"the last backup is of {shown(newest)}, which is to come: {CLOCK}")
+    return lines
+
+
+def overdue(place: Place, settings: dict[str, Any], now: float, kinds: Iterable[tuple[str, str, str]]) -> list[str]:
+    """Return which of some kinds of runs failed or are late, a line each.
+
+    :param kinds: see KINDS.
+    """
+    told, app, lines = known(place), place.app, []
+    for what, calendar, unit in kinds:
         last, good = told.get(what) or {}, told.get(f"good_{what}") or {}
         if last.get("error"):
             lines.append(f"{WORDS[what]} of {shown(last['began'])} failed: {last['error']}")
@@ -84,9 +103,6 @@ def problems(place: Place, settings: dict[str, Any], now: float) -> list[str]:
             when = f"the last good one is of {shown(good['began'])}" if good else "there was none yet"
             look = f"look on the host: systemctl status flask-deploy-{unit}@{app}.timer"
             lines.append(f"{WORDS[what]} is late, {when}; {look}")
-    newest = (told.get("good_backup") or {}).get("began", 0)
-    if newest > now + GRACE:
-        lines.append(f"the last backup is of {shown(newest)}, which is to come: {CLOCK}")
     return lines
 
 
@@ -104,13 +120,13 @@ def lines(place: Place, now: float) -> list[str]:
     """Return how the backups are, for people."""
     told = known(place)
     good, drill = told.get("good_backup"), told.get("good_drill")
-    said = [f"backup: {_of(good, now)}" if good else "backup: none yet"]
+    said = [f"backup: {of(good, now)}" if good else "backup: none yet"]
     if good:
         added = megabytes(good["added"])
         said[0] += (
             f", {good['files']} files, {megabytes(good['bytes'])}, {added} of it new, snapshot {good['snapshot']}"
         )
-    said.append(f"drill: {_of(drill, now)}, snapshot {drill['snapshot']} restored" if drill else "drill: none yet")
+    said.append(f"drill: {of(drill, now)}, snapshot {drill['snapshot']} restored" if drill else "drill: none yet")
     for name, tables in (drill or {}).get("databases", {}).items():
         said.append(f"  {name}: {', '.join(tables) or 'no tables'}")
     for what in ("backup", "drill"):
@@ -118,7 +134,8 @@ def lines(place: Place, now: float) -> list[str]:
     return said
 
 
-def _of(told: dict[str, Any], now: float) -> str:
+def of(told: dict[str, Any], now: float) -> str:
+    """Return of when a good run is, for people."""
     hours = max(0, now - told["began"]) / 3600
     age = f"{hours / 24:.0f} days" if hours > 48 else f"{hours:.0f} hours"
     return f"good of {shown(told['began'])} ({age} ago, took {told['seconds']:.0f} s)"
@@ -133,7 +150,15 @@ def summary(place: Place, what: str) -> str:
 
     :raises BackupError: it failed, or was cut off.
     """
+    see(place, what)
+    return lines(place, time.time())[0 if what == "backup" else 1]
+
+
+def see(place: Place, what: str) -> None:
+    """See that the last run of a kind ended well.
+
+    :raises BackupError: it failed, was cut off, or there was none.
+    """
     told = known(place).get(what) or {}
     if not told or told["error"]:
-        raise BackupError(told.get("error") or f"there was no {what} yet")
-    return lines(place, time.time())[0 if what == "backup" else 1]
+        raise BackupError(told.get("error") or f"there was no run of {WORDS[what]} yet")

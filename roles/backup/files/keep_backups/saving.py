@@ -35,6 +35,8 @@ def repository(place: Place, restic: Restic) -> None:
     if found is None and before:
         raise BackupError(GONE.format(to=to, status=place.status))
     if found is None:
+        if to.startswith("/") and not os.path.isdir(to):
+            files.ensure_directory(to, 0o711)  # restic would close it, and what lies above it, to PostgreSQL's user
         restic.run("init", limit=600)
         found = restic.identity()
     if found != before:  # what is known of another one says nothing of this

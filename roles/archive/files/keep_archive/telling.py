@@ -1,0 +1,58 @@
+"""How the backups of PostgreSQL are, and what of that somebody should mend."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from keep_backups import report
+from keep_backups.places import Place
+from keep_backups.restic import shown
+
+from . import waiting
+from .places import Archive
+
+KINDS = (("archive", "at", "archive"),)
+
+
+def lines(place: Place, now: float) -> list[str]:
+    """Return how the backups of PostgreSQL are, for people."""
+    good = report.known(place).get("good_archive")
+    if not good:
+        return ["PostgreSQL: no backup yet"]
+    size, added = report.megabytes(good["bytes"]), report.megabytes(good["added"])
+    return [f"PostgreSQL: {report.of(good, now)}, {good['kind']}, {size}, {added} of it new, {good['set']}"]
+
+
+def problems(archive: Archive, place: Place, now: float) -> list[str]:
+    """Return what somebody should mend, a line each."""
+    settings, known = archive.settings(), report.known(place)
+    since = known.get("archive_since", settings["since"])
+    backup = (known.get("good_archive") or {}).get("began", 0)
+    return waiting.problems(archive, now, backup) + report.overdue(place, {**settings, "since": since}, now, KINDS)
+
+
+def tell(place: Place, now: float, archive: Archive | None = None) -> tuple[list[str], list[str]]:
+    """Return (how they are, what to mend) where they are kept with an app's backups."""
+    archive = archive or Archive()
+    if not os.path.exists(f"{archive.etc}/settings.json"):
+        return [], []
+    keeper = archive.settings()["app"]
+    if keeper != place.app:
+        return [f"PostgreSQL: its backups are kept with those of app {keeper}"], []
+    return lines(place, now), problems(archive, place, now)
+
+
+def summary(place: Place) -> str:
+    """Return what came of the last backup, in a line.
+
+    :raises BackupError: it failed, or was cut off.
+    """
+    report.see(place, "archive")
+    return lines(place, time.time())[0]
+
+
+def described(each: dict[str, Any]) -> str:
+    """Return a backup for people."""
+    return f"{each['label']} {each['type']} {shown(each['timestamp']['stop'])}"

@@ -1,0 +1,146 @@
+"""What is told of the archive: causes, what is late, which backup is next, and which one serves a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from keep_archive import pgbackrest, saving, telling, waiting
+from keep_archive.causes import explain
+from keep_archive.places import Archive
+from keep_backups import report
+from keep_backups.places import BackupError, Place
+
+NOW = 1_795_860_000.0
+SETTINGS = {
+    **{"app": "shop", "version": "17", "to": "/mnt/backup/shop", "since": NOW - 86400, "full_days": 7},
+    **{"at": "*-*-* 03:00", "drill_at": "Sun *-*-* 05:00", "jitter": 30},
+}
+
+
+@pytest.fixture
+def archive(tmp_path):
+    archive = Archive(str(tmp_path))
+    os.makedirs(archive.etc)
+    Path(archive.etc, "settings.json").write_text(json.dumps(SETTINGS))
+    os.makedirs(f"{archive.data()}/pg_wal/archive_status")
+    return archive
+
+
+@pytest.fixture
+def place(tmp_path, owners):
+    return Place("shop", str(tmp_path))
+
+
+def known(*backups):
+    """Return what pgbackrest tells of backups, each (kind, when it ended)."""
+    return [
+        {"label": f"{kind}-{stop:.0f}", "type": kind, "timestamp": {"start": stop - 5, "stop": stop}, "error": False}
+        for kind, stop in backups
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (
+            "unable to load info file '/r/archive/archive.info' or '...copy': CryptoError: cipher header invalid",
+            "backup_password does not open the archive",
+        ),
+        (
+            "[FormatError] unable to load info file '/r/backup.info': key/value found outside of section: \x04\x81gOn",
+            "backup_password does not open the archive",
+        ),
+        ("FileWriteError: unable to write '/mnt/x': [28] No space left on device", "is full"),
+        ("unable to connect to 'b.example.com:22': [111] Connection refused", "does not answer"),
+        ("HostConnectError: unable to get address for 'b': [-2] Name or service not known", "does not answer"),
+        ("public key authentication failed: libssh2 error [-18]", "does not take backup_ssh_key"),
+        ("known hosts failure: 'b.example.com' mismatch in known_hosts", "another host key than backup_host_key"),
+        ("HTTP request failed with 403 (Forbidden): <Code>InvalidAccessKeyId</Code>", "credentials in backup_env"),
+        ("HTTP request failed with 403: <Code>RequestTimeTooSkewed</Code>", "the clock of this host is wrong"),
+        (
+            "WAL segment 00000001 was not archived before the 60000ms timeout HINT: check the archive_command",
+            "what PostgreSQL writes does not get to",
+        ),
+        (
+            "[045]: WAL file '1' already exists in the repo1 archive with a different checksum",
+            "another server of this name",
+        ),
+        ("error restoring '/d/1': actual checksum 'a' does not match expected checksum 'b'", "is damaged"),
+        (
+            "FATAL: recovery ended before configured recovery target was reached",
+            "ends before what was asked for, or a part of it is missing",
+        ),
+        (
+            "unable to open missing file '/mnt/backup/archive.info' for read HINT: has a stanza-create been performed?",
+            "went while it was used",
+        ),
+    ],
+)
+def test_what_fails_is_told_by_its_cause_with_what_to_do(said, cause):
+    line = explain(said, "/mnt/backup/shop", "backup")
+    assert cause in line and "; " in line and "(pgbackrest backup: " in line and "{" not in line
+
+
+def test_a_log_that_waits_is_an_alarm_with_its_cause(archive, monkeypatch):
+    said = "LOG: x\nERROR: [082]: unable to push\n       repo1: [HostConnectError] timeout connecting\nLOG: y\n"
+    monkeypatch.setattr(waiting, "log_end", lambda _archive: said)
+    assert waiting.problems(archive, NOW, 0) == []
+    part = Path(archive.data(), "pg_wal/archive_status/000000010000000000000008.ready")
+    part.touch()
+    os.utime(part, (NOW - 60, NOW - 60))
+    assert waiting.problems(archive, NOW, 0) == []
+    os.utime(part, (NOW - 3 * 86400, NOW - 3 * 86400))
+    (line,) = waiting.problems(archive, NOW, 0)
+    assert "waits for 4320 minutes" in line and "/mnt/backup/shop does not answer" in line
+
+
+def test_what_was_let_go_is_told_until_the_next_backup(archive, monkeypatch):
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW - 600))
+    said = f"{when}.123 P00   WARN: dropped WAL file '000000010000000000000008' because archive queue exceeded 4GB\n"
+    monkeypatch.setattr(waiting, "log_end", lambda _archive: said)
+    assert "let go of 1 parts" in waiting.problems(archive, NOW, NOW - 3600)[0]
+    assert waiting.problems(archive, NOW, NOW - 60) == []
+
+
+def test_the_first_backup_and_one_a_week_are_full(archive, monkeypatch):
+    day = 86400
+    for backups, due in (
+        ([], True),
+        ([("full", NOW - day)], False),
+        ([("full", NOW - 6 * day), ("diff", NOW - day)], False),
+        ([("full", NOW - 7 * day + 1800), ("diff", NOW - day)], True),
+    ):
+        monkeypatch.setattr(pgbackrest, "stanza", lambda _archive, backups=backups: {"backup": known(*backups)})
+        assert saving.is_due(archive, NOW) is due
+
+
+def test_a_time_is_served_by_the_newest_backup_before_it(archive, monkeypatch):
+    backups = {"backup": known(("full", NOW - 300), ("diff", NOW - 100))}
+    monkeypatch.setattr(pgbackrest, "stanza", lambda _archive: backups)
+    assert pgbackrest.newest(archive, NOW - 200)["type"] == "full"
+    assert pgbackrest.newest(archive)["type"] == "diff"
+    with pytest.raises(BackupError, match=r"no backup of PostgreSQL that ended before .*; there are: full-"):
+        pgbackrest.newest(archive, NOW - 400)
+
+
+def test_a_host_without_an_archive_tells_nothing(tmp_path, place):
+    assert telling.tell(place, NOW, Archive(str(tmp_path / "nothing"))) == ([], [])
+
+
+def test_another_app_names_the_one_that_keeps_it(archive, tmp_path):
+    lines, problems = telling.tell(Place("mail", str(tmp_path)), NOW, archive)
+    assert lines == ["PostgreSQL: its backups are kept with those of app shop"] and problems == []
+
+
+def test_a_backup_that_failed_or_is_late_is_red(archive, place, monkeypatch):
+    monkeypatch.setattr(waiting, "log_end", lambda _archive: "")
+    assert telling.tell(place, NOW + 3 * 86400, archive)[1][0].startswith("the backup of PostgreSQL is late")
+    with pytest.raises(BackupError), report.under_way(place, "archive"):
+        raise BackupError("the target is full; make room")
+    lines, problems = telling.tell(place, time.time(), archive)
+    assert lines == ["PostgreSQL: no backup yet"]
+    assert "failed: the target is full; make room" in problems[0]
