@@ -27,7 +27,7 @@ for role in ("host", "build", "check", "postgres", "valkey", "archive", "restore
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in (
     *("host", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup", "archive"),
-    *("logs", "run", "restore", "remove"),
+    *("logs", "run", "restore", "status", "remove"),
 ):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
 for role in ("check", "inspect", "build", "tokens", "app", "logs", "run"):

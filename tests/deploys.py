@@ -9,7 +9,7 @@ from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.switch import concluding, progress, settling, steps, summary, switch
-from ansible.modules import app_status, remove_app
+from ansible.modules import remove_app, status_look
 
 SITE = "server {}\n"
 MARK = "h5-Xq-and-more"
@@ -141,7 +141,7 @@ def kept(app, engine, count):
     assert concluding.retired(app, options(release=releases[-1], keep=count), dry=False)[0] == []
     assert steps.restore(app, options(release=releases[-2]), dry=True) and summary.way_back(app)
     assert remove_app.remove(app, data=False, dry=True)
-    app_status.describe(app)
+    status_look.describe(app)
     containers.end_commands("shop")
     return engine.calls("docker")
 

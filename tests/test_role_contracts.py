@@ -16,7 +16,7 @@ NAMES = (
     *("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup", "archive"),
     *("logs", "run", "restore", "remove"),
 )
-WITHOUT = ("check", "inspect", "restart")  # variables of their own
+WITHOUT = ("check", "inspect", "restart", "status")  # variables of their own
 TABLE = "| Variable | Default | Meaning |"
 REQUIRED = "**required**"
 README_LINES = 60  # apart from the table

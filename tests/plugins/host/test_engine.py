@@ -10,7 +10,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import nginx
 from ansible.module_utils.flask_deploy.switch import settling, steps
-from ansible.modules import app_status
+from ansible.modules import status_look
 
 from tests.deploys import kept, options, prepare, serve
 
@@ -34,7 +34,7 @@ def test_no_volume_of_an_image_stays(app, engine):
 
 
 def test_the_engine_is_asked_as_often_for_many_releases_as_for_few(host, engine, monkeypatch):
-    monkeypatch.setattr(app_status.shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 30))
+    monkeypatch.setattr(status_look.shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 30))
     few, many = kept(host(), engine, 2), kept(host("blog"), engine, 20)
     assert len(few) == len(many) < 22
 

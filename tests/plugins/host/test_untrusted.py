@@ -17,7 +17,7 @@ from ansible.module_utils.flask_deploy.release import containers, writing
 from ansible.module_utils.flask_deploy.release.advice import About
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.switch import retire, steps
-from ansible.modules import app_status, remove_app
+from ansible.modules import remove_app, status_look
 
 from tests.deploys import deploy, options, prepare, restore, serve
 
@@ -124,7 +124,7 @@ def test_whatever_lies_in_an_app_s_run_directory_each_verb_ends_well(app, engine
     last = prepare(app, build="b3")
     plant(app, last, what)
     serve(app, last)
-    assert app_status.describe(app)["release"] == last
+    assert status_look.describe(app)["release"] == last
     assert set(retire.prune(app, 1)) >= {old, new}
     assert app.known() == os.listdir(app.releases) == [last]
     remove_app.remove(app, True, False)

@@ -13,7 +13,7 @@ from ansible.module_utils.flask_deploy.release import containers, failures, imag
 from ansible.module_utils.flask_deploy.release.advice import About
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, steps, switch
-from ansible.modules import app_status
+from ansible.modules import status_look
 
 from tests.deploys import MARK, begin, deploy, options, prepare, settled
 
@@ -308,7 +308,7 @@ def test_a_reason_names_the_cause_and_what_to_do_about_it(app):
 def test_failures_are_shown_with_what_they_were_and_why(app, engine, monkeypatch):
     deploy(app)
     fail(app, engine, monkeypatch, gate, **FAILING)
-    line, *why = app_status.describe(app)["failures"]
+    line, *why = status_look.describe(app)["failures"]
     release = failures.recall(app)[0]["id"]
     assert line.startswith(f"{release} gone     20") and line.endswith("tester     main 1a2b3c4")
     assert why[0].startswith(f"  release {release} is not ready: / did not answer below 400")

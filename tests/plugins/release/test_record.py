@@ -10,7 +10,7 @@ from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.release import containers, failures
 from ansible.module_utils.flask_deploy.release import record as records
 from ansible.module_utils.flask_deploy.switch import steps, ways
-from ansible.modules import app_status
+from ansible.modules import status_look
 
 from tests.deploys import deploy, options, serve
 
@@ -69,9 +69,9 @@ def test_odd_values_of_a_release_end_no_verb_with_a_traceback(app, verb, name, o
     if verb is back:
         deploy(app, build="b2")
     alter(app.path(old, name), odd)
-    app_status.describe(app)
+    status_look.describe(app)
     verb(app, old)
-    app_status.describe(app)
+    status_look.describe(app)
 
 
 def test_a_rejected_release_is_refused_whatever_its_time_is(app):
@@ -107,7 +107,7 @@ FAILED = [
 def test_odd_values_of_what_failed_end_nothing(app, odd):
     release = steps.write(app, options(), dry=False)[0]
     Path(app.failed).write_text(json.dumps({"failed": ["x", {"id": release, "at": 1, **odd}]}))
-    assert app_status.describe(app)["failures"] == failures.lines(app)
+    assert status_look.describe(app)["failures"] == failures.lines(app)
     steps.command(app, options(release=release, command="migrate"))
     failures.remember(app, release, app.record(release), "it broke")
     assert failures.lines(app)[1] == "  it broke" and failures.known(app, release)["command"]["command"] == "migrate"

@@ -12,13 +12,13 @@ from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.release import processes
 from ansible.module_utils.flask_deploy.release import record as records
 from ansible.module_utils.flask_deploy.switch import retire
-from ansible.modules import app_status
+from ansible.modules import status_look
 from keep_certificates import pair
 
-from tests.conftest import APP
+from tests.conftest import ROOT
 from tests.deploys import deploy, prepare
 
-SPEC = importlib.util.spec_from_file_location("status_table", APP / "filter_plugins/app_status.py")
+SPEC = importlib.util.spec_from_file_location("status_table", ROOT / "roles/status/filter_plugins/status_table.py")
 status_table = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(status_table)
 FOLDED = 74  # columns that are left of 80 beside Ansible's own
@@ -28,7 +28,7 @@ FOLDED = 74  # columns that are left of 80 beside Ansible's own
 def app(host, monkeypatch):
     monkeypatch.setattr(retire, "DRAIN_FLOOR", 0)
     usage = SimpleNamespace(free=7 << 30)
-    monkeypatch.setattr(app_status, "shutil", SimpleNamespace(disk_usage=lambda path: usage))
+    monkeypatch.setattr(status_look, "shutil", SimpleNamespace(disk_usage=lambda path: usage))
     return host()
 
 
@@ -76,26 +76,27 @@ def test_processes_have_a_table_of_their_own_that_is_not_folded_either():
 def test_a_worker_that_is_down_and_one_that_is_left_are_told(app, engine):
     known = {"processes": {"worker": {"command": "x", "count": 2}}}
     old = deploy(app, **known)
-    assert [each["up"] for each in app_status.describe(app)["processes"]] == [2]
-    assert app_status.describe(app)["remarks"] == []
+    assert [each["up"] for each in status_look.describe(app)["processes"]] == [2]
+    assert status_look.describe(app)["remarks"] == []
     (engine.place / "containers" / f"shop-{old}-worker-2" / "running").unlink()
-    (said,) = app_status.describe(app)["remarks"]
+    (said,) = status_look.describe(app)["remarks"]
     assert said == f"worker: 1 of 2 up; why: docker logs --tail 50 shop-{old}-worker-2"
     new = deploy(app, build="b2", **known)
     processes.start(app, processes.names(app, old))
-    (said,) = app_status.describe(app)["remarks"]
+    (said,) = status_look.describe(app)["remarks"]
     assert said.startswith(f"worker of {old} is left and should not run; a deploy settles it: ansible-playbook")
-    assert [(each["release"], each["wanted"]) for each in app_status.describe(app)["processes"]] == [(new, 2), (old, 0)]
+    told = status_look.describe(app)["processes"]
+    assert [(each["release"], each["wanted"]) for each in told] == [(new, 2), (old, 0)]
 
 
 def test_where_the_engine_is_away_nobody_can_tell_of_processes(app, monkeypatch):
     deploy(app, processes={"worker": {"command": "x"}})
 
     def away(*words):
-        raise app_status.engine.EngineError("Cannot connect to the Docker daemon")
+        raise status_look.engine.EngineError("Cannot connect to the Docker daemon")
 
     monkeypatch.setattr(processes.engine, "inspect_all", away)
-    assert app_status.describe(app)["processes"] == []
+    assert status_look.describe(app)["processes"] == []
 
 
 def test_hosts_with_two_releases_are_called_uneven():
@@ -116,9 +117,9 @@ def test_a_host_without_an_answer_is_named():
 
 def test_maintenance_is_shown(app):
     deploy(app)
-    assert app_status.describe(app)["remarks"] == []
+    assert status_look.describe(app)["remarks"] == []
     Path(f"{app.root}/maintenance/html").write_text("back soon")
-    (said,) = app_status.describe(app)["remarks"]
+    (said,) = status_look.describe(app)["remarks"]
     assert "visitors see the maintenance page" in said and "-e site_maintenance=off" in said
 
 
@@ -129,7 +130,7 @@ def test_an_app_that_does_not_answer_says_why_below_the_table(app, monkeypatch):
         raise OSError("refused\n" * 200)
 
     monkeypatch.setattr(nginx, "probe_socket", refuse)
-    status = app_status.describe(app)
+    status = status_look.describe(app)
     assert not status["healthy"]
     (said,) = status["remarks"]
     assert said.startswith("/ answers refused refused") and f"docker logs --tail 50 shop-{release}" in said
@@ -139,7 +140,7 @@ def test_an_app_that_does_not_answer_says_why_below_the_table(app, monkeypatch):
 def test_a_switch_that_was_cut_off_is_shown(app):
     deploy(app)
     files.write_json(app.pending, {"id": "1"})
-    assert "a switch is under way or was cut off" in app_status.describe(app)["remarks"][0]
+    assert "a switch is under way or was cut off" in status_look.describe(app)["remarks"][0]
 
 
 def test_a_certificate_for_other_names_is_shown(app, tmp_path):
@@ -147,15 +148,15 @@ def test_a_certificate_for_other_names_is_shown(app, tmp_path):
     (tmp_path / "c.pem").write_bytes(pair.make_selfsigned(["a.test"], datetime.datetime.now(datetime.UTC))[0])
     text = f"server {{\n    ssl_certificate {tmp_path}/c.pem;\n    server_name b.test;\n}}\n"
     Path(app.path(release, "site.conf")).write_text(text)
-    assert "does not cover b.test" in app_status.describe(app)["remarks"][0]
+    assert "does not cover b.test" in status_look.describe(app)["remarks"][0]
 
 
 def test_days_of_a_certificate_are_whole_and_none_without_one(app):
-    assert app_status.certificate_days(app) is None
+    assert status_look.certificate_days(app) is None
     place = Path(f"{app.etc}/tls/current")
     place.mkdir(parents=True)
     (place / "fullchain.pem").write_bytes(pair.make_selfsigned(["a.test"], datetime.datetime.now(datetime.UTC))[0])
-    assert app_status.certificate_days(app) >= 360
+    assert status_look.certificate_days(app) >= 360
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_a_line_of_history_says_when_a_release_began_to_serve(app):
 def test_a_release_whose_record_is_cut_short_is_no_traceback(app):
     release = deploy(app)
     Path(app.path(release, "release.json")).write_text("{")
-    status = app_status.describe(app)
+    status = status_look.describe(app)
     assert not status["healthy"]
     assert status["history"][0].startswith(release)
 
@@ -203,10 +204,10 @@ def test_a_release_whose_record_is_cut_short_is_no_traceback(app):
 def test_status_says_that_the_serving_release_was_killed(app):
     release = deploy(app)
     files.write_json(app.revived, {"release": release, "code": 137, "times": 2, "at": 1.0})
-    said = app_status.describe(app)["remarks"]
+    said = status_look.describe(app)["remarks"]
     assert "it was killed 2 times, last with code 137, and started again: journalctl -u flask-deploy-keep@shop" in said
     files.write_json(app.revived, {"release": "another", "code": 137, "times": 2, "at": 1.0})
-    assert not [line for line in app_status.describe(app)["remarks"] if "killed" in line]
+    assert not [line for line in status_look.describe(app)["remarks"] if "killed" in line]
 
 
 @pytest.mark.parametrize(
@@ -255,8 +256,8 @@ BEGAN = 1795748400  # 2026-11-27 03:00:00 UTC
 )
 def test_a_job_s_last_run_is_told_and_what_failed_is_a_remark(app, monkeypatch, record, runs, result, took, remark):
     row = {"name": "purge", "runs": runs, "next": BEGAN + 86400, "timer": True, "record": record}
-    monkeypatch.setattr(app_status.jobs, "status", lambda app: [row])
-    status = app_status.describe(app)
+    monkeypatch.setattr(status_look.jobs, "status", lambda app: [row])
+    status = status_look.describe(app)
     last = "11-27 03:00:00" if record else "-"
     assert status["jobs"] == [job(last=last, took=took, result=result)]
     assert len(status["remarks"]) == (remark is not None)
@@ -267,6 +268,6 @@ def test_a_job_s_last_run_is_told_and_what_failed_is_a_remark(app, monkeypatch, 
 
 def test_a_timer_that_is_not_up_is_a_remark(app, monkeypatch):
     row = {"name": "purge", "runs": False, "next": 0, "timer": False, "record": {}}
-    monkeypatch.setattr(app_status.jobs, "status", lambda app: [row])
-    status = app_status.describe(app)
+    monkeypatch.setattr(status_look.jobs, "status", lambda app: [row])
+    status = status_look.describe(app)
     assert status["jobs"][0]["next"] == "no timer" and "has no timer that is up; a deploy" in status["remarks"][0]

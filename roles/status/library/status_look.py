@@ -13,7 +13,7 @@ from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import failures, jobs, places, processes
 
 DOCUMENTATION = r"""
-module: app_status
+module: status_look
 short_description: Tell how an app is on this host
 description: Reads records and asks the app through its socket; changes nothing.
 options:
@@ -23,7 +23,7 @@ author: [flask-deploy contributors]
 
 EXAMPLES = r"""
 - name: Look at the app
-  app_status:
+  status_look:
     app: shop
 """
 

@@ -16,7 +16,7 @@ DEPLOY = "ansible-playbook playbooks/app.yml -i inventories/..."
 def table(statuses: dict[str, dict[str, Any]], asked: Sequence[str] = ()) -> list[str]:
     """Return lines: a row for each host, then what somebody should know or do.
 
-    :param statuses: {host: what module app_status told}.
+    :param statuses: {host: what module status_look told}.
     :param asked: hosts that the play was for.
     """
     names = short(list(statuses))
@@ -105,4 +105,4 @@ class FilterModule:
     """What Ansible looks for."""
 
     def filters(self) -> dict[str, Callable[..., list[str]]]:
-        return {"app_status_table": table}
+        return {"status_table": table}
