@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from keep_archive import pgbackrest, saving, target, telling, waiting
+from keep_archive import drilling, pgbackrest, saving, target, telling, waiting
 from keep_archive.causes import explain
 from keep_archive.places import Archive
 from keep_backups import report
@@ -163,3 +163,21 @@ def test_a_time_to_come_is_refused_with_the_time_that_it_is():
     later = target.shown(time.time() + 3600)
     with pytest.raises(BackupError, match=r"is to come; times are in UTC, and now it is \d{4}-"):
         target.read(later)
+
+
+# -- the drill -------------------------------------------------------------------------------
+
+
+def test_a_table_that_did_not_come_back_is_an_alarm():
+    assert drilling.beside("shop", {"public.item": 3}, {"public.item": 4}) == ["public.item 3 rows (live 4)"]
+    with pytest.raises(BackupError, match=r"database shop lacks the table public\.note, which the live one has"):
+        drilling.beside("shop", {"public.item": 3}, {"public.item": 4, "public.note": 0})
+
+
+def test_a_drill_that_failed_or_is_late_is_red(archive, place, monkeypatch):
+    monkeypatch.setattr(waiting, "log_end", lambda _archive: "")
+    lines = telling.tell(place, NOW + 9 * 86400, archive)[1]
+    assert any(line.startswith("the drill of PostgreSQL is late") for line in lines)
+    with pytest.raises(BackupError), report.under_way(place, "archive_drill"):
+        raise BackupError("the backup is damaged")
+    assert any("the drill of PostgreSQL of" in line for line in telling.tell(place, time.time(), archive)[1])
