@@ -112,6 +112,8 @@ VERBS = (
         (
             Word("APP", "restore_app", "The app_name, to say that it is meant.", needed=True),
             Word("--snapshot", "restore_snapshot", "Which backup; the newest without it."),
+            Word("--time", "restore_time", "The database alone, back to a time in UTC, or latest."),
+            Word("--point", "restore_point", "The database alone, back to a restore point."),
             Word("--over", "restore_over", "What would be lost, in the word that the run asks for."),
         ),
     ),

@@ -10,9 +10,32 @@ from inventory_check.values import APP, pattern
 CHECKS = {
     "restore_app": pattern(re.compile(f"({APP.pattern})|"), "-e restore_app=shop"),
     "restore_snapshot": pattern(re.compile(r"latest|[0-9a-f]{6,64}"), "-e restore_snapshot=3f9a0c41"),
+    "restore_time": pattern(
+        re.compile(r"latest|\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z|", re.ASCII), "-e restore_time=2026-11-28T03:00:00Z"
+    ),
+    "restore_point": pattern(
+        re.compile(r"[A-Za-z0-9][\w.-]{0,62}|", re.ASCII), "-e restore_point=shop-20261128T030000Z-5f0c"
+    ),
     "restore_over": pattern(
         re.compile(rf"({APP.pattern}-since-\d{{4}}-\d\d-\d\dT\d\d:\d\d)|", re.ASCII),
         "-e restore_over=shop-since-2026-11-28T03:00",
     ),
 }
-EXAMPLES: dict[str, Any] = {"restore_over": "shop-since-2026-11-28T03:00"}
+EXAMPLES: dict[str, Any] = {
+    "restore_time": "2026-11-28T03:00:00Z",
+    "restore_point": "shop-20261128T030000Z-5f0c",
+    "restore_over": "shop-since-2026-11-28T03:00",
+}
+
+
+def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
+    """Return mistakes that only show when variables are seen together."""
+    if not (values.get("restore_time") or values.get("restore_point")):
+        return []
+    mistakes = []
+    if values.get("restore_time") and values.get("restore_point"):
+        mistakes.append("restore_point: is there beside restore_time; keep one of them")
+    if "postgres" not in values.get("app_needs", []) or not values.get("archive_to"):
+        said = "needs a database of app_needs: [postgres], and its backups; for files write restore_snapshot"
+        mistakes.append(f"{'restore_time' if values.get('restore_time') else 'restore_point'}: {said}")
+    return mistakes

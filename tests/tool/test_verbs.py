@@ -59,6 +59,9 @@ CALLS = {
         *("playbooks/restore.yml", *ALWAYS, "-e", "restore_app=shop", "-e", "restore_snapshot=3f9a0c41"),
         *("-e", "restore_over=shop-since-2026-11-28T03:00"),
     ],
+    "restore shop --time 2026-11-28T03:00:00Z": [
+        *("playbooks/restore.yml", *ALWAYS, "-e", "restore_app=shop", "-e", "restore_time=2026-11-28T03:00:00Z"),
+    ],
     "inspect https://git.example.com/shop.git --ref v1": [
         *("playbooks/inspect.yml", "-e", "build_source=https://git.example.com/shop.git", "-e", "build_ref=v1"),
     ],

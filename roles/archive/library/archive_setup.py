@@ -48,7 +48,10 @@ keeper: {type: str, returned: success, description: The app whose backups the ar
 
 PARTS = {"host": "account command files locks postgres process"}
 LIMIT = 900  # seconds that a target has to answer
-KINDS = {"archive": ("save", "Back up PostgreSQL with {app}")}
+KINDS = {
+    "archive": ("save", "Back up PostgreSQL with {app}"),
+    "archive-drill": ("drill", "Prove that the newest backup of PostgreSQL restores, with {app}"),
+}
 TOO_OLD = (
     "archive_to: pgbackrest of this Debian ({}) cannot reach sftp:, that of Debian 13 can; let archive_to name a "
     'directory or s3:, or leave PostgreSQL out with archive_to: ""'
@@ -129,7 +132,8 @@ def keep(options: dict[str, Any], dry: bool) -> tuple[list[str], str]:
     if dry and not os.path.isdir(ETC):
         return [*changed, f"{ETC}/settings.json"], settings["app"]
     changed += write(settings, options, version, dry)
-    units = timed.units("keep_archive", KINDS, {"archive": settings["at"]}, settings)
+    at = {"archive": settings["at"], "archive-drill": settings["drill_at"]}
+    units = timed.units("keep_archive", KINDS, at, settings)
     return changed + timed.keep(units, dry), settings["app"]
 
 

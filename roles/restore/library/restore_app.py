@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
 
 from ansible.module_utils import restore_pause as pause
-from ansible.module_utils.flask_deploy.host import command, engine, locks, systemd
+from ansible.module_utils.flask_deploy.host import engine, locks, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import containers, places
 from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.restore_asking import Refused, ask, word
 from ansible.module_utils.restore_swap import Swap, SwapError
 
 DOCUMENTATION = r"""
@@ -43,29 +43,11 @@ RETURN = r"""
 lines: {type: list, returned: success, description: What was, or would be, done.}
 """
 
-PROGRAM = "/usr/local/lib/flask-deploy"
-LIMIT = 20 * 3600  # seconds
 WAIT = 900  # seconds for a backup that is under way
 ERRORS = (
     *(SwapError, OSError, engine.EngineError, systemd.UnitError, containers.NotReady),
     *(places.ReleaseError, leases.LeaseError),
 )
-
-
-class Refused(Exception):
-    """Nothing was changed; the message says why, and what to type."""
-
-
-def ask(app: str, snapshot: str, into: str = "") -> dict[str, Any]:
-    """Let the program of backups tell of a snapshot, or fetch it.
-
-    :raises Refused: it cannot; its message holds the cause.
-    """
-    words = ["python3", "-B", "-m", "keep_backups", "fetch", app, snapshot, *([into] if into else [])]
-    done = command.attempt(*words, limit=LIMIT, environment={"PYTHONPATH": PROGRAM})
-    if done.code != 0:
-        raise Refused(done.said)
-    return json.loads(done.out)
 
 
 def there(app: places.App) -> tuple[int, float]:
@@ -77,11 +59,6 @@ def there(app: places.App) -> tuple[int, float]:
                 count += 1
                 newest = max(newest, os.lstat(os.path.join(folder, name)).st_mtime)
     return count, newest
-
-
-def word(app: str, moment: float) -> str:
-    """Return what names all that an app wrote since a backup."""
-    return f"{app}-since-{time.strftime('%Y-%m-%dT%H:%M', time.gmtime(moment))}"
 
 
 def refuse(app: places.App, found: dict[str, Any], over: str) -> None:
@@ -101,7 +78,7 @@ def refuse(app: places.App, found: dict[str, Any], over: str) -> None:
 
 def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
     """Restore; return what was, or would be, done in lines for people."""
-    began, found = time.monotonic(), ask(app.name, options["snapshot"])
+    began, found = time.monotonic(), ask("keep_backups", "fetch", app.name, options["snapshot"])
     if not dry:
         put_back(app, options["timeout"])
     refuse(app, found, options["over"])
@@ -111,7 +88,7 @@ def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
     swap = Swap(app)
     swap.prepare()
     try:
-        fetched = ask(app.name, found["snapshot"], swap.tree)
+        fetched = ask("keep_backups", "fetch", app.name, found["snapshot"], swap.tree)
         moves = swap.moves()
         away = exchange(app, swap, moves, options["timeout"])
     finally:

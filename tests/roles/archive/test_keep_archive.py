@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from keep_archive import pgbackrest, saving, telling, waiting
+from keep_archive import drilling, pgbackrest, saving, target, telling, waiting
 from keep_archive.causes import explain
 from keep_archive.places import Archive
 from keep_backups import report
@@ -144,3 +144,40 @@ def test_a_backup_that_failed_or_is_late_is_red(archive, place, monkeypatch):
     lines, problems = telling.tell(place, time.time(), archive)
     assert lines == ["PostgreSQL: no backup yet"]
     assert "failed: the target is full; make room" in problems[0]
+
+
+# -- a point in time -------------------------------------------------------------------------
+
+
+def test_a_time_in_utc_a_word_and_a_restore_point_are_targets():
+    at = target.read("2026-03-01T03:00:05Z")
+    assert "--target=2026-03-01 03:00:05+00" in at.words and at.moment == 1_772_334_005
+    assert target.read("2026-03-01T03:00Z").moment == 1_772_334_000
+    assert target.read("latest") == target.Target(["--type=default"], None)
+    point = target.read("shop-20260301T030005Z-5f0c0a1b")
+    assert point.words[:2] == ["--type=name", "--target=shop-20260301T030005Z-5f0c0a1b"]
+    assert point.moment == at.moment, "so that a backup of before it is used"
+
+
+def test_a_time_to_come_is_refused_with_the_time_that_it_is():
+    later = target.shown(time.time() + 3600)
+    with pytest.raises(BackupError, match=r"is to come; times are in UTC, and now it is \d{4}-"):
+        target.read(later)
+
+
+# -- the drill -------------------------------------------------------------------------------
+
+
+def test_a_table_that_did_not_come_back_is_an_alarm():
+    assert drilling.beside("shop", {"public.item": 3}, {"public.item": 4}) == ["public.item 3 rows (live 4)"]
+    with pytest.raises(BackupError, match=r"database shop lacks the table public\.note, which the live one has"):
+        drilling.beside("shop", {"public.item": 3}, {"public.item": 4, "public.note": 0})
+
+
+def test_a_drill_that_failed_or_is_late_is_red(archive, place, monkeypatch):
+    monkeypatch.setattr(waiting, "log_end", lambda _archive: "")
+    lines = telling.tell(place, NOW + 9 * 86400, archive)[1]
+    assert any(line.startswith("the drill of PostgreSQL is late") for line in lines)
+    with pytest.raises(BackupError), report.under_way(place, "archive_drill"):
+        raise BackupError("the backup is damaged")
+    assert any("the drill of PostgreSQL of" in line for line in telling.tell(place, time.time(), archive)[1])

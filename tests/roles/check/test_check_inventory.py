@@ -139,6 +139,8 @@ WRONG = [
         "postgres_settings",
         "archive_command is role archive's own: backups hang on it; remove it",
     ),
+    ("restore_time: yesterday", "restore_time", "example: "),
+    ("restore_time: latest", "restore_time", "needs a database of app_needs: [postgres]"),
     ("archive_full_days: 0", "archive_full_days", "between"),
     ("archive_keep_days: 0", "archive_keep_days", "between"),
     ("archive_queue: 0", "archive_queue", "between"),

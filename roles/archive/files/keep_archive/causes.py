@@ -8,6 +8,11 @@ from keep_backups import causes
 
 CAUSES = (
     (
+        "must contain pgbackrest|archive_mode must be",
+        "PostgreSQL does not write to the archive: somebody changed archive_command or archive_mode",
+        "see who, on the host: sudo -u postgres psql -c 'SELECT * FROM pg_file_settings' | grep archive",
+    ),
+    (
         "was not archived before the",
         "what PostgreSQL writes does not get to {to}",
         "read why on the host: sudo tail /var/log/postgresql/*-main.log",

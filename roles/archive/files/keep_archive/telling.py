@@ -13,7 +13,7 @@ from keep_backups.restic import shown
 from . import waiting
 from .places import Archive
 
-KINDS = (("archive", "at", "archive"),)
+KINDS = (("archive", "at", "archive"), ("archive_drill", "drill_at", "archive-drill"))
 
 
 def lines(place: Place, now: float) -> list[str]:
@@ -22,7 +22,14 @@ def lines(place: Place, now: float) -> list[str]:
     if not good:
         return ["PostgreSQL: no backup yet"]
     size, added = report.megabytes(good["bytes"]), report.megabytes(good["added"])
-    return [f"PostgreSQL: {report.of(good, now)}, {good['kind']}, {size}, {added} of it new, {good['set']}"]
+    said = [f"PostgreSQL: {report.of(good, now)}, {good['kind']}, {size}, {added} of it new, {good['set']}"]
+    drill = report.known(place).get("good_archive_drill")
+    said.append(
+        f"PostgreSQL drill: {report.of(drill, now)}, {drill['set']} restored" if drill else "PostgreSQL drill: none yet"
+    )
+    return said + [
+        f"  {name}: {', '.join(rows) or 'no tables'}" for name, rows in (drill or {}).get("databases", {}).items()
+    ]
 
 
 def problems(archive: Archive, place: Place, now: float) -> list[str]:

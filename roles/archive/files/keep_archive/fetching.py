@@ -1,0 +1,109 @@
+"""One database of a backup, brought beside the one that serves, and exchanged with it in one step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.flask_deploy.host import command
+from keep_backups.places import BackupError
+
+from . import aside, pgbackrest, target
+from .places import Archive
+
+RESTORED, BEFORE = "{}-restored", "{}-before"
+MISSING = (
+    "{0} has no database in PostgreSQL on this host; set it up first: ansible-playbook site.yml -i inventories/..."
+)
+OTHER = "the database of {0} in backup {1} was not read back whole: {2}"
+PLAIN = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"  # as role postgres makes them
+
+
+def plan(archive: Archive, app: str, text: str) -> dict[str, Any]:
+    """Return what a restore would take and lose: {"set", "moment", "here": {table: rows}}.
+
+    :param text: see target.read.
+    :raises BackupError: there is no such database, or no backup for it.
+    """
+    if not exists(app):
+        raise BackupError(MISSING.format(app))
+    wanted = target.read(text)
+    backup = pgbackrest.newest(archive, wanted.moment)
+    moment = backup["timestamp"]["stop"] if wanted.moment is None else wanted.moment
+    return {"set": backup["label"], "moment": moment, "here": aside.rows(app)}
+
+
+def load(archive: Archive, app: str, text: str) -> dict[str, Any]:
+    """Bring a database as it was at a target beside the one that serves; return {"set", "until", "tables"}.
+
+    :raises BackupError: it cannot be had; nothing has changed.
+    """
+    wanted = target.read(text)
+    pgbackrest.sql("SELECT pg_current_xact_id()")  # recovery sees that it is past a time by what was committed then
+    pgbackrest.run(archive, "check", limit=pgbackrest.ASK)
+    backup = pgbackrest.newest(archive, wanted.moment)
+    with aside.restored(archive, "restore", backup, wanted.words) as cluster:
+        until = pgbackrest.sql("SELECT pg_last_xact_replay_timestamp()", sockets=cluster.sockets)[0][0]
+        tables = cluster.rows(app)
+        copy(cluster, app)
+    found = aside.rows(RESTORED.format(app))
+    if found != tables:
+        raise BackupError(OTHER.format(app, backup["label"], f"{found} instead of {tables}"))
+    return {"set": backup["label"], "until": until, "tables": tables}
+
+
+def copy(cluster: aside.Aside, app: str) -> None:
+    """Copy a database of a throw-away cluster into the one that serves, under another name."""
+    name = RESTORED.format(app)
+    drop(name)
+    pgbackrest.sql(f'CREATE DATABASE "{name}" OWNER "{app}" {PLAIN}')
+    pgbackrest.sql(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+    dump = (f"{cluster.program}/pg_dump", "-h", cluster.sockets, "--format=custom", "--compress=0", app)
+    load = (f"{cluster.program}/pg_restore", "-h", pgbackrest.SOCKETS, "--exit-on-error", "-d", name)
+    both = [(*pgbackrest.AS_POSTGRES, *words) for words in (dump, load)]
+    command.pipe(*both, error=BackupError, limit=aside.LIMIT, called=f"copying the database of {app}")
+
+
+def exchange(app: str) -> None:
+    """Let the restored database take the place of the one that serves, which stays beside it."""
+    restored, before = RESTORED.format(app), BEFORE.format(app)
+    drop(before)  # of a restore that went well, and was killed before it let go of that
+    close(app)
+    pgbackrest.sql(
+        f'BEGIN; ALTER DATABASE "{app}" RENAME TO "{before}"; ALTER DATABASE "{restored}" RENAME TO "{app}"; COMMIT'
+    )
+
+
+def settle(app: str) -> bool:
+    """Put back what was there before, where it still stays beside; return whether that was so."""
+    restored, before = RESTORED.format(app), BEFORE.format(app)
+    exchanged = exists(before)
+    if exchanged:
+        close(app)
+        pgbackrest.sql(
+            f'BEGIN; ALTER DATABASE "{app}" RENAME TO "{restored}"; ALTER DATABASE "{before}" RENAME TO "{app}"; COMMIT'
+        )
+    pgbackrest.sql(f'ALTER DATABASE "{app}" ALLOW_CONNECTIONS true')
+    drop(restored)
+    return exchanged
+
+
+def keep(app: str) -> None:
+    """Let go of what was there before."""
+    drop(BEFORE.format(app))
+
+
+def close(database: str) -> None:
+    """Let nobody use a database: what is used cannot get another name."""
+    pgbackrest.sql(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
+    pgbackrest.sql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database}'")  # noqa: S608
+
+
+def exists(database: str) -> bool:
+    return bool(pgbackrest.sql(f"SELECT 1 FROM pg_database WHERE datname = '{database}'"))  # noqa: S608
+
+
+def drop(database: str) -> None:
+    pgbackrest.sql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+
+CHANGES = {"exchange": exchange, "settle": settle, "keep": keep}

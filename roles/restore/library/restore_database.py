@@ -1,0 +1,157 @@
+#!/usr/bin/python
+"""Restore an app's database of PostgreSQL to a point in time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible.module_utils import restore_pause as pause
+from ansible.module_utils.flask_deploy.host import engine, files, systemd
+from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import containers, places
+from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.restore_asking import Refused, ask, word
+
+DOCUMENTATION = r"""
+module: restore_database
+short_description: Restore an app's database of PostgreSQL to a point in time
+description:
+  - The backup is restored into a throw-away cluster and the app's database copied beside the one that serves, while the
+    app serves. Then its processes stop, the databases change names, and they start again. If that fails, the database
+    of before serves on.
+  - Other apps' databases are not touched.
+  - Nothing is done without the word that names what would be lost, unless the database is empty.
+options:
+  app: {type: str, required: true, description: Name of the app.}
+  uid: {type: int, default: 10001, description: User id it runs as.}
+  to: {type: str, required: true, description: "A time in UTC, the word latest, or the name of a restore point."}
+  over: {type: str, default: "", description: "What would be lost, in the word that the refusal names."}
+  timeout: {type: int, default: 60, description: Seconds that the app has to answer again.}
+  owner: {type: dict, description: Who holds the app's lock, as app_lock told.}
+author: [flask-deploy contributors]
+"""
+
+EXAMPLES = r"""
+- name: Restore the database
+  restore_database:
+    app: shop
+    to: 2026-11-28T03:00:00Z
+    over: shop-since-2026-11-28T03:00
+"""
+
+RETURN = r"""
+lines: {type: list, returned: success, description: What was, or would be, done.}
+"""
+
+PLACE = "/var/lib/flask-deploy/restore"
+ERRORS = (
+    *(Refused, OSError, engine.EngineError, systemd.UnitError, containers.NotReady),
+    *(places.ReleaseError, leases.LeaseError),
+)
+
+
+def journal(app: places.App) -> str:
+    """Return the file that says, while databases are exchanged, what was stopped for it."""
+    return f"{PLACE}/{app.name}.json"
+
+
+def refuse(app: places.App, found: dict[str, Any], to: str, over: str) -> None:
+    """See that whoever restores knows what would be lost.
+
+    :raises Refused: the word is missing, or is of another time.
+    """
+    count, wanted = sum(found["here"].values()), word(app.name, found["moment"])
+    if count and over != wanted:
+        raise Refused(
+            f"the database of {app.name} has {count} rows in {len(found['here'])} tables here. Restoring it to {to} "
+            f"loses what was written since. If that is meant, type: -e restore_over={wanted}"
+        )
+
+
+def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
+    """Restore; return what was, or would be, done in lines for people."""
+    began, to = time.monotonic(), options["to"]
+    if not dry:
+        put_back(app, options["timeout"])
+    found = ask("keep_archive", "plan", app.name, to)
+    refuse(app, found, to, options["over"])
+    if dry:
+        return [f"would restore the database of {app.name} to {to} from backup {found['set']}"]
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    fetched = ask("keep_archive", "load", app.name, to)
+    away = exchange(app, options["timeout"])
+    rows = [
+        f"  {table}: {number} rows (before: {found['here'].get(table, 0)})"
+        for table, number in fetched["tables"].items()
+    ]
+    source = f"backup {fetched['set']}; its last change is of {fetched['until']}"
+    said = f"restored the database of {app.name} to {to} from {source}"
+    took = f"took {time.monotonic() - began:.0f} s, of which the app was away {away:.0f} s"
+    return [said, *rows, took, f"what was there before can be had again: -e restore_time={before}"]
+
+
+def exchange(app: places.App, timeout: float) -> float:
+    """Exchange the databases while the app's processes rest; return for how many seconds.
+
+    If anything fails, the one that was there serves again.
+    """
+    running, began = pause.look(app), time.monotonic()
+    files.ensure_directory(PLACE, 0o700)
+    files.write_json(journal(app), running, 0o600)
+    try:
+        pause.stop(app, running)
+        ask("keep_archive", "exchange", app.name)
+        pause.start(app, running, timeout)
+    except BaseException as error:
+        put_back(app, timeout)
+        if isinstance(error, ERRORS):
+            raise Refused(f"{error}\n  all is as it was before: the restored database does not serve here") from error
+        raise
+    files.remove(journal(app))
+    ask("keep_archive", "keep", app.name)
+    return time.monotonic() - began
+
+
+def put_back(app: places.App, timeout: float) -> bool:
+    """Put back and start again what a run left half-way; return whether one did."""
+    paused = files.read_json(journal(app))
+    if paused is None:
+        return False
+    if app.serving() and paused["web"]:
+        engine.docker("stop", paused["web"], *paused["workers"], timeout=pause.STOP)
+    ask("keep_archive", "settle", app.name)
+    pause.start(app, paused, timeout)
+    files.remove(journal(app))
+    return True
+
+
+def main() -> None:
+    module = QuietModule(
+        argument_spec={
+            "app": {"type": "str", "required": True},
+            "uid": {"type": "int", "default": 10001},
+            "to": {"type": "str", "required": True},
+            "over": {"type": "str", "default": ""},
+            "timeout": {"type": "int", "default": 60},
+            "owner": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    options, dry = module.params, module.check_mode
+    app = places.App(options["app"], options["uid"])
+    try:
+        if dry or not options["owner"]:
+            lines = restore(app, options, dry)
+        else:
+            lease = leases.Lease(app.name, options["owner"])
+            with lease.held():
+                lines = restore(app, options, dry)
+            lease.release()
+    except ERRORS as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=not dry, lines=lines)
+
+
+if __name__ == "__main__":
+    main()
