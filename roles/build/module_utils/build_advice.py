@@ -19,6 +19,11 @@ KEY = (
 # More exact than what a build's step says by itself, which looks at wheels alone.
 LACKING = [
     (r"pg_config executable not found", "it needs PostgreSQL's headers: build_packages: [libpq-dev]"),
+    (
+        r"does not appear to be a Python project|Distribution not found at: file:",
+        "the app takes that package from another directory, by a path, and build_subdir is all that a build has. Take "
+        "it from an index or a git address where the app lists it, or leave build_subdir empty",
+    ),
     (r"mysql_config|MySQLclient|Can not find valid pkg-config name", "build_packages: [default-libmysqlclient-dev]"),
     (
         r"fatal error: (?!Python\.h|longintrepr\.h)([\w./-]+\.h): No such file",

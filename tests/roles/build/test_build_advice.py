@@ -120,6 +120,15 @@ WRONG = {
         "pg_config executable not found",
         "build_packages: [libpq-dev]",
     ),
+    "package that lies beside the app": (
+        build(
+            "error: Failed to build `flask-admin @ file:///`",
+            "  cause: `/` does not appear to be a Python project, as neither `pyproject.toml` nor",
+            "what to do: flask-admin has a wheel for none of Python 3.10 to 3.14. Write another version of it",
+        ),
+        "does not appear to be a Python project",
+        "takes that package from another directory, by a path",
+    ),
     "line of requirements that is none": (
         build(
             "error: Couldn't parse requirement in `requirements.txt` at position 6",
