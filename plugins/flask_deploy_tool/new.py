@@ -22,6 +22,7 @@ LOCAL = (
 KEEP = "{} opens the vaults, and git leaves it out: keep a copy where your team keeps passwords"
 NEXT = "next: read the files in {} and commit them; then type: {}flask-deploy check -e {}"
 BESIDE = "build_source leads to {}, which is not in this repository: CI needs its git address instead"
+UNLISTED = "CI deploys only the environments that its files list; add {} to each list in {}"
 HELP = """Make a repository of your own for deploys, or another environment in it. What is there is left alone.
 
 DIRECTORY: such as infra, or deploy inside the app's own repository.
@@ -91,10 +92,21 @@ def beside(place: Path, answers: dict[str, repository.Answers]) -> list[str]:
     return sorted(str(path) for path in found if not path.is_relative_to(top))
 
 
-def say(place: Path, name: str, made: list[str], left: list[str], away: list[str]) -> None:
-    """Say what was made, what was left alone, what a clone would lack, and what to type next.
+def unlisted(place: Path, wanted: list[str]) -> list[str]:
+    """Return a line on the environments that a file for CI does not name; none where each names all."""
+    top = repository.top(place.resolve())
+    texts = {path: (top / path).read_text() for path in repository.CI if (top / path).exists()}
+    lacking = {path: [name for name in wanted if f'"{name}"' not in text] for path, text in texts.items()}
+    names = dict.fromkeys(name for absent in lacking.values() for name in absent)
+    paths = [os.path.relpath(top / path) for path in lacking if lacking[path]]
+    return [UNLISTED.format(", ".join(names), ", ".join(paths))] if names else []
+
+
+def say(place: Path, name: str, made: list[str], left: list[str], lacks: list[str]) -> None:
+    """Say what was made, what was left alone, what CI would lack, and what to type next.
 
     :param name: the environment to check first.
+    :param lacks: a line on each.
     """
     config = place / "ansible.cfg"
     for title, paths in (("made", made), ("left as it was", left)):
@@ -104,8 +116,8 @@ def say(place: Path, name: str, made: list[str], left: list[str], away: list[str
         click.echo(KEEP.format(os.path.relpath(place / repository.PASSWORD)))
     if "file:" in (place / "requirements.txt").read_text():
         click.echo(LOCAL)
-    for path in away:
-        click.echo(BESIDE.format(os.path.relpath(path)))
+    for line in lacks:
+        click.echo(line)
     if str(config) in left and not re.search(r"vault_(password_file|id)", config.read_text()):
         click.echo(f"add to {config}, below [defaults]: vault_password_file = {repository.PASSWORD}")
     if made:
@@ -148,4 +160,5 @@ def write_all(directory: Path, wanted: list[str], answers: dict[str, repository.
         if name in answers:
             repository.write_environment(directory, name, answers[name], password)
         (made if name in answers else left).append(path)
-    say(directory, wanted[0], made, left, beside(directory, answers))
+    away = [BESIDE.format(os.path.relpath(path)) for path in beside(directory, answers)]
+    say(directory, wanted[0], made, left, away + (unlisted(directory, wanted) if made else []))

@@ -20,6 +20,7 @@ from click import UsageError
 from . import __version__, project
 
 TEMPLATES = project.PACKAGE / "templates"
+CI = {".github/workflows/flask-deploy.yml": "github.yml", ".gitlab-ci.yml": "gitlab-ci.yml"}  # below the top
 PASSWORD = ".vault-password"  # noqa: S105
 FIRST_UID = 10001  # roles/app/defaults/main.yml
 GIT_PATIENCE = 20  # seconds
@@ -172,8 +173,7 @@ def files(place: Path, name: str, domain: str) -> dict[Path, str]:
         place / "README.md": filled("README.md"),
         place / "requirements.txt": pin(),
         place / "ansible.cfg": config(),
-        above / ".github/workflows/flask-deploy.yml": filled("github.yml"),
-        above / ".gitlab-ci.yml": filled("gitlab-ci.yml"),
+        **{above / path: filled(which) for path, which in CI.items()},
     }
 
 

@@ -181,6 +181,18 @@ def test_inside_the_app_s_repository_its_source_is_that_repository(here):
     assert yaml.safe_load((here / "shop/.gitlab-ci.yml").read_text())["default"]["before_script"][0] == 'cd "deploy"'
 
 
+def test_environments_that_ci_does_not_deploy_are_named_with_the_files_to_change(here):
+    files = "infra/.github/workflows/flask-deploy.yml, infra/.gitlab-ci.yml"
+    said = f"CI deploys only the environments that its files list; add {{}} to each list in {files}\n"
+    assert said.format("staging") in new("infra", *FLAGS)[1]
+    assert "CI deploys only" not in new("shop", *FLAGS, "-e", "production")[1]
+    assert said.format("blog") in new("infra", *FLAGS, "-e", "blog")[1]
+    for name in files.split(", "):
+        path = here / name
+        path.write_text(path.read_text().replace('["production"]', '["production", "wiki"]'))
+    assert "CI deploys only" not in new("infra", *FLAGS, "-e", "wiki")[1]
+
+
 def test_beside_the_app_s_repository_the_source_is_found_from_any_clone(here):
     (here / "shop").mkdir()
     code, said = new("infra", "--domain", "shop.example.com", "--source", "shop", "--wsgi", "shop:app")

@@ -21,8 +21,8 @@ LOST = {
     "retired": "it serves the new release if it was confirmed; what served before runs on there until the next deploy",
 }
 INTERRUPTED = (
-    "from here on each host switches, and goes back by itself unless this run confirms it. Should this run be "
-    "interrupted, that takes up to {silence} s; {look}"
+    "each host now switches, and goes back by itself unless this run confirms it; after Ctrl-C within {silence} s\n"
+    "{look}"
 )
 
 PLACE = "inventories/..."  # in what a host says: it does not know from where it is deployed to

@@ -90,8 +90,10 @@ def test_the_default_of_a_rollback_passes_rejected_releases_over(app, engine):
 @pytest.mark.parametrize("wanted", ["", "000000000000"])
 def test_an_impossible_rollback_lists_what_is_possible(app, engine, wanted):
     serving = deploy(app, environment={"A": "1"})
-    with pytest.raises(places.ReleaseError, match="possible are: none"):
+    with pytest.raises(places.ReleaseError, match="possible are: none") as raised:
         restore(app, wanted)
+    assert "it is the only release on this host; to change what serves" in str(raised.value)
+    assert str(raised.value).endswith("deploy another commit: ansible-playbook playbooks/app.yml -i inventories/...")
     deploy(app, environment={"A": "2"})
     with pytest.raises(places.ReleaseError, match=f"possible are:\n    {serving}"):
         restore(app, "000000000000")

@@ -12,7 +12,7 @@ from tests.deploys import deploy
 
 TALLY = {"requests": 40, "failed": 2, "p99": 0.7}
 
-SEEN = {"seconds": 10, "watched": TALLY, "before": {"requests": 7, "failed": 1, "p99": None}}
+SEEN = {"seconds": 10, "watched": TALLY, "before": {"requests": 7, "failed": 1, "p99": 0.05}}
 
 RECORD = {
     "release": "new",
@@ -31,10 +31,28 @@ def test_a_deploy_is_told_in_lines():
     assert summary.summarise(RECORD) == [
         "release old -> new",
         "seconds: build 1.2, retire 0.1",
-        "watched 40 requests, failed 2 (1 of 7 with the release before); p99 - -> 700 ms; asked 5 times, failed 3",
+        "watched 40 requests, failed 2 (1 of 7 with the release before); p99 50 -> 700 ms; asked 5 times, failed 3",
         "3 requests lasted longer than the drain and were cut: raise app_drain_timeout for them",
         "roll back: so",
     ]
+
+
+QUIET = {"requests": 0, "failed": 0, "p99": None}
+UNTIMED = {**QUIET, "requests": 3}  # websockets alone
+
+
+@pytest.mark.parametrize(
+    ("before", "watched", "line"),
+    [
+        (QUIET, TALLY, "watched 40 requests, failed 2; p99 700 ms (nobody asked the release before); "),
+        (TALLY, QUIET, "watched no request (the release before had 40, failed 2); "),
+        (QUIET, QUIET, "watched no request (nobody asked the release before either); "),
+        (UNTIMED, TALLY, "watched 40 requests, failed 2 (0 of 3 with the release before); p99 700 ms; "),
+    ],
+)
+def test_where_nobody_asked_the_line_says_so_in_words(before, watched, line):
+    seen = {**RECORD["watch"], "before": before, "watched": watched}
+    assert summary.summarise({**RECORD, "watch": seen})[2] == f"{line}asked 5 times, failed 3"
 
 
 def test_a_first_deploy_has_no_way_back_and_a_schema_has_a_line():

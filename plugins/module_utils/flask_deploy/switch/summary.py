@@ -71,11 +71,8 @@ def summarise(record: dict[str, Any]) -> list[str]:
         return [f"release {release} serves, as before", *_spent(record), *stays]
     lines = [f"release {previous or 'none'} -> {release}", *_spent(record)]
     if seen and seen["seconds"]:
-        new, old = seen["watched"], seen["before"]
         lines.append(
-            f"watched {new['requests']} requests, failed {new['failed']} "
-            f"({old['failed']} of {old['requests']} with the release before); "
-            f"p99 {_milliseconds(old)} -> {_milliseconds(new)}; "
+            f"watched {_watched(seen['watched'], seen['before'])}; "
             f"asked {seen['probes']} times, failed {seen['probes_failed']}"
         )
     cut = sum(each["cut"] for each in record["retired"])
@@ -92,5 +89,14 @@ def _spent(record: dict[str, Any]) -> list[str]:
     return [f"seconds: {', '.join(spent)}"] if spent else []
 
 
-def _milliseconds(tally: dict[str, Any]) -> str:
-    return "-" if tally["p99"] is None else f"{tally['p99'] * 1000:.0f} ms"
+def _watched(new: dict[str, Any], old: dict[str, Any]) -> str:
+    """Return what was seen of both releases' requests; in words where nobody asked one of them."""
+    if not new["requests"]:
+        before = f"the release before had {old['requests']}, failed {old['failed']}"
+        return f"no request ({before if old['requests'] else 'nobody asked the release before either'})"
+    said = f"{new['requests']} requests, failed {new['failed']}"
+    took = "" if new["p99"] is None else f"{new['p99'] * 1000:.0f} ms"
+    if not old["requests"]:
+        return f"{said}{f'; p99 {took}' if took else ''} (nobody asked the release before)"
+    took = f"{old['p99'] * 1000:.0f} -> {took}" if took and old["p99"] is not None else took
+    return f"{said} ({old['failed']} of {old['requests']} with the release before){f'; p99 {took}' if took else ''}"

@@ -10,6 +10,10 @@ from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import retire
 
 BUILD = "ansible-playbook site.yml -i inventories/... -e build_ref="
+ANOTHER = (
+    "it is the only release on this host; to change what serves, mend the app and deploy it, or deploy another commit: "
+    "ansible-playbook playbooks/app.yml -i inventories/..."
+)
 WORD = "needs its id and a word: -e app_rollback_to={} -e app_accept_rejected=true"
 
 
@@ -30,6 +34,8 @@ def impossible(app: App, wanted: str | None) -> str:
         said += f"\n  {wanted} serves already"
     elif wanted and wanted not in app.known():
         said += f"\n  there is no release {wanted} on this host"
+    if serving and not possible and not others:
+        said += f"\n  {serving} serves; {ANOTHER}"
     return said
 
 
