@@ -5,6 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
+from flask_jwt_keys import StoreError
+
 blueprint = Blueprint("health", __name__)
 
 
@@ -16,7 +18,7 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Keys and users can be read; else 503 with the reasons."""
+    """Keys, users and sessions can be read; else 503 with the reasons."""
     if reasons := _reasons():
         return _uncached(status="fail", reasons=reasons), 503
     return _uncached(status="pass")
@@ -30,6 +32,11 @@ def _reasons() -> list[str]:
     reasons += [f"signing keys: {problem}" for problem in keys.source.problems]
     if signer is None and not reasons:
         reasons.append("signing keys: none can sign")
+    try:
+        if keys.sessions:
+            keys.sessions.store.check()
+    except StoreError as error:
+        reasons.append(f"sessions: {error.reason}")
     return reasons
 
 

@@ -60,6 +60,7 @@ EXPECTED: dict[str, tuple[Check, str]] = {
     "JWT_MAX_LIFETIME": (_is_lifetime, f"{_DURATION}, or None for any lifetime"),
     "JWT_JWKS_MAX_AGE": (_is_lifetime, _DURATION),
     "JWT_REFRESH_EXPIRATION_DELTA": (_is_lifetime, _DURATION),
+    "JWT_REFRESH_GRACE": (_is_lifetime, _DURATION),
     "JWT_AUTH_URL_RULE": (_is_route, _ROUTE),
     "JWT_JWKS_URL_RULE": (_is_route, _ROUTE),
     "JWT_REFRESH_URL_RULE": (_is_route, _ROUTE),

@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "JWT_REFRESH_URL_RULE": "/auth/refresh",
     "JWT_LOGOUT_URL_RULE": "/auth/logout",
     "JWT_REFRESH_EXPIRATION_DELTA": timedelta(days=30),
+    "JWT_REFRESH_GRACE": timedelta(seconds=10),
 }
 
 

@@ -36,3 +36,16 @@ class JWTError(Exception):
 
 class ConfigError(RuntimeError):
     """The app cannot work with what it was configured with; the message says what to do."""
+
+
+class StoreError(JWTError):
+    """The session store cannot answer now: 503, and the client may try again.
+
+    :param reason: for the log and for those who run the app; the client does not see it
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "Service Unavailable", "Try again in a moment", 503, headers={"Retry-After": "1"}
+        )
+        self.reason = reason

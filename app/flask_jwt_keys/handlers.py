@@ -16,6 +16,7 @@ from . import tokens
 from .config import seconds
 from .current import bound, current_identity, extension
 from .errors import JWTError
+from .sessions import current_sid
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +68,8 @@ def _default_auth_request_handler() -> ResponseReturnValue:
     identity = extension().authentication_callback(username, password)
     if not identity:
         raise JWTError("Bad Request", "Invalid credentials")
-    token = issue(identity)
-    if sessions := bound().sessions:
-        token.refresh_token = sessions.begin(token)
+    sessions = bound().sessions
+    token = sessions.begin(lambda: issue(identity)) if sessions else issue(identity)
     return extension().auth_response_callback(token, identity)
 
 
@@ -112,6 +112,8 @@ def _default_jwt_encode_handler(identity: Any) -> str:
         raise RuntimeError(f"Payload is missing required claims: {', '.join(missing)}")
     if app.sessions:
         payload.setdefault("jti", secrets.token_urlsafe(16))
+        if sid := current_sid():
+            payload["sid"] = sid
     headers = jwt.jwt_headers_callback(identity)
     return tokens.mint(payload, headers, *app.current())
 

@@ -1,29 +1,50 @@
 """Sessions: refresh tokens that count once, logout, revocation.
 
-A refresh token is a random text, kept as a hash. Using one twice means that somebody else has a
-copy: the whole session ends (RFC 9700 section 4.14.2). As it is not signed, exchanging or
-revoking a signing key ends no session.
+A refresh token has two random parts. The first is the same for a whole session; the hash of it is
+the session's id. The second changes at each refresh. Whoever shows the first with an outdated
+second has a copy that somebody else used: the session ends (RFC 9700 section 4.14.2). Nobody ends
+a session by guessing, nor with the id that its access tokens carry.
+
+An answer can be lost. So the token before the current one counts for a few seconds more and gives
+the same successor: HMAC of the token by a seed in the store. Neither a copy of the store nor an
+outdated token gives the successor alone. As nothing here is signed, exchanging or revoking a
+signing key ends no session.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 import logging
+import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import jwt
 
 from .config import longest_life, seconds
-from .errors import ConfigError, JWTError
+from .errors import ConfigError, JWTError, StoreError
 from .sqlite import SQLiteStore
-from .store import Grant, Store
+from .store import Session, Store
 
 logger = logging.getLogger(__name__)
 
-_PER_TOKEN = ("exp", "iat", "nbf", "jti", "iss", "aud")
+_PER_TOKEN = ("exp", "iat", "nbf", "jti", "iss", "aud", "sid")
+_ID = re.compile("[A-Za-z0-9_-]{22}")
+_TRIES = 30  # that others may write the same session first
+_sid: ContextVar[str | None] = ContextVar("flask_jwt_keys.sid", default=None)
+
+
+def current_sid() -> str | None:
+    """The id of the session that an access token is being made for."""
+    return _sid.get()
 
 
 class Sessions:
@@ -31,19 +52,28 @@ class Sessions:
 
     :param lifetime: of a session, from its login on, in seconds
     :param longest: how long an access token may live, in seconds
+    :param grace: how long the refresh token before the current one counts, in seconds
     """
 
-    def __init__(self, store: Store, lifetime: float, longest: float) -> None:
-        self._store = store
+    def __init__(self, store: Store, lifetime: float, longest: float, grace: float) -> None:
+        self.store = store
         self._lifetime = lifetime
         self._longest = longest
+        self._grace = grace
 
-    def begin(self, access_token: str) -> str:
-        """Open a session; gives its first refresh token."""
-        until = int(time.time() + self._lifetime)
-        refresh_token, grant = self._grant(access_token, secrets.token_urlsafe(16), until)
-        self._store.add(grant)
-        return refresh_token
+    def begin(self, issue: Callable[[], Any]) -> Any:
+        """Open a session; gives its first access token, which has ``refresh_token`` too."""
+        family, secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        session_id, now = _id(family), time.time()
+        with _for(session_id):
+            token = issue()
+        claims = {name: value for name, value in _read(token).items() if name not in _PER_TOKEN}
+        session = Session(
+            session_id, subject_of(claims), claims, _digest(secret), int(now + self._lifetime)
+        )
+        self.store.add(self._with(replace(session, started=now, changed=now), token))
+        token.refresh_token = f"{family}.{secret}"
+        return token
 
     def renew(
         self, refresh_token: Any, identify: Callable[[Any], Any], issue: Callable[[Any], Any]
@@ -51,48 +81,84 @@ class Sessions:
         """Exchange a refresh token; gives the identity and its new access token.
 
         :raises JWTError: the same for every refresh token that does not count
+        :raises StoreError: if the store cannot answer
         """
-        grant = self._store.find(_digest(refresh_token))
-        identity = identify(dict(grant.claims)) if grant and not grant.used else None
-        if grant and identity is not None:
-            token = issue(identity)
-            token.refresh_token, successor = self._grant(token, grant.session, grant.until)
-            if self._store.rotate(grant.digest, successor):
+        family, secret = _parts(refresh_token)
+        for _ in range(_TRIES):
+            session = self.store.find(_id(family))
+            if session is None:
+                break
+            turned = self._turn(session, secret)
+            identity = identify(dict(session.claims)) if turned else None
+            if turned is None or identity is None:
+                logger.warning("session ended: a refresh token was used twice or its user is gone")
+                self.store.end(session.id)
+                break
+            with _for(session.id):
+                token = issue(identity)
+            if self.store.replace(self._with(turned, token)):
+                token.refresh_token = f"{family}.{_successor(secret, turned.seed)}"
                 return identity, token
-        if grant:
-            logger.warning("session ended: its refresh token was used twice or its user is gone")
-            self._store.end(grant.jti, grant.access_until)
+        else:
+            raise StoreError("many refreshes of one session at once")
         raise JWTError("Invalid token", "Refresh token is not valid")
 
     def end(self, claims: Any) -> None:
         """End the session of an access token."""
-        jti = claims.get("jti") if isinstance(claims, Mapping) else None
-        if jti:
-            self._store.end(jti, int(claims.get("exp", time.time() + self._longest)))
+        if not isinstance(claims, Mapping):
+            return
+        jti, sid = claims.get("jti"), claims.get("sid")
+        if isinstance(jti, str):
+            named = sid if isinstance(sid, str) and _ID.fullmatch(sid) else None
+            self.store.revoke(jti, self._end_of(claims), named)
 
     def end_by_refresh_token(self, refresh_token: Any) -> None:
         """End the session of a refresh token; nothing happens if there is none (RFC 7009)."""
-        grant = self._store.find(_digest(refresh_token))
-        if grant:
-            self._store.end(grant.jti, grant.access_until)
+        session = self.store.find(_id(_parts(refresh_token)[0]))
+        if session:
+            self.store.end(session.id)
 
     def ended(self, claims: Any) -> bool:
         """Whether the access token of these claims is revoked."""
-        jti = claims.get("jti") if isinstance(claims, Mapping) else None
-        return bool(jti) and self._store.ended(jti)
+        if not isinstance(claims, Mapping):
+            return False
+        names = [claims.get("jti"), claims.get("sid")]
+        return self.store.ended(*(name for name in names if name and isinstance(name, str)))
 
-    def _grant(self, access_token: str, session: str, until: int) -> tuple[str, Grant]:
-        claims = jwt.decode(access_token, options={"verify_signature": False})
-        refresh_token = secrets.token_urlsafe(32)
-        grant = Grant(
-            digest=_digest(refresh_token),
-            session=session,
-            claims={name: value for name, value in claims.items() if name not in _PER_TOKEN},
-            jti=claims.get("jti") or secrets.token_urlsafe(16),
-            access_until=int(claims.get("exp", time.time() + self._longest)),
-            until=until,
+    def _turn(self, session: Session, secret: str) -> Session | None:
+        """The session after a refresh; None if the refresh token is outdated."""
+        shown, now = _digest(secret), time.time()
+        if hmac.compare_digest(shown, session.current):
+            seed = secrets.token_bytes(32)
+            current = _digest(_successor(secret, seed))
+            turned = replace(session, current=current, previous=shown, seed=seed, changed=now)
+        elif session.previous is not None and hmac.compare_digest(shown, session.previous):
+            turned = session if 0 <= now - session.changed < self._grace else None
+        else:
+            turned = None
+        return turned
+
+    def _with(self, session: Session, token: str) -> Session:
+        """The next version of a session, which knows the access token."""
+        claims = _read(token)
+        until = self._end_of(claims)
+        known = [each for each in session.tokens if each[1] > time.time() - self._longest]
+        jti = claims["jti"] if isinstance(claims.get("jti"), str) else None
+        is_named = claims.get("sid") == session.id
+        if is_named:
+            known = known[-1:]
+        if jti:
+            known.append((jti, until))
+        return replace(
+            session,
+            tokens=tuple(known),
+            nameless=None if is_named else jti,
+            access_until=max(session.access_until, until),
+            version=session.version + 1,
         )
-        return refresh_token, grant
+
+    def _end_of(self, claims: Mapping[str, Any]) -> int:
+        return int(claims.get("exp", time.time() + self._longest))
 
 
 def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | None:
@@ -111,9 +177,42 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
             "JWT_STORE_PATH to nothing to do without refresh tokens and logout"
         )
     lifetime = seconds(config["JWT_REFRESH_EXPIRATION_DELTA"])
-    return Sessions(store, lifetime, longest_life(config) or lifetime)
+    grace = seconds(config["JWT_REFRESH_GRACE"])
+    return Sessions(store, lifetime, longest_life(config) or lifetime, grace)
 
 
-def _digest(refresh_token: Any) -> bytes:
-    text = refresh_token if isinstance(refresh_token, str) else ""
+def subject_of(claims: Mapping[str, Any]) -> str:
+    """Whom claims speak of, as JSON: ``identity``, or else ``sub``."""
+    return json.dumps(claims.get("identity", claims.get("sub")), sort_keys=True)
+
+
+@contextmanager
+def _for(session_id: str) -> Iterator[None]:
+    before = _sid.set(session_id)
+    try:
+        yield
+    finally:
+        _sid.reset(before)
+
+
+def _read(access_token: str) -> dict[str, Any]:
+    return jwt.decode(access_token, options={"verify_signature": False})
+
+
+def _parts(refresh_token: Any) -> tuple[str, str]:
+    """The lasting and the changing part; a token of before 2.0 has no changing one."""
+    family, _, secret = (refresh_token if isinstance(refresh_token, str) else "").partition(".")
+    return family, secret
+
+
+def _successor(secret: str, seed: bytes) -> str:
+    digest = hmac.digest(seed, secret.encode("utf-8", "surrogatepass"), "sha256")
+    return urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _id(family: str) -> str:
+    return urlsafe_b64encode(_digest(family)[:16]).decode().rstrip("=")
+
+
+def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -4,33 +4,57 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import time
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from . import clock, sqlite_before
 from .background import Background
-from .store import Grant
+from .errors import StoreError
+from .sqlite_file import SQLiteFile
+from .store import Session
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS grants (
-    digest BLOB PRIMARY KEY, session TEXT NOT NULL, claims TEXT NOT NULL, jti BLOB NOT NULL,
-    access_until INTEGER NOT NULL, until INTEGER NOT NULL, used INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS grants_session ON grants (session);
-CREATE INDEX IF NOT EXISTS grants_jti ON grants (jti);
-CREATE TABLE IF NOT EXISTS revoked (jti BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+_SCHEMA = (
+    sqlite_before.SCHEMA
+    + """
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL, claims TEXT NOT NULL, current BLOB NOT NULL,
+    until INTEGER NOT NULL, tokens TEXT NOT NULL, access_until INTEGER NOT NULL, previous BLOB,
+    seed BLOB NOT NULL, started REAL NOT NULL, changed REAL NOT NULL, nameless BLOB,
+    version INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS sessions_subject ON sessions (subject);
+CREATE INDEX IF NOT EXISTS sessions_until ON sessions (until);
+CREATE INDEX IF NOT EXISTS sessions_nameless ON sessions (nameless) WHERE nameless IS NOT NULL;
+CREATE INDEX IF NOT EXISTS revoked_until ON revoked (until);
+CREATE INDEX IF NOT EXISTS grants_until ON grants (until);
+CREATE TABLE IF NOT EXISTS believed (
+    one INTEGER PRIMARY KEY CHECK (one = 1), now REAL NOT NULL, ticks REAL NOT NULL, boot TEXT
+);
 """
-_LEEWAY = 3600  # seconds that expired rows stay: more than any clock is off
-_BUSY = 10.0  # seconds to wait for another worker's write
+)
+_COLUMNS = (
+    "id, subject, claims, current, until, tokens, access_until, previous, seed, started, changed,"
+    " nameless, version"
+)
+_SET = ", ".join(f"{name} = ?" for name in _COLUMNS.split(", "))
+_MARGIN = 24 * 3600  # seconds that rows stay after their time: more than clocks are off
+_AT_ONCE = 16  # rows that a write deletes: each write takes the same time, however many are over
+_ROOM = 1024 * 1024  # bytes: below it the next write may fail
 
 
 class SQLiteStore:
     """Sessions in a SQLite file (write-ahead log, so it must not lie on a network drive).
 
-    Writes wait for the disk in a thread of their own; reads take microseconds and do not.
+    Writes wait for the disk in a thread of their own; reads take microseconds and do not. Each
+    write deletes a few rows that are long over, by :mod:`.clock`, never by the wall clock alone.
+
+    A file that is missing is made. One that is unreadable is renamed, with an error in the log:
+    everybody has to log in again, and access tokens that were logged out count until they expire.
+    The file of an earlier release is read, and that release can work with the file of this one.
 
     :param path: the file; its directory is made if need be
     """
@@ -38,136 +62,147 @@ class SQLiteStore:
     shared = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._begin()
-        self._writer = Background(1)
         self._path = Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)
-        with self._connection() as connection:
-            connection.executescript(_SCHEMA)
+        self._writer = Background(1)
+        self._file = SQLiteFile(path, _SCHEMA)
+        with suppress(StoreError):  # it is in the log, and each request tries again
+            self.check()
         self.close()  # none is carried over a fork
 
     def close(self) -> None:
         """Close the connections that nobody uses; the next use opens one."""
-        _close(self._idle, self._process)
+        self._file.close()
 
-    def add(self, grant: Grant) -> None:
-        """Keep the first grant of a session."""
-        self._writer.run(self._add, grant)
+    def add(self, session: Session) -> None:
+        """Keep a new session."""
 
-    def rotate(self, digest: bytes, successor: Grant) -> bool:
-        """Mark a grant as used and keep its successor; False if it was used or is gone."""
-        return self._writer.run(self._rotate, digest, successor)
+        def add(connection: sqlite3.Connection) -> None:
+            _insert(connection, session)
+            _purge(connection)
 
-    def end(self, jti: str, until: int) -> None:
-        """Revoke an access token until it expires, and all tokens of its session."""
-        self._writer.run(self._end, _blob(jti), until)
+        self._writer.run(self._file.write, add)
 
-    def find(self, digest: bytes) -> Grant | None:
-        """The grant of a refresh token, unless its session has ended."""
-        query = (
-            "SELECT digest, session, claims, jti, access_until, until, used FROM grants"
-            " WHERE digest = ? AND until > ?"
+    def find(self, sid: str) -> Session | None:
+        """The session, unless it has ended or its time is over."""
+        return self._file.read(lambda connection: _find(connection, sid))
+
+    def replace(self, session: Session) -> bool:
+        """Write a session over the version before it; False if that is no longer there."""
+
+        def write(connection: sqlite3.Connection) -> bool:
+            before = (session.id, session.version - 1)
+            query = f"UPDATE sessions SET {_SET} WHERE id = ? AND version = ?"  # noqa: S608
+            if connection.execute(query, (*_row(session), *before)).rowcount:
+                return True
+            if session.version == 1 and sqlite_before.take_over(connection, session.id):
+                _insert(connection, session)
+                return True
+            return False
+
+        return self._writer.run(self._file.write, write)
+
+    def end(self, sid: str) -> None:
+        """End a session; its id counts as ended until its last access token has expired."""
+
+        def end(connection: sqlite3.Connection) -> None:
+            _end(connection, sid)
+            _purge(connection)
+
+        self._writer.run(self._file.write, end)
+
+    def revoke(self, jti: str, until: int, sid: str | None) -> None:
+        """End an access token, and the session that it names or that knows it as ``nameless``."""
+
+        def revoke(connection: sqlite3.Connection) -> None:
+            _ban(connection, jti, until)
+            query = "SELECT id FROM sessions WHERE id = ? OR nameless = ?"
+            found = [row[0] for row in connection.execute(query, (sid, _blob(jti))).fetchall()]
+            if sid and not found:
+                found.append(sid)
+            for each in [*found, *sqlite_before.end_by_token(connection, _blob(jti))]:
+                _end(connection, each)
+            _purge(connection)
+
+        self._writer.run(self._file.write, revoke)
+
+    def ended(self, *names: str) -> bool:
+        """Whether any of these session ids and token ids is ended."""
+        return self._file.read(lambda connection: _ended(connection, names))
+
+    def check(self) -> None:
+        """Return if sessions can be read and there is room to write them.
+
+        :raises StoreError: otherwise
+        """
+        self._file.read(lambda connection: _ended(connection, ("",)))
+        if shutil.disk_usage(self._path.parent).free < _ROOM:
+            raise StoreError(f"{self._path}: the disk is full")
+
+
+def _find(connection: sqlite3.Connection, sid: str) -> Session | None:
+    query = f"SELECT {_COLUMNS} FROM sessions WHERE id = ? AND until > ?"  # noqa: S608
+    row = connection.execute(query, (sid, time.time())).fetchone()
+    if row is None:
+        return sqlite_before.find(connection, sid)
+    session = Session(*row)
+    tokens = tuple((jti, until) for jti, until in json.loads(row[5]))
+    nameless = session.nameless and _text(session.nameless)
+    # An earlier release, to which the host went back meanwhile, ends access tokens alone.
+    if _ended(connection, [sid, *(jti for jti, _ in tokens)]):
+        return None
+    return replace(session, claims=json.loads(row[2]), tokens=tokens, nameless=nameless)
+
+
+def _end(connection: sqlite3.Connection, sid: str) -> None:
+    query = "SELECT access_until, tokens FROM sessions WHERE id = ?"
+    for access_until, tokens in connection.execute(query, (sid,)).fetchall():
+        _ban(connection, sid, access_until)
+        for jti, until in json.loads(tokens):
+            _ban(connection, jti, until)
+    connection.execute("DELETE FROM sessions WHERE id = ?", (sid,))
+    for other in sqlite_before.end(connection, sid):
+        _end(connection, other)
+
+
+def _ban(connection: sqlite3.Connection, name: str, until: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO revoked VALUES (?, ?)", (_blob(name), until))
+
+
+def _ended(connection: sqlite3.Connection, names: tuple[str, ...] | list[str]) -> bool:
+    query = "SELECT 1 FROM revoked WHERE jti = ?"
+    return any(connection.execute(query, (_blob(name),)).fetchone() for name in names)
+
+
+def _purge(connection: sqlite3.Connection) -> None:
+    """Delete a few rows that are long over, and go on with the time that the file believes in."""
+    row = connection.execute("SELECT now, ticks, boot FROM believed").fetchone()
+    believed = clock.Believed(*row).later() if row else clock.first()
+    now = (1, believed.now, believed.ticks, believed.boot)
+    connection.execute("INSERT OR REPLACE INTO believed VALUES (?, ?, ?, ?)", now)
+    for table, key in (("sessions", "rowid"), ("revoked", "jti"), ("grants", "digest")):
+        connection.execute(
+            f"DELETE FROM {table} WHERE {key} IN"  # noqa: S608
+            f" (SELECT {key} FROM {table} WHERE until < ? ORDER BY until LIMIT {_AT_ONCE})",
+            (believed.now - _MARGIN,),
         )
-        with self._connection() as connection:
-            row = connection.execute(query, (digest, time.time())).fetchone()
-        if row is None:
-            return None
-        digest, session, claims, jti, access_until, until, used = row
-        return Grant(
-            digest, session, json.loads(claims), _text(jti), access_until, until, bool(used)
-        )
-
-    def ended(self, jti: str) -> bool:
-        """Whether an access token is revoked."""
-        query = "SELECT 1 FROM revoked WHERE jti = ?"
-        with self._connection() as connection:
-            return connection.execute(query, (_blob(jti),)).fetchone() is not None
-
-    def _add(self, grant: Grant) -> None:
-        long_over = (time.time() - _LEEWAY,)
-        with self._transaction() as connection:
-            _insert(connection, grant)
-            connection.execute("DELETE FROM grants WHERE until < ?", long_over)
-            connection.execute("DELETE FROM revoked WHERE until < ?", long_over)
-
-    def _rotate(self, digest: bytes, successor: Grant) -> bool:
-        with self._transaction() as connection:
-            marked = connection.execute(
-                "UPDATE grants SET used = 1 WHERE digest = ? AND used = 0", (digest,)
-            )
-            if marked.rowcount:
-                _insert(connection, successor)
-            return bool(marked.rowcount)
-
-    def _end(self, jti: bytes, until: int) -> None:
-        with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO revoked VALUES (?, ?)", (jti, until))
-            query = "SELECT session FROM grants WHERE jti = ?"
-            for session in connection.execute(query, (jti,)).fetchall():
-                connection.execute(
-                    "INSERT OR REPLACE INTO revoked"
-                    " SELECT jti, access_until FROM grants WHERE session = ?",
-                    session,
-                )
-                connection.execute("DELETE FROM grants WHERE session = ?", session)
-
-    def _begin(self) -> None:
-        """Hold no connections yet; those of this process are closed when the store goes."""
-        self._idle: list[sqlite3.Connection] = []
-        self._process = os.getpid()
-        weakref.finalize(self, _close, self._idle, self._process)
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """An open connection that nobody else uses meanwhile."""
-        if self._process != os.getpid():  # after a fork the parent's are not ours
-            self._begin()
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._open()
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
-        self._idle.append(connection)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connection() as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
 
 
-def _close(connections: list[sqlite3.Connection], process: int) -> None:
-    """Close connections, unless they are of the process that this one was forked from."""
-    while connections and process == os.getpid():
-        connections.pop().close()
+def _insert(connection: sqlite3.Connection, session: Session) -> None:
+    marks = ", ".join("?" for _ in _COLUMNS.split(", "))
+    query = f"INSERT INTO sessions ({_COLUMNS}) VALUES ({marks})"  # noqa: S608
+    connection.execute(query, _row(session))
 
 
-def _insert(connection: sqlite3.Connection, grant: Grant) -> None:
-    connection.execute(
-        "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            grant.digest,
-            grant.session,
-            json.dumps(dict(grant.claims)),
-            _blob(grant.jti),
-            grant.access_until,
-            grant.until,
-            grant.used,
-        ),
-    )
+def _row(session: Session) -> tuple[object, ...]:
+    """The columns in their order."""
+    nameless = session.nameless
+    values = {
+        **vars(session),
+        "claims": json.dumps(dict(session.claims)),
+        "tokens": json.dumps(session.tokens),
+        "nameless": None if nameless is None else _blob(nameless),
+    }
+    return tuple(values.values())
 
 
 def _blob(text: str) -> bytes:

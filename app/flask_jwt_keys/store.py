@@ -8,46 +8,68 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
-class Grant:
-    """One refresh token and the access token that was handed out with it.
+class Session:
+    """Everything since one login: one row, however often it is refreshed.
 
-    :param digest: SHA-256 of the refresh token
-    :param session: what all tokens since one login have in common
+    :param id: what its access tokens carry as ``sid``; cannot be turned into a refresh token
+    :param subject: whose session it is, as JSON
     :param claims: whom it is for, as the identity handler will see it
-    :param jti: the access token's id
-    :param access_until: when the access token can no longer be used, seconds since 1970
+    :param current: SHA-256 of the part of the refresh token that changes
     :param until: when the session ends, seconds since 1970
-    :param used: whether it was exchanged already
+    :param tokens: jti and end of access tokens: of all that live, or if they carry ``sid``, of
+        the newest two
+    :param access_until: when the last access token ends, seconds since 1970
+    :param previous: the hash before ``current``; None before the first refresh
+    :param seed: what made the current refresh token from the previous one
+    :param started: when it began, seconds since 1970
+    :param changed: when ``current`` became so, seconds since 1970
+    :param nameless: jti of the newest access token if it does not carry ``sid``
+    :param version: how often it was written; :meth:`Store.replace` compares it
     """
 
-    digest: bytes
-    session: str
+    id: str
+    subject: str
     claims: Mapping[str, Any]
-    jti: str
-    access_until: int
+    current: bytes
     until: int
-    used: bool = False
+    tokens: tuple[tuple[str, int], ...] = ()
+    access_until: int = 0
+    previous: bytes | None = None
+    seed: bytes = b""
+    started: float = 0.0
+    changed: float = 0.0
+    nameless: str | None = None
+    version: int = 0
 
 
 class Store(Protocol):
-    """Where sessions are kept. Each method is atomic and seen by all workers when it returns.
+    """Where sessions are kept.
+
+    Each method is atomic, durable and seen by all workers when it returns.
 
     :ivar shared: whether several hosts share it
+    :raises StoreError: from each method, if the store cannot answer now
     """
 
     shared: bool
 
-    def add(self, grant: Grant) -> None:
-        """Keep the first grant of a session."""
+    def add(self, session: Session) -> None:
+        """Keep a new session."""
 
-    def find(self, digest: bytes) -> Grant | None:
-        """The grant of a refresh token, unless its session has ended."""
+    def find(self, sid: str) -> Session | None:
+        """The session, unless it has ended or its time is over."""
 
-    def rotate(self, digest: bytes, successor: Grant) -> bool:
-        """Mark a grant as used and keep its successor; False if it was used or is gone."""
+    def replace(self, session: Session) -> bool:
+        """Write a session over the version before it; False if that is no longer there."""
 
-    def end(self, jti: str, until: int) -> None:
-        """Revoke an access token until it expires, and all tokens of its session."""
+    def end(self, sid: str) -> None:
+        """End a session; its id counts as ended until its last access token has expired."""
 
-    def ended(self, jti: str) -> bool:
-        """Whether an access token is revoked."""
+    def revoke(self, jti: str, until: int, sid: str | None) -> None:
+        """End an access token, and the session that it names or that knows it as ``nameless``."""
+
+    def ended(self, *names: str) -> bool:
+        """Whether any of these session ids and token ids is ended."""
+
+    def check(self) -> None:
+        """Return if sessions can be read and written."""

@@ -25,7 +25,7 @@ from flask.testing import FlaskClient
 from jwt.utils import base64url_encode
 
 APP = Path(__file__).parents[1]
-sys.path.insert(0, str(APP))
+sys.path[:0] = [str(APP), str(APP / "tests")]
 
 from flask_jwt_keys import JWT, current_identity, jwt_required  # noqa: E402
 

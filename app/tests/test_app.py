@@ -245,6 +245,20 @@ def test_ready_again_when_the_files_are_back(client, place):
     assert client.get("/readyz").status_code == 200
 
 
+def test_readiness_looks_at_the_sessions(client, place):
+    data = place / "data"
+    (data / "sessions.sqlite3").write_bytes(b"noise" * 2000)
+    assert client.get("/readyz").status_code == 200, "set aside and made again"
+    assert list(data.glob("sessions.sqlite3.unreadable-*"))
+    for file in data.iterdir():
+        file.unlink()
+    data.rmdir()
+    data.write_text("no directory")
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json["reasons"][0].startswith("sessions: ")
+
+
 # Errors
 
 

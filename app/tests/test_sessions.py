@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import gc
+import secrets
 import sqlite3
 import stat
-import subprocess
-import sys
-import threading
 import time
-import warnings
-from pathlib import Path
 
 import jwt
 import pytest
 
-from flask_jwt_keys import JWT, ConfigError, Grant, SQLiteStore
-
-APP = Path(__file__).parents[1]
+from flask_jwt_keys import JWT, ConfigError, SQLiteStore
 
 
 @pytest.fixture
@@ -47,13 +40,6 @@ def claims_of(token):
     return jwt.decode(token, options={"verify_signature": False})
 
 
-def grant(number=1, **changes):
-    now = int(time.time())
-    values = {"session": "s", "claims": {"identity": 1}, "jti": f"j{number}"}
-    values |= {"access_until": now + 300, "until": now + 3600}
-    return Grant(digest=bytes([number]) * 32, **{**values, **changes})
-
-
 def assert_refused(response, description="Refresh token is not valid"):
     assert response.status_code == 401
     assert response.json == {
@@ -79,16 +65,87 @@ def test_a_refresh_token_renews_both(client, call):
     assert refresh(client, second["refresh_token"]).status_code == 200
 
 
-def test_using_a_refresh_token_twice_ends_the_session(client, call):
+def test_using_an_outdated_refresh_token_ends_the_session(client, call):
     first = call.login(client).json
     other = call.login(client).json
     second = refresh(client, first["refresh_token"]).json
+    third = refresh(client, second["refresh_token"]).json
     assert_refused(refresh(client, first["refresh_token"]))
-    assert_refused(refresh(client, second["refresh_token"]))
-    for token in (first["access_token"], second["access_token"]):
-        assert_refused(call.protected(client, token), "Token has been revoked")
+    assert_refused(refresh(client, third["refresh_token"]))
+    for token in (first, second, third):
+        assert_refused(call.protected(client, token["access_token"]), "Token has been revoked")
     assert call.protected(client, other["access_token"]).status_code == 200
     assert refresh(client, other["refresh_token"]).status_code == 200
+
+
+def test_a_refresh_repeated_after_a_lost_answer_gives_the_same_successor(client, call):
+    first = call.login(client).json
+    lost = refresh(client, first["refresh_token"]).json
+    again = refresh(client, first["refresh_token"]).json
+    assert again["refresh_token"] == lost["refresh_token"]
+    for token in (lost, again):
+        assert call.protected(client, token["access_token"]).status_code == 200
+    assert refresh(client, again["refresh_token"]).status_code == 200
+    assert_refused(refresh(client, first["refresh_token"]))
+
+
+@pytest.mark.parametrize("grace", [0, 0.2])
+def test_after_the_grace_a_second_use_ends_the_session(keyed, call, signers, tmp_path, grace):
+    settings = {"JWT_STORE_PATH": tmp_path / "s.sqlite3", "JWT_REFRESH_GRACE": grace}
+    client = keyed(signers["EdDSA"], **settings).test_client()
+    first = call.login(client).json
+    second = refresh(client, first["refresh_token"]).json
+    time.sleep(grace + 0.1)
+    assert_refused(refresh(client, first["refresh_token"]))
+    assert_refused(refresh(client, second["refresh_token"]))
+    assert_refused(call.protected(client, second["access_token"]), "Token has been revoked")
+
+
+def test_nobody_ends_a_session_by_guessing(client, call):
+    tokens = call.login(client).json
+    sid = claims_of(tokens["access_token"])["sid"]
+    for guess in (sid, f"{sid}.x", "." + tokens["refresh_token"].partition(".")[2]):
+        assert_refused(refresh(client, guess))
+    assert call.protected(client, tokens["access_token"]).status_code == 200
+    assert refresh(client, tokens["refresh_token"]).status_code == 200
+
+
+def test_all_access_tokens_of_a_session_end_with_it(client, call):
+    tokens = [call.login(client).json]
+    for _ in range(5):
+        tokens.append(refresh(client, tokens[-1]["refresh_token"]).json)
+    assert logout(client, tokens[2]["access_token"]).status_code == 204
+    for token in tokens:
+        assert_refused(call.protected(client, token["access_token"]), "Token has been revoked")
+    assert_refused(refresh(client, tokens[-1]["refresh_token"]))
+
+
+def test_all_access_tokens_of_an_own_encoder_end_with_their_session(app, client, call, signers):
+    @app.extensions["jwt"].jwt_encode_handler
+    def encode(identity):
+        return signers["EdDSA"].token(jti=secrets.token_hex(8))
+
+    tokens = [call.login(client).json]
+    for _ in range(3):
+        tokens.append(refresh(client, tokens[-1]["refresh_token"]).json)
+    assert logout(client, tokens[-1]["access_token"]).status_code == 204
+    for token in tokens:
+        assert_refused(call.protected(client, token["access_token"]), "Token has been revoked")
+
+
+def test_a_store_that_cannot_answer_is_a_503(app, client, call, tmp_path, monkeypatch):
+    tokens = call.login(client).json
+    monkeypatch.setattr("flask_jwt_keys.sqlite_file._BUSY", 0.1)
+    app.extensions["flask_jwt_keys"].sessions.store.close()
+    locking = sqlite3.connect(tmp_path / "data" / "sessions.sqlite3", isolation_level=None)
+    locking.execute("BEGIN IMMEDIATE")
+    for answer in (call.login(client), refresh(client, tokens["refresh_token"])):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.json["error"] == "Service Unavailable"
+    locking.rollback()
+    locking.close()
+    assert call.login(client).status_code == 200
+    assert refresh(client, tokens["refresh_token"]).status_code == 200
 
 
 def test_logout_ends_the_session(client, call):
@@ -195,114 +252,6 @@ def test_a_shared_store_is_taken_for_several_hosts(build, call, store):
     store.shared = True
     client = build(JWT(store=store), SECRET_KEY="s" * 32, JWT_HOSTS=2).test_client()
     assert "refresh_token" in call.login(client).json
-
-
-# The store
-
-
-def test_what_is_added_is_found(store):
-    store.add(grant(claims={"identity": "ü\ud800", "n": 1}, jti="j\ud800"))
-    found = store.find(grant().digest)
-    assert (found.claims, found.jti, found.used) == (
-        {"identity": "ü\ud800", "n": 1},
-        "j\ud800",
-        False,
-    )
-    assert store.find(b"x" * 32) is None
-
-
-def test_a_grant_is_exchanged_once(store):
-    store.add(grant(1))
-    assert store.rotate(grant(1).digest, grant(2))
-    assert not store.rotate(grant(1).digest, grant(3))
-    assert store.find(grant(1).digest).used
-    assert store.find(grant(3).digest) is None
-    assert not store.rotate(b"x" * 32, grant(4))
-
-
-def test_ending_reaches_the_session_and_no_other(store):
-    store.add(grant(1))
-    store.rotate(grant(1).digest, grant(2))
-    store.add(grant(3, session="other"))
-    store.end("j2", int(time.time()) + 300)
-    assert store.ended("j1") and store.ended("j2") and not store.ended("j3")
-    assert store.find(grant(1).digest) is None and store.find(grant(2).digest) is None
-    assert store.find(grant(3).digest)
-    store.end("unknown", int(time.time()) + 300)
-    assert store.ended("unknown")
-
-
-def test_what_is_long_over_is_deleted(store, tmp_path):
-    store.add(grant(1, until=1))
-    store.end("old", 1)
-    store.add(grant(2, session="new"))
-    with sqlite3.connect(tmp_path / "sessions.sqlite3") as connection:
-        rows = [
-            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("grants", "revoked")
-        ]
-    connection.close()
-    assert rows == [1, 0]
-
-
-def test_a_session_that_was_written_survives_a_power_loss(tmp_path, monkeypatch):
-    """Each connection flushes at each commit, whatever this build of SQLite does by itself."""
-
-    class Careless(sqlite3.Connection):
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            self.execute("PRAGMA synchronous = OFF")
-
-    class Keeping(SQLiteStore):
-        def levels(self):
-            with self._connection() as connection:
-                return connection.execute("PRAGMA synchronous").fetchone()[0]
-
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda *a, **options: connect(*a, factory=Careless, **options)
-    )
-    assert Keeping(tmp_path / "sessions.sqlite3").levels() == 2, "FULL"
-
-
-def test_connections_are_closed_before_they_are_collected(tmp_path):
-    """With the store in a ring of an older generation, the collector meets its connection first."""
-    holder = {"store": SQLiteStore(tmp_path / "sessions.sqlite3")}
-    holder["ring"] = holder
-    gc.collect(0)
-    holder["store"].ended("j1")
-    del holder
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        gc.collect()
-    assert not warned
-
-
-def test_only_one_of_many_threads_exchanges_a_grant(store):
-    store.add(grant(1))
-    won = []
-
-    def exchange(number):
-        if store.rotate(grant(1).digest, grant(number)):
-            won.append(number)
-
-    threads = [threading.Thread(target=exchange, args=(number,)) for number in range(2, 14)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 1
-
-
-def test_processes_share_the_file(store, tmp_path):
-    store.add(grant(1))
-    code = (
-        "import sys; from flask_jwt_keys import SQLiteStore\n"
-        "store = SQLiteStore(sys.argv[1]); store.end('j1', 2**40)"
-    )
-    subprocess.run([sys.executable, "-c", code, tmp_path / "sessions.sqlite3"], check=True, cwd=APP)
-    assert store.ended("j1")
-    assert store.find(grant(1).digest) is None
 
 
 @pytest.mark.parametrize("path", ["/auth", "/auth/refresh", "/auth/logout"])

@@ -1,0 +1,270 @@
+"""The session store on one host: its file, its purge, what it survives."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flask_jwt_keys import Session, SQLiteStore, StoreError, clock
+from flask_jwt_keys.sqlite_file import SQLiteFile
+
+APP = Path(__file__).parents[1]
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "sessions.sqlite3"
+
+
+@pytest.fixture
+def store(path):
+    return SQLiteStore(path)
+
+
+def session(sid="s1", **changes):
+    now = int(time.time())
+    values = {"subject": "1", "claims": {"identity": 1}, "current": b"a", "until": now + 3600}
+    values |= {"tokens": ((f"j-{sid}", now + 300),), "access_until": now + 300, "version": 1}
+    return Session(sid, **{**values, **changes})
+
+
+def rows(path, table):
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+    finally:
+        connection.close()
+
+
+def test_what_is_added_is_found(store):
+    odd = session(claims={"identity": "ü\ud800", "n": 1}, nameless="j\ud800", previous=b"p")
+    store.add(odd)
+    assert store.find("s1") == odd
+    assert store.find("s2") is None and store.find("") is None and store.find("é\x00") is None
+
+
+def test_a_version_is_replaced_once(store):
+    store.add(session())
+    assert store.replace(session(version=2, current=b"b"))
+    assert not store.replace(session(version=2, current=b"c"))
+    assert store.find("s1").current == b"b"
+    assert not store.replace(session("s2", version=2))
+    assert not store.replace(session("s2", version=1)), "an unknown session is not made so"
+
+
+def test_ending_reaches_the_session_and_no_other(store):
+    store.add(session("s1"))
+    store.add(session("s2"))
+    store.end("s1")
+    assert store.ended("s1") and store.ended("j-s1") and store.ended("x", "s1")
+    assert not store.ended("s2", "j-s2")
+    assert store.find("s1") is None and store.find("s2")
+    assert not store.replace(session("s1", version=2))
+    store.end("unknown")
+
+
+@pytest.mark.parametrize("sid", [None, "s1"])
+def test_revoking_an_access_token_ends_its_session(store, sid):
+    store.add(session("s1", nameless=None if sid else "own"))
+    store.revoke("own", int(time.time()) + 300, sid)
+    assert store.ended("own") and store.ended("s1") and store.find("s1") is None
+    store.revoke("unknown", int(time.time()) + 300, None)
+    assert store.ended("unknown")
+
+
+def test_many_threads_replace_a_version_once(store):
+    store.add(session())
+    won = []
+
+    def change(number):
+        if store.replace(session(version=2, current=bytes([number]))):
+            won.append(number)
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+def test_processes_share_the_file(store, path):
+    store.add(session())
+    code = (
+        "import sys; from flask_jwt_keys import SQLiteStore\n"
+        "store = SQLiteStore(sys.argv[1]); store.end('s1')"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=True, cwd=APP)
+    assert store.ended("s1") and store.find("s1") is None
+
+
+# What is over
+
+
+def test_what_is_long_over_is_deleted_a_little_at_each_write(store, path):
+    for number in range(40):
+        store.add(session(f"old{number}", until=1))
+        store.revoke(f"r{number}", 1, None)
+    assert rows(path, "sessions") <= 1 and rows(path, "revoked") <= 1
+    connection = sqlite3.connect(path)
+    connection.executemany(
+        "INSERT INTO revoked VALUES (?, 1)", [(bytes([number]),) for number in range(100)]
+    )
+    connection.commit()
+    connection.close()
+    store.add(session())
+    assert 80 <= rows(path, "revoked") <= 90, "no write deletes all at once"
+
+
+def test_a_refresh_adds_no_row(store, path):
+    store.add(session())
+    for version in range(2, 40):
+        assert store.replace(session(version=version))
+    assert rows(path, "sessions") == 1 and rows(path, "grants") == 0
+
+
+def test_a_clock_ahead_for_one_login_brings_no_token_back(store, monkeypatch):
+    store.add(session())
+    store.end("s1")
+    right = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: right() + 400 * DAY)
+        store.add(session("ahead"))
+    store.add(session("after"))
+    assert store.ended("s1") and store.ended("j-s1")
+
+
+def test_a_clock_that_goes_back_takes_nothing_away(path, monkeypatch):
+    right = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: right() + 400 * DAY)
+        store = SQLiteStore(path)
+        store.add(session("ahead"))
+    store.add(session())
+    store.end("s1")
+    store.add(session("after"))
+    assert store.ended("s1") and store.find("after")
+
+
+def test_the_believed_time_goes_on_by_twice_what_passed():
+    believed = clock.first()
+    late = replace(believed, now=believed.now - DAY, ticks=believed.ticks - 100)
+    assert late.later().now == pytest.approx(late.now + 200, abs=5)
+    assert replace(late, boot="another start").later().now == late.now
+    assert replace(believed, now=believed.now + DAY).later().now <= time.time()
+
+
+# The file
+
+
+def test_a_session_that_was_written_survives_a_power_loss(tmp_path, monkeypatch):
+    """Each connection flushes at each commit, whatever this build of SQLite does by itself."""
+
+    class Careless(sqlite3.Connection):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.execute("PRAGMA synchronous = OFF")
+
+    class Keeping(SQLiteFile):
+        def levels(self):
+            query = "PRAGMA synchronous"
+            return self.read(lambda connection: connection.execute(query).fetchone()[0])
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **options: connect(*a, factory=Careless, **options)
+    )
+    assert Keeping(tmp_path / "sessions.sqlite3", "").levels() == 2, "FULL"
+
+
+def test_connections_are_closed_before_they_are_collected(tmp_path):
+    """With the store in a ring of an older generation, the collector meets its connection first."""
+    holder = {"store": SQLiteStore(tmp_path / "sessions.sqlite3")}
+    holder["ring"] = holder
+    gc.collect(0)
+    holder["store"].ended("j1")
+    del holder
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert not warned
+
+
+@pytest.mark.parametrize("damage", ["deleted", "emptied", "noise", "torn", "directory gone"])
+def test_a_damaged_file_heals(store, path, damage, caplog):
+    store.add(session())
+    store.add(session("s2", claims={"identity": "x" * 9000}))
+    if damage != "torn":
+        store.close()
+    if damage == "deleted":
+        path.unlink()
+    elif damage == "emptied":
+        os.truncate(path, 0)
+    elif damage == "directory gone":
+        for file in path.parent.iterdir():
+            file.unlink()
+        path.parent.rmdir()
+    else:
+        store.close()
+        size = path.stat().st_size
+        path.write_bytes(os.urandom(size) if damage == "noise" else path.read_bytes()[:4096])
+    store.add(session("s3"))
+    assert store.find("s3")
+    store.check()
+    aside = [file.name for file in path.parent.iterdir() if "unreadable" in file.name]
+    assert bool(aside) == (damage in ("noise", "torn"))
+    assert ("was set aside" in caplog.text) == bool(aside)
+
+
+def test_a_file_deleted_under_open_connections_is_made_again(store, path):
+    other = SQLiteStore(path)
+    store.add(session())
+    assert other.find("s1")
+    path.unlink()
+    other.add(session("s2"))
+    assert store.find("s2") and other.find("s2")
+    assert store.find("s1") is None
+
+
+def test_a_locked_file_is_an_error_that_passes(store, path, monkeypatch):
+    monkeypatch.setattr("flask_jwt_keys.sqlite_file._BUSY", 0.1)
+    locking = sqlite3.connect(path, isolation_level=None)
+    locking.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="Try again") as caught:
+        store.add(session())
+    assert "locked" in caught.value.reason
+    assert not store.ended("s1"), "reading goes on"
+    locking.rollback()
+    locking.close()
+    store.add(session())
+
+
+def test_a_full_disk_is_an_error_and_acknowledges_nothing(store, path):
+    store.add(session())
+    store.close()
+    code = (
+        "import resource, sys\n"
+        "from flask_jwt_keys import SQLiteStore, StoreError\n"
+        "sys.path.append('tests')\n"
+        "from test_store import session\n"
+        "store = SQLiteStore(sys.argv[1])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "try: store.add(session('big', claims={'identity': 'x' * 200_000}))\n"
+        "except StoreError as error: print(error.status_code, error.headers, store.find('s1').id)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=APP, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "503 {'Retry-After': '1'} s1\n", done.stderr
+    assert store.find("big") is None and store.find("s1")
