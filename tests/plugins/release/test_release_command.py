@@ -408,3 +408,34 @@ def test_a_release_serves_with_the_schema_that_its_command_left(app, after, code
     release_command.record_outcome(app, "abc", outcome)
     assert schema.ran_with(app, "abc").get("state") == state
     assert app.schema() == outcome
+
+
+def test_a_restore_point_before_the_command_is_noted_and_named_by_a_rollback(app, engine, monkeypatch):
+    engine.schema("1a (head)")
+    commanded(app)
+    point = f"{app.name}-20261128T030000Z-5f0c0a1b"
+    monkeypatch.setattr(release_command.postgres, "restore_point", lambda *_told: point)
+    engine.schema(after="2b (head)")
+    _second, record = commanded(app, build="b2")
+    assert f"schema: 1a -> 2b; restore point: {point}" in summary.summarise(record)
+    with pytest.raises(places.ReleaseError) as refusal:
+        go_back(app)
+    go = f"ansible-playbook playbooks/restore.yml -e restore_app={app.name} -e restore_point={point}"
+    assert (
+        f"To bring the database back to before that command, which loses what was written since, type: {go}. "
+        in str(refusal.value)
+    )
+
+
+def test_a_restore_point_that_cannot_be_made_stops_before_the_command(app, engine, monkeypatch):
+    def fail(_app, _release, error):
+        raise error("no restore point can be made before app_release_command: PostgreSQL is gone")
+
+    monkeypatch.setattr(release_command.postgres, "restore_point", fail)
+    with pytest.raises(places.ReleaseError, match="no restore point can be made"):
+        commanded(app)
+
+
+def test_no_restore_point_is_made_where_no_log_is_kept(app, tmp_path, monkeypatch):
+    monkeypatch.setattr(release_command.postgres, "ARCHIVE", str(tmp_path / "none"))
+    assert release_command.postgres.restore_point(app.name, "5f0c", places.ReleaseError) is None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import glob
+import os
+import time
 
-from ansible.module_utils.flask_deploy.host import account, files
+from ansible.module_utils.flask_deploy.host import account, command, files
 
 RECORD = "/var/lib/flask-deploy/postgres.json"  # {"cluster": "17/main"}: which one is ours
 ETC = "/etc/postgresql"
 SOCKETS = "/run/postgresql"
+ARCHIVE = "/etc/flask-deploy/archive/settings.json"  # there where its log is kept, see role archive
+PATIENCE = 60  # seconds for a restore point
 MAP = "flask-deploy"  # in pg_ident.conf
 FOREIGN = (
     "app_needs: PostgreSQL {} is on this host already, and flask-deploy did not set it up, so it is left alone; give "
@@ -47,3 +51,19 @@ def has_database(app: str) -> bool:
 def lets_in(app: str, uid: int) -> bool:
     text = files.read(f"{ETC}/{ours()}/pg_ident.conf") or b""
     return row(app, uid) in text.decode().splitlines()
+
+
+def restore_point(app: str, release: str, error: type[Exception]) -> str | None:
+    """Name this moment in PostgreSQL's log, so that the database can go back to it; return the name.
+
+    :return: None where the app has no database here, or its log is not kept.
+    :raises error: PostgreSQL does not do it.
+    """
+    if not (os.path.exists(ARCHIVE) and has_database(app)):
+        return None
+    name = f"{app}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{release}"[:63]
+    as_postgres = ("env", "-C", "/", "runuser", "-u", "postgres", "--", "psql", "-XAtq", "-h", SOCKETS)
+    statement = f"SELECT pg_create_restore_point('{name}')"
+    called = "no restore point can be made before app_release_command"
+    command.run(*as_postgres, "-c", statement, error=error, limit=PATIENCE, called=called)
+    return name

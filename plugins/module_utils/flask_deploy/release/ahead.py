@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ansible.module_utils.flask_deploy.release import schema
@@ -79,7 +80,17 @@ def _cause(changes: list[dict[str, Any]], told: str) -> str:
 
 def _ran(change: dict[str, Any]) -> str:
     failed = "" if change["code"] == 0 else " and FAILED"
-    return f"; {change['command']!r} of release {change['release']} ran at {schema.moment(change['at'])}{failed}"
+    said = f"; {change['command']!r} of release {change['release']} ran at {schema.moment(change['at'])}{failed}"
+    return said + _point(change.get("restore_point"))
+
+
+def _point(name: str | None) -> str:
+    """Return how the database goes back to the moment before a command."""
+    if not name:
+        return ""
+    app = re.split(r"-\d{8}T\d{6}Z-", name)[0]
+    go = f"ansible-playbook playbooks/restore.yml -e restore_app={app} -e restore_point={name}"
+    return f". To bring the database back to before that command, which loses what was written since, type: {go}"
 
 
 def refusal(release: str, why: str) -> str:

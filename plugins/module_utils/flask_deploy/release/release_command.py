@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.host import files, postgres
 from ansible.module_utils.flask_deploy.release import containers, diagnosis, failures, schema
-from ansible.module_utils.flask_deploy.release.places import App
+from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 from ansible.module_utils.flask_deploy.release.schema import shown
 
 CHANGES_KEPT = 50
@@ -37,7 +37,9 @@ def bring(app: App, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         return record_outcome(app, release, outcome | _history(known, outcome)), False
     outcome = {"command": "", "code": 0, "said": []}
     if options["command"]:
+        point = postgres.restore_point(app.name, release, ReleaseError)
         outcome = run(app, release, options["command"], options["command_timeout"])
+        outcome |= {"restore_point": point} if point else {}
         told["after"], told["why"] = schema.ask(app, release, tells) if tells else (None, "")
     outcome |= told | {"at": time.time()}
     return record_outcome(app, release, outcome | _history(known, outcome)), bool(options["command"])
@@ -66,7 +68,8 @@ def _history(known: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
     changes = list(known.get("changes", []))
     if after is not None and last is not None and after != last:
         change = {name: outcome[name] for name in ("release", "command", "code", "at")}
-        changes.append({**change, "before": last, "after": after})
+        point = {"restore_point": outcome["restore_point"]} if outcome.get("restore_point") else {}
+        changes.append({**change, **point, "before": last, "after": after})
     return {"state": told, "state_at": time.time(), "changes": changes[-CHANGES_KEPT:]}
 
 
@@ -109,6 +112,11 @@ def _left(outcome: dict[str, Any]) -> str:
 
 def line(outcome: dict[str, Any]) -> str | None:
     """Return a line for people on what became of the schema; None where no command tells."""
+    lines = [_schema(outcome), f"restore point: {outcome['restore_point']}" if outcome.get("restore_point") else None]
+    return "; ".join(line for line in lines if line) or None
+
+
+def _schema(outcome: dict[str, Any]) -> str | None:
     if not outcome.get("schema_command"):
         return None
     before, after = outcome.get("before"), outcome.get("after")
