@@ -101,7 +101,7 @@ def test_another_host_by_ssh(sh, keep, play):
         "ssh-keygen -q -t ed25519 -N '' -f /root/key; cp /root/key.pub ~keeper/.ssh/authorized_keys; "
         "chown -R keeper ~keeper"
     )
-    key, host = sh("cat /root/key")[1] + "\n", sh("ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null | grep -v '^#'")[1]
+    key, host = sh("cat /root/key")[1] + "\n", sh("ssh-keyscan 127.0.0.1 2>/dev/null | grep -v '^#'")[1]
     there = {"archive_to": "sftp:keeper@127.0.0.1:backups/shop", "backup_ssh_key": key, "backup_host_key": host}
     try:
         play("site.yml", "--tags", "backup", "-e", json.dumps(there))

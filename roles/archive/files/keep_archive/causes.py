@@ -35,7 +35,7 @@ CAUSES = (
     (
         "known ?host|host key|hostkey",
         "the SSH server of {to} has another host key than backup_host_key",
-        "compare it with: ssh-keyscan <its name>; then set backup_host_key",
+        "for PostgreSQL it holds the keys of all types, a line each: compare it with: ssh-keyscan <its name>",
     ),
     (
         "public ?key authentication|authentication failed|permission denied \\(publickey",
