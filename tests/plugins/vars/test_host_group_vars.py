@@ -33,7 +33,6 @@ def run(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said", "line"),
     [
-        ("app_name: shop\napp_wsgi: shop:app\napp_name: other\n", "Found duplicate mapping key 'app_name'", 3),
         ("app_name: shop\napp_wsgi: shop: app\n", "Colons in unquoted values", 2),
         ("app_name: shop\n\tapp_wsgi: x\n", "Tabs are usually invalid in YAML", 2),
         ('app_name: shop\napp_wsgi: "shop:app\n', "found unexpected end of stream", 3),
