@@ -146,6 +146,14 @@ def test_what_it_needs_is_decided(decided, files, expected):
             {"app_secrets": {"SECRET_KEY": "vault_app_secret_key"}},
         ),
         ("import os\nos.environ.get('COLOUR', 'red')", {}, {}),
+        ("import os\nos.environ.get('TEST_SECRET_KEY', 'x'), os.environ.get('DEV_SECRET_KEY')", {}, {}),
+        (
+            "import os\nos.environ.get('DEV_DATABASE_URL')",
+            {"docker-compose.yml": "services: {web: {build: ., environment: {DEV_DATABASE_URL: 'x://y'}}}"},
+            {},
+        ),
+        ("", {"bin/publish.py": "import os\nos.environ['GITHUB_TOKEN']"}, {}),
+        ("import os\nos.environ['DEVICE_TOKEN']", {}, {"app_secrets": {"DEVICE_TOKEN": "vault_app_device_token"}}),
         ("import os\ntry:\n    os.environ['X']\nexcept KeyError:\n    pass", {}, {}),
         ("import os\nos.environ['PORT'], os.environ['FLASK_APP']", {}, {}),
         ("def f(environ):\n    return environ['PATH_INFO']", {}, {}),
@@ -197,15 +205,103 @@ def test_processes_beside_the_web_are_printed(printed):
         "ticker": {"command": "sh -c 'python tick.py $N'", "count": 1},
         "beat": {"command": "celery -A app beat", "hosts": "one"},
     }
-    assert "#   postgres of docker-compose.yml: nothing here brings it" in text
+    assert "#   app_needs: [postgres] would set one up beside the app, its address in DATABASE_URL; " in text
+    assert "DATABASE_URL; docker-compose.yml has postgres" in text
 
 
-def test_a_worker_follows_from_the_dependencies(printed):
-    text = printed(
-        {"app.py": APP, "tasks.py": "from celery import Celery\nx = Celery()\n", "requirements.txt": "celery"}
+CELERY = "from celery import Celery\ncelery = Celery()\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "place"),
+    [
+        ({"tasks.py": "from celery import Celery\nx = Celery()\n"}, "tasks.x", "tasks.py:2"),
+        ({"app.py": f"{APP}{CELERY}"}, "app.celery", "app.py:7"),  # `-A app` would be the Flask app
+        ({"shop/tasks.py": "def make():\n    from celery import Celery\n    return Celery()\n"}, "shop.tasks", "3"),
+        (
+            {"shop/more.py": CELERY, "celery_worker.py": "from shop.more import celery\nfrom shop import app\n"},
+            "celery_worker.celery",
+            "celery_worker.py:1",
+        ),
+        (
+            {"shop/__init__.py": FACTORY, "make_celery.py": "celery_app = create_app().extensions['celery']\n"},
+            "make_celery.celery_app",
+            "make_celery.py:1",
+        ),
+    ],
+)
+def test_a_worker_follows_from_the_dependencies(printed, files, named, place):
+    text = printed({"app.py": APP, **files, "requirements.txt": "celery"})
+    assert yaml.safe_load(text)["app_processes"] == {"worker": {"command": f"celery -A {named} worker", "count": 1}}
+    assert re.search(rf"  # Celery in \S*{place}$", text, re.MULTILINE)
+
+
+def test_what_heroku_runs_once_is_no_release_command(printed):
+    text = printed({"app.py": APP, "app.json": '{"scripts": {"postdeploy": "python manage.py recreate_db"}}'})
+    assert "app_release_command" not in yaml.safe_load(text)
+    assert (
+        "#   app_release_command: none; Heroku runs once, after the first deploy: python manage.py recreate_db" in text
     )
-    assert yaml.safe_load(text)["app_processes"] == {"worker": {"command": "celery -A tasks worker", "count": 1}}
-    assert "  # Celery in tasks.py:2" in text
+
+
+BLUEPRINT = "from flask import Blueprint\nbp = Blueprint('{0}', __name__{1})\n@bp.route('/')\ndef page(): return ''\n"
+IN_A_FILE = {
+    "shop/admin/__init__.py": "from flask import Blueprint\nbp = Blueprint('admin', __name__)\nfrom . import routes\n",
+    "shop/admin/routes.py": "from shop.admin import bp\n@bp.get('/')\ndef page(): return ''\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "page"),
+    [
+        ({"shop/__init__.py": FACTORY, "shop/admin.py": BLUEPRINT.format("admin", ", url_prefix='/admin'")}, None),
+        (
+            {
+                "shop/__init__.py": f"{FACTORY}from .admin import bp as admin_bp\n"
+                "app.register_blueprint(admin_bp, url_prefix='/admin')\n",
+                **IN_A_FILE,
+            },
+            None,
+        ),
+        (
+            {
+                "shop/__init__.py": f"{FACTORY}from . import admin\n"
+                "app.register_blueprint(admin.bp, url_prefix=PREFIX)\n",
+                "shop/admin.py": BLUEPRINT.format("admin", ""),
+            },
+            None,
+        ),
+        (
+            {
+                "shop/__init__.py": f"{FACTORY}from .admin import bp as one\nfrom .main import bp as two\n"
+                "app.register_blueprint(one, url_prefix='/admin')\napp.register_blueprint(two)\n",
+                "shop/main.py": BLUEPRINT.format("main", ""),
+                **IN_A_FILE,
+            },
+            "shop/main.py:3",
+        ),
+        (
+            {
+                "shop/__init__.py": f"{FACTORY}from .api import api\napp.register_blueprint(api, url_prefix='/api')\n",
+                "shop/api.py": f"{BLUEPRINT.format('api', '')}from .inner import inner\n"
+                "api = Blueprint('api', __name__)\napi.register_blueprint(inner)\napi.register_blueprint(bp)\n",
+                "shop/inner.py": BLUEPRINT.format("inner", "").replace("bp", "inner"),
+            },
+            None,
+        ),
+        (
+            {"shop/__init__.py": FACTORY, "shop/teams.py": "api = Namespace('teams')\n@api.route('/')\nclass A: pass"},
+            None,
+        ),
+        ({"shop/__init__.py": FACTORY, "shop/views.py": "import requests\nrequests.get('/')\n"}, None),
+    ],
+)
+def test_the_first_page_is_one_that_no_prefix_moves(printed, files, page):
+    text = printed(files)
+    if page:
+        assert f"#   app_health_path: / is a route of {page}; it must answer" in text
+    else:
+        assert "#   app_health_path: no route / was seen" in text
 
 
 def test_each_line_has_its_reason(printed):

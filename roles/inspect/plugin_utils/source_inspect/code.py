@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
+from . import celery
 from .facts import App, Code, module
+from .routes import Routes
+from .syntax import (
+    caught_in,
+    constant,
+    default_of,
+    demands_of,
+    dotted,
+    imported_of,
+    names_of_os,
+    number,
+    otherwise_of,
+    parse,
+    runs_server,
+)
 from .tree import Tree
 
 MODULES = 300  # files of Python that are read, those of the highest directories first
 LEFT_OUT = re.compile(
-    r"(.*/)?(tests?|docs?|examples?|migrations|alembic|node_modules|\.?venv|env|scripts|build|dist)/.*"
+    r"(.*/)?(tests?|docs?|examples?|migrations|alembic|node_modules|\.?venv|env|bin|scripts|build|dist)/.*"
     r"|(.*/)?(setup|conftest|noxfile|fabfile|test_[^/]*|[^/]*_test|gunicorn[^/]*)\.py"
 )
 CLASSES = {"Flask", "APIFlask", "OpenAPI"}
@@ -34,19 +47,18 @@ def read(tree: Tree) -> Code:
     names.sort(key=lambda name: (name.count("/"), name))
     if len(names) > MODULES:
         code.unread.append(f"{len(names) - MODULES} of {len(names)} Python files, the deepest ones")
+    routes, within = Routes(), {}
     for name in names[:MODULES]:
         try:
-            Reader(code, name, parse(tree.text(name))).read()
+            reader = Reader(code, name, parse(tree.text(name)))
+            reader.read()
+            routes.read(name, reader.nodes)
+            code.celery |= celery.named(name, reader.tree)
+            within |= celery.inside(name, reader.nodes)
         except (SyntaxError, ValueError, RecursionError, MemoryError):  # what ast.parse says of what is no Python
             code.unread.append(name)
+    code.routes, code.celery = routes.found(), code.celery | within
     return code
-
-
-def parse(text: str) -> ast.Module:
-    """Return a file's syntax tree, without a warning of what is odd in it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(text)
 
 
 def constants(text: str) -> dict[str, Any]:
@@ -69,12 +81,12 @@ class Reader:
         self.code, self.file, self.tree = code, file, tree
         nodes = list(ast.walk(tree))
         self.nodes = nodes
-        imported = {name for node in nodes for name in _imported(node)}
+        imported = {name for node in nodes for name in imported_of(node)}
         # a WSGI server hands an `environ` of its own to what is called so
-        self.short = {name: f"os.{name}" for node in nodes for name in _of_os(node)}
+        self.short = {name: f"os.{name}" for node in nodes for name in names_of_os(node)}
         self.reads_settings = bool(imported & OF_READERS)
-        self.caught = {id(inner) for node in nodes for inner in _caught(node)}
-        self.otherwise = {id(call): last for node in nodes for call, last in _otherwise(node)}
+        self.caught = {id(inner) for node in nodes for inner in caught_in(node)}
+        self.otherwise = {id(call): last for node in nodes for call, last in otherwise_of(node)}
         bases = [node for node in nodes if isinstance(node, ast.ClassDef)]
         own = {node.name for node in bases if any(dotted(base).split(".")[-1] in CLASSES for base in node.bases)}
         self.classes = CLASSES | own
@@ -104,11 +116,11 @@ class Reader:
                 self.code.words.setdefault(node.attr, self.at(node))
 
     def find_apps(self) -> None:
-        runs = any(_runs(node) for node in self.tree.body)
+        runs = any(runs_server(node) for node in self.tree.body)
         factories = {node.name for node in self.tree.body if self._is_factory(node)}
         for node in self.tree.body:
             if isinstance(node, ast.FunctionDef) and node.name in factories:
-                self._add(App(self.file, node.name, "factory", _demands(node), runs))
+                self._add(App(self.file, node.name, "factory", demands_of(node), runs))
             elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
                 made = dotted(node.value.func).split(".")[-1]
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -151,17 +163,13 @@ class Reader:
         name, first = self.called(node.func), constant(node.args[0]) if node.args else None
         last = name.split(".")[-1] or getattr(node.func, "attr", "")
         if name in GETS:
-            default = _default(node)
+            default = default_of(node)
             self.optional(first, node, self.otherwise.get(id(node)) if default is None else default)
         elif self.reads_settings and READERS.fullmatch(name) and isinstance(first, str):
             given = len(node.args) > 1 or any(each.arg == "default" for each in node.keywords)
-            self.optional(first, node, _default(node)) if given else self.demand(first, node)
-        elif last in ("route", "get") and isinstance(first, str) and first.startswith("/"):
-            self.code.routes.setdefault(first, self.at(node))
+            self.optional(first, node, default_of(node)) if given else self.demand(first, node)
         elif last in ("mkdir", "makedirs", "FileHandler", "RotatingFileHandler", "TimedRotatingFileHandler"):
             self.makes(node, first, last)
-        elif last == "Celery":
-            self.code.celery.setdefault(module(self.file) or "", self.at(node))
         elif last in ("BackgroundScheduler", "APScheduler"):
             self.code.words.setdefault("scheduler", self.at(node))
 
@@ -181,69 +189,3 @@ class Reader:
                 name = constant(target.slice)
             if isinstance(name, str) and SETTING.fullmatch(name) and value is not None:
                 self.code.settings.setdefault(name, (value, self.at(node)))
-
-
-def number(node: ast.AST) -> Any:
-    """Return a constant, or the product of some, as 16 * 1024 * 1024; None of what is none."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        left, right = number(node.left), number(node.right)
-        whole = isinstance(left, int) and isinstance(right, int) and abs(left) < 1 << 40 and abs(right) < 1 << 40
-        return left * right if whole else None
-    return constant(node)
-
-
-def _default(call: ast.Call) -> Any:
-    given = [each.value for each in call.keywords if each.arg == "default"]
-    return constant(call.args[1]) if len(call.args) > 1 else constant(given[0]) if given else None
-
-
-def _imported(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (each.name.split(".")[0] for each in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        yield (node.module or "").split(".")[0]
-
-
-def _of_os(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.ImportFrom) and node.module == "os":
-        yield from (each.name for each in node.names if each.name in ("environ", "getenv") and not each.asname)
-
-
-def _caught(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what stands in a `try` that goes on without the variable."""
-    if isinstance(node, ast.Try):
-        names = {dotted(each.type) for each in node.handlers}
-        if names & {"", "KeyError", "Exception", "LookupError"}:
-            yield from (inner for each in node.body for inner in ast.walk(each))
-
-
-def _otherwise(node: ast.AST) -> Iterator[tuple[ast.AST, Any]]:
-    """Yield (call, what stands for it where it gives nothing) of `call() or "text"`."""
-    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
-        yield from ((each, constant(node.values[-1])) for each in node.values[:-1])
-
-
-def _demands(node: ast.FunctionDef) -> int:
-    arguments = node.args
-    plain = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
-    return plain + sum(default is None for default in arguments.kw_defaults)
-
-
-def _runs(node: ast.AST) -> bool:
-    """Tell whether a statement starts a server when its file is imported."""
-    call = node.value if isinstance(node, ast.Expr) else None
-    return isinstance(call, ast.Call) and dotted(call.func).split(".")[-1] in ("run", "serve_forever")
-
-
-def dotted(node: ast.AST | None) -> str:
-    """Return a name as it is written, as "os.environ.get"; "" of what is none."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        left = dotted(node.value)
-        return f"{left}.{node.attr}" if left else ""
-    return ""
-
-
-def constant(node: ast.AST | None) -> Any:
-    return node.value if isinstance(node, ast.Constant) else None

@@ -48,6 +48,7 @@ class Declared:
     gunicorn: dict[str, Any] = field(default_factory=dict)
     ports: list[str] = field(default_factory=list)
     dockerfile: str = ""
+    once: str = ""  # what Heroku runs when it has made the app, and never again
     unread: list[str] = field(default_factory=list)
 
 
@@ -97,7 +98,7 @@ def _procfile(tree: Tree, found: Declared) -> None:
 
 
 def _app_json(tree: Tree, found: Declared) -> None:
-    """Read Heroku's manifest: variables, the command after a deploy, how many of each process, add-ons."""
+    """Read Heroku's manifest: variables, the command after the first deploy, how many of each process, add-ons."""
     text = tree.text("app.json")
     try:
         told = json.loads(text) if text else {}
@@ -115,7 +116,7 @@ def _app_json(tree: Tree, found: Declared) -> None:
             found.variables.setdefault(name, (_text(about), "app.json"))
     for name, command in _items(told.get("scripts")):
         if name == "postdeploy" and isinstance(command, str):
-            found.commands.setdefault("release", (command, "app.json"))
+            found.once = command
     for name, about in _items(told.get("formation")):
         count = about.get("quantity") if isinstance(about, dict) else None
         if isinstance(count, int) and 0 < count <= 100:

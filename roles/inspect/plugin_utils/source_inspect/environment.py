@@ -18,7 +18,7 @@ SECRET = re.compile(
     r"(\w+_)?(DATABASE|DB|REDIS|BROKER|RABBITMQ|MONGO|MONGODB|POSTGRES|MYSQL|AMQP|CLOUDAMQP|SQLALCHEMY\w*)_UR[LI]"
 )
 DATABASE = re.compile(r"(\w+_)?(DATABASE|DB|SQLALCHEMY\w*)_UR[LI]")
-NOT_FOR_USE = re.compile(r"(TEST|DEV)", re.ASCII)
+NOT_FOR_USE = re.compile(r"(TEST(ING)?|DEV(ELOPMENT)?)_", re.ASCII)
 KEPT = "sqlite:////data/app.db"
 SHOWN = 30
 
@@ -32,6 +32,8 @@ def decide(found: Found, answer: Answer) -> None:
     for name, file in found.declared.secrets.items():
         _take(answer, name, ("", ""), f"{file} makes a secret for it")
     for name, (place, default) in found.code.optional.items():
+        if NOT_FOR_USE.match(name):
+            continue
         if name in told or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
             known = ", with a default that everybody can read" if default and SECRET.fullmatch(name) else ""
             if told.get(name, ("",))[0] or SECRET.fullmatch(name):

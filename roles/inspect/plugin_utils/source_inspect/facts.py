@@ -35,7 +35,7 @@ class Code:
     routes: dict[str, str] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
-    celery: dict[str, str] = field(default_factory=dict)
+    celery: dict[str, str] = field(default_factory=dict)  # {name for celery -A: place}, the likeliest first
     words: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 

@@ -16,8 +16,8 @@ from .serving import SERVERS, Found
 SHELL = re.compile(r"[$;&|<>`]")
 SERVES = re.compile(rf"\b({'|'.join(SERVERS)}|flask run|runserver|npm|yarn|node)\b")
 SERVICES = {
-    "postgres": ("DATABASE_URL", {"psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"}),
-    "valkey": ("REDIS_URL, and in CELERY_BROKER_URL", {"redis", "valkey", "celery", "rq", "flask-rq2"}),
+    "postgres": ("DATABASE_URL", {"psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"}, "post"),
+    "valkey": ("REDIS_URL, and in CELERY_BROKER_URL", {"redis", "valkey", "celery", "rq", "flask-rq2"}, "redis|valkey"),
 }
 SCHEDULES = re.compile(r"\bcelery\b.* beat\b|\b(rqscheduler|celerybeat)\b")  # must not run twice
 RUNNERS = {
@@ -84,24 +84,26 @@ def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     _writable(found, needs, answer)
     _static(found, answer)
     _packages(found, needs, answer)
-    _services(needs, answer)
-    for name, file in found.declared.services.items():
+    _services(found, needs, answer)
+
+
+def _services(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
+    """Say which services could lie beside the app: where they lie by now, no source tells."""
+    wanted = dict(found.declared.services)
+    for service, (variable, drivers, names) in SERVICES.items():
+        known = sorted(needs.keys() & drivers)
+        here = [f"{wanted.pop(name)} has {name}" for name in list(wanted) if re.match(names, name)]
+        if not known and not here:
+            continue
+        more = ", and postgres_driver: postgresql+psycopg" if "psycopg" in known and "sqlalchemy" in str(needs) else ""
+        why = f"{known[0]} is a dependency" if known else here[0]
+        answer.unsure.append(
+            f"app_needs: [{service}]{more} would set one up beside the app, its address in {variable}; {why}"
+        )
+    for name, file in wanted.items():
         answer.unsure.append(
             f"{name} of {file}: nothing here brings it; let a variable of the app name one that is there"
         )
-
-
-def _services(needs: Mapping[str, str], answer: Answer) -> None:
-    """Say which services could lie beside the app: where they lie by now, no source tells."""
-    for service, (variable, drivers) in SERVICES.items():
-        if known := sorted(needs.keys() & drivers):
-            more = (
-                ", and postgres_driver: postgresql+psycopg" if "psycopg" in known and "sqlalchemy" in str(needs) else ""
-            )
-            answer.unsure.append(
-                f"app_needs: [{service}]{more} would set one up beside the app, its address in {variable}; "
-                f"{known[0]} is a dependency"
-            )
 
 
 def in_shell(command: str) -> str:
@@ -126,6 +128,12 @@ def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> 
             answer.unsure.append("app_release_command: nothing lists Flask-Migrate, which it needs")
     elif "alembic.ini" in found.tree.names:
         answer.set("app_release_command", "alembic upgrade head", "alembic.ini")
+    if found.declared.once:
+        rest = "run it so, with playbooks/run.yml"
+        chosen = answer.values.get("app_release_command", ("none",))[0]
+        answer.unsure.append(
+            f"app_release_command: {chosen}; Heroku runs once, after the first deploy: {found.declared.once}; {rest}"
+        )
 
 
 def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
