@@ -120,6 +120,11 @@ WRONG = {
         "pg_config executable not found",
         "build_packages: [libpq-dev]",
     ),
+    "MySQL's headers that are missing": (
+        build("  \u00d7 Failed to build `mysqlclient`", "Exception: Can not find valid pkg-config name."),
+        "Can not find valid pkg-config name",
+        "build_packages: [default-libmysqlclient-dev]",
+    ),
     "package that lies beside the app": (
         build(
             "error: Failed to build `flask-admin @ file:///`",
@@ -247,6 +252,11 @@ def test_where_docker_tells_a_step_s_words_below_its_name_alone_they_are_taken_f
 
 def test_what_is_not_known_stays_as_it_is():
     assert advice.explained("the moon is in the way") == "the moon is in the way"
+
+
+def test_a_step_that_was_stopped_is_shown_without_an_advice():
+    said = build("earlier").replace("exit code: 1", "context canceled")
+    assert advice.explained(said).splitlines()[1:] == ["  what it says of the cause:", "    earlier", "    earlier"]
 
 
 def test_what_says_itself_what_to_do_stays_as_it_is():
