@@ -80,6 +80,7 @@ def decided(printed):
         ({"a.py": APP, "b.py": APP, "boot.sh": "exec gunicorn b:app", "Dockerfile": "FROM x\nCMD ./boot.sh"}, "b:app"),
         ({"app.py": APP, "Procfile": "web: gunicorn gone:app"}, "app:app"),
         ({"tests/app.py": APP, "setup.py": APP, "main.py": APP}, "main:app"),
+        ({"shop.py": FACTORY, "tasks.py": "celery = create_celery_app()\n"}, "shop:create_app()"),
     ],
 )
 def test_what_is_served_is_found(decided, files, served):
@@ -152,6 +153,7 @@ def test_what_it_needs_is_decided(decided, files, expected):
             {"docker-compose.yml": "services: {web: {build: ., environment: {DEV_DATABASE_URL: 'x://y'}}}"},
             {},
         ),
+        ("import os\nos.environ['DKIM_PRIVATE_KEY_PATH']", {}, {"app_env": {"DKIM_PRIVATE_KEY_PATH": ""}}),
         ("", {"bin/publish.py": "import os\nos.environ['GITHUB_TOKEN']"}, {}),
         ("import os\nos.environ['DEVICE_TOKEN']", {}, {"app_secrets": {"DEVICE_TOKEN": "vault_app_device_token"}}),
         ("import os\ntry:\n    os.environ['X']\nexcept KeyError:\n    pass", {}, {}),
@@ -218,6 +220,7 @@ CELERY = "from celery import Celery\ncelery = Celery()\n"
         ({"tasks.py": "from celery import Celery\nx = Celery()\n"}, "tasks.x", "tasks.py:2"),
         ({"app.py": f"{APP}{CELERY}"}, "app.celery", "app.py:7"),  # `-A app` would be the Flask app
         ({"shop/tasks.py": "def make():\n    from celery import Celery\n    return Celery()\n"}, "shop.tasks", "3"),
+        ({"tasks.py": "celery = create_celery_app()\n"}, "tasks.celery", "tasks.py:1"),
         (
             {"shop/more.py": CELERY, "celery_worker.py": "from shop.more import celery\nfrom shop import app\n"},
             "celery_worker.celery",

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from .facts import module
 from .syntax import constant, dotted
 
 NAMES = ("celery", "celery_app")
+
+
+def makes(called: str) -> bool:
+    """Tell whether a function's name says that it makes a Celery app."""
+    return called == "Celery" or bool(
+        re.fullmatch(r"(create|make|build|init|get|setup|new)_?celery\w*|celery_init_app", called)
+    )
 
 
 def named(file: str, tree: ast.Module) -> dict[str, str]:
@@ -41,6 +49,5 @@ def _is_celery(call: ast.Call) -> bool:
 def _makes(value: ast.AST) -> bool:
     """Tell whether a value is a Celery app: made here, or taken out of Flask's extensions."""
     if isinstance(value, ast.Call):
-        made = dotted(value.func).rpartition(".")[2]
-        return made == "Celery" or made in ("make_celery", "create_celery", "celery_init_app", "init_celery")
+        return makes(dotted(value.func).rpartition(".")[2])
     return isinstance(value, ast.Subscript) and constant(value.slice) == "celery"

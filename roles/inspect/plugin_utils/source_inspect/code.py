@@ -124,7 +124,8 @@ class Reader:
             elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
                 made = dotted(node.value.func).split(".")[-1]
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if made in self.classes or made in factories or FACTORY.fullmatch(made):
+                flask = made in self.classes or made in factories or FACTORY.fullmatch(made)
+                if flask and not celery.makes(made):
                     names = [target.id for target in targets if isinstance(target, ast.Name)]
                     self.code.apps += [App(self.file, name, "instance", 0, runs) for name in names]
             elif isinstance(node, ast.ImportFrom):

@@ -9,6 +9,7 @@ from .declared import NAME
 from .serving import Found
 
 # Set by the role, by the platform that the repository was written for, or for development alone.
+PLACE = re.compile(r"\w*_(PATH|FILE|DIR|NAME)")  # of a secret, and none itself
 OURS = re.compile(
     r"PORT|HOST|HOSTNAME|HOME|PATH|PWD|USER|TZ|LANG|DYNO|WEB_CONCURRENCY|GUNICORN_CMD_ARGS|PYTHON\w+|WERKZEUG_\w+|"
     r"FLASK_(APP|ENV|DEBUG|SKIP_DOTENV|RUN_\w+)|APP_(RELEASE|DATA_DIR|SECRETS_DIR)|JWT_KEY_DIR|PIP_\w+"
@@ -35,8 +36,8 @@ def decide(found: Found, answer: Answer) -> None:
         if NOT_FOR_USE.match(name):
             continue
         if name in told or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
-            known = ", with a default that everybody can read" if default and SECRET.fullmatch(name) else ""
-            if told.get(name, ("",))[0] or SECRET.fullmatch(name):
+            known = ", with a default that everybody can read" if default and _is_secret(name) else ""
+            if told.get(name, ("",))[0] or _is_secret(name):
                 _take(answer, name, told.get(name, ("", "")), f"{place} reads it{known}")
     place = found.code.demanded.get("JWT_KEY_DIR") or found.code.optional.get("JWT_KEY_DIR", ("",))[0]
     if place:
@@ -44,12 +45,16 @@ def decide(found: Found, answer: Answer) -> None:
     _say(found, answer, {name for row in answer.maps.values() for name in row})
 
 
+def _is_secret(name: str) -> bool:
+    return bool(SECRET.fullmatch(name)) and not PLACE.fullmatch(name)
+
+
 def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
     """Give the app a variable; where nobody knows its value, an empty one that people fill in."""
     value, file = told
     if not NAME.fullmatch(name) or OURS.fullmatch(name) or name in answer.maps.get("app_env", {}):
         return
-    if SECRET.fullmatch(name):
+    if _is_secret(name):
         answer.put("app_secrets", name, Template(f"{{{{ vault_app_{name.lower()} }}}}"), why)
         return
     answer.put("app_env", name, value, f"{why}; the value is that of {file}" if value else why)
