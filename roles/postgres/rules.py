@@ -16,6 +16,7 @@ OURS = {  # apps are let in by these alone
     *("listen_addresses", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "port"),
     *("hba_file", "ident_file", "config_file", "data_directory", "include", "include_dir", "include_if_exists"),
 }
+LIBPQ = frozenset({"PGHOST", "PGUSER", "PGDATABASE"})  # what the role gives beside the address
 NAMES = {"postgres", "template0", "template1", "public"}  # roles and databases of PostgreSQL's own
 
 
@@ -50,7 +51,10 @@ EXAMPLES = {
 
 def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     """Return mistakes that only show when variables are seen together."""
-    lines = given.mistakes(values, "postgres", ("postgres_variable",), hosts)
+    lines = given.mistakes(values, "postgres", ("postgres_variable",), hosts, LIBPQ)
+    if "postgres" in values.get("app_needs", []) and values["postgres_variable"] in LIBPQ:
+        name = values["postgres_variable"]
+        lines.append(f"postgres_variable: {name} is what libpq reads, and no address; example: DATABASE_URL")
     if "postgres" in values.get("app_needs", []) and values["app_name"] in NAMES:
         name = values["app_name"]
         lines.append(f"app_name: {name} is a name of PostgreSQL's own; choose another, example: {name}-web")

@@ -21,6 +21,13 @@ def test_one_off_commands_have_its_address(play):
     assert "0001" in play("playbooks/run.yml", "-e", "run_command=flask db current").output
 
 
+def test_an_address_without_a_host_reaches_it_too(play):
+    asks = (
+        "import psycopg; print(psycopg.connect('postgresql://shop:unused@/shop').execute('SELECT 41 + 1').fetchone())"
+    )
+    assert "(42,)" in play("playbooks/run.yml", "-e", json.dumps({"run_command": ["python", "-c", asks]})).output
+
+
 def test_a_second_run_changes_nothing(play, sh):
     running = sh("systemctl show -p ActiveEnterTimestampMonotonic postgresql@17-main")
     assert play(SITE).changed == 0

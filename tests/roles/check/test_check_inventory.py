@@ -298,6 +298,12 @@ WRONG = [
     ("app_needs: [postgres]\napp_name: postgres", "app_name", "a name of PostgreSQL's own; choose another, example: "),
     ("postgres_driver: mysql", "postgres_driver", "'mysql' is not valid; example: postgres_driver: postgresql+psycopg"),
     ("postgres_variable: A-B", "postgres_variable", "example: postgres_variable: DATABASE_URL"),
+    (
+        "app_needs: [postgres]\napp_env: {PGHOST: db.example.com}",
+        "app_env",
+        "PGHOST is what app_needs: [postgres] gives",
+    ),
+    ("app_needs: [postgres]\npostgres_variable: PGHOST", "postgres_variable", "PGHOST is what libpq reads"),
     ("postgres_extensions: ['a b']", "postgres_extensions", "'a b' is not the name of an extension"),
     ("postgres_settings: {port: 5}", "postgres_settings", "port is role postgres's own"),
     ("postgres_settings: {listen_addresses: '*'}", "postgres_settings", "listen_addresses is role postgres's own"),

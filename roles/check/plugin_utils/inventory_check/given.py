@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 
-def mistakes(values: dict[str, Any], need: str, variables: tuple[str, ...], hosts: list[str]) -> list[str]:
+def mistakes(
+    values: dict[str, Any], need: str, variables: tuple[str, ...], hosts: list[str], fixed: frozenset[str] = frozenset()
+) -> list[str]:
     """Return what stands against a need of an app.
 
     :param need: a word of app_needs.
     :param variables: those that hold the names of what it gives to the environment.
+    :param fixed: names of what else it gives.
     """
     if need not in values.get("app_needs", []):
         return []
@@ -27,4 +30,7 @@ def mistakes(values: dict[str, Any], need: str, variables: tuple[str, ...], host
                     f"{place}: {name} is what app_needs: [{need}] gives; remove it from {place}, or let {need} give "
                     f"it under another name, example: {variable}: {need.upper()}_{name}"
                 )
+    for place in ("app_env", "app_secrets"):
+        both = sorted(fixed & set(values.get(place, {})))
+        lines += [f"{place}: {name} is what app_needs: [{need}] gives; remove it from {place}" for name in both]
     return lines
