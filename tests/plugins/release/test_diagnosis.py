@@ -156,6 +156,34 @@ def test_the_last_twenty_lines_are_shown():
         ("/ did not answer below 400 in 60 s (timed out)", "", "more than 5 s"),
         ("/ did not answer below 400 in 60 s ([Errno 2] No such file or directory)", "", "app_start_timeout: 120"),
         ("x", "celery: no such command in the image; its PATH is /venv/bin", "add its package to the app's"),
+        ("x", "RuntimeError: gevent worker requires gevent 24.10.1 or higher", "the image has no gevent"),
+        ("x", "alembic.util.exc.CommandError: Multiple head revisions are present", "flask db merge heads"),
+        ("x", "ValueError: please set the environment variable MAIL_SERVER", "the app misses the variable MAIL_SERVER"),
+        (
+            "x",
+            "Traceback (most recent call last):\n  File \"<frozen os>\", line 717, in get\nKeyError: 'api_token'",
+            "the app misses the variable api_token",
+        ),
+        (
+            "x",
+            "Error: Could not locate a Flask application. Use the 'flask --app' option",
+            "flask does not find the app",
+        ),
+        ("x", "Error: Could not import 'shop.web'.", "flask does not find the app"),
+        (
+            "x",
+            'Traceback (most recent call last):\n  File "/release/exec.py", line 165, in main\n'
+            "FileNotFoundError: [Errno 2] No such file or directory",
+            "the image has no such program",
+        ),
+        ("x", "OSError: [Errno 30] Read-only file system", "name the directory that it writes to"),
+        ("x", "OSError: [Errno 28] No space left on device", "app_writable: [/tmp:200m]"),
+        ("x", "MemoryError", "app_memory: 1g"),
+        (
+            "x",
+            'psycopg.OperationalError: FATAL:  password authentication failed for user "shop"',
+            "the database refuses the password: app_secrets",
+        ),
         ("something else", "", None),
     ],
 )
