@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape, glob
 from typing import Any, TypeVar
 
 from ansible.errors import AnsibleActionFail
@@ -35,6 +36,17 @@ Result = TypeVar("Result")
 BUILD = "/var/tmp"  # noqa: S108 - the host unpacks a source below it, in a directory of its own
 READY = "image:"  # begins a source that is an image
 GIT_PATIENCE = 300  # seconds; it lists files and asks nobody
+
+
+def archive_of(pattern: str, python: str) -> str:
+    """Return the path of the base image's archive for a Python; where there is none, say which others there are."""
+    begin, chosen, end = os.path.expanduser(pattern).partition("{python}")
+    path = f"{begin}{python if chosen else ''}{end}"
+    if os.path.isfile(path):
+        return path
+    others = sorted(each.removeprefix(begin).removesuffix(end) for each in glob(f"{escape(begin)}3.*{escape(end)}"))
+    rest = f"; to use what is there: build_python: '{others[-1]}'" if chosen and others else ""
+    raise AnsibleActionFail(f"build_base_image_archive: there is no file {path} on the controller{rest}")
 
 
 def is_repository(source: str) -> bool:
@@ -184,9 +196,7 @@ class ActionModule(ActionBase):
                 if "word" in result["wants"]:
                     arguments["shown"] = True
                 if "base" in result["wants"]:
-                    path = os.path.expanduser(base_archive.replace("{python}", result.get("python", "")))
-                    if not os.path.isfile(path):
-                        raise AnsibleActionFail(f"build_base_image_archive: there is no file {path} on the controller")
+                    path = archive_of(base_archive, result.get("python", ""))
                     kept = {"path": "engine", "bytes": os.path.getsize(path), "purpose": "the base image"}
                     arguments["base_archive"] = self._send(path, "base.tar", {**kept, "kind": "engine"}, task_vars)
                 if "source" in result["wants"]:
