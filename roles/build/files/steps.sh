@@ -82,8 +82,8 @@ other_python() {
       exit 1
     fi
   done
-  echo "what to do: $package has a wheel for none of Python 3.10 to 3.14. Write another version of it where the app lists it," \
-    "or what it needs of Debian: build_packages" >&2
+  echo "what to do: $package has a wheel for none of Python 3.10 to 3.14. Write what it needs of Debian, build_packages, or" \
+    "a newer version, build_requirements: ['$package>=...']" >&2
   exit 1
 }
 
@@ -92,6 +92,17 @@ fits() {
   lock=$1 file=$2
   shift 2
   "$@" >/dev/null 2>&1 || note "$lock does not fit $file any more; what it locks is installed"
+}
+
+# instead REQUIREMENT...: install these in place of what the app's own files say of them, and note it
+instead() {
+  printf '%s\n' "$@" >/tmp/instead
+  export UV_OVERRIDE=/tmp/instead
+  for each in "$@"; do
+    name=$(echo "$each" | sed 's/[^A-Za-z0-9._-].*//; s/[-_.]/[-_.]/g')
+    said="build_requirements: $each takes the place of what the app lists"
+    ! grep -qisE "(^|\")$name([^A-Za-z0-9._-]|$)" "$list" uv.lock || grep -qxF "$said" "$notes" || note "$said"
+  done
 }
 
 # server REQUIREMENT...: put what serves, and more, over what the app brings, and note what that changed

@@ -120,7 +120,7 @@ ADVICE = [
     ),
     (
         r"Failed to build `?([^`\s]+)",
-        "{0} does not build here: what it needs of Debian, build_packages, or another version",
+        "{0} does not build here: what it needs of Debian, build_packages, or another version, build_requirements",
     ),
     (
         r"exec format error",

@@ -15,6 +15,7 @@ DEBIAN = "RUN --mount=type=secret,id=steps sh /run/secrets/steps debian"
 SECRETS = ("steps", "ca", "known_hosts")
 MOUNTS = " ".join([*(f"--mount=type=secret,id={name}" for name in SECRETS), "--mount=type=ssh"])
 
+VERSIONED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*[<>=!~@].*")
 OF_TOOLS = re.compile("(PIP|UV|POETRY|PIPENV)_")
 
 
@@ -86,10 +87,11 @@ def _dependencies(plan: Plan) -> list[str]:
         lines.append(f"path {plan.path}")
     if not steps:
         return [*lines, server]
-    lines += _listed(steps)
+    lines += _listed(plan, steps)
     if steps.partly:
         lines.append(f"without_local {' '.join(steps.partly)}")
-    lines.append(f"{steps.install} --compile-bytecode || true" if steps.perhaps else f"built {steps.install}")
+    install = _install(plan, steps.install)
+    lines.append(f"{install} --compile-bytecode || true" if steps.perhaps else f"built {install}")
     return lines if steps.again else [*lines, server]
 
 
@@ -97,7 +99,8 @@ def _code(plan: Plan) -> list[str]:
     """Return what is done where all code is."""
     steps, lines = plan.steps, []
     if steps and steps.again:
-        lines += [*_listed(steps), "only=", f"built {steps.again}", "only=--no-build", _server(plan)]
+        install = _install(plan, steps.again)
+        lines += [*_listed(plan, steps), "only=", f"built {install}", "only=--no-build", _server(plan)]
     if steps and steps.checks:
         lines.append(steps.checks)
     if plan.project:
@@ -111,10 +114,25 @@ def _server(plan: Plan) -> str:
     return shlex.join(["server", *plan.choices.requirements])
 
 
-def _listed(steps: Steps) -> list[str]:
-    """Return what lists the dependencies, for uv to read."""
+def _install(plan: Plan, command: str) -> str:
+    """Return a command that installs, without what build_requirements has in other versions."""
+    if not command.startswith("uv sync"):  # the others take them as overrides
+        return command
+    return " ".join([command, *(f"--no-install-package {name}" for name in _versioned(plan).values())])
+
+
+def _versioned(plan: Plan) -> dict[str, str]:
+    """Return {requirement: its name} of those in build_requirements that say which version."""
+    matches = ((each, VERSIONED.fullmatch(each)) for each in plan.choices.requirements)
+    return {each: found[1] for each, found in matches if found}
+
+
+def _listed(plan: Plan, steps: Steps) -> list[str]:
+    """Return what lists the dependencies, for uv to read, and what is installed instead of some."""
+    versioned = _versioned(plan)
     return [
         *([steps.export] if steps.export else []),
         f"list={shlex.quote(steps.listed)}",
         f"listing() {{ {steps.listing or ':'}; }}",
+        *([shlex.join(["instead", *versioned])] if versioned else []),
     ]

@@ -167,6 +167,33 @@ def test_what_has_none_gets_a_compiler_without_asking(build):
     assert build.called("uv pip install")[1] == "uv pip install -r requirements.txt --compile-bytecode"
 
 
+@pytest.mark.parametrize("listed", ["psycopg2==2.8.4\n", "Psycopg_2[x] ==2.8.4 ; python_version > '3'\nflask\n"])
+def test_a_version_of_build_requirements_is_installed_instead_of_the_app_s(build, listed):
+    name = "psycopg2" if "_" not in listed else "psycopg-2"
+    build.stand_in("uv", f'echo "[$UV_OVERRIDE]" >> {build.calls}')
+    (build.place / "requirements.txt").write_text(listed)
+    wanted = [f"{name}>=2.9", "flask", "redis>5", "git+https://git.example.com/x"]
+    done = build.run("dependencies", made({"requirements.txt": listed}, requirements=wanted)[1])
+    assert done.returncode == 0, done.stderr
+    assert build.called(f"[{build.place}/instead]")
+    assert (
+        build.place / "instead"
+    ).read_text() == f"{name}>=2.9\nredis>5\n"  # another version of flask is not asked for
+    said = f"build_requirements: {name}>=2.9 takes the place of what the app lists"
+    assert build.notes.read_text().splitlines() == [said]
+
+
+def test_a_lock_of_uv_is_installed_without_what_has_another_version(build):
+    (build.place / "uv.lock").write_text('[[package]]\nname = "markupsafe"\nversion = "1.0"\n')
+    files = {"uv.lock": "", "pyproject.toml": PROJECT}
+    done = build.run("dependencies", made(files, requirements=["MarkupSafe>=2", "flask"])[1])
+    assert done.returncode == 0, done.stderr
+    (synced,) = build.called("uv sync")
+    assert "--no-install-package MarkupSafe" in synced and "--no-install-package flask" not in synced
+    assert "MarkupSafe>=2 takes the place of what the app lists" in build.notes.read_text()
+    assert "MarkupSafe>=2" in build.called("uv pip install")[-1]
+
+
 def test_what_cannot_be_had_at_all_is_asked_for_once(build):
     build.stand_in("uv", "echo 'cause: Because no-such was not found in the package registry' >&2; exit 1")
     done = build.run("dependencies", made({"requirements.txt": "no-such\n"})[1])
