@@ -18,9 +18,12 @@ if worker_class == "gevent":
 
     monkey.patch_all()  # before the app imports ssl, also where it is preloaded
 
+import fcntl
+import gc
 import mmap
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -64,11 +67,12 @@ preload_app = _settings["preload"]
 if preload_app:
 
     def when_ready(server: Any) -> None:
-        import gc
-
         gc.freeze()  # keep the loaded app's memory shared between workers
 
 
+_risky: list[tuple[str, str]] = []
+# Shared by all workers: a byte for each that has loaded the app, and one when all of them had.
+_loaded = memoryview(mmap.mmap(-1, WORKERS + 1))
 # Shared by all workers: for each a row with the number of requests that it lost, and when those began that it has not
 # begun to answer; in the last row, what workers lost that have ended.
 _held = memoryview(mmap.mmap(-1, 8 * HELD * (WORKERS + 1))).cast("d")
@@ -92,7 +96,18 @@ def child_exit(server: Any, worker: Any) -> None:
 
 def _clear(row: int | None) -> None:
     if row is not None:
+        _loaded[row] = 0
         _held[row * HELD : (row + 1) * HELD] = memoryview(bytes(8 * HELD)).cast("d")
+
+
+def _wait_for_others(worker: Any) -> None:
+    """Answer nothing until all workers have loaded the app: where it fails in one of them, gunicorn ends."""
+    _loaded[WORKERS - 1 if worker.row is None else worker.row] = 1
+    all_of_them, end = min(workers, WORKERS), time.monotonic() + (timeout or 60)
+    while worker.alive and not _loaded[WORKERS] and sum(_loaded[:WORKERS]) < all_of_them and time.monotonic() < end:
+        worker.notify()
+        time.sleep(0.05)
+    _loaded[WORKERS] = 1
 
 
 def post_worker_init(worker: Any) -> None:
@@ -107,9 +122,7 @@ def post_worker_init(worker: Any) -> None:
         from werkzeug.middleware.proxy_fix import ProxyFix
 
         worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1, x_host=1)
-
-
-_risky: list[tuple[str, str]] = []
+    _wait_for_others(worker)
 
 
 def _risks(app: Any) -> list[tuple[str, str]]:
@@ -138,12 +151,11 @@ def _mind_waiting(app: Callable[..., Iterable[bytes]], row: int | None) -> Calla
     def begin(environ: dict[str, Any]) -> int | None:
         if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
             return None
-        try:
+        with suppress(IndexError):  # more threads at once than there is room for
             place = free.pop()
-        except IndexError:  # more threads at once than there is room for
-            return None
-        _held[place] = time.monotonic()
-        return place
+            _held[place] = time.monotonic()
+            return place
+        return None
 
     def minding(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == WAITING and "HTTP_X_REAL_IP" not in environ:  # nginx always says who asks
@@ -175,11 +187,8 @@ def _mind_waiting(app: Callable[..., Iterable[bytes]], row: int | None) -> Calla
 def _tell_waiting(start_response: Callable[..., Any]) -> list[bytes]:
     rows, now = _held.tolist(), time.monotonic()
     since = sorted(began for place, began in enumerate(rows) if began and place % HELD)
-    told = {
-        "waiting": [round(now - began, 2) for began in since[:LARGEST]],
-        "lost": int(sum(rows[::HELD])),
-        "risks": _risky,
-    }
+    ages = [round(now - began, 2) for began in since[:LARGEST]]
+    told = {"waiting": ages, "lost": int(sum(rows[::HELD])), "risks": _risky}
     body = json.dumps(told).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
@@ -190,11 +199,9 @@ def _mind_connections(
 ) -> Callable[..., Iterable[bytes]]:
     """Let nginx drop its connections to a release that no longer serves, and know those that hold a websocket.
 
-    What an answer says of its connection is decided with its first byte, after which a switch may come: one without
-    a known length, which may last, never leaves a connection behind on which nginx would ask again. Each names its
-    release to nginx's log: which one was asked, nginx itself cannot tell.
+    A switch may come after an answer's first byte: one without a known length, which may last, leaves no connection on
+    which nginx would ask again. Each names its release to nginx's log, for nginx cannot tell which one it asked.
     """
-
     release = os.environ.get("APP_RELEASE", "")  # as exec.py told
 
     def minding(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -230,9 +237,6 @@ def _close_websockets(worker: Any, websockets: dict[Any, float]) -> None:
 
 def _take_turns(worker: Any, rest: float) -> None:
     """Replace workers one at a time: one that is to go accepts nothing until its last connection has ended."""
-    import fcntl
-    import sys
-
     limit, worker.max_requests = worker.max_requests, sys.maxsize
     worker.turn = open(f"{RUN}/turn", "w")  # noqa: SIM115 - locked until this process ends
     while worker.nr < limit:

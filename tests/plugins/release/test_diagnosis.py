@@ -152,6 +152,7 @@ def test_the_last_twenty_lines_are_shown():
         ("/ did not answer below 400 in 60 s (status 404)", "KeyError: 'A_B'", "set app_health_path"),
         ("/ did not answer below 400 in 60 s (status 302)", "", "needs no login"),
         ("/ did not answer below 400 in 60 s (status 500)", "", "the app itself fails"),
+        ("/ did not answer below 400 in 60 s (status 502)", "", "nothing answers on the port that app_server names"),
         ("/ did not answer below 400 in 60 s (status 500)", "KeyError: 'A_B'", "the app misses the variable A_B"),
         ("/ did not answer below 400 in 60 s (timed out)", "", "more than 5 s"),
         ("/ did not answer below 400 in 60 s ([Errno 2] No such file or directory)", "", "app_start_timeout: 120"),
