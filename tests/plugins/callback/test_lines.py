@@ -31,6 +31,13 @@ class ActionModule(ActionBase):
             Display().display(f"build: {word} of it")
         return {"changed": False}
 """
+WARN = """
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        return {"changed": False, "warnings": ["seldom meant"]}
+"""
 CAUSE = "it ended\n  its last lines:\n    KeyError\n  what to do: set it"
 AGAIN = "it ended\n  what to do: set it"
 
@@ -75,9 +82,12 @@ class Runs:
         self.place = place
         (place / "actions").mkdir()
         (place / "actions/slow.py").write_text(SLOW)
+        (place / "actions/warn.py").write_text(WARN)
+
+    name = "play.yml"
 
     def command(self, tasks, *arguments):
-        path = self.place / "play.yml"
+        path = self.place / self.name
         plays = [{"name": "First play", "hosts": "all", "gather_facts": False, "tasks": tasks}]
         path.write_text(yaml.safe_dump(plays, sort_keys=False))
         return [PLAYBOOK, path, "-i", "a,b,", "-c", "local", *arguments]
@@ -261,4 +271,51 @@ def test_ctrl_c_tells_which_step_it_interrupted_and_what_failed_before(run):
     kept = ERASED.sub("", said)
     assert code == 99 and "User interrupted execution" in kept
     assert re.search(r"\n +\d+\.\d s  Build, interrupted\n", kept), said
-    assert kept.endswith(f"\nERROR on b in Prepare:\n{CAUSE}\n"), said
+    assert f"\nERROR on b in Prepare:\n{CAUSE}\n" in kept, said
+    assert kept.endswith(
+        "\n\nstopped before the end\n"
+        "what is done stays; the same command goes on from there, and you have nothing to clean up by hand\n"
+    ), said
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "end"),
+    [
+        ("status", (), "stopped before the end; nothing was changed\n"),
+        ("app", ("--check",), "stopped before the end; nothing was changed\n"),
+        (
+            "run",
+            (),
+            "stopped before the end\nthe command may still run on its server: typed again, it runs a second time\n",
+        ),
+    ],
+)
+def test_ctrl_c_says_of_each_kind_of_run_what_is_true_of_it(run, monkeypatch, name, options, end):
+    monkeypatch.setattr(run, "name", f"{name}.yml")
+    build = {"name": "Build", "slow": {"seconds": 5}}
+    code, said = run.on_terminal([build], *options, until="half of it", type_=b"\x03")
+    assert code == 99 and ERASED.sub("", said).endswith(f"\n\n{end}"), said
+
+
+def test_a_check_without_a_mistake_ends_with_its_verdict(run, monkeypatch):
+    monkeypatch.setattr(run, "name", "check.yml")
+    good = [task("Look", "assert", {"that": True})]
+    code, said = run(good)
+    assert code == 0 and said.endswith(
+        "\n\nnothing is wrong: the inventory and 2 hosts are ready for setup or a deploy\n"
+    )
+    assert run(good, "--limit", "a")[1].endswith("the inventory and 1 host are ready for setup or a deploy\n")
+    code, said = run(BAD)
+    assert code == 2 and "nothing is wrong" not in said
+    code, said = run([*good, {"name": "Warn", "warn": {}}])
+    assert code == 0 and said.endswith(
+        "\n\nnothing is wrong, but see the warnings above: the inventory and 2 hosts are ready for setup or a deploy\n"
+    )
+
+
+def test_a_dry_run_ends_with_what_would_change(run, tmp_path):
+    make = {"path": str(tmp_path / "x"), "state": "directory"}
+    tasks = [task("Make", "file", make, **ON_A), task("Note", "debug", {"msg": "so"})]
+    assert run(tasks, "--check")[1].endswith("\n\ndry run: 1 step would change 1 of 2 hosts; nothing was changed\n")
+    assert run(tasks[1:], "--check")[1].endswith("\n\ndry run: nothing would change on 2 hosts\n")
+    assert "dry run" not in run(tasks[1:])[1]

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 AGAIN = "to show the app again: ansible-playbook playbooks/maintenance.yml -i inventories/... -e site_maintenance=off"
 PAGE, APP = "visitors see the maintenance page", "visitors see the app"
 OPEN = "/health still reaches the app, for monitoring and load balancers"
+DRY = "dry run: nothing would change on 1 host"
 CLOSED = "monitoring and load balancers get the page too, because app_health_path is /"
 
 
@@ -23,8 +24,8 @@ CLOSED = "monitoring and load balancers get the page too, because app_health_pat
         ({"site_maintenance": "on", "app_health_path": "/health?deep=1"}, (), [PAGE, OPEN, AGAIN]),
         ({"site_maintenance": True}, (), [PAGE, CLOSED, AGAIN]),
         ({"site_maintenance": "off", "app_health_path": "/health"}, (), [APP]),
-        ({"site_maintenance": "on"}, ("--check",), ["visitors would see the maintenance page"]),
-        ({"site_maintenance": "off"}, ("--check",), ["visitors would see the app"]),
+        ({"site_maintenance": "on"}, ("--check",), ["visitors would see the maintenance page", "", DRY]),
+        ({"site_maintenance": "off"}, ("--check",), ["visitors would see the app", "", DRY]),
     ],
 )
 def test_the_end_says_what_visitors_see_and_who_still_reaches_the_app(tmp_path, given, options, lines):
