@@ -15,7 +15,7 @@ from ansible.utils.display import Display
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
-from step_lines import terminal
+from step_lines import diffs, terminal
 from step_lines.step import Step, error_of, log_in, text_of, together
 from step_lines.verdict import Verdict
 
@@ -81,8 +81,10 @@ class Lines(CallbackBase):
 
     def v2_on_file_diff(self, result: Any) -> None:
         of = result.result.get("results") or [result.result]
-        diffs = [self._get_diff(each["diff"]) for each in of if each.get("diff") and each.get("changed")]
-        self._note(result, "changed", "".join(diffs).strip("\n"))
+        found = [each["diff"] for each in of if each.get("diff") and each.get("changed")]
+        told, short = diffs.text(found, self._get_diff)
+        self.verdict.short |= short
+        self._note(result, "changed", told.strip("\n"))
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """End with the hosts' counts where one failed, the summary, the errors and a verdict; also what is stopped."""

@@ -11,6 +11,7 @@ STOPPED = {
     "restore": "see first what serves: ansible-playbook playbooks/status.yml -i inventories/...",
     "": "what is done stays; the same command goes on from there, and you have nothing to clean up by hand",
 }
+WHOLE = "to see the new files whole: ansible-playbook … --verbose"
 
 
 def counted(number: int, noun: str, whole: int = 0) -> str:
@@ -23,7 +24,7 @@ class Verdict:
     """What is noted of a run for its last lines."""
 
     def __init__(self) -> None:
-        self.playbook, self.runs, self.warned = "", False, False
+        self.playbook, self.runs, self.warned, self.short = "", False, False, False
         self.steps, self.changed = 0, set()
 
     def starts(self, path: str) -> None:
@@ -60,4 +61,4 @@ class Verdict:
         if not self.steps:
             return [f"dry run: nothing would change on {counted(hosts, 'host')}"]
         would = f"{counted(self.steps, 'step')} would change {counted(len(self.changed), 'host', hosts)}"
-        return [f"dry run: {would}; nothing was changed"]
+        return [f"dry run: {would}; nothing was changed", *([WHOLE] if self.short else [])]

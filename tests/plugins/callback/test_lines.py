@@ -222,7 +222,7 @@ def test_a_dry_run_shows_what_would_change_and_its_diff(run, tmp_path):
     write = task("Write", "copy", {"content": "new\n", "dest": str(tmp_path / "{{ inventory_hostname }}")})
     code, said = run([write], "--check", "--diff")
     assert code == 0 and steps(said) == ["Write, would change"]
-    for host in ("a", "b"):
+    for host in ("a", "b"):  # short: whole
         assert re.search(rf"\n{host}:\n--- before\n\+\+\+ after: {tmp_path}/{host}\n@@ -0,0 \+1 @@\n\+new\n", said), (
             said
         )
@@ -319,3 +319,17 @@ def test_a_dry_run_ends_with_what_would_change(run, tmp_path):
     assert run(tasks, "--check")[1].endswith("\n\ndry run: 1 step would change 1 of 2 hosts; nothing was changed\n")
     assert run(tasks[1:], "--check")[1].endswith("\n\ndry run: nothing would change on 2 hosts\n")
     assert "dry run" not in run(tasks[1:])[1]
+
+
+def test_a_new_file_is_named_and_a_changed_one_shown_whole(run, tmp_path):
+    lines = "".join(f"line {number}\n" for number in range(40))
+    (tmp_path / "old").write_text(lines)
+    files = {"new": lines, "old": lines.replace("line 7\n", "line seven\n")}
+    tasks = [task("Make", "file", {"path": str(tmp_path / "folder"), "state": "directory"})]
+    tasks += [task("Write", "copy", {"content": text, "dest": str(tmp_path / name)}) for name, text in files.items()]
+    code, said = run(tasks, "--check", "--diff", "--limit", "a")
+    assert code == 0 and f"\nnew: {tmp_path}/new (40 lines)\n" in said, said
+    assert f"\nnew directory: {tmp_path}/folder\n" in said
+    assert "\n-line 7\n+line seven\n" in said and "line 20" not in said
+    assert said.endswith("; nothing was changed\nto see the new files whole: ansible-playbook … --verbose\n")
+    assert "+line 20" in run(tasks, "--check", "--diff", "--limit", "a", "--verbose")[1]
