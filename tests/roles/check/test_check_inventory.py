@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import re
@@ -855,6 +856,46 @@ def test_the_playbook_stops_before_it_connects(tmp_path):
     ):
         assert said in done.stdout
     assert MARK not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("playbook", "given", "said"),
+    [
+        ("logs", {"logs_release": "3f"}, ["logs_release: '3f' is not valid; example: logs_release: 3f9a0c41d2b7"]),
+        (
+            "logs",
+            {"logs_lines": "-1", "logs_since": "a\nb"},
+            ["logs_lines: -1 is not between", "logs_since: 'a\\nb' is"],
+        ),
+        ("logs", {"logs_process": "Worker 1", "app_workers": "lots"}, ["logs_process: 'Worker 1' is not valid"]),
+        ("run", {"run_command": "x", "run_timeout": 0}, ["run_timeout: 0 is not between 1 and 604800"]),
+        (
+            "shell",
+            {"run_timeout": "soon", "app_domian": "x"},
+            ["run_timeout: 'soon' is not a int", "app_domian: no role"],
+        ),
+        ("vault_keys", {"tokens_algorithm": "RS1"}, ["tokens_algorithm: 'RS1' is not one of"]),
+    ],
+)
+def test_a_playbook_that_needs_no_whole_inventory_judges_its_own_values(tmp_path, playbook, given, said):
+    (tmp_path / "hosts.yml").write_text("web: {hosts: {web1: {ansible_host: 192.0.2.1}}}\n")
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("ansible-playbook"), f"playbooks/{playbook}.yml"),
+            *("-i", tmp_path / "hosts.yml", "-e", json.dumps(given)),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2 and "\nweb1: failed=1\n" in done.stdout, done.stdout + done.stderr
+    mistakes = done.stdout.partition("to be mended:\n")[2].splitlines()
+    assert len(mistakes) == len(said)
+    for wrong in said:
+        assert any(line.startswith(f"  {wrong}") for line in mistakes), done.stdout
 
 
 @pytest.mark.parametrize("need", ["postgres", "valkey"])
