@@ -54,7 +54,7 @@ class Step:
         self.began = self.ended = time.monotonic()
         self.id = task._uuid
         self.name, self.task_name = task.get_name().replace(" : ", ": ", 1), task.name
-        self.says = task.action in C._ACTION_DEBUG
+        self.says = task.action in C._ACTION_DEBUG or "success_msg" in task.args
         self.includes = task.action in C._ACTION_ALL_INCLUDES
         self.validates = task.action.endswith("validate_argument_spec")
         self.asks = task.action.endswith("pause")  # a question stays on the terminal

@@ -175,6 +175,14 @@ def test_a_rescued_error_is_a_line_and_an_ignored_one_says_why(good):
     assert good.count("nobody minds") == 1
 
 
+def test_what_an_assertion_says_of_its_success_is_told_and_of_its_failure_too(run):
+    good = task("Show", "assert", {"that": "true", "success_msg": "good of today", "fail_msg": "it failed"})
+    assert run([good])[1] == "\nFirst play\ngood of today\n"
+    bad = task("Show", "assert", {"that": "false", "success_msg": "good of today", "fail_msg": "it failed"})
+    code, said = run([bad], "--limit", "a")
+    assert code == 2 and said.endswith("\nERROR on a in Show:\nit failed\n") and "good of" not in said
+
+
 def test_the_summary_and_what_is_said_after_it_end_the_run_as_plain_lines(good):
     assert good.endswith("Look back\n\nhttps://shop\na: 1 s\nand more\n")
 
