@@ -19,6 +19,8 @@ from ansible.plugins.action import check_inventory
 from click.testing import CliRunner
 from flask_deploy_tool import __version__, command, project, repository
 
+from tests.runners import RUNNERS
+
 FLAGS = ("--domain", "shop.example.com", "--source", "https://git.example.com/shop.git", "--wsgi", "shop:create_app()")
 BIN = Path(sys.executable).parent
 
@@ -315,31 +317,23 @@ PATH=$PWD/bin:$PATH; cd infra
 """
 
 
-def steps(place, job):
-    """Return the shell lines of a job of both workflows, as the environment production has them."""
-    workflow = yaml.safe_load((place / ".github/workflows/flask-deploy.yml").read_text())
-    github = [step["run"] for step in workflow["jobs"][job]["steps"] if "run" in step]
-    gitlab = yaml.safe_load((place / ".gitlab-ci.yml").read_text())
-    return {
-        "github": "\n".join(github).replace("${{ matrix.environment }}", "production"),
-        "gitlab": "\n".join([*gitlab["default"]["before_script"], *gitlab[job]["script"]]),
-    }
-
-
-@pytest.mark.parametrize("forge", ["github", "gitlab"])
+@pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize(
     ("job", "call"),
     [("plan", "plan -e production"), ("deploy", "deploy -e production -- -e app_lock_wait=900")],
 )
-def test_the_steps_of_ci_prepare_what_ansible_needs(here, forge, job, call):
+def test_the_steps_of_ci_prepare_what_ansible_needs(here, runner, job, call):
     new("infra", *FLAGS)
     (here / "bin").mkdir()
     (here / "infra/.vault-password").unlink()
     secrets = {"SSH_KEY": "the key", "SSH_KNOWN_HOSTS": "web1 ssh-ed25519 A", "VAULT_PASSWORD": "geheim"}
+    ci = runner((here / "infra" / runner.file).read_text())
+    assert ci.environments(job) == ["production"]
+    lines = "\n".join(lines for _place, lines in ci.steps(job, "production"))
     ran = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", STEPS + steps(here / "infra", job)[forge]],
+        [*runner.shell, "-c", STEPS + lines],
         cwd=here,
-        env={**os.environ, **secrets, "HOME": str(here), "CALLED": str(here / "called"), "ENVIRONMENT": "production"},
+        env={**os.environ, **secrets, "HOME": str(here), "CALLED": str(here / "called")},
         check=False,
     )
     assert ran.returncode == 0
