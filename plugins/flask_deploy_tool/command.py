@@ -159,6 +159,9 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"{NAME}: {wrong.line(error, extra)}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # a directory that is read-only, a disk that is full
+        click.echo(f"{NAME}: {error.filename or NAME}: {error.strerror or error}", err=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"{NAME}: stopped", err=True)
         sys.exit(130)

@@ -140,9 +140,11 @@ def new(directory: Path, names: tuple[str, ...], app: str | None, **given: str |
             raise click.UsageError(f"{name!r} cannot be an environment's name; letters, digits, - and _ can")
     repository.kept_out(directory)
     wanted = list(dict.fromkeys(names or ENVIRONMENTS))
-    missing = [name for name in wanted if not (directory / "inventories" / name).exists()]
+    missing = repository.missing(directory, wanted)
     answers = answers_for(missing, {**ask(given, directory), "app": app}) if missing else {}
-    write_all(directory, wanted, answers)
+    with repository.alone(directory):
+        made = repository.missing(directory, wanted)  # somebody else may have made some meanwhile
+        write_all(directory, wanted, {name: answers[name] for name in answers if name in made})
 
 
 def write_all(directory: Path, wanted: list[str], answers: dict[str, repository.Answers]) -> None:

@@ -158,6 +158,25 @@ def test_an_environment_that_was_cut_off_is_made_anew(here, monkeypatch):
     assert not (here / "infra/inventories/production/old").exists()
 
 
+def test_two_at_once_make_each_thing_once(tool):
+    flags = [*FLAGS, "--host", "web1"]
+    running = [
+        subprocess.Popen(tool.command("new", "infra", *flags), cwd=tool.place, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [each.communicate(timeout=120)[0] for each in running]
+    assert [each.returncode for each in running] == [0, 0, 0]
+    for made in ("inventories/production", "inventories/staging", ".vault-password", "README.md"):
+        assert sum(f"infra/{made}" in text.partition("left as it was")[0] for text in said) == 1, made
+    assert sorted(path.name for path in (tool.place / "infra/inventories").iterdir()) == ["production", "staging"]
+
+
+def test_a_place_that_cannot_be_written_to_is_said_in_a_line(tool):
+    (tool.place / "file").touch()
+    ran = tool("new", "file/infra", *FLAGS, "--host", "web1")
+    assert (ran.code, ran.err) == (1, "flask-deploy: file/infra: Not a directory\n")
+
+
 def test_another_app_on_the_server_has_its_own_name_and_user_id(here):
     new("infra", *FLAGS)
     for name in ("blog", "wiki"):
