@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -262,6 +263,19 @@ def test_without_a_terminal_nothing_is_rewritten_and_progress_stays_as_it_is(run
     code, said = run([{"name": "Build", "slow": {"seconds": 0.6}}], "--limit", "a")
     assert code == 0 and "\r" not in said and "\x1b" not in said
     assert re.fullmatch(r"build: half of it\nbuild: all of it\n\nFirst play\n +\d+\.\d s  Build\n", said), said
+
+
+def test_a_reader_that_goes_away_ends_nothing(run, tmp_path):
+    """As `flask-deploy logs | head -1`: the run goes on, without a word on the pipe."""
+    many = [tell(f"Tell {number}", "x" * 9000) for number in range(12)]
+    command = run.command(
+        [*many, task("Write", "copy", {"content": "", "dest": str(tmp_path / "done")})], "--limit", "a"
+    )
+    words = f"set -o pipefail; {shlex.join(map(str, command))} | head -1"
+    done = subprocess.run(
+        ["bash", "-c", words], cwd=ROOT, env=run.environment(), capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "done").exists()
 
 
 def test_on_a_terminal_the_running_step_is_a_line_that_is_rewritten_below_the_progress(run):
