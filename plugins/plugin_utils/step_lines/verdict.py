@@ -1,9 +1,11 @@
-"""How a run ended, in the last lines that it prints: a check, a dry run, and one that was stopped."""
+"""How a run ended, in the last lines that it prints: a check, a dry run, and one that Ctrl-C stopped."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Collection
+from typing import Any
 
 READS = {"check", "inspect", "logs", "releases", "shell", "status"}  # playbooks that change nothing
 STOPPED = {
@@ -24,12 +26,20 @@ class Verdict:
     """What is noted of a run for its last lines."""
 
     def __init__(self) -> None:
-        self.playbook, self.runs, self.warned, self.short = "", False, False, False
+        self.playbook, self.runs, self.pressed, self.warned, self.short = "", False, False, False, False
         self.steps, self.changed = 0, set()
 
     def starts(self, path: str) -> None:
-        """Note the playbook that was typed."""
+        """Note the playbook that was typed, and from now on whether Ctrl-C is pressed."""
         self.playbook = os.path.splitext(os.path.basename(path))[0]
+        before = signal.getsignal(signal.SIGINT)
+
+        def heard(number: int, frame: Any) -> None:
+            self.pressed = True
+            before(number, frame)
+
+        if callable(before):  # else it is ignored, as in a shell's background
+            signal.signal(signal.SIGINT, heard)
 
     def note(self, hosts: Collection[str]) -> None:
         """Note the hosts that a step changed, or would change."""
@@ -45,12 +55,14 @@ class Verdict:
         runs, self.runs = self.runs, False
         if not runs or failed:
             return []
-        return self._stopped(check or self.playbook in READS) if hosts is None else self._ended(check, hosts)
+        if hosts is not None:
+            return self._ended(check, hosts)
+        return self._stopped(check or self.playbook in READS) if self.pressed else []
 
     def _stopped(self, reads: bool) -> list[str]:
         if reads:
-            return ["stopped before the end; nothing was changed"]
-        return ["stopped before the end", STOPPED.get(self.playbook, STOPPED[""])]
+            return ["stopped by Ctrl-C; nothing was changed"]
+        return ["stopped by Ctrl-C", STOPPED.get(self.playbook, STOPPED[""])]
 
     def _ended(self, check: bool, hosts: int) -> list[str]:
         if self.playbook == "check":

@@ -85,11 +85,11 @@ class Runs:
         (place / "actions/slow.py").write_text(SLOW)
         (place / "actions/warn.py").write_text(WARN)
 
-    name = "play.yml"
+    name, more = "play.yml", []
 
     def command(self, tasks, *arguments):
         path = self.place / self.name
-        plays = [{"name": "First play", "hosts": "all", "gather_facts": False, "tasks": tasks}]
+        plays = [{"name": "First play", "hosts": "all", "gather_facts": False, "tasks": tasks}, *self.more]
         path.write_text(yaml.safe_dump(plays, sort_keys=False))
         return [PLAYBOOK, path, "-i", "a,b,", "-c", "local", *arguments]
 
@@ -295,7 +295,7 @@ def test_ctrl_c_tells_which_step_it_interrupted_and_what_failed_before(run):
     assert re.search(r"\n +\d+\.\d s  Build, interrupted\n", kept), said
     assert f"\nERROR on b in Prepare:\n{CAUSE}\n" in kept, said
     assert kept.endswith(
-        "\n\nstopped before the end\n"
+        "\n\nstopped by Ctrl-C\n"
         "what is done stays; the same command goes on from there, and you have nothing to clean up by hand\n"
     ), said
 
@@ -303,12 +303,12 @@ def test_ctrl_c_tells_which_step_it_interrupted_and_what_failed_before(run):
 @pytest.mark.parametrize(
     ("name", "options", "end"),
     [
-        ("status", (), "stopped before the end; nothing was changed\n"),
-        ("app", ("--check",), "stopped before the end; nothing was changed\n"),
+        ("status", (), "stopped by Ctrl-C; nothing was changed\n"),
+        ("app", ("--check",), "stopped by Ctrl-C; nothing was changed\n"),
         (
             "run",
             (),
-            "stopped before the end\nthe command may still run on its server: typed again, it runs a second time\n",
+            "stopped by Ctrl-C\nthe command may still run on its server: typed again, it runs a second time\n",
         ),
     ],
 )
@@ -317,6 +317,12 @@ def test_ctrl_c_says_of_each_kind_of_run_what_is_true_of_it(run, monkeypatch, na
     build = {"name": "Build", "slow": {"seconds": 5}}
     code, said = run.on_terminal([build], *options, until="half of it", type_=b"\x03")
     assert code == 99 and ERASED.sub("", said).endswith(f"\n\n{end}"), said
+
+
+def test_an_error_of_ansible_s_own_has_the_last_word(run, monkeypatch):
+    monkeypatch.setattr(run, "more", [{"hosts": "nobody", "tasks": []}])
+    code, said = run([task("Look", "assert", {"that": True})])
+    assert code == 1 and "ignoring: nobody\n" in said and "stopped" not in said, said
 
 
 def test_a_check_without_a_mistake_ends_with_its_verdict(run, monkeypatch):
