@@ -529,6 +529,12 @@ def test_maintenance_is_a_file_that_nginx_looks_for(site, parse):
     assert {d["directive"]: d["args"] for d in after}["page503"] == ["7"]
 
 
+@pytest.mark.parametrize("path", ["/", "/?deep=1"])
+def test_maintenance_closes_the_first_page_also_where_it_is_the_health_path(site, parse, path):
+    (closable,) = blocks(parse(site(app_health_path=path)), "map", "$uri", "$app_closable")
+    assert {d["directive"] for d in closable} == {"volatile", "default", r"~^/\.maintenance/"}
+
+
 def test_limits_are_the_variables(site, parse):
     serving = server(
         parse(

@@ -15,8 +15,9 @@ from ansible.utils.display import Display
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
-from step_lines import terminal
+from step_lines import diffs, terminal
 from step_lines.step import Step, error_of, log_in, text_of, together
+from step_lines.verdict import Verdict
 
 DOCUMENTATION = """
 name: lines
@@ -36,12 +37,16 @@ class Lines(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self.heading, self.steps, self.errors, self.kept = "", {}, defaultdict(list), []
+        self.verdict = Verdict()
         atexit.register(self.v2_playbook_on_stats, None)
         terminal.keep(self._running, self._display._lock)
 
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        self.verdict.starts(playbook._file_name)
+
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._close(whole=True)
-        self.heading = play.get_name().strip()
+        self.heading, self.verdict.runs = play.get_name().strip(), True
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool = False) -> None:
         self._close()
@@ -76,11 +81,13 @@ class Lines(CallbackBase):
 
     def v2_on_file_diff(self, result: Any) -> None:
         of = result.result.get("results") or [result.result]
-        diffs = [self._get_diff(each["diff"]) for each in of if each.get("diff") and each.get("changed")]
-        self._note(result, "changed", "".join(diffs).strip("\n"))
+        found = [each["diff"] for each in of if each.get("diff") and each.get("changed")]
+        told, short = diffs.text(found, self._get_diff)
+        self.verdict.short |= short
+        self._note(result, "changed", told.strip("\n"))
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        """End with the hosts' counts where one failed, the summary and the errors; also what is interrupted."""
+        """End with the hosts' counts where one failed, the summary, the errors and a verdict; also what is stopped."""
         self._close(whole=True)
         self.heading = ""
         counts = {host: stats.summarize(host) for host in sorted(stats.processed)} if stats else {}
@@ -92,6 +99,9 @@ class Lines(CallbackBase):
             self._say(text_of(["", *self.kept]))
         for text, color in self._explain(failed if stats else list(self.errors)):
             self._say(f"\n{text}", color)
+        said = self.verdict.lines(context.CLIARGS["check"], len(counts) if stats else None, bool(failed))
+        if said:
+            self._say(text_of(["", *said]))
         self.errors, self.kept = defaultdict(list), []
 
     def _running(self) -> str:
@@ -109,6 +119,7 @@ class Lines(CallbackBase):
 
     def _note(self, result: Any, word: str, told: str = "", goes_on: bool = True) -> None:
         """Note what became of a task on a host; an error that the run stops for is told at its end."""
+        self.verdict.warned |= bool(result.result.get("warnings"))
         self._handle_warnings(result.result)
         step, host = self._step(result.task), result.host.name
         step.note(host, word, told if goes_on else "")
@@ -122,6 +133,7 @@ class Lines(CallbackBase):
                 continue
             del self.steps[key]
             line, color = step.ends(context.CLIARGS["check"])
+            self.verdict.note([host for host, word in step.done.items() if word == "changed"])
             if line:
                 self._say(line, color)
             said = together(step.told, len(step.started))

@@ -28,6 +28,8 @@ PREFIXES = "app|archive|backup|build|docker|host|logs|nginx|postgres|remove|rest
 OPTION = r"-i [^\s;,)]+|-e '[^']*'|-e \w+=[^\s;,)]*|--(?:limit|tags) (?:'[^']*'|[^\s;,)]+)|--[\w-]+"
 CALL = re.compile(rf"ansible-playbook (…|site\.yml|playbooks/\w+\.yml)((?: (?:{OPTION}))*)")
 ALONE = re.compile(rf"(?<![\w-])(?<!-- )-e (?:{PREFIXES})_\w+=[^\s;,)]+(?: -e \w+=[^\s;,)]+)*")
+NOBODY = re.compile(r"Could not match supplied host pattern, ignoring: (\S+)")
+WRITE = r"the inventory has no server in the group \1; write one into its hosts.yml"
 ANY = "…"  # in a message that fits each playbook
 ASKED = "--ask-vault-pass"  # the tool knows when
 
@@ -50,7 +52,7 @@ def typed(text: str, environment: str) -> str:
 
     :param environment: as it was typed; empty where the only one was meant.
     """
-    known = playbooks()
+    known, text = playbooks(), NOBODY.sub(WRITE, text)
     parts, end = [], 0
     for call in CALL.finditer(text):
         parts += [_alone(text[end : call.start()]), _call(call, known, environment)]

@@ -78,6 +78,8 @@ def call(verb: Verb, values: dict[str, Any], environment: str | None, extra: tup
     given = {word: values[word.name.strip("-").lower()] for word in verb.words}
     words = [project.ansible_playbook(), project.playbook(verb.playbook.format(**values))]
     if verb.inventory:
+        for word in (word for word in verb.words if word.rest and not environment):
+            in_place(verb, given[word])
         words += ["-i", project.inventory(environment)]
     words += verb.arguments
     for word, value in given.items():
@@ -87,6 +89,17 @@ def call(verb: Verb, values: dict[str, Any], environment: str | None, extra: tup
     if verb.inventory and project.asks_for_vault(words[3], extra, project.settings()):
         words.append("--ask-vault-pass")
     return [*words, *extra]
+
+
+def in_place(verb: Verb, typed: tuple[str, ...]) -> None:
+    """Make sure that an environment does not stand behind the command that the app is to run.
+
+    :raises UsageError: it does.
+    """
+    for at in range(1, len(typed) - 1):
+        if typed[at] in ("-e", "--env") and typed[at + 1] in project.environments():
+            own = shlex.join(["-e", typed[at + 1], *typed[:at], *typed[at + 2 :]])
+            raise click.UsageError(f"an environment goes before the command: {NAME} {verb.name} {own}")
 
 
 def become(words: list[str], environment: dict[str, str], unsaid: dict[str, str] | None = None) -> None:
@@ -123,7 +136,7 @@ def command(verb: Verb) -> click.Command:
     )
 
 
-@click.command()
+@click.command(short_help="Run the bundled app on a server in a container here.")
 def demo() -> None:
     """Run the bundled app on a Debian server in a container of this machine.
 
@@ -159,6 +172,9 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"{NAME}: {wrong.line(error, extra)}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # a directory that is read-only, a disk that is full
+        click.echo(f"{NAME}: {error.filename or NAME}: {error.strerror or error}", err=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"{NAME}: stopped", err=True)
         sys.exit(130)

@@ -16,7 +16,7 @@ from . import __version__, repository
 ENVIRONMENTS = ("production", "staging")
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 LOCAL = (
-    "requirements.txt names a place on this machine; write one that your team and CI can reach, such as: "
+    "{} names a place on this machine; write one that your team and CI can reach, such as: "
     f"flask-deploy @ git+https://git.example.com/flask-deploy.git@v{__version__}"
 )
 KEEP = "{} opens the vaults, and git leaves it out: keep a copy where your team keeps passwords"
@@ -29,6 +29,8 @@ DIRECTORY: such as infra, or deploy inside the app's own repository.
 
 Example: flask-deploy new infra --domain shop.example.com --source https://git.example.com/shop.git --wsgi shop:app"""
 CHECKS = {
+    "app": (r"[a-z](-?[a-z0-9]){0,30}", "write a short name of small letters and digits, such as shop"),
+    "host": (r"(?!-)[^\s/]+", "write one server, such as deploy@shop.example.com"),
     "domain": (r"[A-Za-z0-9][A-Za-z0-9.-]*", "write the name alone, such as shop.example.com"),
     "wsgi": (r"[\w.]+:\S.*", "write module:name, such as shop:app or shop:create_app()"),
 }
@@ -115,7 +117,7 @@ def say(place: Path, name: str, made: list[str], left: list[str], lacks: list[st
     if str(place / repository.PASSWORD) in made:
         click.echo(KEEP.format(os.path.relpath(place / repository.PASSWORD)))
     if "file:" in (place / "requirements.txt").read_text():
-        click.echo(LOCAL)
+        click.echo(LOCAL.format(os.path.relpath(place / "requirements.txt")))
     for line in lacks:
         click.echo(line)
     if str(config) in left and not re.search(r"vault_(password_file|id)", config.read_text()):
@@ -125,7 +127,7 @@ def say(place: Path, name: str, made: list[str], left: list[str], lacks: list[st
         click.echo(NEXT.format(os.path.relpath(place / "inventories"), where, name))
 
 
-@click.command(help=HELP)
+@click.command(help=HELP, short_help="Make a repository for your deploys, or one more environment.")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--domain", help="Its public name; a second environment gets staging.<domain>.")
 @click.option("--host", help="The server, as ssh knows it, or user@server; the domain by default.")
@@ -140,9 +142,12 @@ def new(directory: Path, names: tuple[str, ...], app: str | None, **given: str |
             raise click.UsageError(f"{name!r} cannot be an environment's name; letters, digits, - and _ can")
     repository.kept_out(directory)
     wanted = list(dict.fromkeys(names or ENVIRONMENTS))
-    missing = [name for name in wanted if not (directory / "inventories" / name).exists()]
+    app = checked("app", app) if app else None
+    missing = repository.missing(directory, wanted)
     answers = answers_for(missing, {**ask(given, directory), "app": app}) if missing else {}
-    write_all(directory, wanted, answers)
+    with repository.alone(directory):
+        made = repository.missing(directory, wanted)  # somebody else may have made some meanwhile
+        write_all(directory, wanted, {name: answers[name] for name in answers if name in made})
 
 
 def write_all(directory: Path, wanted: list[str], answers: dict[str, repository.Answers]) -> None:

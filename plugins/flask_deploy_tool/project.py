@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ INSTALLED = PACKAGE / "project"  # what a wheel carries; in a checkout the playb
 PROJECT = INSTALLED if INSTALLED.exists() else PACKAGE.parents[1]
 INVENTORIES = Path("inventories")
 BUNDLED = {"example", "local"}  # of a checkout: copied, and the demo's
+UTF_8 = ("C.UTF-8", "en_US.UTF-8")  # Linux; macOS
 VAULT_OPTIONS = ("--vault-", "--ask-vault-pass", "-J")
 READ_AT_MOST = 1 << 20  # bytes of a file of an inventory that are searched for a vault
 
@@ -57,9 +59,22 @@ def settings() -> dict[str, str]:
     }
     if own_config():
         readable()
-        return needed
+        return {**language(), **needed}
     exported = {name: value for name, value in needed.items() if name in os.environ}
-    return exported if at_home() else {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), **exported}
+    ours = {} if at_home() else {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
+    return {**language(), **ours, **exported}
+
+
+def language() -> dict[str, str]:
+    """Return the environment of a UTF-8 locale where this process has none: Ansible refuses to start without one."""
+    for name in ("", *UTF_8):
+        try:
+            locale.setlocale(locale.LC_ALL, name)
+        except locale.Error:  # it is not installed here, as one that ssh brought along
+            continue
+        if locale.getlocale()[1] == "UTF-8":
+            return {"LC_ALL": name} if name else {}
+    return {}
 
 
 def readable() -> None:

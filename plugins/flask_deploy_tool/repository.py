@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
 from configparser import ConfigParser
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -46,6 +49,23 @@ def top(place: Path) -> Path:
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return place
     return Path(found.stdout.rstrip("\n")) if found.returncode == 0 else place
+
+
+def missing(place: Path, names: list[str]) -> list[str]:
+    """Return the environments that are not there yet."""
+    return [name for name in names if not (place / "inventories" / name).exists()]
+
+
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Wait until nobody else makes anything in a directory, and keep others waiting."""
+    place.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def setting(name: str, value: object) -> str:

@@ -19,6 +19,8 @@ from ansible.plugins.action import check_inventory
 from click.testing import CliRunner
 from flask_deploy_tool import __version__, command, project, repository
 
+from tests.runners import RUNNERS
+
 FLAGS = ("--domain", "shop.example.com", "--source", "https://git.example.com/shop.git", "--wsgi", "shop:create_app()")
 BIN = Path(sys.executable).parent
 
@@ -154,6 +156,25 @@ def test_an_environment_that_was_cut_off_is_made_anew(here, monkeypatch):
     new("infra", *FLAGS)
     assert sorted(path.name for path in (here / "infra/inventories").iterdir()) == ["production", "staging"]
     assert not (here / "infra/inventories/production/old").exists()
+
+
+def test_two_at_once_make_each_thing_once(tool):
+    flags = [*FLAGS, "--host", "web1"]
+    running = [
+        subprocess.Popen(tool.command("new", "infra", *flags), cwd=tool.place, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [each.communicate(timeout=120)[0] for each in running]
+    assert [each.returncode for each in running] == [0, 0, 0]
+    for made in ("inventories/production", "inventories/staging", ".vault-password", "README.md"):
+        assert sum(f"infra/{made}" in text.partition("left as it was")[0] for text in said) == 1, made
+    assert sorted(path.name for path in (tool.place / "infra/inventories").iterdir()) == ["production", "staging"]
+
+
+def test_a_place_that_cannot_be_written_to_is_said_in_a_line(tool):
+    (tool.place / "file").touch()
+    ran = tool("new", "file/infra", *FLAGS, "--host", "web1")
+    assert (ran.code, ran.err) == (1, "flask-deploy: file/infra: Not a directory\n")
 
 
 def test_another_app_on_the_server_has_its_own_name_and_user_id(here):
@@ -315,31 +336,23 @@ PATH=$PWD/bin:$PATH; cd infra
 """
 
 
-def steps(place, job):
-    """Return the shell lines of a job of both workflows, as the environment production has them."""
-    workflow = yaml.safe_load((place / ".github/workflows/flask-deploy.yml").read_text())
-    github = [step["run"] for step in workflow["jobs"][job]["steps"] if "run" in step]
-    gitlab = yaml.safe_load((place / ".gitlab-ci.yml").read_text())
-    return {
-        "github": "\n".join(github).replace("${{ matrix.environment }}", "production"),
-        "gitlab": "\n".join([*gitlab["default"]["before_script"], *gitlab[job]["script"]]),
-    }
-
-
-@pytest.mark.parametrize("forge", ["github", "gitlab"])
+@pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize(
     ("job", "call"),
     [("plan", "plan -e production"), ("deploy", "deploy -e production -- -e app_lock_wait=900")],
 )
-def test_the_steps_of_ci_prepare_what_ansible_needs(here, forge, job, call):
+def test_the_steps_of_ci_prepare_what_ansible_needs(here, runner, job, call):
     new("infra", *FLAGS)
     (here / "bin").mkdir()
     (here / "infra/.vault-password").unlink()
     secrets = {"SSH_KEY": "the key", "SSH_KNOWN_HOSTS": "web1 ssh-ed25519 A", "VAULT_PASSWORD": "geheim"}
+    ci = runner((here / "infra" / runner.file).read_text())
+    assert ci.environments(job) == ["production"]
+    lines = "\n".join(lines for _place, lines in ci.steps(job, "production"))
     ran = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", STEPS + steps(here / "infra", job)[forge]],
+        [*runner.shell, "-c", STEPS + lines],
         cwd=here,
-        env={**os.environ, **secrets, "HOME": str(here), "CALLED": str(here / "called"), "ENVIRONMENT": "production"},
+        env={**os.environ, **secrets, "HOME": str(here), "CALLED": str(here / "called")},
         check=False,
     )
     assert ran.returncode == 0
@@ -383,6 +396,9 @@ def test_only_plans_run_on_pull_requests_and_only_deploys_on_main(here):
         ("--domain", "https://shop.example.com/", "--domain: write the name alone, such as shop.example.com"),
         ("--domain", "shop.example.com:8443", "--domain: write the name alone"),
         ("--domain", "a\nb", "--domain: write the name alone"),
+        ("--app", "Shop 1", "--app: write a short name of small letters and digits, such as shop"),
+        ("--host", "web 1", "--host: write one server, such as deploy@shop.example.com"),
+        ("--host", "-oProxyCommand=x", "--host: write one server"),
         ("--wsgi", "shop", "--wsgi: write module:name, such as shop:app or shop:create_app()"),
         ("--source", "./nope", "--source: ./nope is no directory here, and no address"),
     ],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click import UsageError
@@ -48,6 +50,23 @@ def test_the_only_environment_needs_no_name(here):
     environments(here, "shop", ".shop.new")
     (here / "inventories/hosts.yml").write_text("")
     assert project.inventory(None) == "inventories/shop"
+
+
+@pytest.mark.parametrize(
+    "given", [{"LC_ALL": "C"}, {"LC_ALL": "xx_XX.UTF-8"}, {"LC_ALL": "", "LC_TIME": "xx_XX.UTF-8"}]
+)
+def test_a_locale_that_ansible_refuses_is_set_aside(tool, given):
+    tool.inventory("production")
+    ran = tool("status", **given)
+    assert ran.code == 0 and ran.err.startswith("LC_ALL=C.UTF-8 "), ran.err
+    real = Path(sys.executable).with_name("ansible-playbook")
+    done = subprocess.run([real, "--version"], env={**os.environ, **given, "LC_ALL": "C.UTF-8"}, check=False)
+    assert done.returncode == 0
+
+
+def test_a_locale_that_ansible_takes_is_kept(tool):
+    tool.inventory("production")
+    assert "LC_ALL" not in tool("status", LC_ALL="C.UTF-8").err
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.plugins.action.check_inventory import load_specs
 from flask_deploy_tool import command, project
 from flask_deploy_tool.verbs import VERBS
@@ -149,6 +150,18 @@ def test_wrong_use_is_one_line(tool, typed):
     assert ran.err.startswith("flask-deploy: ") and WRONG[typed] in ran.err and ran.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("typed", ["run flask db current -e production", "run flask db current --env production"])
+def test_an_environment_behind_a_command_is_told_its_place(tool, typed):
+    tool.inventory("production", "staging")
+    ran = tool(*shlex.split(typed))
+    assert (ran.code, ran.arguments) == (2, None)
+    assert "an environment goes before the command: flask-deploy run -e production flask db current" in ran.err
+
+
+def test_the_list_of_verbs_is_cut_nowhere(tool):
+    assert "..." not in tool("--help", COLUMNS="80").out.partition("Commands:")[2]
+
+
 def test_nothing_typed_shows_the_verbs_in_the_order_of_an_app_s_life(tool):
     ran = tool()
     listed = re.findall(r"^  ([a-z]+)  ", ran.err, re.MULTILINE)
@@ -222,3 +235,4 @@ def test_a_verb_without_an_inventory_warns_of_none(here):
         timeout=120,
     )
     assert ran.returncode == 0 and ran.stderr == "", ran.stdout + ran.stderr
+    assert yaml.safe_load(ran.stdout)["app_wsgi"] == "app:app", "what it prints is a file of an inventory"

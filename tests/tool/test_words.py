@@ -42,6 +42,9 @@ SAID = {
     "-e logs_since=now -e run_on=all": "-- -e logs_since=now -e run_on=all",
     "type: ansible-playbook playbooks/remove.yml -e remove_app=shop": "type: flask-deploy remove -e staging shop",
     "docker run -e A=1 x": "docker run -e A=1 x",
+    "[ERROR]: Could not match supplied host pattern, ignoring: web": (
+        "[ERROR]: the inventory has no server in the group web; write one into its hosts.yml"
+    ),
     "ansible-playbook playbooks/certificates.yml -i a": "ansible-playbook playbooks/certificates.yml -i a",
 }
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import threading
 
 import pytest
-import yaml
+
+from tests.runners import RUNNERS
 
 SHOP = "/home/deploy/shop"
 SECRETS = {
@@ -16,32 +16,6 @@ SECRETS = {
     "SSH_KNOWN_HOSTS": "~/.ssh/known_hosts",
     "VAULT_PASSWORD": "~/shop/deploy/.vault-password",
 }
-
-
-class GitHub:
-    """Steps of a job of GitHub Actions; `uses` is what a runner brings by itself."""
-
-    file, shell = ".github/workflows/flask-deploy.yml", "bash --noprofile --norc -eo pipefail"
-
-    def __init__(self, text):
-        self.said = yaml.load(text, yaml.BaseLoader)  # as GitHub reads it: `on` is a word
-
-    def steps(self, job):
-        place = self.said["defaults"]["run"]["working-directory"]
-        lines = [step["run"] for step in self.said["jobs"][job]["steps"] if "run" in step]
-        return [(place, re.sub(r"\$\{\{ *matrix\.environment *\}\}", "production", line)) for line in lines]
-
-
-class GitLab:
-    """The script of a job of GitLab: one shell for all lines, in the clone's top directory."""
-
-    file, shell = ".gitlab-ci.yml", "bash -eo pipefail"
-
-    def __init__(self, text):
-        self.said = yaml.safe_load(text)
-
-    def steps(self, job):
-        return [(".", "\n".join([*self.said["default"]["before_script"], *self.said[job]["script"]]))]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +27,7 @@ def pushed(desk):
     return {name: desk.must(f"cat {path}").strip() for name, path in SECRETS.items()}
 
 
-@pytest.fixture(params=[GitHub, GitLab])
+@pytest.fixture(params=RUNNERS)
 def ci(request, desk, pushed):
     """Return what runs a job as a user who is new each time, in a fresh clone."""
     known = request.param(desk.must(f"cat {request.param.file}", place=SHOP))
@@ -68,12 +42,12 @@ def ci(request, desk, pushed):
             user=user,
             place=home,
         )
-        settings = {**pushed, "CI": "true", "ENVIRONMENT": "production"}
+        settings = {**pushed, "CI": "true"}
         given = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in settings.items())
-        for place, lines in known.steps(job):
+        for place, lines in known.steps(job, "production"):
             desk.put(f"source ~/venv/bin/activate\n{given}\n", "settings", user=user)
             desk.put(lines, "lines", user=user)
-            step = f"source ~/settings && cd ~/work/{place} && {known.shell} ~/lines"
+            step = f"source ~/settings && cd ~/work/{place} && {shlex.join(known.shell)} ~/lines"
             code, said = desk.type(step, user=user, place=home)
             if code:
                 break

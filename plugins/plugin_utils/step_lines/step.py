@@ -19,6 +19,7 @@ WORDS = {  # the first that is true of a host tells of the step
     "ok": ("", C.COLOR_OK),
     "skipped": (", skipped", C.COLOR_SKIP),
 }
+SHOWS = ("inspect_source", "logs_show")  # what these print is their whole say
 PRINTED = ("module_stderr", "stderr", "module_stdout", "stdout")
 
 
@@ -54,9 +55,10 @@ class Step:
         self.began = self.ended = time.monotonic()
         self.id = task._uuid
         self.name, self.task_name = task.get_name().replace(" : ", ": ", 1), task.name
-        self.says = task.action in C._ACTION_DEBUG
+        self.says = task.action in C._ACTION_DEBUG or "success_msg" in task.args
         self.includes = task.action in C._ACTION_ALL_INCLUDES
         self.validates = task.action.endswith("validate_argument_spec")
+        self.shows = task.action in SHOWS
         self.asks = task.action.endswith("pause")  # a question stays on the terminal
         self.started, self.done, self.told, self.items = set(), {}, {}, defaultdict(list)
 
@@ -84,7 +86,7 @@ class Step:
         line, hosts = f"{self.ended - self.began:7.1f} s  {self.name}", len(self.started)
         word = next((word for word in WORDS if word in self.done.values()), "skipped")
         short = self.ended - self.began < SHORT
-        silent = self.says or self.validates or (short and self.includes)
+        silent = self.says or self.shows or self.validates or (short and self.includes)
         if (short and word == "skipped") or (word == "ok" and silent):
             return "", ""
         names = sorted(host for host in self.done if self.done[host] == word)

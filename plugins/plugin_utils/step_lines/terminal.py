@@ -34,6 +34,25 @@ class Above:
             return self.stream.write(erase + text)
 
 
+class Read:
+    """A stream in a pipe, whose reader may go away: the run goes on to its end, and what is left is read by nobody."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self.stream.write(text)
+        except BrokenPipeError:
+            nobody = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nobody, self.stream.fileno())
+            os.close(nobody)
+            return len(text)
+
+
 def keep(running: Callable[[], str], lock: AbstractContextManager) -> None:
     """Keep the line where stdout is a terminal; elsewhere have each line written as it ends.
 
@@ -42,6 +61,7 @@ def keep(running: Callable[[], str], lock: AbstractContextManager) -> None:
     """
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         sys.stdout.reconfigure(line_buffering=True)
+        sys.stdout = Read(sys.stdout)
         return
     progress.invite()
     sys.stdout = Above(sys.stdout, lock)

@@ -36,18 +36,16 @@ MACHINES = {"x86_64", "aarch64"}
 class ActionModule(ActionBase):
     """Fail with one line for each mistake; change nothing.
 
-    ``reach`` is how far to look: at the ``names`` of variables, the whole ``inventory``, or the ``host`` too.
+    ``reach`` is how far to look: at the ``names`` of variables and the values of the role that asks, at the whole
+    ``inventory``, or at the ``host`` too.
     """
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         reach = self._task.args.get("reach", "host")
         where = f"the inventory, for host {task_vars['inventory_hostname']}"
-        values: dict[str, Any] = {}
         lines: list[str] = []
-        mistakes = check_names(load_specs(), task_vars)
-        if reach != "names":
-            values, mistakes = self._check_inventory(task_vars)
+        values, mistakes = (self._check_own if reach == "names" else self._check_inventory)(task_vars)
         if not mistakes and reach == "host":
             where = f"host {task_vars['inventory_hostname']}"
             mistakes = self._check_system()
@@ -61,9 +59,26 @@ class ActionModule(ActionBase):
             "msg": "\n".join([f"{where}: nothing was changed; to be mended:", *(f"  {line}" for line in mistakes)]),
         }
 
+    def _check_own(self, task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Judge all names, and of values those of the role that asks: what it does needs no whole inventory."""
+        own = tuple(f"{role}_" for role in task_vars["ansible_parent_role_names"])
+        specs = {name: {**spec, "required": False} for name, spec in load_specs().items() if name.startswith(own)}
+        typed, mistakes = self._judge(task_vars, specs)
+        return typed, check_names(load_specs(), task_vars) + mistakes
+
     def _check_inventory(self, task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        specs, defaults = load_specs(), load_defaults()
-        mistakes = check_names(specs, task_vars)
+        specs = load_specs()
+        typed, mistakes = self._judge(task_vars, specs)
+        mistakes = check_names(specs, task_vars) + mistakes
+        if any(line.startswith("site_domain:") for line in mistakes):  # which the aliases are often made of
+            mistakes = [line for line in mistakes if not line.startswith("site_aliases:")]
+        if not mistakes:
+            mistakes += check_together(typed, task_vars["groups"].get("web", []))
+        return typed, mistakes or check_outside(typed, C.DEFAULT_LOCAL_TMP)
+
+    def _judge(self, task_vars: dict[str, Any], specs: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Return the values of variables as their types, and what is wrong with each by itself."""
+        defaults = load_defaults()
         known = {**defaults, **with_new_names(task_vars)}
         templar = self._templar.copy_with_new_env(available_variables=known)
         # What is wrong with a default follows from what it is made of.
@@ -83,12 +98,7 @@ class ActionModule(ActionBase):
         typed, wrong_types = check_types(specs, values)
         errors += wrong_types + check_values(typed)
         errors = [line for line in errors if line.partition(":")[0] in said or ": is required; " in line]
-        mistakes += with_examples(specs, errors)
-        if any(line.startswith("site_domain:") for line in mistakes):  # which the aliases are often made of
-            mistakes = [line for line in mistakes if not line.startswith("site_aliases:")]
-        if not mistakes:
-            mistakes += check_together(typed, task_vars["groups"].get("web", []))
-        return typed, mistakes or check_outside(typed, C.DEFAULT_LOCAL_TMP)
+        return typed, with_examples(specs, errors)
 
     def _check_system(self) -> list[str]:
         probe = '. /etc/os-release; echo "$(id -u) $ID:$VERSION_ID $(uname -m) $(date +%s) $(command -v python3)"'

@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 WAYS = {"grep": "logs_grep", "process": "logs_process", "release": "logs_release"}
+MANY = 8  # releases that are named, the newest ones
 
 
 def merged(told: dict[str, list[list[Any]]], most: int) -> list[str]:
@@ -31,11 +32,30 @@ def moment(microseconds: int) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03}"
 
 
-def nothing(asked: dict[str, Any]) -> str:
-    """Return the line for no line."""
+def nothing(asked: dict[str, Any], known: dict[str, list[str]]) -> list[str]:
+    """Return the lines for no line.
+
+    :param known: the "releases", the newest first, and the "processes" that the hosts have.
+    """
+    app, releases = asked["app"], known["releases"]
     ways = [f"{variable}: {asked[name]}" for name, variable in WAYS.items() if asked[name]]
     only = f" with {', '.join(ways)}" if ways else ""
-    return f"{asked['app']} printed nothing since {asked['since']}{only}; further back: -e logs_since=yesterday"
+    said = [f"{app} printed nothing since {asked['since']}{only}; further back: -e logs_since=yesterday"]
+    if not releases:
+        return [*said, f"{app} has no release on these hosts; deploy it first, or correct app_name"]
+    if asked["process"] not in ("", *known["processes"]):
+        said.append(f"{app} has no process {asked['process']}; it has: {', '.join(known['processes'])}")
+    if asked["release"] not in ("", *releases):
+        said.append(f"{app} has no release {asked['release']}; the newest are: {', '.join(releases[:MANY])}")
+    return said
+
+
+def together(told: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
+    """Return what all hosts know, each once and in their order."""
+    return {
+        what: list(dict.fromkeys(name for host in told.values() for name in host.get(what, [])))
+        for what in ("releases", "processes")
+    }
 
 
 def follow(asked: dict[str, Any], hosts: list[dict[str, Any]]) -> list[str]:
@@ -66,7 +86,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         asked = dict(self._task.args)
         told = asked["told"]
-        lines = merged(told, int(asked["lines"])) or [nothing(asked)]
+        lines = merged({host: each["rows"] for host, each in told.items()}, int(asked["lines"]))
+        lines = lines or nothing(asked, together(told))
         hosts = [{"inventory_hostname": host, **dict(task_vars["hostvars"][host])} for host in told]
         Display().display("\n".join(["", *lines, "", *follow(asked, hosts), ""]))
         return {"changed": False}

@@ -13,6 +13,8 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import process
 from ansible.module_utils.flask_deploy.host.module import QuietModule
+from ansible.module_utils.flask_deploy.release import jobs
+from ansible.module_utils.flask_deploy.release.places import App
 
 DOCUMENTATION = r"""
 module: logs_read
@@ -39,12 +41,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 rows: {type: list, returned: success, description: "[microseconds since 1970, process, release, text] of each line."}
+releases: {type: list, returned: where there is no line, description: "Ids of those on this host, the newest first."}
+processes: {type: list, returned: where there is no line, description: What could have printed one.}
 """
 
 FIELDS = ("MESSAGE", "FLASK_DEPLOY_PROCESS", "FLASK_DEPLOY_RELEASE")
 LIMIT = 120  # seconds
 LONGEST = 2000  # characters that are shown of a line
 WEB = "web"
+ONCE = ("command", "schema")  # what runs for a release and ends
 
 
 class JournalError(Exception):
@@ -85,6 +90,22 @@ def read(options: dict[str, Any]) -> list[list[Any]]:
             if len(rows) == options["lines"]:
                 break
     return rows[::-1]
+
+
+def known(app: App) -> dict[str, list[str]]:
+    """Return which releases and processes of an app are on this host, for somebody who asked for others."""
+    releases = sorted(app.known(), key=app.order, reverse=True)
+    beside = sorted({name for release in releases for name in app.record(release)["processes"]})
+    timed = [f"job-{name}" for name in jobs.known(app)]
+    return {"releases": releases, "processes": [WEB, *beside, *timed, *ONCE] if releases else []}
+
+
+def view(name: str) -> App | None:
+    """Return an app's places here; None on a host where nothing was deployed yet."""
+    try:
+        return App(name)
+    except KeyError:  # nginx's user
+        return None
 
 
 def printed(command: list[str]) -> Iterator[bytes]:
@@ -131,7 +152,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        module.exit_json(changed=False, rows=read(module.params))
+        rows = read(module.params)
+        app = None if rows else view(module.params["app"])
+        module.exit_json(changed=False, rows=rows, **(known(app) if app else {"releases": [], "processes": []}))
     except (JournalError, OSError) as error:
         module.fail_json(msg=str(error))
 

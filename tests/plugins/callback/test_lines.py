@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -30,6 +31,13 @@ class ActionModule(ActionBase):
             time.sleep(self._task.args["seconds"])
             Display().display(f"build: {word} of it")
         return {"changed": False}
+"""
+WARN = """
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        return {"changed": False, "warnings": ["seldom meant"]}
 """
 CAUSE = "it ended\n  its last lines:\n    KeyError\n  what to do: set it"
 AGAIN = "it ended\n  what to do: set it"
@@ -75,10 +83,13 @@ class Runs:
         self.place = place
         (place / "actions").mkdir()
         (place / "actions/slow.py").write_text(SLOW)
+        (place / "actions/warn.py").write_text(WARN)
+
+    name, more = "play.yml", []
 
     def command(self, tasks, *arguments):
-        path = self.place / "play.yml"
-        plays = [{"name": "First play", "hosts": "all", "gather_facts": False, "tasks": tasks}]
+        path = self.place / self.name
+        plays = [{"name": "First play", "hosts": "all", "gather_facts": False, "tasks": tasks}, *self.more]
         path.write_text(yaml.safe_dump(plays, sort_keys=False))
         return [PLAYBOOK, path, "-i", "a,b,", "-c", "local", *arguments]
 
@@ -165,6 +176,14 @@ def test_a_rescued_error_is_a_line_and_an_ignored_one_says_why(good):
     assert good.count("nobody minds") == 1
 
 
+def test_what_an_assertion_says_of_its_success_is_told_and_of_its_failure_too(run):
+    good = task("Show", "assert", {"that": "true", "success_msg": "good of today", "fail_msg": "it failed"})
+    assert run([good])[1] == "\nFirst play\ngood of today\n"
+    bad = task("Show", "assert", {"that": "false", "success_msg": "good of today", "fail_msg": "it failed"})
+    code, said = run([bad], "--limit", "a")
+    assert code == 2 and said.endswith("\nERROR on a in Show:\nit failed\n") and "good of" not in said
+
+
 def test_the_summary_and_what_is_said_after_it_end_the_run_as_plain_lines(good):
     assert good.endswith("Look back\n\nhttps://shop\na: 1 s\nand more\n")
 
@@ -212,7 +231,7 @@ def test_a_dry_run_shows_what_would_change_and_its_diff(run, tmp_path):
     write = task("Write", "copy", {"content": "new\n", "dest": str(tmp_path / "{{ inventory_hostname }}")})
     code, said = run([write], "--check", "--diff")
     assert code == 0 and steps(said) == ["Write, would change"]
-    for host in ("a", "b"):
+    for host in ("a", "b"):  # short: whole
         assert re.search(rf"\n{host}:\n--- before\n\+\+\+ after: {tmp_path}/{host}\n@@ -0,0 \+1 @@\n\+new\n", said), (
             said
         )
@@ -246,6 +265,19 @@ def test_without_a_terminal_nothing_is_rewritten_and_progress_stays_as_it_is(run
     assert re.fullmatch(r"build: half of it\nbuild: all of it\n\nFirst play\n +\d+\.\d s  Build\n", said), said
 
 
+def test_a_reader_that_goes_away_ends_nothing(run, tmp_path):
+    """As `flask-deploy logs | head -1`: the run goes on, without a word on the pipe."""
+    many = [tell(f"Tell {number}", "x" * 9000) for number in range(12)]
+    command = run.command(
+        [*many, task("Write", "copy", {"content": "", "dest": str(tmp_path / "done")})], "--limit", "a"
+    )
+    words = f"set -o pipefail; {shlex.join(map(str, command))} | head -1"
+    done = subprocess.run(
+        ["bash", "-c", words], cwd=ROOT, env=run.environment(), capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "done").exists()
+
+
 def test_on_a_terminal_the_running_step_is_a_line_that_is_rewritten_below_the_progress(run):
     code, said = run.on_terminal([{"name": "Build", "slow": {"seconds": 1.5}}, tell("Tell", "x")])
     assert code == 0
@@ -261,4 +293,71 @@ def test_ctrl_c_tells_which_step_it_interrupted_and_what_failed_before(run):
     kept = ERASED.sub("", said)
     assert code == 99 and "User interrupted execution" in kept
     assert re.search(r"\n +\d+\.\d s  Build, interrupted\n", kept), said
-    assert kept.endswith(f"\nERROR on b in Prepare:\n{CAUSE}\n"), said
+    assert f"\nERROR on b in Prepare:\n{CAUSE}\n" in kept, said
+    assert kept.endswith(
+        "\n\nstopped by Ctrl-C\n"
+        "what is done stays; the same command goes on from there, and you have nothing to clean up by hand\n"
+    ), said
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "end"),
+    [
+        ("status", (), "stopped by Ctrl-C; nothing was changed\n"),
+        ("app", ("--check",), "stopped by Ctrl-C; nothing was changed\n"),
+        (
+            "run",
+            (),
+            "stopped by Ctrl-C\nthe command may still run on its server: typed again, it runs a second time\n",
+        ),
+    ],
+)
+def test_ctrl_c_says_of_each_kind_of_run_what_is_true_of_it(run, monkeypatch, name, options, end):
+    monkeypatch.setattr(run, "name", f"{name}.yml")
+    build = {"name": "Build", "slow": {"seconds": 5}}
+    code, said = run.on_terminal([build], *options, until="half of it", type_=b"\x03")
+    assert code == 99 and ERASED.sub("", said).endswith(f"\n\n{end}"), said
+
+
+def test_an_error_of_ansible_s_own_has_the_last_word(run, monkeypatch):
+    monkeypatch.setattr(run, "more", [{"hosts": "nobody", "tasks": []}])
+    code, said = run([task("Look", "assert", {"that": True})])
+    assert code == 1 and "ignoring: nobody\n" in said and "stopped" not in said, said
+
+
+def test_a_check_without_a_mistake_ends_with_its_verdict(run, monkeypatch):
+    monkeypatch.setattr(run, "name", "check.yml")
+    good = [task("Look", "assert", {"that": True})]
+    code, said = run(good)
+    assert code == 0 and said.endswith(
+        "\n\nnothing is wrong: the inventory and 2 hosts are ready for setup or a deploy\n"
+    )
+    assert run(good, "--limit", "a")[1].endswith("the inventory and 1 host are ready for setup or a deploy\n")
+    code, said = run(BAD)
+    assert code == 2 and "nothing is wrong" not in said
+    code, said = run([*good, {"name": "Warn", "warn": {}}])
+    assert code == 0 and said.endswith(
+        "\n\nnothing is wrong, but see the warnings above: the inventory and 2 hosts are ready for setup or a deploy\n"
+    )
+
+
+def test_a_dry_run_ends_with_what_would_change(run, tmp_path):
+    make = {"path": str(tmp_path / "x"), "state": "directory"}
+    tasks = [task("Make", "file", make, **ON_A), task("Note", "debug", {"msg": "so"})]
+    assert run(tasks, "--check")[1].endswith("\n\ndry run: 1 step would change 1 of 2 hosts; nothing was changed\n")
+    assert run(tasks[1:], "--check")[1].endswith("\n\ndry run: nothing would change on 2 hosts\n")
+    assert "dry run" not in run(tasks[1:])[1]
+
+
+def test_a_new_file_is_named_and_a_changed_one_shown_whole(run, tmp_path):
+    lines = "".join(f"line {number}\n" for number in range(40))
+    (tmp_path / "old").write_text(lines)
+    files = {"new": lines, "old": lines.replace("line 7\n", "line seven\n")}
+    tasks = [task("Make", "file", {"path": str(tmp_path / "folder"), "state": "directory"})]
+    tasks += [task("Write", "copy", {"content": text, "dest": str(tmp_path / name)}) for name, text in files.items()]
+    code, said = run(tasks, "--check", "--diff", "--limit", "a")
+    assert code == 0 and f"\nnew: {tmp_path}/new (40 lines)\n" in said, said
+    assert f"\nnew directory: {tmp_path}/folder\n" in said
+    assert "\n-line 7\n+line seven\n" in said and "line 20" not in said
+    assert said.endswith("; nothing was changed\nto see the new files whole: ansible-playbook … --verbose\n")
+    assert "+line 20" in run(tasks, "--check", "--diff", "--limit", "a", "--verbose")[1]

@@ -48,7 +48,7 @@ def look(connection):
 
 
 def running(uuid="t1", hosts=("web1",)):
-    task = SimpleNamespace(_uuid=uuid, get_name=lambda: "build : Build", name="Build", action="build_image")
+    task = SimpleNamespace(_uuid=uuid, get_name=lambda: "build : Build", name="Build", action="build_image", args={})
     step = Step(task)
     step.started |= set(hosts)
     return step.running()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import re
@@ -120,7 +121,7 @@ WRONG = [
     ("backup_drill_at: sometimes", "backup_drill_at", "is no time"),
     ("backup_keep: {dayly: 7}", "backup_keep", "there is no 'dayly' here; supported are daily, weekly, monthly"),
     ("backup_keep: {daily: 0}", "backup_keep", "keeps no backup at all; example: backup_keep: {daily: 7"),
-    ("backup_keep: {daily: many}", "backup_keep", "daily: 'many' is not an int"),
+    ("backup_keep: {daily: many}", "backup_keep", "daily: 'many' is not a whole number"),
     ("backup_jitter: -1", "backup_jitter", "between"),
     ("archive_to: mnt/backup", "archive_to", "is not a directory, sftp: or s3:; example: archive_to: sftp:"),
     ("app_needs: [postgres]\narchive_to: /mnt/backup", "archive_to", "needs backup_to, whose password"),
@@ -281,7 +282,7 @@ WRONG = [
     ("app_jobs: {purge: {command: x, at: daily, tiemout: 5}}", "app_jobs", "no 'tiemout' here; did you mean timeout?"),
     ("app_jobs: {purge: {command: x, at: daily, zzz: 5}}", "app_jobs", "supported are command, at, memory, timeout, h"),
     ("app_jobs: {purge: {command: x, at: daily, timeout: 0}}", "app_jobs", "purge: timeout: 0 is not between 1 and"),
-    ("app_jobs: {purge: {command: x, at: daily, timeout: 1h}}", "app_jobs", "timeout: '1h' is not an int"),
+    ("app_jobs: {purge: {command: x, at: daily, timeout: 1h}}", "app_jobs", "timeout: '1h' is not a whole number"),
     ("app_jobs: {purge: {command: x, at: daily, memory: 1k}}", "app_jobs", "purge: memory: 1k is less than docker's"),
     ("app_jobs: {purge: {command: x, at: daily, hosts: web1}}", "app_jobs", "hosts: 'web1' is not one or all"),
     ("app_jobs: {purge: {command: x, at: daily, catch_up: maybe}}", "app_jobs", "'maybe' is not true or false"),
@@ -313,7 +314,7 @@ WRONG = [
     ("valkey_use: both", "valkey_use", "'both' is not one of queue, cache"),
     ("valkey_variable: ''", "valkey_variable", "example: valkey_variable: REDIS_URL"),
     ("app_pids: 1", "app_pids", "between"),
-    ("app_processes: [worker]", "app_processes", "is not a dict"),
+    ("app_processes: [worker]", "app_processes", "is not a map"),
     ("app_processes: {web: {command: x}}", "app_processes", "'web' is not a name for it"),
     ("app_processes: {Worker_1: {command: x}}", "app_processes", "'Worker_1' is not a name for it"),
     ("app_processes: {a-very-long-name-1: {command: x}}", "app_processes", "is not a name for it"),
@@ -336,8 +337,8 @@ WRONG = [
     ("app_processes: {worker: {command: x, memory: 5x}}", "app_processes", "example: memory: 512m"),
     ("app_processes: {worker: {command: a && b}}", "app_processes", "no shell runs it"),
     ("app_processes: {worker: {command: x, count: 65}}", "app_processes", "count: 65 is not between 0 and 64"),
-    ("app_processes: {worker: {command: x, count: 1.5}}", "app_processes", "count: 1.5 is not an int"),
-    ("app_processes: {worker: {command: x, count: true}}", "app_processes", "count: True is not an int"),
+    ("app_processes: {worker: {command: x, count: 1.5}}", "app_processes", "count: 1.5 is not a whole number"),
+    ("app_processes: {worker: {command: x, count: true}}", "app_processes", "count: True is not a whole number"),
     ("app_processes: {worker: {command: x, memory: 512}}", "app_processes", "memory: 512 is not text"),
     ("app_processes: {worker: {command: x, memory: 1m}}", "app_processes", "memory: 1m is less than docker's least"),
     ("app_processes: {worker: {command: x, cpus: many}}", "app_processes", "cpus: 'many' is not a float"),
@@ -369,8 +370,8 @@ WRONG = [
     # 5: misspelt variables
     ("app_domian: shop.example.com", "app_domian", "did you mean site_domain?"),
     ("app_worker: 2", "app_worker", "did you mean app_workers (of the web) or app_processes"),
-    ("app_lock_wait: soon", "app_lock_wait", "'soon' is not a int; example: app_lock_wait: 300"),
-    ("app_lock_wait: 15m", "app_lock_wait", "'15m' is not a int; example: app_lock_wait: 300"),
+    ("app_lock_wait: soon", "app_lock_wait", "'soon' is not a whole number; example: app_lock_wait: 300"),
+    ("app_lock_wait: 15m", "app_lock_wait", "'15m' is not a whole number; example: app_lock_wait: 300"),
     ("app_lock_wait: '-1'", "app_lock_wait", "-1 is not between 0 and 86400"),
     # what a thing is called elsewhere
     ("app_port: 5000", "app_port", "did you mean app_server (port:5000, where the app listens) or site_https_port?"),
@@ -524,24 +525,24 @@ WRONG = [
     ("site_maintenance_message: 12:30", "site_maintenance_message", "is a number, not text"),
     ("site_aliases: [1]", "site_aliases", "holds a number"),
     # what a lenient reader changes
-    ("app_timeout: .inf", "app_timeout", "is not a int"),
+    ("app_timeout: .inf", "app_timeout", "is not a whole number"),
     ("docker_daemon_options: {1: x}", "docker_daemon_options", "no key"),
-    ("app_workers: true", "app_workers", "True is not a int"),
-    ("app_workers: 2.0", "app_workers", "2.0 is not a int"),
-    ("app_timeout: '007'", "app_timeout", "'007' is not a int"),
-    ("app_timeout: '٣'", "app_timeout", "'٣' is not a int"),
-    ("app_timeout: '30\n'", "app_timeout", "is not a int"),
-    ("app_cpus: '1_0'", "app_cpus", "'1_0' is not a float"),
-    ("app_cpus: '١٢'", "app_cpus", "is not a float"),
-    ("app_cpus: yes", "app_cpus", "True is not a float"),
-    ("app_preload: t", "app_preload", "'t' is not a bool"),
-    ("site_ipv6: 1.0", "site_ipv6", "1.0 is not a bool"),
-    ("site_static: [static]", "site_static", "is not a str"),
+    ("app_workers: true", "app_workers", "True is not a whole number"),
+    ("app_workers: 2.0", "app_workers", "2.0 is not a whole number"),
+    ("app_timeout: '007'", "app_timeout", "'007' is not a whole number"),
+    ("app_timeout: '٣'", "app_timeout", "'٣' is not a whole number"),
+    ("app_timeout: '30\n'", "app_timeout", "is not a whole number"),
+    ("app_cpus: '1_0'", "app_cpus", "'1_0' is not a number"),
+    ("app_cpus: '١٢'", "app_cpus", "is not a number"),
+    ("app_cpus: yes", "app_cpus", "True is not a number"),
+    ("app_preload: t", "app_preload", "'t' is not true or false"),
+    ("site_ipv6: 1.0", "site_ipv6", "1.0 is not true or false"),
+    ("site_static: [static]", "site_static", "is not text"),
     ("site_login_paths: /login", "site_login_paths", "'/login' is not a list"),
     ("site_trusted_proxies: 192.0.2.7", "site_trusted_proxies", "'192.0.2.7' is not a list"),
     ("site_cors_origins: https://a.example.com", "site_cors_origins", "is not a list"),
-    ("site_headers: X-A=b", "site_headers", "'X-A=b' is not a dict"),
-    ('app_env: \'{"A": "b"}\'', "app_env", "is not a dict"),
+    ("site_headers: X-A=b", "site_headers", "'X-A=b' is not a map"),
+    ('app_env: \'{"A": "b"}\'', "app_env", "is not a map"),
     ('app_release_command: "flask\\0"', "app_release_command", "holds a NUL"),
     ('build_source: "https://git.example.com/a\\0b"', "build_source", "holds a NUL"),
     ("docker_daemon_options: {mtu: .nan}", "docker_daemon_options", "JSON does not know"),
@@ -861,6 +862,46 @@ def test_the_playbook_stops_before_it_connects(tmp_path):
     ):
         assert said in done.stdout
     assert MARK not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("playbook", "given", "said"),
+    [
+        ("logs", {"logs_release": "3f"}, ["logs_release: '3f' is not valid; example: logs_release: 3f9a0c41d2b7"]),
+        (
+            "logs",
+            {"logs_lines": "-1", "logs_since": "a\nb"},
+            ["logs_lines: -1 is not between", "logs_since: 'a\\nb' is"],
+        ),
+        ("logs", {"logs_process": "Worker 1", "app_workers": "lots"}, ["logs_process: 'Worker 1' is not valid"]),
+        ("run", {"run_command": "x", "run_timeout": 0}, ["run_timeout: 0 is not between 1 and 604800"]),
+        (
+            "shell",
+            {"run_timeout": "soon", "app_domian": "x"},
+            ["run_timeout: 'soon' is not a whole number", "app_domian: no role"],
+        ),
+        ("vault_keys", {"tokens_algorithm": "RS1"}, ["tokens_algorithm: 'RS1' is not one of"]),
+    ],
+)
+def test_a_playbook_that_needs_no_whole_inventory_judges_its_own_values(tmp_path, playbook, given, said):
+    (tmp_path / "hosts.yml").write_text("web: {hosts: {web1: {ansible_host: 192.0.2.1}}}\n")
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("ansible-playbook"), f"playbooks/{playbook}.yml"),
+            *("-i", tmp_path / "hosts.yml", "-e", json.dumps(given)),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2 and "\nweb1: failed=1\n" in done.stdout, done.stdout + done.stderr
+    mistakes = done.stdout.partition("to be mended:\n")[2].splitlines()
+    assert len(mistakes) == len(said)
+    for wrong in said:
+        assert any(line.startswith(f"  {wrong}") for line in mistakes), done.stdout
 
 
 @pytest.mark.parametrize("need", ["postgres", "valkey"])

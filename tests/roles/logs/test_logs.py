@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.flask_deploy.release import jobs, places, processes
 from ansible.modules import logs_read
 from ansible.plugins.action import logs_show
+
+from tests.deploys import deploy
 
 ASKED = {"app": "shop", "since": "1 hour ago", "grep": "", "process": "", "release": "", "lines": 3}
 SECOND = 1_000_000
@@ -127,11 +132,65 @@ def test_lines_of_all_hosts_are_merged_by_time():
     assert [line.split()[-1] for line in logs_show.merged(told, 2)] == ["two", "three"]
 
 
-def test_no_line_is_said_in_one():
+KNOWN = {"releases": ["bbbbbbbbbbbb", "aaaaaaaaaaaa"], "processes": ["web", "worker"]}
+NOTHING = "shop printed nothing since 1 hour ago{}; further back: -e logs_since=yesterday"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"grep": "x y"}, [NOTHING.format(" with logs_grep: x y")]),
+        ({"process": "worker", "release": "aaaaaaaaaaaa"}, None),
+        (
+            {"process": "mailer"},
+            [NOTHING.format(" with logs_process: mailer"), "shop has no process mailer; it has: web, worker"],
+        ),
+        (
+            {"release": "cccccccccccc"},
+            [
+                NOTHING.format(" with logs_release: cccccccccccc"),
+                "shop has no release cccccccccccc; the newest are: bbbbbbbbbbbb, aaaaaaaaaaaa",
+            ],
+        ),
+    ],
+)
+def test_no_line_is_said_and_what_there_is_not(asked, said):
     assert logs_show.merged({"web1": []}, 5) == []
-    assert logs_show.nothing({**ASKED, "grep": "x y"}) == (
-        "shop printed nothing since 1 hour ago with logs_grep: x y; further back: -e logs_since=yesterday"
-    )
+    lines = logs_show.nothing({**ASKED, **asked}, KNOWN)
+    assert lines == said if said else len(lines) == 1
+
+
+def test_an_app_that_is_not_deployed_is_said_so():
+    assert logs_show.nothing(ASKED, logs_show.together({"web1": {}})) == [
+        NOTHING.format(""),
+        "shop has no release on these hosts; deploy it first, or correct app_name",
+    ]
+
+
+def test_what_the_hosts_know_is_told_once():
+    one, two = {"releases": ["b", "a"], "processes": ["web"]}, {"releases": ["b"], "processes": ["web", "worker"]}
+    assert logs_show.together({"web1": one, "web2": two}) == {"releases": ["b", "a"], "processes": ["web", "worker"]}
+
+
+def test_the_releases_and_processes_of_a_host_are_known(app):
+    assert logs_read.known(app) == {"releases": [], "processes": []}
+    web = {"memory": "64m", "cpus": 0, "pids": 16}
+    workers = processes.wanted({"worker": {"command": "celery worker"}}, web)
+    first = deploy(app, processes=workers)
+    second = deploy(app, build="b2")
+    Path(app.systemd, jobs.unit(app, "send_mail")).touch()
+    assert logs_read.known(app) == {
+        "releases": [second, first],
+        "processes": ["web", "worker", "job-send_mail", "command", "schema"],
+    }
+
+
+def test_a_host_without_nginx_s_user_knows_nothing(monkeypatch):
+    def unknown(name):
+        raise KeyError(name)
+
+    monkeypatch.setattr(places, "pwd", SimpleNamespace(getpwnam=unknown))
+    assert logs_read.view("shop") is None
 
 
 def test_what_to_type_to_follow_is_said_for_each_host():

@@ -10,6 +10,14 @@ INT = re.compile(r"0|-?[1-9][0-9]*")
 FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 # As both Ansible's argument specifications and its filter `bool` read them.
 WORDS = {"yes", "on", "true", "1", "no", "off", "false", "0"}
+NAMES = {  # of types, for people
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list",
+    "dict": "a map",
+}
 # Read by a module of ours, in the way the check reads it.
 ONE_OR_LIST = {"tokens_keys"}
 CHANGED = (
@@ -49,7 +57,7 @@ def judge(name: str, spec: dict[str, Any], value: Any) -> str | None:
         exact = isinstance(value, list if wanted == "list" else dict) or name in ONE_OR_LIST
     if not exact:
         shown = "" if spec.get("no_log") else f"{value!r} "
-        return f"{shown}is not a {wanted}"
+        return f"{shown}is not {NAMES[wanted]}"
     return None
 
 

@@ -71,18 +71,18 @@ def check_types(specs: dict[str, dict[str, Any]], values: dict[str, Any]) -> tup
         try:
             result = ArgumentSpecValidator({name: spec}).validate({name: value})
         except OverflowError:  # .inf as a whole number
-            mistakes.append(f"{name}: {value} is not a {spec['type']}")
+            mistakes.append(f"{name}: {value} is not {exact.NAMES[spec['type']]}")
             continue
         if value is None:
             said = "has no value; write one, or remove the line"
         elif not result.error_messages:
             said = check_reading(name, specs[name], value, result.validated_parameters[name])
         elif specs[name].get("no_log"):
-            said = f"is not a {spec['type']}"
+            said = f"is not {exact.NAMES[spec['type']]}"
         elif "choices" in spec:
             said = f"{value!r} is not one of {', '.join(spec['choices'])}"
         else:
-            said = f"{value!r} is not a {spec['type']}"
+            said = f"{value!r} is not {exact.NAMES[spec['type']]}"
         if said:
             mistakes.append(f"{name}: {said}")
         else:

@@ -109,7 +109,7 @@ def whole(low: int, high: int) -> Check:
 
     def check(value: Any) -> str | None:
         if isinstance(value, bool) or not INT.fullmatch(str(value)):
-            return f"{value!r} is not an int"
+            return f"{value!r} is not a whole number"
         return None if low <= int(value) <= high else f"{value} is not between {low} and {high}"
 
     return check
