@@ -44,6 +44,8 @@ def _defaults(app: Flask) -> dict[str, Any]:
         "JWT_AUTH_HEADER_PREFIX": ["Bearer", "JWT"],
         "JWT_ISSUER": "flask-app",
         "JWT_AUDIENCE": "flask-app",
+        "JWT_MAX_LIFETIME": JWT_DEFAULTS["JWT_MAX_LIFETIME"],
+        "JWT_VERIFY_SUB": True,
         "JWT_STORE_PATH": str(data / "sessions.sqlite3"),
         "USERS_FILE": str(secrets / "users.json"),
         "MAX_CONTENT_LENGTH": 1024 * 1024,

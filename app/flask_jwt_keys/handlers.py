@@ -63,9 +63,9 @@ def _default_auth_request_handler() -> ResponseReturnValue:
     data = json_object()
     username = data.get(current_app.config["JWT_AUTH_USERNAME_KEY"])
     password = data.get(current_app.config["JWT_AUTH_PASSWORD_KEY"])
-    if not (len(data) == 2 and _is_text(username) and _is_text(password)):
+    if not (len(data) == 2 and _is_credential(username) and _is_credential(password)):
         raise JWTError("Bad Request", "Invalid credentials")
-    identity = extension().authentication_callback(username, password)
+    identity = _authenticate(username, password)
     if not identity:
         raise JWTError("Bad Request", "Invalid credentials")
     sessions = bound().sessions
@@ -73,8 +73,19 @@ def _default_auth_request_handler() -> ResponseReturnValue:
     return extension().auth_response_callback(token, identity)
 
 
-def _is_text(value: Any) -> bool:
-    """Whether a value is a text, not empty, that can be written as UTF-8."""
+def _authenticate(username: Any, password: Any) -> Any:
+    try:
+        return extension().authentication_callback(username, password)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        if isinstance(username, str) and isinstance(password, str):
+            raise
+        return None  # a handler that expects texts got a number from a client
+
+
+def _is_credential(value: Any) -> bool:
+    """Whether a value is a number but 0, or a text, not empty, that can be written as UTF-8."""
+    if type(value) is int:
+        return value != 0
     if not isinstance(value, str) or not value:
         return False
     return not any("\ud800" <= character <= "\udfff" for character in value)
@@ -114,8 +125,9 @@ def _default_jwt_encode_handler(identity: Any) -> str:
         payload.setdefault("jti", secrets.token_urlsafe(16))
         if sid := current_sid():
             payload["sid"] = sid
+    keys, rules = app.current()
     headers = jwt.jwt_headers_callback(identity)
-    return tokens.mint(payload, headers, *app.current())
+    return tokens.mint(tokens.shortened(payload, rules), headers, keys, rules)
 
 
 def _default_jwt_decode_handler(token: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def _jwt_required(realm: str, optional: bool = False) -> None:
     try:
         token = extension().request_callback()
         if token is not None:
-            _admit(token)
+            _admit(token.decode("latin-1") if isinstance(token, bytes) else token)
         elif not optional:
             raise JWTError(
                 "Authorization Required",

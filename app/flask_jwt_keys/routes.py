@@ -10,6 +10,7 @@ from .callbacks import Callbacks
 from .current import bound as current_bound
 from .current import claims, extension
 from .handlers import issue, json_object
+from .keys import SECRET_ALGORITHMS
 from .required import _jwt_required, identify
 
 
@@ -20,7 +21,7 @@ def register(app: Flask, jwt: Callbacks, bound: Bound) -> None:
         options = dict(config.get("JWT_AUTH_URL_OPTIONS") or {"methods": ["POST"]})
         options.setdefault("view_func", jwt.auth_request_callback)
         app.add_url_rule(config["JWT_AUTH_URL_RULE"], **options)
-    if config["JWT_JWKS_URL_RULE"] and config["JWT_ALGORITHM"] != "HS256":
+    if config["JWT_JWKS_URL_RULE"] and config["JWT_ALGORITHM"] not in SECRET_ALGORITHMS:
         app.add_url_rule(config["JWT_JWKS_URL_RULE"], view_func=jwt_key_set)
     if bound.sessions and config["JWT_REFRESH_URL_RULE"]:
         app.add_url_rule(config["JWT_REFRESH_URL_RULE"], view_func=jwt_refresh, methods=["POST"])

@@ -33,6 +33,7 @@ from .config import longest_life, seconds
 from .errors import ConfigError, JWTError, StoreError
 from .sqlite import SQLiteStore
 from .store import Session, Store
+from .strict import LATEST_TIME
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +52,13 @@ class Sessions:
     """What the routes do with the store.
 
     :param lifetime: of a session, from its login on, in seconds
-    :param longest: how long an access token may live, in seconds
+    :param longest: gives how long an access token may live, in seconds; None for any time
     :param grace: how long the refresh token before the current one counts, in seconds
     """
 
-    def __init__(self, store: Store, lifetime: float, longest: float, grace: float) -> None:
+    def __init__(
+        self, store: Store, lifetime: float, longest: Callable[[], float | None], grace: float
+    ) -> None:
         self.store = store
         self._lifetime = lifetime
         self._longest = longest
@@ -142,7 +145,8 @@ class Sessions:
         """The next version of a session, which knows the access token."""
         claims = _read(token)
         until = self._end_of(claims)
-        known = [each for each in session.tokens if each[1] > time.time() - self._longest]
+        margin = self._longest() or self._lifetime
+        known = [each for each in session.tokens if each[1] > time.time() - margin]
         jti = claims["jti"] if isinstance(claims.get("jti"), str) else None
         is_named = claims.get("sid") == session.id
         if is_named:
@@ -158,7 +162,10 @@ class Sessions:
         )
 
     def _end_of(self, claims: Mapping[str, Any]) -> int:
-        return int(claims.get("exp", time.time() + self._longest))
+        if claims.get("exp") is not None:
+            return int(claims["exp"])
+        longest = self._longest()
+        return LATEST_TIME if longest is None else int(time.time() + longest)
 
 
 def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | None:
@@ -178,7 +185,7 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
         )
     lifetime = seconds(config["JWT_REFRESH_EXPIRATION_DELTA"])
     grace = seconds(config["JWT_REFRESH_GRACE"])
-    return Sessions(store, lifetime, longest_life(config) or lifetime, grace)
+    return Sessions(store, lifetime, lambda: longest_life(config), grace)
 
 
 def subject_of(claims: Mapping[str, Any]) -> str:

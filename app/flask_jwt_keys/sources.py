@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from .errors import ConfigError
 from .keydir import KeyDirectory
-from .keys import Key, KeySet, pem_key, secret_key
+from .keys import SECRET_ALGORITHMS, Key, KeySet, pem_key, secret_key
 
 
 class KeySource(Protocol):
@@ -48,8 +48,9 @@ def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | 
     secret, public = config["JWT_SECRET_KEY"], config["JWT_PUBLIC_KEY"]
     if not secret and not public:
         return None
-    if algorithm == "HS256" or (algorithm is None and not public and not _is_pem(secret)):
-        key = secret_key(secret)
+    is_shared = algorithm in SECRET_ALGORITHMS
+    if secret and (is_shared or not (algorithm or public or _is_pem(secret))):
+        key = secret_key(secret, algorithm or "HS256")
     else:
         key = _pair(secret, public)
     if algorithm and algorithm != key.algorithm:
