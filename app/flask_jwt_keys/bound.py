@@ -55,9 +55,7 @@ class Bound:
         """
         if _settings(self.config) != self._settings:
             self._reread()
-        if self._source is None:
-            raise ConfigError("no key: set JWT_KEY_DIR, JWT_SECRET_KEY or SECRET_KEY")
-        return self._source.current(), self._rules
+        return self._known().current(), self._rules
 
     def relax(self) -> None:
         """Take what claims the app writes; limits that its settings name stay."""
@@ -65,15 +63,32 @@ class Bound:
         self._relaxed = {}
 
     @property
+    def kept(self) -> Sessions:
+        """The sessions.
+
+        :raises ConfigError: if there are none
+        """
+        if self.sessions is None:
+            raise ConfigError(
+                "there is no session store: set JWT_STORE_PATH, or give JWT(store=…) one"
+            )
+        return self.sessions
+
+    @property
     def source(self) -> KeySource:
         """Where the keys come from now."""
         self.current()
-        return self._source
+        return self._known()
 
     @property
     def keys(self) -> KeySet:
         """The keys that count now."""
         return self.current()[0]
+
+    def _known(self) -> KeySource:
+        if self._source is None:
+            raise ConfigError("no key: set JWT_KEY_DIR, JWT_SECRET_KEY or SECRET_KEY")
+        return self._source
 
     def _reread(self) -> None:
         key_settings = sources.settings_of(self.config)

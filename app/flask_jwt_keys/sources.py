@@ -14,7 +14,9 @@ from .keys import SECRET_ALGORITHMS, Key, KeySet, pem_key, secret_key
 class KeySource(Protocol):
     """Where keys come from."""
 
-    problems: list[str]
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with them, one line each."""
 
     def current(self) -> KeySet:
         """The keys that count now."""
@@ -59,18 +61,21 @@ def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | 
 
 
 def _is_pem(secret: str | bytes) -> bool:
-    return (b"-----BEGIN" if isinstance(secret, bytes) else "-----BEGIN") in secret
+    return b"-----BEGIN" in secret if isinstance(secret, bytes) else "-----BEGIN" in secret
 
 
 def _pair(secret: str | bytes | None, public: str | bytes | None) -> Key:
-    """The key of JWT_SECRET_KEY and JWT_PUBLIC_KEY, of which one may be missing."""
+    """The key of JWT_SECRET_KEY and JWT_PUBLIC_KEY, of which one may be missing, not both."""
     verifying = _named("JWT_PUBLIC_KEY", public) if public else None
     signing = (
         _named("JWT_SECRET_KEY", secret) if secret and (_is_pem(secret) or not public) else None
     )
     if verifying and signing and verifying.kid != signing.kid:
         raise ConfigError("JWT_PUBLIC_KEY is not the public key of JWT_SECRET_KEY")
-    return signing or verifying
+    key = signing or verifying
+    if key is None:
+        raise ConfigError("neither JWT_SECRET_KEY nor JWT_PUBLIC_KEY is set")
+    return key
 
 
 def _named(setting: str, pem: str | bytes) -> Key:
