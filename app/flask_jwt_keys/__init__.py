@@ -37,6 +37,7 @@ from .handlers import (
 from .required import _jwt_required, jwt_required
 from .sqlite import SQLiteStore
 from .store import Session, Store
+from .valkey import ValkeyStore
 
 __all__ = [
     "CONFIG_DEFAULTS",
@@ -54,6 +55,7 @@ __all__ = [
     "StoreError",
     "Token",
     "UserLookupError",
+    "ValkeyStore",
     "_default_auth_request_handler",
     "_default_auth_response_handler",
     "_default_jwt_decode_handler",

@@ -69,9 +69,7 @@ class Bound:
         :raises ConfigError: if there are none
         """
         if self.sessions is None:
-            raise ConfigError(
-                "there is no session store: set JWT_STORE_PATH, or give JWT(store=…) one"
-            )
+            raise ConfigError("there is no session store: set JWT_STORE_PATH or JWT_STORE_URL")
         return self.sessions
 
     @property

@@ -90,6 +90,7 @@ EXPECTED: dict[str, tuple[Check, str]] = {
     "JWT_AUTH_PASSWORD_KEY": (_is_text, "a text, such as password"),
     "JWT_AUTH_HEADER_PREFIX": (_is_prefix, "a scheme, such as Bearer, or a list of schemes"),
     "JWT_REQUIRED_CLAIMS": (_are_texts, "a list of claims, such as ['exp', 'iat']"),
+    "JWT_STORE_URL": (_is_text, "an address, such as redis://10.0.0.5:6379/0, or None"),
     "JWT_STORE_PATH": (_is_path, "the path of a file, or None"),
     "JWT_KEY_DIR": (_is_path, "the path of a directory, or None"),
 }
@@ -106,6 +107,7 @@ MAY_BE_NONE = frozenset(
         "JWT_ISSUER",
         "JWT_AUDIENCE",
         "JWT_STORE_PATH",
+        "JWT_STORE_URL",
         "JWT_KEY_DIR",
     )
 )

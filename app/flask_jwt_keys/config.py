@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "JWT_JWKS_URL_RULE": "/.well-known/jwks.json",
     "JWT_JWKS_MAX_AGE": 300,
     "JWT_STORE_PATH": None,
+    "JWT_STORE_URL": None,
     "JWT_HOSTS": 1,
     "JWT_REFRESH_URL_RULE": "/auth/refresh",
     "JWT_LOGOUT_URL_RULE": "/auth/logout",

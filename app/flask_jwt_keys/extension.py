@@ -22,8 +22,8 @@ class JWT:
     :param app: the application; None to call :meth:`init_app` later
     :param authentication_handler: (username, password) → identity, or None to refuse
     :param identity_handler: (claims of a token) → identity, or None if there is no such user
-    :param store: where sessions are kept; None for ``JWT_STORE_PATH``, and without that no
-        refresh tokens and no logout
+    :param store: where sessions are kept; None for ``JWT_STORE_URL`` or ``JWT_STORE_PATH``, and
+        without those no refresh tokens and no logout
     """
 
     def __init__(

@@ -33,6 +33,7 @@ from .making import asking
 from .sqlite import SQLiteStore
 from .store import Session, Store
 from .strict import LATEST_TIME
+from .valkey import ValkeyStore
 
 logger = logging.getLogger(__name__)
 
@@ -198,6 +199,8 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
 
     :raises ConfigError: if several hosts would each keep sessions of their own
     """
+    if store is None and config["JWT_STORE_URL"]:
+        store = ValkeyStore(config["JWT_STORE_URL"])
     if store is None and config["JWT_STORE_PATH"]:
         store = SQLiteStore(config["JWT_STORE_PATH"])
     if store is None:
@@ -205,8 +208,8 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
     if config["JWT_HOSTS"] > 1 and not store.shared:
         raise ConfigError(
             f"JWT_HOSTS is {config['JWT_HOSTS']}, but the session store is a file on one host: "
-            "a logout would not reach the others. Give JWT(store=…) a shared store, or set "
-            "JWT_STORE_PATH to nothing to do without refresh tokens and logout"
+            "a logout would not reach the others. Set JWT_STORE_URL to a Valkey server that "
+            "all of them reach, or JWT_STORE_PATH to nothing: no refresh tokens, no logout"
         )
     lifetime = seconds(config["JWT_REFRESH_EXPIRATION_DELTA"])
     grace = seconds(config["JWT_REFRESH_GRACE"])

@@ -43,7 +43,7 @@ class Session:
 
 
 class Store(Protocol):
-    """Where sessions are kept.
+    """Where sessions are kept. To write one, let ``testing.StoreContract`` test it.
 
     Each method is atomic, durable and seen by all workers when it returns.
 
