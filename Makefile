@@ -23,7 +23,7 @@ test: lint unit molecule ## every check; the servers are Debian 13
 # Of the steps of a deploy that molecule/kills kills, each so many-th; each one of them takes hours: EVERY=1.
 test-all: export EVERY ?= 8
 test-all: test ## every check: what takes long as well, and the servers once more on Debian 12
-	pytest app/tests/package.py
+	pytest app/tests/package.py app/tests/side_by_side.py
 	$(MAKE) molecule SCENARIOS="$(THOROUGH)"
 	MOLECULE_SUITE=bookworm $(MAKE) molecule
 
