@@ -112,7 +112,8 @@ def _is_fresh(claims: Any, max_age: float) -> bool:
     at = claims.get("auth_time") if isinstance(claims, Mapping) else None
     if isinstance(at, bool) or not isinstance(at, int | float):
         return False
-    return time.time() - at <= max_age
+    now = time.time()
+    return now - max_age <= at <= now + seconds(bound().config["JWT_LEEWAY"])
 
 
 def identify(claims: Any) -> Any:

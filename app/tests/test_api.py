@@ -307,7 +307,7 @@ def test_a_recent_login_may_and_an_old_one_may_not(app, fresh, user, call):
     assert answer.json["error"] == "Fresh token required"
 
 
-@pytest.mark.parametrize("at", ["now", True, [], float(2**60) * -1])
+@pytest.mark.parametrize("at", ["now", True, [], -(2.0**60), 10**400, 2.0**33])
 def test_a_time_of_login_that_is_none(app, fresh, user, at):
     with app.app_context():
         token = create_access_token(user, {"auth_time": at})
