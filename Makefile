@@ -23,6 +23,7 @@ test: lint unit molecule ## every check; the servers are Debian 13
 # Of the steps of a deploy that molecule/kills kills, each so many-th; each one of them takes hours: EVERY=1.
 test-all: export EVERY ?= 8
 test-all: test ## every check: what takes long as well, and the servers once more on Debian 12
+	pytest app/tests/package.py app/tests/side_by_side.py
 	$(MAKE) molecule SCENARIOS="$(THOROUGH)"
 	MOLECULE_SUITE=bookworm $(MAKE) molecule
 
@@ -64,9 +65,9 @@ user: ## a user of the bundled app as a line for the vault: NAME=alice; asks for
 docs: tools ## the site of docs/, its links checked: open build/docs/index.html
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file .config/mkdocs/mkdocs.yml
 
-tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, git-lfs, restic, a browser
+tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, git-lfs, restic, redis, a browser
 	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver \
-	  brotli=brotli git-lfs=git-lfs restic=restic
+	  brotli=brotli git-lfs=git-lfs restic=restic redis-server=redis-server
 	@molecule/shared/engine
 
 lock: tools ## choose the newest versions of the Python tools again

@@ -18,18 +18,12 @@ from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from flask_jwt_keys import SQLiteStore
+from flask_jwt_keys import SQLiteStore, Token
 from flask_jwt_keys.sessions import Sessions
 from flask_jwt_keys.store import Session
 
 LIFETIME, GRACE = 30 * 24 * 3600, 10
 PAYLOAD = "eyJpZGVudGl0eSI6MSwianRpIjoiaiJ9"  # {"identity":1,"jti":"j"}
-
-
-class Token(str):
-    """An access token that costs nothing to make."""
-
-    refresh_token: str | None = None
 
 
 def main() -> None:
@@ -51,11 +45,11 @@ def main() -> None:
 
 def opened(path: Path) -> Sessions:
     """Sessions in a file."""
-    return Sessions(SQLiteStore(path), LIFETIME, 3600, GRACE)
+    return Sessions(SQLiteStore(path), LIFETIME, lambda: 3600.0, GRACE)
 
 
 def issue(identity: object = None) -> Token:
-    """An access token."""
+    """An access token that costs nothing to make."""
     return Token(f"eyJhbGciOiJub25lIn0.{PAYLOAD}.")
 
 

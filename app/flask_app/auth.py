@@ -8,8 +8,7 @@ from typing import Any
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
-from flask_jwt_keys import JWT, current_identity, jwt_required
-from flask_jwt_keys.handlers import _default_jwt_payload_handler
+from flask_jwt_keys import JWT, _default_jwt_payload_handler, current_identity, jwt_required
 
 from .users import User, UserFile
 

@@ -1,7 +1,7 @@
 """Settings: FLASK_* from the environment, checked before anything else happens.
 
 Beside FLASK_*, these say where things are: JWT_KEY_DIR (signing keys), APP_SECRETS_DIR (holds
-users.json), APP_DATA_DIR (holds the sessions).
+users.json), REDIS_URL (the server that holds the sessions), or else APP_DATA_DIR (their file).
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def _defaults(app: Flask) -> dict[str, Any]:
         "JWT_AUTH_HEADER_PREFIX": ["Bearer", "JWT"],
         "JWT_ISSUER": "flask-app",
         "JWT_AUDIENCE": "flask-app",
+        "JWT_MAX_LIFETIME": JWT_DEFAULTS["JWT_MAX_LIFETIME"],
+        "JWT_VERIFY_SUB": True,
         "JWT_STORE_PATH": str(data / "sessions.sqlite3"),
+        "JWT_STORE_URL": os.environ.get("REDIS_URL"),
         "USERS_FILE": str(secrets / "users.json"),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
     }

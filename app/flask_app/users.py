@@ -54,8 +54,10 @@ class UserFile:
         encoded = self._hashes.get(name) if isinstance(name, str) else None
         return User(name, _stamp(encoded)) if encoded else None
 
-    def authenticate(self, name: str, password: str) -> User | None:
+    def authenticate(self, name: Any, password: Any) -> User | None:
         """The user, if the password is right; an unknown name takes as long as a wrong password."""
+        if not (isinstance(name, str) and isinstance(password, str)):
+            return None  # the extension lets numbers through: a PIN may be one
         self._look()
         encoded = self._hashes.get(name)
         if encoded is None:

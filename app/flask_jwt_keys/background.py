@@ -28,11 +28,14 @@ class Background:
         """The function's result; other requests go on while it runs."""
         if not _gevent_runs():
             return function(*args)
-        return self._own_pool().apply(self._call, (function, *args))
+        result: Result = self._own_pool().apply(self._call, (function, *args))
+        return result
 
     def _own_pool(self) -> Any:
         if self._process != os.getpid():  # threads do not survive a fork
-            from gevent.threadpool import ThreadPool
+            from gevent.threadpool import (  # type: ignore[import-untyped, import-not-found, unused-ignore]
+                ThreadPool,
+            )
 
             self._pool, self._process = ThreadPool(self._threads), os.getpid()
         return self._pool

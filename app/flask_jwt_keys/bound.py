@@ -9,7 +9,7 @@ from typing import Any
 from flask import Config, Flask
 
 from . import checks, sources, tokens
-from .config import DEFAULTS
+from .config import DEFAULTS, RELAXED
 from .errors import ConfigError
 from .keys import KeySet
 from .sessions import Sessions, sessions_of
@@ -31,6 +31,7 @@ class Bound:
     def __init__(self, app: Flask, store: Store | None) -> None:
         self.config: Config = app.config
         algorithm_given = self.config.get("JWT_ALGORITHM")
+        self._relaxed = {name: RELAXED[name] for name in RELAXED if name not in self.config}
         for name, value in DEFAULTS.items():
             self.config.setdefault(name, value)
         if wrong := checks.problems(self.config):
@@ -54,20 +55,38 @@ class Bound:
         """
         if _settings(self.config) != self._settings:
             self._reread()
-        if self._source is None:
-            raise ConfigError("no key: set JWT_KEY_DIR, JWT_SECRET_KEY or SECRET_KEY")
-        return self._source.current(), self._rules
+        return self._known().current(), self._rules
+
+    def relax(self) -> None:
+        """Take what claims the app writes; limits that its settings name stay."""
+        self.config.update(self._relaxed)
+        self._relaxed = {}
+
+    @property
+    def kept(self) -> Sessions:
+        """The sessions.
+
+        :raises ConfigError: if there are none
+        """
+        if self.sessions is None:
+            raise ConfigError("there is no session store: set JWT_STORE_PATH or JWT_STORE_URL")
+        return self.sessions
 
     @property
     def source(self) -> KeySource:
         """Where the keys come from now."""
         self.current()
-        return self._source
+        return self._known()
 
     @property
     def keys(self) -> KeySet:
         """The keys that count now."""
         return self.current()[0]
+
+    def _known(self) -> KeySource:
+        if self._source is None:
+            raise ConfigError("no key: set JWT_KEY_DIR, JWT_SECRET_KEY or SECRET_KEY")
+        return self._source
 
     def _reread(self) -> None:
         key_settings = sources.settings_of(self.config)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from .config import seconds
+from .keys import ALGORITHMS
 
 Check = Callable[[Any], bool]
 
@@ -50,9 +51,21 @@ def _is_prefix(value: Any) -> bool:
     return _is_text(value)
 
 
+def _is_name(value: Any) -> bool:
+    return _is_text(value) or (bool(value) and _are_texts(value))
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 _DURATION = "a number of seconds, such as 300, or a timedelta"
 _ROUTE = "a path, such as /auth, or None"
-_NAME = "a text, such as https://example.com, or None"
+_NAME = "a text, such as https://example.com, a list of them, or None"
 EXPECTED: dict[str, tuple[Check, str]] = {
     "JWT_LEEWAY": (_is_lifetime, _DURATION),
     "JWT_EXPIRATION_DELTA": (_is_lifetime, _DURATION),
@@ -67,14 +80,17 @@ EXPECTED: dict[str, tuple[Check, str]] = {
     "JWT_LOGOUT_URL_RULE": (_is_route, _ROUTE),
     "JWT_HOSTS": (is_count, "a whole number above 0"),
     "JWT_MAX_TOKEN_SIZE": (is_count, "a whole number above 0"),
-    "JWT_ISSUER": (_is_text, _NAME),
-    "JWT_AUDIENCE": (_is_text, _NAME),
+    "JWT_ALGORITHM": (ALGORITHMS.__contains__, _one_of(ALGORITHMS)),
+    "JWT_ISSUER": (_is_name, _NAME),
+    "JWT_AUDIENCE": (_is_name, _NAME),
+    "JWT_VERIFY_SUB": (_is_switch, "True or False"),
     "JWT_TYPE": (_is_text, "a text, such as JWT"),
     "JWT_DEFAULT_REALM": (_is_text, "a text, such as Login Required"),
     "JWT_AUTH_USERNAME_KEY": (_is_text, "a text, such as username"),
     "JWT_AUTH_PASSWORD_KEY": (_is_text, "a text, such as password"),
     "JWT_AUTH_HEADER_PREFIX": (_is_prefix, "a scheme, such as Bearer, or a list of schemes"),
     "JWT_REQUIRED_CLAIMS": (_are_texts, "a list of claims, such as ['exp', 'iat']"),
+    "JWT_STORE_URL": (_is_text, "an address, such as redis://10.0.0.5:6379/0, or None"),
     "JWT_STORE_PATH": (_is_path, "the path of a file, or None"),
     "JWT_KEY_DIR": (_is_path, "the path of a directory, or None"),
 }
@@ -82,6 +98,7 @@ EXPECTED: dict[str, tuple[Check, str]] = {
 
 MAY_BE_NONE = frozenset(
     (
+        "JWT_ALGORITHM",
         "JWT_MAX_LIFETIME",
         "JWT_AUTH_URL_RULE",
         "JWT_JWKS_URL_RULE",
@@ -90,6 +107,7 @@ MAY_BE_NONE = frozenset(
         "JWT_ISSUER",
         "JWT_AUDIENCE",
         "JWT_STORE_PATH",
+        "JWT_STORE_URL",
         "JWT_KEY_DIR",
     )
 )

@@ -20,6 +20,9 @@ FLASK_JWT_DEFAULTS: dict[str, Any] = {
     "JWT_REQUIRED_CLAIMS": ["exp", "iat", "nbf"],
 }
 
+CONFIG_DEFAULTS: dict[str, Any] = {**FLASK_JWT_DEFAULTS, "JWT_ALGORITHM": "HS256"}
+"""What Flask-JWT has under this name."""
+
 DEFAULTS: dict[str, Any] = {
     **FLASK_JWT_DEFAULTS,
     "JWT_PUBLIC_KEY": None,
@@ -28,16 +31,21 @@ DEFAULTS: dict[str, Any] = {
     "JWT_AUDIENCE": None,
     "JWT_TYPE": "JWT",
     "JWT_MAX_LIFETIME": timedelta(hours=1),
+    "JWT_VERIFY_SUB": True,
     "JWT_MAX_TOKEN_SIZE": 8192,
     "JWT_JWKS_URL_RULE": "/.well-known/jwks.json",
     "JWT_JWKS_MAX_AGE": 300,
     "JWT_STORE_PATH": None,
+    "JWT_STORE_URL": None,
     "JWT_HOSTS": 1,
     "JWT_REFRESH_URL_RULE": "/auth/refresh",
     "JWT_LOGOUT_URL_RULE": "/auth/logout",
     "JWT_REFRESH_EXPIRATION_DELTA": timedelta(days=30),
     "JWT_REFRESH_GRACE": timedelta(seconds=10),
 }
+
+RELAXED: dict[str, Any] = {"JWT_MAX_LIFETIME": None, "JWT_VERIFY_SUB": False}
+"""Defaults for an app that writes its tokens' claims itself: what they say is its own choice."""
 
 
 def seconds(value: timedelta | float) -> float:

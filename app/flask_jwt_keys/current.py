@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import Any
 
-from flask import current_app, has_request_context, request
+from flask import Flask, current_app, has_request_context, request
 from werkzeug.local import LocalProxy
 
 from .bound import NAME, Bound
@@ -17,15 +18,32 @@ current_identity: Any = LocalProxy(
     lambda: request.environ.get(_IDENTITY) if has_request_context() else None
 )
 
+current_claims: Any = LocalProxy(lambda: (claims() if has_request_context() else None) or {})
+"""The claims of the token that came with the request; none before it was checked."""
+
 
 def extension() -> Callbacks:
     """The extension of the current app, with its handlers."""
-    return current_app.extensions["jwt"]
+    found: Callbacks = current_app.extensions["jwt"]
+    return found
 
 
 def bound() -> Bound:
     """Settings, keys and sessions of the current app."""
-    return current_app._get_current_object().extensions[NAME]
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    found: Bound = app.extensions[NAME]
+    return found
+
+
+def settled(value: Any) -> Any:
+    """What a handler gave, or what it gives in the end if it is an ``async def``."""
+    if not isinstance(value, CoroutineType):
+        return value
+
+    async def wait() -> Any:
+        return await value
+
+    return current_app.ensure_sync(wait)()
 
 
 def remember(identity: Any, claims: Any) -> None:

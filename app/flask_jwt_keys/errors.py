@@ -34,6 +34,37 @@ class JWTError(Exception):
         return f"{self.error}. {self.description}"
 
 
+class NoAuthorizationError(JWTError):
+    """The request has no token."""
+
+
+class InvalidHeaderError(JWTError):
+    """The header Authorization holds no token that can be read."""
+
+
+class JWTDecodeError(JWTError):
+    """The token does not count; ``__cause__`` is PyJWT's error."""
+
+
+class RevokedTokenError(JWTError):
+    """The token was logged out, or its session has ended."""
+
+
+class UserLookupError(JWTError):
+    """The token is good, but its user is gone."""
+
+
+class FreshTokenRequired(JWTError):
+    """The token is good, but its user logged in too long ago.
+
+    :param max_age: how long ago the login may be, in seconds
+    """
+
+    def __init__(self, max_age: float) -> None:
+        super().__init__("Fresh token required", f"The login is older than {max_age:g} seconds")
+        self.max_age = max_age
+
+
 class ConfigError(RuntimeError):
     """The app cannot work with what it was configured with; the message says what to do."""
 

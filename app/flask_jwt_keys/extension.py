@@ -22,8 +22,8 @@ class JWT:
     :param app: the application; None to call :meth:`init_app` later
     :param authentication_handler: (username, password) → identity, or None to refuse
     :param identity_handler: (claims of a token) → identity, or None if there is no such user
-    :param store: where sessions are kept; None for ``JWT_STORE_PATH``, and without that no
-        refresh tokens and no logout
+    :param store: where sessions are kept; None for ``JWT_STORE_URL`` or ``JWT_STORE_PATH``, and
+        without those no refresh tokens and no logout
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class JWT:
         self.jwt_error_callback: Handler = handlers._default_jwt_error_handler
         self.request_callback: Handler = handlers._default_request_handler
         self._store = store
+        self._apps: list[Bound] = []
         if app is not None:
             self.init_app(app)
 
@@ -54,6 +55,8 @@ class JWT:
         """
         app.extensions[NAME] = bound = Bound(app, self._store)
         app.extensions["jwt"] = self
+        self._apps.append(bound)
+        self._relax()
         self._check_login(bound)
         routes.register(app, self, bound)
         app.register_error_handler(JWTError, lambda error: self.jwt_error_callback(error))
@@ -73,6 +76,15 @@ class JWT:
                 "no key signs the tokens of JWT_AUTH_URL_RULE: set JWT_KEY_DIR to a directory "
                 "with a private key, or JWT_SECRET_KEY to one, or SECRET_KEY for HS256"
             )
+
+    def _relax(self) -> None:
+        """An app that writes its claims itself is not told at a login that they are wrong."""
+        if (self.jwt_payload_callback, self.jwt_encode_callback) != (
+            handlers._default_jwt_payload_handler,
+            handlers._default_jwt_encode_handler,
+        ):
+            for bound in self._apps:
+                bound.relax()
 
     def authentication_handler(self, callback: Handler) -> Handler:
         """Use a function (username, password) → identity or None to check a login."""
@@ -114,8 +126,12 @@ class JWT:
         return callback
 
     def jwt_encode_handler(self, callback: Handler) -> Handler:
-        """Use a function (identity) → token to make tokens."""
+        """Use a function (identity) → token to make tokens.
+
+        Unless the settings name them, ``JWT_MAX_LIFETIME`` and ``JWT_VERIFY_SUB`` are then off.
+        """
         self.jwt_encode_callback = callback
+        self._relax()
         return callback
 
     def jwt_decode_handler(self, callback: Handler) -> Handler:
@@ -131,8 +147,12 @@ class JWT:
         return callback
 
     def jwt_payload_handler(self, callback: Handler) -> Handler:
-        """Use a function (identity) → claims to choose what a token says."""
+        """Use a function (identity) → claims to choose what a token says.
+
+        Unless the settings name them, ``JWT_MAX_LIFETIME`` and ``JWT_VERIFY_SUB`` are then off.
+        """
         self.jwt_payload_callback = callback
+        self._relax()
         return callback
 
     def jwt_headers_handler(self, callback: Handler) -> Handler:

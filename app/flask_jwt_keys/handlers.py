@@ -13,27 +13,16 @@ from flask.typing import ResponseReturnValue
 from jwt import MissingRequiredClaimError
 
 from . import tokens
+from .access_token import Token
+from .callbacks import Handler
 from .config import seconds
-from .current import bound, current_identity, extension
-from .errors import JWTError
-from .sessions import current_sid
+from .current import bound, extension, settled
+from .errors import InvalidHeaderError, JWTError
+from .making import asked
 
 logger = logging.getLogger(__name__)
 
 LARGEST_CREDENTIALS = 16 * 1024  # bytes: a login needs no more, whatever the app allows elsewhere
-
-
-class Token(str):
-    """An access token: a str that also has ``decode``, for code written when tokens were bytes.
-
-    :ivar refresh_token: what renews it; None without a store
-    """
-
-    refresh_token: str | None = None
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """The token as plain text."""
-        return str(self)
 
 
 def json_object() -> dict[str, Any]:
@@ -54,27 +43,47 @@ def issue(identity: Any) -> Token:
     return Token(encoded.decode() if isinstance(encoded, bytes) else encoded)
 
 
-def encode_token() -> Token:
-    """A new access token for the identity of the current request."""
-    return issue(current_identity._get_current_object())
-
-
 def _default_auth_request_handler() -> ResponseReturnValue:
     data = json_object()
     username = data.get(current_app.config["JWT_AUTH_USERNAME_KEY"])
     password = data.get(current_app.config["JWT_AUTH_PASSWORD_KEY"])
-    if not (len(data) == 2 and _is_text(username) and _is_text(password)):
+    if not (len(data) == 2 and _is_credential(username) and _is_credential(password)):
         raise JWTError("Bad Request", "Invalid credentials")
-    identity = extension().authentication_callback(username, password)
+    identity = _authenticate(username, password)
     if not identity:
         raise JWTError("Bad Request", "Invalid credentials")
     sessions = bound().sessions
     token = sessions.begin(lambda: issue(identity)) if sessions else issue(identity)
-    return extension().auth_response_callback(token, identity)
+    return respond(token, identity)
 
 
-def _is_text(value: Any) -> bool:
-    """Whether a value is a text, not empty, that can be written as UTF-8."""
+def respond(token: Token, identity: Any) -> ResponseReturnValue:
+    """The answer to a login or a refresh, by whichever response handler is in place."""
+    answer: ResponseReturnValue = settled(extension().auth_response_callback(token, identity))
+    if not token.was_asked and token.refresh_token:
+        logger.warning(
+            "the app's own auth_response_handler does not send access_token.refresh_token, so "
+            "nobody can use it: send it, or set JWT_STORE_PATH to nothing"
+        )
+    return answer
+
+
+def _authenticate(username: Any, password: Any) -> Any:
+    handler: Handler | None = extension().authentication_callback
+    if handler is None:
+        return None
+    try:
+        return settled(handler(username, password))
+    except (AttributeError, LookupError, TypeError, ValueError):
+        if isinstance(username, str) and isinstance(password, str):
+            raise
+        return None  # a handler that expects texts got a number from a client
+
+
+def _is_credential(value: Any) -> bool:
+    """Whether a value is a number but 0, or a text, not empty, that can be written as UTF-8."""
+    if type(value) is int:
+        return value != 0
     if not isinstance(value, str) or not value:
         return False
     return not any("\ud800" <= character <= "\udfff" for character in value)
@@ -106,16 +115,21 @@ def _default_jwt_payload_handler(identity: Any) -> dict[str, Any]:
 
 def _default_jwt_encode_handler(identity: Any) -> str:
     jwt, app = extension(), bound()
-    payload = dict(jwt.jwt_payload_callback(identity))
+    payload, making = dict(jwt.jwt_payload_callback(identity)), asked()
+    if making.lifetime is not None:
+        payload["exp"] = int(time.time() + making.lifetime)
+    payload.update(making.claims)
     missing = [name for name in app.config["JWT_REQUIRED_CLAIMS"] if name not in payload]
     if missing:
         raise RuntimeError(f"Payload is missing required claims: {', '.join(missing)}")
     if app.sessions:
         payload.setdefault("jti", secrets.token_urlsafe(16))
-        if sid := current_sid():
-            payload["sid"] = sid
-    headers = jwt.jwt_headers_callback(identity)
-    return tokens.mint(payload, headers, *app.current())
+        payload.pop("sid", None)
+        if making.sid:
+            payload["sid"] = making.sid
+    keys, rules = app.current()
+    headers = {**(jwt.jwt_headers_callback(identity) or {}), **making.headers}
+    return tokens.mint(tokens.shortened(payload, rules), headers, keys, rules)
 
 
 def _default_jwt_decode_handler(token: str) -> dict[str, Any]:
@@ -131,11 +145,11 @@ def _default_request_handler() -> str | None:
     if not parts:
         return None
     if parts[0].lower() not in schemes():
-        raise JWTError("Invalid JWT header", "Unsupported authorization type")
+        raise InvalidHeaderError("Invalid JWT header", "Unsupported authorization type")
     if len(parts) == 1:
-        raise JWTError("Invalid JWT header", "Token missing")
+        raise InvalidHeaderError("Invalid JWT header", "Token missing")
     if len(parts) > 2:
-        raise JWTError("Invalid JWT header", "Token contains spaces")
+        raise InvalidHeaderError("Invalid JWT header", "Token contains spaces")
     return parts[1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,13 @@ from .errors import ConfigError
 from .roca import is_roca
 
 MINIMUM_RSA_BITS = 2048
-_TO_JWK = {"RS256": RSAAlgorithm.to_jwk, "ES256": ECAlgorithm.to_jwk, "EdDSA": OKPAlgorithm.to_jwk}
+SECRET_ALGORITHMS = ("HS256", "HS384", "HS512")
+ALGORITHMS = ("RS256", "ES256", "EdDSA", *SECRET_ALGORITHMS)
+_TO_JWK: dict[str, Callable[..., Any]] = {
+    "RS256": RSAAlgorithm.to_jwk,
+    "ES256": ECAlgorithm.to_jwk,
+    "EdDSA": OKPAlgorithm.to_jwk,
+}
 _THUMBPRINT_MEMBERS = {
     "RSA": ("e", "kty", "n"),
     "EC": ("crv", "kty", "x", "y"),
@@ -32,7 +38,7 @@ _THUMBPRINT_MEMBERS = {
 class Key:
     """One key with the one algorithm it may be used with.
 
-    :param public: what verifies (for HS256 the secret itself)
+    :param public: what verifies (for HS256, HS384 and HS512 the secret itself)
     :param private: what signs; None if this key only verifies
     """
 
@@ -43,7 +49,7 @@ class Key:
     @cached_property
     def jwk(self) -> dict[str, str] | None:
         """The public key as a JWK (RFC 7517); None for a shared secret."""
-        if self.algorithm == "HS256":
+        if self.algorithm in SECRET_ALGORITHMS:
             return None
         jwk = _TO_JWK[self.algorithm](self.public, as_dict=True)
         members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
@@ -77,14 +83,14 @@ class KeySet:
         return self._by_kid.get(kid)
 
 
-def secret_key(secret: str | bytes) -> Key:
-    """A shared secret for HS256.
+def secret_key(secret: str | bytes, algorithm: str = "HS256") -> Key:
+    """A shared secret for HS256, HS384 or HS512.
 
     :raises ConfigError: if the secret is a key file's content, which others may know
     """
     if b"-----BEGIN" in _as_bytes(secret):
-        raise ConfigError("HS256 needs a shared secret, but JWT_SECRET_KEY holds a PEM key")
-    return Key("HS256", secret, secret)
+        raise ConfigError(f"{algorithm} needs a shared secret, but JWT_SECRET_KEY holds a PEM key")
+    return Key(algorithm, secret, secret)
 
 
 def pem_key(pem: str | bytes) -> Key:

@@ -8,8 +8,9 @@ from flask.typing import ResponseReturnValue
 from .bound import Bound
 from .callbacks import Callbacks
 from .current import bound as current_bound
-from .current import claims, extension
-from .handlers import issue, json_object
+from .current import claims
+from .handlers import issue, json_object, respond
+from .keys import SECRET_ALGORITHMS
 from .required import _jwt_required, identify
 
 
@@ -20,7 +21,7 @@ def register(app: Flask, jwt: Callbacks, bound: Bound) -> None:
         options = dict(config.get("JWT_AUTH_URL_OPTIONS") or {"methods": ["POST"]})
         options.setdefault("view_func", jwt.auth_request_callback)
         app.add_url_rule(config["JWT_AUTH_URL_RULE"], **options)
-    if config["JWT_JWKS_URL_RULE"] and config["JWT_ALGORITHM"] != "HS256":
+    if config["JWT_JWKS_URL_RULE"] and config["JWT_ALGORITHM"] not in SECRET_ALGORITHMS:
         app.add_url_rule(config["JWT_JWKS_URL_RULE"], view_func=jwt_key_set)
     if bound.sessions and config["JWT_REFRESH_URL_RULE"]:
         app.add_url_rule(config["JWT_REFRESH_URL_RULE"], view_func=jwt_refresh, methods=["POST"])
@@ -39,17 +40,17 @@ def jwt_key_set() -> ResponseReturnValue:
 
 def jwt_refresh() -> ResponseReturnValue:
     """A new access token and a new refresh token for a refresh token, which counts once."""
-    identity, token = current_bound().sessions.renew(
+    identity, token = current_bound().kept.renew(
         json_object().get("refresh_token"), identify, issue
     )
-    return extension().auth_response_callback(token, identity)
+    return respond(token, identity)
 
 
 def jwt_logout() -> ResponseReturnValue:
     """End the session of the refresh token in the body, or else of the access token sent."""
     if request.is_json and "refresh_token" in (data := json_object()):
-        current_bound().sessions.end_by_refresh_token(data["refresh_token"])
+        current_bound().kept.end_by_refresh_token(data["refresh_token"])
     else:
         _jwt_required(current_app.config["JWT_DEFAULT_REALM"])
-        current_bound().sessions.end(claims())
+        current_bound().kept.end(claims())
     return "", 204

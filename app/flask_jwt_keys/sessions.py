@@ -13,92 +13,118 @@ signing key ends no session.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import logging
 import re
 import secrets
 import time
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import jwt
 
+from . import refresh_tokens
+from .access_token import Token
 from .config import longest_life, seconds
-from .errors import ConfigError, JWTError, StoreError
+from .errors import ConfigError, JWTError, RevokedTokenError, StoreError
+from .making import asking
 from .sqlite import SQLiteStore
 from .store import Session, Store
+from .strict import LATEST_TIME
+from .valkey import ValkeyStore
 
 logger = logging.getLogger(__name__)
 
 _PER_TOKEN = ("exp", "iat", "nbf", "jti", "iss", "aud", "sid")
 _ID = re.compile("[A-Za-z0-9_-]{22}")
 _TRIES = 30  # that others may write the same session first
-_sid: ContextVar[str | None] = ContextVar("flask_jwt_keys.sid", default=None)
-
-
-def current_sid() -> str | None:
-    """The id of the session that an access token is being made for."""
-    return _sid.get()
+_ADDED = "flask_jwt_keys.added"  # in what a session keeps: the claims that no payload handler makes
 
 
 class Sessions:
     """What the routes do with the store.
 
     :param lifetime: of a session, from its login on, in seconds
-    :param longest: how long an access token may live, in seconds
+    :param longest: gives how long an access token may live, in seconds; None for any time
     :param grace: how long the refresh token before the current one counts, in seconds
     """
 
-    def __init__(self, store: Store, lifetime: float, longest: float, grace: float) -> None:
+    def __init__(
+        self, store: Store, lifetime: float, longest: Callable[[], float | None], grace: float
+    ) -> None:
         self.store = store
         self._lifetime = lifetime
         self._longest = longest
         self._grace = grace
 
-    def begin(self, issue: Callable[[], Any]) -> Any:
-        """Open a session; gives its first access token, which has ``refresh_token`` too."""
+    def begin(
+        self,
+        issue: Callable[[], Token],
+        added: Mapping[str, Any] | None = None,
+        lifetime: float | None = None,
+    ) -> Token:
+        """Open a session; gives its first access token, which has ``refresh_token`` too.
+
+        :param added: claims of each of its access tokens beside the payload
+        :param lifetime: of the session in seconds; None for the settings'
+        """
         family, secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        session_id, now = _id(family), time.time()
-        with _for(session_id):
+        session_id, now = refresh_tokens.id_of(family), time.time()
+        added = {"auth_time": int(now), **(added or {})}
+        with asking(sid=session_id, claims=added):
             token = issue()
         claims = {name: value for name, value in _read(token).items() if name not in _PER_TOKEN}
+        until = int(now + (self._lifetime if lifetime is None else lifetime))
+        kept = {**claims, _ADDED: [name for name in added if name in claims]}
         session = Session(
-            session_id, subject_of(claims), claims, _digest(secret), int(now + self._lifetime)
+            session_id, subject_of(claims), kept, refresh_tokens.digest(secret), until
         )
         self.store.add(self._with(replace(session, started=now, changed=now), token))
-        token.refresh_token = f"{family}.{secret}"
-        return token
+        return token.with_refresh_token(f"{family}.{secret}")
+
+    def join(self, sid: str, issue: Callable[[], Token]) -> Token:
+        """One more access token of a session, which ends with it.
+
+        :raises RevokedTokenError: if it has ended
+        :raises StoreError: if the store cannot answer
+        """
+        with asking(sid=sid):
+            token = issue()
+        for _ in range(_TRIES):
+            session = self.store.find(sid)
+            if session is None:
+                raise RevokedTokenError("Invalid token", "Token has been revoked")
+            if self.store.replace(self._with(session, token)):
+                return token
+        raise StoreError("many refreshes of one session at once")
 
     def renew(
-        self, refresh_token: Any, identify: Callable[[Any], Any], issue: Callable[[Any], Any]
-    ) -> tuple[Any, Any]:
+        self, refresh_token: Any, identify: Callable[[Any], Any], issue: Callable[[Any], Token]
+    ) -> tuple[Any, Token]:
         """Exchange a refresh token; gives the identity and its new access token.
 
         :raises JWTError: the same for every refresh token that does not count
         :raises StoreError: if the store cannot answer
         """
-        family, secret = _parts(refresh_token)
+        family, secret = refresh_tokens.parts(refresh_token)
         for _ in range(_TRIES):
-            session = self.store.find(_id(family))
+            session = self.store.find(refresh_tokens.id_of(family))
             if session is None:
                 break
             turned = self._turn(session, secret)
-            identity = identify(dict(session.claims)) if turned else None
+            claims, added = _split(session.claims)
+            identity = identify(claims) if turned else None
             if turned is None or identity is None:
                 logger.warning("session ended: a refresh token was used twice or its user is gone")
                 self.store.end(session.id)
                 break
-            with _for(session.id):
+            with asking(sid=session.id, claims=added):
                 token = issue(identity)
             if self.store.replace(self._with(turned, token)):
-                token.refresh_token = f"{family}.{_successor(secret, turned.seed)}"
-                return identity, token
+                successor = f"{family}.{refresh_tokens.successor(secret, turned.seed)}"
+                return identity, token.with_refresh_token(successor)
         else:
             raise StoreError("many refreshes of one session at once")
         raise JWTError("Invalid token", "Refresh token is not valid")
@@ -107,14 +133,18 @@ class Sessions:
         """End the session of an access token."""
         if not isinstance(claims, Mapping):
             return
-        jti, sid = claims.get("jti"), claims.get("sid")
-        if isinstance(jti, str):
+        jti, sid = _jti(claims), claims.get("sid")
+        if jti is not None:
             named = sid if isinstance(sid, str) and _ID.fullmatch(sid) else None
             self.store.revoke(jti, self._end_of(claims), named)
 
+    def end_all(self, issue: Callable[[], Token]) -> int:
+        """End all sessions of the user whom a token would be for; gives their number."""
+        return self.store.end_all(subject_of(_read(issue())))
+
     def end_by_refresh_token(self, refresh_token: Any) -> None:
         """End the session of a refresh token; nothing happens if there is none (RFC 7009)."""
-        session = self.store.find(_id(_parts(refresh_token)[0]))
+        session = self.store.find(refresh_tokens.id_of(refresh_tokens.parts(refresh_token)[0]))
         if session:
             self.store.end(session.id)
 
@@ -122,28 +152,28 @@ class Sessions:
         """Whether the access token of these claims is revoked."""
         if not isinstance(claims, Mapping):
             return False
-        names = [claims.get("jti"), claims.get("sid")]
+        names = [_jti(claims), claims.get("sid")]
         return self.store.ended(*(name for name in names if name and isinstance(name, str)))
 
     def _turn(self, session: Session, secret: str) -> Session | None:
         """The session after a refresh; None if the refresh token is outdated."""
-        shown, now = _digest(secret), time.time()
+        turned: Session | None = None
+        shown, now = refresh_tokens.digest(secret), time.time()
         if hmac.compare_digest(shown, session.current):
             seed = secrets.token_bytes(32)
-            current = _digest(_successor(secret, seed))
+            current = refresh_tokens.digest(refresh_tokens.successor(secret, seed))
             turned = replace(session, current=current, previous=shown, seed=seed, changed=now)
         elif session.previous is not None and hmac.compare_digest(shown, session.previous):
             turned = session if 0 <= now - session.changed < self._grace else None
-        else:
-            turned = None
         return turned
 
     def _with(self, session: Session, token: str) -> Session:
         """The next version of a session, which knows the access token."""
-        claims = _read(token)
+        claims: Mapping[str, Any] = _read(token)
         until = self._end_of(claims)
-        known = [each for each in session.tokens if each[1] > time.time() - self._longest]
-        jti = claims["jti"] if isinstance(claims.get("jti"), str) else None
+        margin = self._longest() or self._lifetime
+        known = [each for each in session.tokens if each[1] > time.time() - margin]
+        jti = _jti(claims)
         is_named = claims.get("sid") == session.id
         if is_named:
             known = known[-1:]
@@ -158,7 +188,10 @@ class Sessions:
         )
 
     def _end_of(self, claims: Mapping[str, Any]) -> int:
-        return int(claims.get("exp", time.time() + self._longest))
+        if claims.get("exp") is not None:
+            return int(claims["exp"])
+        longest = self._longest()
+        return LATEST_TIME if longest is None else int(time.time() + longest)
 
 
 def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | None:
@@ -166,6 +199,8 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
 
     :raises ConfigError: if several hosts would each keep sessions of their own
     """
+    if store is None and config["JWT_STORE_URL"]:
+        store = ValkeyStore(config["JWT_STORE_URL"])
     if store is None and config["JWT_STORE_PATH"]:
         store = SQLiteStore(config["JWT_STORE_PATH"])
     if store is None:
@@ -173,12 +208,12 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
     if config["JWT_HOSTS"] > 1 and not store.shared:
         raise ConfigError(
             f"JWT_HOSTS is {config['JWT_HOSTS']}, but the session store is a file on one host: "
-            "a logout would not reach the others. Give JWT(store=…) a shared store, or set "
-            "JWT_STORE_PATH to nothing to do without refresh tokens and logout"
+            "a logout would not reach the others. Set JWT_STORE_URL to a Valkey server that "
+            "all of them reach, or JWT_STORE_PATH to nothing: no refresh tokens, no logout"
         )
     lifetime = seconds(config["JWT_REFRESH_EXPIRATION_DELTA"])
     grace = seconds(config["JWT_REFRESH_GRACE"])
-    return Sessions(store, lifetime, longest_life(config) or lifetime, grace)
+    return Sessions(store, lifetime, lambda: longest_life(config), grace)
 
 
 def subject_of(claims: Mapping[str, Any]) -> str:
@@ -186,33 +221,16 @@ def subject_of(claims: Mapping[str, Any]) -> str:
     return json.dumps(claims.get("identity", claims.get("sub")), sort_keys=True)
 
 
-@contextmanager
-def _for(session_id: str) -> Iterator[None]:
-    before = _sid.set(session_id)
-    try:
-        yield
-    finally:
-        _sid.reset(before)
+def _split(kept: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a session keeps: claims as its tokens have them, and those of them that were added."""
+    claims = {name: value for name, value in kept.items() if name != _ADDED}
+    return claims, {name: claims[name] for name in kept.get(_ADDED, ()) if name in claims}
+
+
+def _jti(claims: Mapping[str, Any]) -> str | None:
+    jti = claims.get("jti")
+    return str(jti) if type(jti) in (str, int) else None
 
 
 def _read(access_token: str) -> dict[str, Any]:
     return jwt.decode(access_token, options={"verify_signature": False})
-
-
-def _parts(refresh_token: Any) -> tuple[str, str]:
-    """The lasting and the changing part; a token of before 2.0 has no changing one."""
-    family, _, secret = (refresh_token if isinstance(refresh_token, str) else "").partition(".")
-    return family, secret
-
-
-def _successor(secret: str, seed: bytes) -> str:
-    digest = hmac.digest(seed, secret.encode("utf-8", "surrogatepass"), "sha256")
-    return urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-def _id(family: str) -> str:
-    return urlsafe_b64encode(_digest(family)[:16]).decode().rstrip("=")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -8,13 +8,15 @@ from typing import Any, Protocol
 
 from .errors import ConfigError
 from .keydir import KeyDirectory
-from .keys import Key, KeySet, pem_key, secret_key
+from .keys import SECRET_ALGORITHMS, Key, KeySet, pem_key, secret_key
 
 
 class KeySource(Protocol):
     """Where keys come from."""
 
-    problems: list[str]
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with them, one line each."""
 
     def current(self) -> KeySet:
         """The keys that count now."""
@@ -48,8 +50,9 @@ def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | 
     secret, public = config["JWT_SECRET_KEY"], config["JWT_PUBLIC_KEY"]
     if not secret and not public:
         return None
-    if algorithm == "HS256" or (algorithm is None and not public and not _is_pem(secret)):
-        key = secret_key(secret)
+    is_shared = algorithm in SECRET_ALGORITHMS
+    if secret and (is_shared or not (algorithm or public or _is_pem(secret))):
+        key = secret_key(secret, algorithm or "HS256")
     else:
         key = _pair(secret, public)
     if algorithm and algorithm != key.algorithm:
@@ -58,18 +61,21 @@ def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | 
 
 
 def _is_pem(secret: str | bytes) -> bool:
-    return (b"-----BEGIN" if isinstance(secret, bytes) else "-----BEGIN") in secret
+    return b"-----BEGIN" in secret if isinstance(secret, bytes) else "-----BEGIN" in secret
 
 
 def _pair(secret: str | bytes | None, public: str | bytes | None) -> Key:
-    """The key of JWT_SECRET_KEY and JWT_PUBLIC_KEY, of which one may be missing."""
+    """The key of JWT_SECRET_KEY and JWT_PUBLIC_KEY, of which one may be missing, not both."""
     verifying = _named("JWT_PUBLIC_KEY", public) if public else None
     signing = (
         _named("JWT_SECRET_KEY", secret) if secret and (_is_pem(secret) or not public) else None
     )
     if verifying and signing and verifying.kid != signing.kid:
         raise ConfigError("JWT_PUBLIC_KEY is not the public key of JWT_SECRET_KEY")
-    return signing or verifying
+    key = signing or verifying
+    if key is None:
+        raise ConfigError("neither JWT_SECRET_KEY nor JWT_PUBLIC_KEY is set")
+    return key
 
 
 def _named(setting: str, pem: str | bytes) -> Key:

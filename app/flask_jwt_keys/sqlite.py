@@ -7,15 +7,20 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from . import clock, sqlite_before
 from .background import Background
 from .errors import StoreError
 from .sqlite_file import SQLiteFile
 from .store import Session
+
+Result = TypeVar("Result")
 
 _SCHEMA = (
     sqlite_before.SCHEMA
@@ -73,6 +78,12 @@ class SQLiteStore:
         """Close the connections that nobody uses; the next use opens one."""
         self._file.close()
 
+    def _write(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
+        def write() -> Result:
+            return self._file.write(function)
+
+        return self._writer.run(write)
+
     def add(self, session: Session) -> None:
         """Keep a new session."""
 
@@ -80,7 +91,7 @@ class SQLiteStore:
             _insert(connection, session)
             _purge(connection)
 
-        self._writer.run(self._file.write, add)
+        self._write(add)
 
     def find(self, sid: str) -> Session | None:
         """The session, unless it has ended or its time is over."""
@@ -99,7 +110,7 @@ class SQLiteStore:
                 return True
             return False
 
-        return self._writer.run(self._file.write, write)
+        return self._write(write)
 
     def end(self, sid: str) -> None:
         """End a session; its id counts as ended until its last access token has expired."""
@@ -108,7 +119,23 @@ class SQLiteStore:
             _end(connection, sid)
             _purge(connection)
 
-        self._writer.run(self._file.write, end)
+        self._write(end)
+
+    def end_all(self, subject: str) -> int:
+        """End all sessions of a :attr:`Session.subject`; gives their number."""
+
+        def end(connection: sqlite3.Connection) -> int:
+            query = "SELECT id FROM sessions WHERE subject = ?"
+            ids = [[sid] for (sid,) in connection.execute(query, (subject,)).fetchall()]
+            for older in sqlite_before.sessions_of(connection, subject).values():
+                ids = [each for each in ids if each[0] not in older]  # taken over at a refresh
+                ids.append(older)
+            for sid in chain.from_iterable(ids):
+                _end(connection, sid)
+            _purge(connection)
+            return len(ids)
+
+        return self._write(end)
 
     def revoke(self, jti: str, until: int, sid: str | None) -> None:
         """End an access token, and the session that it names or that knows it as ``nameless``."""
@@ -123,7 +150,7 @@ class SQLiteStore:
                 _end(connection, each)
             _purge(connection)
 
-        self._writer.run(self._file.write, revoke)
+        self._write(revoke)
 
     def ended(self, *names: str) -> bool:
         """Whether any of these session ids and token ids is ended."""
@@ -146,7 +173,7 @@ def _find(connection: sqlite3.Connection, sid: str) -> Session | None:
         return sqlite_before.find(connection, sid)
     session = Session(*row)
     tokens = tuple((jti, until) for jti, until in json.loads(row[5]))
-    nameless = session.nameless and _text(session.nameless)
+    nameless = None if row[11] is None else _text(row[11])
     # An earlier release, to which the host went back meanwhile, ends access tokens alone.
     if _ended(connection, [sid, *(jti for jti, _ in tokens)]):
         return None

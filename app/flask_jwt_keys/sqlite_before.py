@@ -41,7 +41,7 @@ def find(connection: sqlite3.Connection, sid: str) -> Session | None:
     claims, jti, access_until, until, used = row
     token = (jti.decode("utf-8", "surrogatepass"), access_until)
     members = json.loads(claims)
-    subject = json.dumps(members.get("identity", members.get("sub")), sort_keys=True)
+    subject = _subject(members)
     current = _USED if used else _WHOLE
     return Session(sid, subject, members, current, until, (token,), access_until)
 
@@ -62,6 +62,19 @@ def end_by_token(connection: sqlite3.Connection, jti: bytes) -> list[str]:
     """End the session of an access token; gives the ids that its refresh tokens have now."""
     query = "SELECT session FROM grants WHERE jti = ?"
     return _end(connection, connection.execute(query, (jti,)).fetchall())
+
+
+def sessions_of(connection: sqlite3.Connection, subject: str) -> dict[str, list[str]]:
+    """The ids of a user's refresh tokens by session; it reads all that earlier releases left."""
+    found: dict[str, list[str]] = {}
+    for session, digest, claims in connection.execute("SELECT session, digest, claims FROM grants"):
+        if _subject(json.loads(claims)) == subject:
+            found.setdefault(session, []).append(_id(digest))
+    return found
+
+
+def _subject(claims: dict[str, object]) -> str:
+    return json.dumps(claims.get("identity", claims.get("sub")), sort_keys=True)
 
 
 def _end(connection: sqlite3.Connection, sessions: list[tuple[str]]) -> list[str]:

@@ -9,7 +9,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from .errors import StoreError
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Identity = tuple[int, int]
+Identity = tuple[int, int] | None  # of a file; None for one that is not there
 
 _BUSY = 5.0  # seconds to wait for another worker's write
 _UNREADABLE = ("file is not a database", "malformed", "unsupported file format")
@@ -54,7 +54,11 @@ class SQLiteFile:
         """Close the connections that nobody uses; the next use opens one."""
         _close(self._idle, self._process)
 
-    def _healed(self, opened: Callable, function: Callable[[sqlite3.Connection], Result]) -> Result:
+    def _healed(
+        self,
+        opened: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        function: Callable[[sqlite3.Connection], Result],
+    ) -> Result:
         for again in (True, True, False):
             try:
                 with opened() as connection:
@@ -161,7 +165,7 @@ class SQLiteFile:
                 raise
 
 
-def _identity(path: Path) -> Identity | None:
+def _identity(path: Path) -> Identity:
     try:
         found = path.stat()
     except OSError:
@@ -173,7 +177,7 @@ def _is_readable(path: Path) -> bool:
     try:
         connection = sqlite3.connect(path, timeout=_BUSY)
         try:
-            return connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+            return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
         finally:
             connection.close()
     except sqlite3.OperationalError:

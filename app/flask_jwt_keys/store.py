@@ -43,7 +43,7 @@ class Session:
 
 
 class Store(Protocol):
-    """Where sessions are kept.
+    """Where sessions are kept. To write one, let ``testing.StoreContract`` test it.
 
     Each method is atomic, durable and seen by all workers when it returns.
 
@@ -64,6 +64,9 @@ class Store(Protocol):
 
     def end(self, sid: str) -> None:
         """End a session; its id counts as ended until its last access token has expired."""
+
+    def end_all(self, subject: str) -> int:
+        """End all sessions of a :attr:`Session.subject`; gives their number."""
 
     def revoke(self, jti: str, until: int, sid: str | None) -> None:
         """End an access token, and the session that it names or that knows it as ``nameless``."""

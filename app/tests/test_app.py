@@ -42,6 +42,7 @@ def place(tmp_path, signers, encoded):
 def environment(place, monkeypatch):
     for name in [name for name in os.environ if name.startswith(("FLASK_", "APP_", "JWT_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("REDIS_URL", raising=False)
     monkeypatch.setenv("JWT_KEY_DIR", str(place / "jwt"))
     monkeypatch.setenv("APP_SECRETS_DIR", str(place / "secrets"))
     monkeypatch.setenv("APP_DATA_DIR", str(place / "data"))
@@ -178,6 +179,22 @@ def test_credentials_of_more_than_16_kib_are_413(client, path, size, refused):
     data = begin + b"x" * (size - len(begin + end)) + end
     response = client.post(path, data=data, content_type="application/json")
     assert (response.status_code == 413) is refused
+
+
+def test_numbers_are_nobodys_name_or_password(app):
+    users = app.extensions["users"]
+    assert users.authenticate(NAME, PASSWORD)
+    assert users.authenticate(NAME, 1) is None and users.authenticate(1, PASSWORD) is None
+
+
+def test_sessions_are_on_the_server_of_redis_url(environment, place):
+    environment.setenv("REDIS_URL", f"unix://{place}/nobody-listens")
+    client = create_app().test_client()
+    assert login(client).status_code == 503
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json["reasons"][0].startswith("sessions: the Valkey store cannot answer")
+    assert not (place / "data" / "sessions.sqlite3").exists()
 
 
 def test_a_changed_password_ends_tokens_and_sessions(client, place):

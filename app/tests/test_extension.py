@@ -80,8 +80,10 @@ def test_a_decode_handler_that_demands_claims_in_vain_is_told(build):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("JWT_AUDIENCE", ["a", "b"]),
-        ("JWT_ISSUER", ["a"]),
+        ("JWT_AUDIENCE", []),
+        ("JWT_AUDIENCE", ["a", 1]),
+        ("JWT_ISSUER", [""]),
+        ("JWT_VERIFY_SUB", 0),
         ("JWT_MAX_TOKEN_SIZE", "8192"),
         ("JWT_AUTH_HEADER_PREFIX", []),
         ("JWT_AUTH_HEADER_PREFIX", ["Bearer", 1]),

@@ -7,13 +7,14 @@ import secrets
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import jwt
 import pytest
 from release_1_0.sqlite import SQLiteStore as OldStore
 from release_1_0.store import Grant
 
-from flask_jwt_keys import SQLiteStore
+from flask_jwt_keys import SQLiteStore, end_sessions_of
 
 
 @pytest.fixture
@@ -87,6 +88,18 @@ def test_logging_out_with_an_access_token_of_before_ends_the_session(
     assert client.post("/auth/logout", headers=headers).status_code == 204
     assert refresh(client, newest["refresh_token"]).status_code == 401
     assert call.protected(client, signers["EdDSA"].token(jti="j1")).status_code == 401
+
+
+def test_all_sessions_of_a_user_end(client, old, call):
+    tokens = [begin(old)[-1], begin(old, 2)[-1]]
+    other, made = grant("other", "j9")
+    old.add(replace(made, claims={"identity": 2}))
+    tokens[1] = refresh(client, tokens[1]).json["refresh_token"]
+    with client.application.app_context():
+        assert end_sessions_of({"id": 1}) == 1, "all of them are of one session"
+    assert [refresh(client, token).status_code for token in tokens] == [401, 401]
+    assert old.ended("j0") and old.ended("j1") and not old.ended("j9")
+    assert old.find(hashlib.sha256(other.encode()).digest())
 
 
 def test_the_release_before_works_beside_and_after(client, old, call, path):

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 import warnings
 from dataclasses import replace
@@ -15,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from flask_jwt_keys import Session, SQLiteStore, StoreError, clock
+from flask_jwt_keys import SQLiteStore, StoreError, clock
 from flask_jwt_keys.sqlite_file import SQLiteFile
+from flask_jwt_keys.testing import StoreContract
+from flask_jwt_keys.testing import a_session as session
 
 APP = Path(__file__).parents[1]
 DAY = 24 * 3600
@@ -32,13 +33,6 @@ def store(path):
     return SQLiteStore(path)
 
 
-def session(sid="s1", **changes):
-    now = int(time.time())
-    values = {"subject": "1", "claims": {"identity": 1}, "current": b"a", "until": now + 3600}
-    values |= {"tokens": ((f"j-{sid}", now + 300),), "access_until": now + 300, "version": 1}
-    return Session(sid, **{**values, **changes})
-
-
 def rows(path, table):
     connection = sqlite3.connect(path)
     try:
@@ -47,56 +41,13 @@ def rows(path, table):
         connection.close()
 
 
-def test_what_is_added_is_found(store):
-    odd = session(claims={"identity": "ü\ud800", "n": 1}, nameless="j\ud800", previous=b"p")
-    store.add(odd)
-    assert store.find("s1") == odd
-    assert store.find("s2") is None and store.find("") is None and store.find("é\x00") is None
+class TestSQLite(StoreContract):
+    @pytest.fixture
+    def store(self, path):
+        return SQLiteStore(path)
 
-
-def test_a_version_is_replaced_once(store):
-    store.add(session())
-    assert store.replace(session(version=2, current=b"b"))
-    assert not store.replace(session(version=2, current=b"c"))
-    assert store.find("s1").current == b"b"
-    assert not store.replace(session("s2", version=2))
-    assert not store.replace(session("s2", version=1)), "an unknown session is not made so"
-
-
-def test_ending_reaches_the_session_and_no_other(store):
-    store.add(session("s1"))
-    store.add(session("s2"))
-    store.end("s1")
-    assert store.ended("s1") and store.ended("j-s1") and store.ended("x", "s1")
-    assert not store.ended("s2", "j-s2")
-    assert store.find("s1") is None and store.find("s2")
-    assert not store.replace(session("s1", version=2))
-    store.end("unknown")
-
-
-@pytest.mark.parametrize("sid", [None, "s1"])
-def test_revoking_an_access_token_ends_its_session(store, sid):
-    store.add(session("s1", nameless=None if sid else "own"))
-    store.revoke("own", int(time.time()) + 300, sid)
-    assert store.ended("own") and store.ended("s1") and store.find("s1") is None
-    store.revoke("unknown", int(time.time()) + 300, None)
-    assert store.ended("unknown")
-
-
-def test_many_threads_replace_a_version_once(store):
-    store.add(session())
-    won = []
-
-    def change(number):
-        if store.replace(session(version=2, current=bytes([number]))):
-            won.append(number)
-
-    threads = [threading.Thread(target=change, args=(number,)) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 1
+    def another(self, store):
+        return SQLiteStore(store._path)
 
 
 def test_processes_share_the_file(store, path):
@@ -256,8 +207,7 @@ def test_a_full_disk_is_an_error_and_acknowledges_nothing(store, path):
     code = (
         "import resource, sys\n"
         "from flask_jwt_keys import SQLiteStore, StoreError\n"
-        "sys.path.append('tests')\n"
-        "from test_store import session\n"
+        "from flask_jwt_keys.testing import a_session as session\n"
         "store = SQLiteStore(sys.argv[1])\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
         "try: store.add(session('big', claims={'identity': 'x' * 200_000}))\n"

@@ -471,3 +471,47 @@ def test_settings_that_are_no_keys_do_not_read_the_keys_again(keyed, signer):
     source = app.extensions["flask_jwt_keys"].source
     app.config["JWT_LEEWAY"] = 0
     assert app.extensions["flask_jwt_keys"].source is source
+
+
+def test_several_issuers_and_audiences(keyed, call, signer):
+    names = {
+        "JWT_ISSUER": ["https://issuer.example", "other"],
+        "JWT_AUDIENCE": ("https://audience.example", "other"),
+    }
+    client = keyed(signer, **names).test_client()
+    claims = jwt.decode(
+        call.login(client).json["access_token"], options={"verify_signature": False}
+    )
+    assert (claims["iss"], claims["aud"]) == ("https://issuer.example", "https://audience.example")
+    for changes in ({}, {"iss": "other"}, {"aud": "other"}, {"aud": ["third", "other"]}):
+        assert call.protected(client, signer.token(**changes)).status_code == 200
+    for changes in (
+        {"iss": "third"},
+        {"iss": ["other"]},
+        {"iss": 1},
+        {"iss": ...},
+        {"aud": "third"},
+        {"aud": ["third"]},
+        {"aud": []},
+        {"aud": ["other", 1]},
+        {"aud": {"other": 1}},
+        {"aud": ...},
+    ):
+        assert call.protected(client, signer.token(**changes)).status_code == 401
+
+
+def test_a_payload_may_name_its_audience_of_several(keyed, signer):
+    from flask_jwt_keys.tokens import mint, verify
+
+    app = keyed(
+        signer,
+        JWT_ISSUER=["https://issuer.example", "other"],
+        JWT_AUDIENCE=["https://audience.example", "other"],
+    )
+    now = int(time.time())
+    claims = {"exp": now + 60, "iat": now, "nbf": now, "iss": "other", "aud": ["other", "third"]}
+    current = app.extensions["flask_jwt_keys"].current()
+    assert verify(mint(claims, None, *current), *current) == claims
+    for wrong in ({"iss": "third"}, {"aud": ["third"]}, {"aud": 1}):
+        with pytest.raises(RuntimeError, match="would not be accepted"):
+            mint({**claims, **wrong}, None, *current)
