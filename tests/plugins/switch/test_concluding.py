@@ -129,6 +129,26 @@ def test_the_word_is_given_while_the_switch_waits_and_no_longer(app, waiting, mo
     assert next(phases, None) is None
 
 
+def test_a_release_that_ends_as_it_serves_is_told_with_its_cause(app, engine, monkeypatch):
+    """Such as one whose second worker fails, or whose first request does."""
+    old = deploy(app)
+    new = prepare(app, build="b2")
+    begun = begin(app, new)
+    switch.move(app, progress.pending(app))
+    (engine.place / "containers" / f"shop-{new}" / "running").unlink()
+    (engine.place / "said").write_text("Traceback\nKeyError: 'QUEUE'\n")
+    seen = {"well": False, "reason": "/ failed 3 of 3 times", "requests": 0, "failed": 0}
+    monkeypatch.setattr(switch.watch, "watch", lambda *more: seen)
+    switch.look(app, progress.pending(app))
+    told = concluding.watched(app, new, begun, 0)
+    assert (told["well"], told["reject"]) == (False, True)
+    switch.carry_out(app)
+    with pytest.raises(places.ReleaseError) as error:
+        concluding.retired(app, options(release=new, switch=begun, outcomes={"here": told}), dry=False)
+    assert "KeyError: 'QUEUE'" in str(error.value) and "the app misses the variable QUEUE" in str(error.value)
+    assert str(error.value).splitlines()[-2] == f"  {old} serves here"
+
+
 def test_a_record_of_the_deploy_lies_in_its_release(app, waiting):
     new, begun = waiting
     progress.decide(app, begun, True)

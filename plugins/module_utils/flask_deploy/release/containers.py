@@ -202,14 +202,14 @@ def wait_ready(app: App, release: str, domain: str, path: str, timeout: float) -
         found = engine.inspect("container", name)
         if not found or not found["State"]["Running"]:
             reason = how_it_ended(found)
-            raise _not_ready(app, release, reason)
+            raise not_ready(app, release, reason)
         if time.monotonic() > deadline:
             reason = f"{path} did not answer below 400 in {timeout} s ({last})"
-            raise _not_ready(app, release, reason)
+            raise not_ready(app, release, reason)
         time.sleep(0.2)
 
 
-def _not_ready(app: App, release: str, reason: str) -> NotReady:
+def not_ready(app: App, release: str, reason: str) -> NotReady:
     """Return the error that says why a release is not ready, as far as its container tells."""
     unused, said = str(app.record(release)["found"].get("unused", "")), engine.logs(app.container(release), LINES)
     return NotReady(diagnosis.diagnose(release, reason, said, diagnosis.about(app, release), unused))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, files, nginx
@@ -66,7 +67,17 @@ def look(app: App, known: dict[str, Any]) -> None:
     seen = watch.watch(app, known["to"], known["from"], known["rules"], moved_at, known["moved"], since)
     if seen["well"]:
         return progress.go_on(app, known, "waiting", seen=seen, deadline=now() + known["confirm"])
+    with suppress(engine.EngineError):
+        _explain_end(app, known)
     return progress.go_on(app, known, "reverting", seen=seen, reason=seen["reason"], reject=True)
+
+
+def _explain_end(app: App, known: dict[str, Any]) -> None:
+    """Keep what a container said that was ready, and ended as it served."""
+    found = engine.inspect("container", app.container(known["to"]))
+    if not found or not found["State"]["Running"] or found["RestartCount"]:
+        ended = containers.how_it_ended(found)
+        progress.explain(app, known, str(containers.not_ready(app, known["to"], ended)))
 
 
 def wait(app: App, known: dict[str, Any]) -> None:
