@@ -106,6 +106,28 @@ def test_what_is_served_is_found(decided, files, served):
         ({"app.py": f"{APP}@app.get('/healthz')\ndef ok(): return ''"}, {"app_health_path": "/healthz"}),
         ({"x.py": "import os\nos.makedirs('uploads')\n"}, {"app_writable": ["uploads"]}),
         ({"x.py": "UPLOAD_FOLDER = './files/'\n"}, {"app_writable": ["files"]}),
+        (
+            {
+                "shop/settings.py": "basedir = os.path.abspath(os.path.dirname(os.path.dirname(__file__)))\n"
+                "SHOP_UPLOAD_PATH = os.path.join(basedir, 'uploads')\n"
+                "handler = RotatingFileHandler(os.path.join(basedir, 'logs/shop.log'))\n"
+            },
+            {"app_writable": ["logs", "uploads"]},
+        ),
+        (
+            {
+                "shop/x.py": "HERE = Path(__file__).resolve().parent\n(HERE / 'a' / 'b').mkdir()\n"
+                "os.makedirs(os.path.join(os.path.dirname(__file__), '../cache'))\n"
+            },
+            {"app_writable": ["shop/a/b", "cache"]},
+        ),
+        (
+            {
+                "x.py": "os.makedirs(os.path.join(DATA, 'a'))\n"
+                "os.makedirs(os.path.join(os.path.dirname(__file__), '../a'))\n"
+            },
+            {},
+        ),
         ({"x.py": "MAX_CONTENT_LENGTH = 50 * 1024 * 1024"}, {"app_writable": ["/tmp:100m"], "site_max_body": "50m"}),
         ({"shop/static/a.css": ""}, {"site_static": "shop/static"}),
         ({"requirements.txt": "psycopg>=3\nGitPython"}, {"build_image_packages": ["git", "libpq5"]}),

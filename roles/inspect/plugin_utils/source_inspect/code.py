@@ -8,6 +8,7 @@ from typing import Any
 
 from . import celery
 from .facts import App, Code, module
+from .paths import Paths
 from .routes import Routes
 from .syntax import (
     caught_in,
@@ -80,7 +81,7 @@ class Reader:
     def __init__(self, code: Code, file: str, tree: ast.Module) -> None:
         self.code, self.file, self.tree = code, file, tree
         nodes = list(ast.walk(tree))
-        self.nodes = nodes
+        self.nodes, self.paths = nodes, Paths(file, nodes)
         imported = {name for node in nodes for name in imported_of(node)}
         # a WSGI server hands an `environ` of its own to what is called so
         self.short = {name: f"os.{name}" for node in nodes for name in names_of_os(node)}
@@ -177,13 +178,15 @@ class Reader:
     def makes(self, node: ast.Call, first: Any, last: str) -> None:
         if last == "mkdir" and first is None and isinstance(node.func, ast.Attribute):
             inner = node.func.value  # Path("logs").mkdir()
-            first = constant(inner.args[0]) if isinstance(inner, ast.Call) and inner.args else None
+            first = constant(inner.args[0]) if isinstance(inner, ast.Call) and inner.args else self.paths.text(inner)
+        first = self.paths.text(node.args[0]) if first is None and node.args else first
         if isinstance(first, str):
             path = first.rpartition("/")[0] if last.endswith("Handler") else first
             self.code.made.setdefault(path, self.at(node))
 
     def assign(self, node: ast.Assign) -> None:
         value = number(node.value)
+        value = self.paths.text(node.value) if value is None else value
         for target in node.targets:
             name = target.id if isinstance(target, ast.Name) else getattr(target, "attr", None)
             if isinstance(target, ast.Subscript) and dotted(target.value).endswith("config"):

@@ -33,7 +33,9 @@ RUNNERS = {
     "rqscheduler",
 }
 PROCESS = re.compile(r"[a-z][a-z0-9-]{0,30}")
-FOLDERS = re.compile(r"(UPLOAD\w*_(FOLDER|PATH|DIR|DEST)|SESSION_FILE_DIR|CACHE_DIR|MEDIA_(FOLDER|ROOT)|WHOOSH_BASE)")
+FOLDERS = re.compile(
+    r"((\w+_)?UPLOAD\w*_(FOLDER|PATH|DIR|DEST)|SESSION_FILE_DIR|CACHE_DIR|MEDIA_(FOLDER|ROOT)|WHOOSH_BASE)"
+)
 LEFT_OUT = re.compile(r"(.*/)?(node_modules|tests?|docs?|\.?venv|examples?)(/.*)?")
 REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]\n]*\])?", re.MULTILINE)
 MIB = 1 << 20
