@@ -1031,7 +1031,7 @@ def test_workers_are_replaced_one_at_a_time(settings, tmp_path):
 def test_gunicorn_knows_every_setting(settings):
     known = {setting.name for setting in KNOWN_SETTINGS}
     names = {name for name in settings(app_preload=True) if name.islower() and not name.startswith("_")}
-    modules = {"importlib", "json", "mmap", "os", "re", "runpy", "threading", "time"}
+    modules = {"fcntl", "gc", "importlib", "json", "mmap", "os", "re", "runpy", "sys", "threading", "time"}
     assert names - modules - {"annotations", "suppress"} <= known
 
 
@@ -1074,7 +1074,7 @@ def test_a_worker_rests_before_it_goes(settings, tmp_path):
     """Its successor has as long to load the app: without that, two that are due leave nobody to answer."""
     names = settings(site_proxy_fix=False)
     assert names["RESTED"] >= 3
-    names |= {"RUN": tmp_path, "RESTED": 1.5}
+    names |= {"RUN": tmp_path, "RESTED": 1.5, "workers": 1}
     worker = SimpleNamespace(wsgi=None, nr=9, max_requests=9, alive=True)
     names["post_worker_init"](worker)
     began = time.monotonic()

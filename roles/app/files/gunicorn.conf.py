@@ -102,7 +102,7 @@ def _clear(row: int | None) -> None:
 
 def _wait_for_others(worker: Any) -> None:
     """Answer nothing until all workers have loaded the app: where it fails in one of them, gunicorn ends."""
-    _loaded[WORKERS - 1 if worker.row is None else worker.row] = 1
+    _loaded[getattr(worker, "row", None) or 0] = 1
     all_of_them, end = min(workers, WORKERS), time.monotonic() + (timeout or 60)
     while worker.alive and not _loaded[WORKERS] and sum(_loaded[:WORKERS]) < all_of_them and time.monotonic() < end:
         worker.notify()
