@@ -184,6 +184,12 @@ WRONG = [
     ("build_registry: https://registry.example.com", "build_registry", "example: build_registry: registry.example.com"),
     ("build_source: 'image:registry/shop:1'\nbuild_registry: r.example.com", "build_registry", "means nothing for an"),
     ("build_registry_user: 'a:b'", "build_registry_user", "not valid"),
+    (
+        "build_registry: https://r.example.com\nbuild_registry_user: me\nbuild_registry_password: x",
+        "build_registry",
+        "valid",
+    ),
+    ('build_registry_user: me\nbuild_registry_password: "a\\nb"', "build_registry_password", "holds a line's end"),
     ("build_target: a b", "build_target", "not valid"),
     ("site_names: ['*']", "site_names", "not valid"),
     ("site_names: [a.*.example.com]", "site_names", "not valid"),
