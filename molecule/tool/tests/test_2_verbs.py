@@ -12,6 +12,7 @@ DEPLOYS = "/home/deploy/shop/deploy"
 VERBS = {
     "check": "nothing is wrong",
     "plan": "dry run: ",
+    "setup": "https://app.test",
     "status": "ok 200",
     "releases": " live ",
     "logs --lines 50": "shop opens",
@@ -22,10 +23,9 @@ VERBS = {
     "inspect ..": "app_wsgi: shop:create_app()",
     "shell": "sudo /srv/app/run",
     "deploy": "https://app.test",
-    "setup": "https://app.test",
     "backup": ", snapshot ",
 }
-# Written before the table, so that `setup` makes ready what `backup` needs.
+# Written before the table, so that `setup` makes ready what `status` looks for and `backup` needs.
 BACKUPS = {"backup_to": "/mnt/backup/app", "backup_password": "of-the-tests-5f0c5f0c"}
 ERASE = "\r\033[K"
 COLORS = re.compile(r"\033\[[0-9;?]*[A-Za-z]")
