@@ -38,12 +38,8 @@ def named(file: str, tree: ast.Module) -> dict[str, str]:
 
 def inside(file: str, nodes: list[ast.AST]) -> dict[str, str]:
     """Return {module: place} of a file that makes one within a function."""
-    calls = [node for node in nodes if isinstance(node, ast.Call) and _is_celery(node)]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "Celery"]
     return {module(file) or "": f"{file}:{call.lineno}" for call in calls[:1]}
-
-
-def _is_celery(call: ast.Call) -> bool:
-    return dotted(call.func).rpartition(".")[2] == "Celery"
 
 
 def _makes(value: ast.AST) -> bool:

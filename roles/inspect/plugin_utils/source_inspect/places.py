@@ -131,7 +131,7 @@ def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> 
     elif "alembic.ini" in found.tree.names:
         answer.set("app_release_command", "alembic upgrade head", "alembic.ini")
     if found.declared.once:
-        rest = "run it so, with playbooks/run.yml"
+        rest = "run it once yourself, with playbooks/run.yml"
         chosen = answer.values.get("app_release_command", ("none",))[0]
         answer.unsure.append(
             f"app_release_command: {chosen}; Heroku runs once, after the first deploy: {found.declared.once}; {rest}"
