@@ -53,6 +53,7 @@ def settings() -> dict[str, str]:
         "ANSIBLE_CALLBACK_PLUGINS": "plugins/callback",
         "ANSIBLE_VARS_PLUGINS": "plugins/vars",
     }
+    writable()
     needed = {
         **{name: with_theirs(name, PROJECT / place) for name, place in places.items()},
         "ANSIBLE_HOST_PATTERN_MISMATCH": "error",  # an inventory without hosts must not look deployed
@@ -87,6 +88,21 @@ def readable() -> None:
             "everybody may write into this directory, so Ansible ignores its ansible.cfg: chmod o-w . "
             "or, where that changes nothing, export ANSIBLE_CONFIG=ansible.cfg"
         )
+
+
+def writable() -> None:
+    """Make sure that Ansible can keep its own files.
+
+    :raises UsageError: it cannot, as in a container whose user has no home.
+    """
+    place = Path("~/.ansible").expanduser()
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        reason = "" if os.access(place, os.W_OK | os.X_OK) else "Permission denied"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise UsageError(f"Ansible keeps files in {place}: {reason}; set HOME to a directory that you may write into")
 
 
 def with_theirs(name: str, place: Path) -> str:

@@ -103,7 +103,7 @@ def words(value: Any) -> str | None:
 
 def cpus(value: Any) -> str | None:
     if isinstance(value, bool) or not FLOAT.fullmatch(str(value)):
-        return f"{value!r} is not a float"
+        return f"{value!r} is not a number"
     return number(0, 1024)(float(value))
 
 

@@ -239,3 +239,17 @@ def test_no_ansible_at_all_is_told(here, monkeypatch):
     programs(here, monkeypatch)
     with pytest.raises(project.ClickException, match="pip install ansible-core"):
         project.ansible_playbook()
+
+
+def test_a_home_that_cannot_be_written_is_said_before_ansible_dies_of_it(tool):
+    tool.inventory("production")
+    (tool.place / "home").write_text("no directory")
+    ran = tool("check", HOME=str(tool.place / "home"))
+    where = f"{tool.place}/home/.ansible: Not a directory"
+    said = f"Ansible keeps files in {where}; set HOME to a directory that you may write into"
+    assert (ran.code, ran.arguments, ran.err) == (2, None, f"flask-deploy: {said} (see flask-deploy check --help)\n")
+
+
+def test_a_home_that_is_not_there_yet_is_made(tool):
+    tool.inventory("production")
+    assert tool("check", HOME=str(tool.place / "new/home")).code == 0

@@ -347,7 +347,7 @@ WRONG = [
     ("app_processes: {worker: {command: x, count: true}}", "app_processes", "count: True is not a whole number"),
     ("app_processes: {worker: {command: x, memory: 512}}", "app_processes", "memory: 512 is not text"),
     ("app_processes: {worker: {command: x, memory: 1m}}", "app_processes", "memory: 1m is less than docker's least"),
-    ("app_processes: {worker: {command: x, cpus: many}}", "app_processes", "cpus: 'many' is not a float"),
+    ("app_processes: {worker: {command: x, cpus: many}}", "app_processes", "cpus: 'many' is not a number"),
     ("app_processes: {worker: {command: x, pids: 1}}", "app_processes", "pids: 1 is not between 16 and 100000"),
     ("app_processes: {worker: {command: x, stop_timeout: 0}}", "app_processes", "stop_timeout: 0 is not between 1"),
     ("app_server: uvicorn", "app_server", "'uvicorn' is not auto, gevent, gthread, sync or a port"),

@@ -42,3 +42,26 @@ def test_the_end_says_what_visitors_see_and_who_still_reaches_the_app(tmp_path, 
         check=False,
     )
     assert (done.returncode, done.stdout.strip().splitlines()) == (0, lines), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("word", ["on", "off"])
+def test_an_app_that_was_never_deployed_is_named_before_anything_is_written(tmp_path, word):
+    host = {
+        "ansible_connection": "local",
+        "ansible_become": False,
+        "app_name": "never-deployed",
+        "site_maintenance": word,
+    }
+    (tmp_path / "hosts.yml").write_text(json.dumps({"web": {"hosts": {"web1": host}}}))
+    program = Path(sys.executable).with_name("ansible-playbook")
+    begin = ("-i", tmp_path / "hosts.yml", "--start-at-task", "Look for the app")
+    done = subprocess.run(
+        [program, "playbooks/maintenance.yml", *begin],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    said = "never-deployed is not on this host yet; deploy it: ansible-playbook site.yml -i inventories/..."
+    assert (done.returncode, done.stdout.strip().splitlines()[-1]) == (2, said), done.stdout + done.stderr
