@@ -520,3 +520,129 @@ def test_a_driver_says_which_service_could_lie_beside_the_app(printed):
     wanted = "#   app_needs: [postgres], and postgres_driver: postgresql+psycopg would set one up beside the app"
     assert wanted in text and "#   app_needs: [valkey] would set one up beside the app" in text
     assert "app_needs" not in printed({"requirements.txt": "flask\n"})
+
+
+INITDB = "@app.cli.command()\ndef initdb_command():\n    {}\n    db.create_all()\n"
+BY_HAND = "only {}, which also drops tables, makes the tables (x.py:{}), so no deploy may run it; let the app make them"
+COULD = "{} could be it, if it leaves alone what is there: it makes the tables (x.py:{}), a start does not"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (INITDB.format("pass"), COULD.format("flask initdb", 4)),
+        (INITDB.format("if drop: db.drop_all()"), COULD.format("flask initdb", 4)),
+        (INITDB.format("db.drop_all()"), BY_HAND.format("flask initdb", 4)),
+        ("@shop.cli.command('make')\ndef f():\n    db.create_all()\n", COULD.format("flask … make", 3)),
+        ("@cli.command('make_db')\ndef f():\n    db.create_all()\n", COULD.format("python x.py make_db", 3)),
+        ("@manager.command\ndef make_db():\n    db.create_all()\n", COULD.format("python x.py make_db", 3)),
+        (
+            "def init_db():\n    db.create_all()\nif __name__ == '__main__':\n    init_db()\n",
+            "x.py:4 makes tables only where that file is run itself, which gunicorn does not; let the app make them",
+        ),
+    ],
+)
+def test_tables_that_no_start_makes_are_named_with_what_does(printed, code, said):
+    assert f"#   app_release_command: {said}\n" in printed({"app.py": APP, "x.py": code})
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"x.py": "db.create_all()\n"},
+        {"x.py": "def make(app):\n    with app.app_context():\n        db.create_all()\n"},
+        {"x.py": INITDB.format("pass"), "migrations/env.py": ""},
+        {"x.py": INITDB.format("pass"), "app.json": '{"scripts": {"postdeploy": "flask initdb"}}'},
+        {"tests/x.py": INITDB.format("pass")},
+    ],
+)
+def test_of_tables_that_a_start_or_a_migration_makes_nothing_is_said(printed, files):
+    assert "makes the tables" not in printed({"app.py": APP, **files})
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379"),
+        ("postgresql+psycopg://shop:hidden@db/shop", "postgresql://db"),
+        ("amqp://guest:hidden@127.0.0.1:5672//", "amqp://127.0.0.1:5672"),
+    ],
+)
+def test_an_address_in_the_code_that_no_container_reaches_is_named_without_its_password(printed, text, named):
+    printed = printed({"app.py": f"{APP}BROKER = '{text}'\n"})
+    assert f"#   app_env: {named} stands in app.py:6, and no container reaches it; let a variable give the " in printed
+    assert "hidden" not in printed
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = 'redis://cache.example.com:6379'",
+        "import os\nx = os.environ.get('REDIS_URL', 'redis://localhost')",
+        "import os\nx = os.environ.get('REDIS_URL') or 'redis://localhost'",
+        "x = f'redis://{host}'",
+    ],
+)
+def test_an_address_that_is_elsewhere_or_only_a_default_is_not_named(printed, code):
+    assert "no container reaches" not in printed({"app.py": f"{APP}{code}\n"})
+
+
+def test_an_address_of_a_service_of_compose_is_no_value(printed):
+    compose = """services:
+  web:
+    build: .
+    environment: {RESULTS: 'redis://:hidden@redis:6379/0'}
+  worker:
+    build: .
+    command: celery -A app.celery worker --broker=redis://redis
+  dashboard:
+    build: .
+    command: celery -A app.celery flower
+"""
+    text = printed({"app.py": f"import os\nos.environ['RESULTS']\n{APP}", "docker-compose.yml": compose})
+    assert yaml.safe_load(text)["app_env"] == {"RESULTS": ""}
+    where = "redis://redis:6379 of docker-compose.yml is nothing that a container reaches"
+    assert f"#   app_env: RESULTS has no value yet; {where}\n" in text
+    assert "#   app_processes: worker asks redis://redis, which no container reaches\n" in text
+    assert list(yaml.safe_load(text)["app_processes"]) == ["worker"]  # flower is a page, which nobody would reach
+    assert "hidden" not in text
+
+
+def test_a_file_of_settings_that_a_variable_names_is_said(printed):
+    text = printed({"app.py": f"{APP}app.config.from_envvar('SHOP_CONFIG', silent=True)\n"})
+    assert "#   app_files: app.py:6 reads a file that SHOP_CONFIG names, if there is one; app_files writes it\n" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import sqlite3\nsqlite3.connect('shop.db')\n", True),
+        ("DATABASE = 'shop.db'\ndatabase = SqliteDatabase(DATABASE)\n", True),
+        ("import sqlite3\nsqlite3.connect(':memory:')\n", False),
+        ("import sqlite3\nsqlite3.connect('/data/shop.db')\n", False),
+        ("import os, sqlite3\nsqlite3.connect('shop.db')\nos.environ.get('DATABASE_URL')\n", True),
+    ],
+)
+def test_sqlite_without_an_address_beside_the_code_is_said(printed, code, said):
+    text = printed({"app.py": APP, "x.py": code})
+    assert ("may lie beside the code" in text) == said
+    assert "sqlite:////data" not in text
+
+
+@pytest.mark.parametrize(
+    ("places", "subdir"),
+    [
+        (["services/web", "services/mail/tools"], "services/web"),
+        (["deep/er/web"], "deep/er/web"),
+        (["much/too/deep/web"], None),
+        (["one", "two"], None),
+        (["web", "tests", "docs"], "web"),
+    ],
+)
+def test_the_directory_of_the_app_is_the_highest_that_lists_dependencies(tmp_path, places, subdir):
+    for place in places:
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "requirements.txt").write_text("flask\n")
+        (tmp_path / place / "app.py").write_text(APP)
+    found = yaml.safe_load(report.read({"build_source": str(tmp_path)}))
+    assert found.get("build_subdir") == subdir

@@ -6,13 +6,14 @@ import ast
 import re
 from typing import Any
 
-from . import celery
+from . import addresses, celery, tables
 from .facts import App, Code, module
 from .paths import Paths
 from .routes import Routes
 from .syntax import (
     caught_in,
     constant,
+    constants_of,
     default_of,
     demands_of,
     dotted,
@@ -38,6 +39,7 @@ ENVIRON = "os.environ"
 GETS = {"os.getenv", f"{ENVIRON}.get", f"{ENVIRON}.setdefault"}
 READERS = re.compile(r"(config|env(\.(str|int|bool|float|list|url|json|path|db|db_url))?)")
 OF_READERS = {"decouple", "environs", "environ"}
+OPENS = {"sqlite3.connect", "SqliteDatabase", "SqliteExtDatabase"}
 SETTING = re.compile(r"[A-Z][A-Z0-9_]+")
 
 
@@ -56,6 +58,7 @@ def read(tree: Tree) -> Code:
             routes.read(name, reader.nodes)
             code.celery |= celery.named(name, reader.tree)
             within |= celery.inside(name, reader.nodes)
+            code.tables |= tables.made(name, reader.tree)
         except (SyntaxError, ValueError, RecursionError, MemoryError):  # what ast.parse says of what is no Python
             code.unread.append(name)
     code.routes, code.celery = routes.found(), code.celery | within
@@ -64,15 +67,10 @@ def read(tree: Tree) -> Code:
 
 def constants(text: str) -> dict[str, Any]:
     """Return the constants that a settings file sets, as gunicorn.conf.py."""
-    found: dict[str, Any] = {}
     try:
-        body = parse(text).body
+        return constants_of(parse(text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return found
-    for node in body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-            found |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
-    return found
+        return {}
 
 
 class Reader:
@@ -85,6 +83,7 @@ class Reader:
         imported = {name for node in nodes for name in imported_of(node)}
         # a WSGI server hands an `environ` of its own to what is called so
         self.short = {name: f"os.{name}" for node in nodes for name in names_of_os(node)}
+        self.plain = constants_of(tree)
         self.reads_settings = bool(imported & OF_READERS)
         self.caught = {id(inner) for node in nodes for inner in caught_in(node)}
         self.otherwise = {id(call): last for node in nodes for call, last in otherwise_of(node)}
@@ -111,10 +110,16 @@ class Reader:
                 self.assign(node)
             elif isinstance(node, ast.Compare) and self.called(node.comparators[0]) == ENVIRON:
                 self.optional(constant(node.left), node, None)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("sqlite:"):
-                self.code.texts.setdefault(node.value, self.at(node))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                self.text(node.value, node)
             elif isinstance(node, ast.Attribute) and node.attr in ("instance_path", "from_prefixed_env"):
                 self.code.words.setdefault(node.attr, self.at(node))
+
+    def text(self, text: str, node: ast.AST) -> None:
+        if text.startswith("sqlite:"):
+            self.code.texts.setdefault(text, self.at(node))
+        elif addresses.of(text):
+            self.code.addresses.setdefault(text, self.at(node))
 
     def find_apps(self) -> None:
         runs = any(runs_server(node) for node in self.tree.body)
@@ -174,6 +179,12 @@ class Reader:
             self.makes(node, first, last)
         elif last in ("BackgroundScheduler", "APScheduler"):
             self.code.words.setdefault("scheduler", self.at(node))
+        elif last == "from_envvar" and isinstance(first, str):
+            self.code.files.setdefault(first, self.at(node))
+        elif name in OPENS and node.args:
+            path = self.plain.get(dotted(node.args[0])) if first is None else first
+            if isinstance(path, str) and not path.startswith((":", "/")):
+                self.code.texts.setdefault(f"sqlite:{path}", self.at(node))
 
     def makes(self, node: ast.Call, first: Any, last: str) -> None:
         if last == "mkdir" and first is None and isinstance(node.func, ast.Attribute):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from . import addresses
 from .block import Answer, Template
 from .declared import NAME
 from .serving import Found
@@ -22,6 +23,7 @@ DATABASE = re.compile(r"(\w+_)?(DATABASE|DB|SQLALCHEMY\w*)_UR[LI]")
 NOT_FOR_USE = re.compile(r"(TEST(ING)?|DEV(ELOPMENT)?)_", re.ASCII)
 KEPT = "sqlite:////data/app.db"
 SHOWN = 30
+FIXED = 5  # addresses that the code holds; more say nothing new
 
 
 def decide(found: Found, answer: Answer) -> None:
@@ -57,8 +59,14 @@ def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
     if _is_secret(name):
         answer.put("app_secrets", name, Template(f"{{{{ vault_app_{name.lower()} }}}}"), why)
         return
+    nobody = addresses.unreachable(value)
+    value = "" if nobody else value
     answer.put("app_env", name, value, f"{why}; the value is that of {file}" if value else why)
-    if not value:
+    if nobody:
+        answer.unsure.append(
+            f"app_env: {name} has no value yet; {nobody} of {file} is nothing that a container reaches"
+        )
+    elif not value:
         answer.unsure.append(f"app_env: {name} has no value yet")
     elif re.search(r"localhost|127\.0\.0\.1", value):
         answer.unsure.append(f"app_env: {name} names localhost, which is the container itself")
@@ -74,7 +82,7 @@ def _database(found: Found, answer: Answer) -> None:
         return
     text, place = next(iter(beside.items()))
     chosen = [name for name in found.code.optional if DATABASE.fullmatch(name) and not NOT_FOR_USE.match(name)]
-    if chosen and not found.code.demanded.keys() & set(chosen):
+    if chosen and text.startswith("sqlite://") and not found.code.demanded.keys() & set(chosen):
         why = f"SQLite in {place}, which would lie beside the code and could not be written; /data is kept"
         answer.put("app_env", chosen[0], KEPT, why)
         answer.unsure.append(f"app_env: {chosen[0]} may name another database; one with a password is a secret")
@@ -99,6 +107,16 @@ def _say(found: Found, answer: Answer, taken: set[str]) -> None:
     for file in dict.fromkeys(unread.values()):
         names = ", ".join([name for name in unread if unread[name] == file and not OURS.fullmatch(name)][:SHOWN])
         answer.unsure += [f"app_env: {file} also has, and no code that was seen reads: {names}"] if names else []
+    defaults = {default for _place, default in found.code.optional.values() if isinstance(default, str)}
+    fixed = [
+        (addresses.unreachable(text), place) for text, place in found.code.addresses.items() if text not in defaults
+    ]
+    for nobody, place in [row for row in fixed if row[0]][:FIXED]:
+        answer.unsure.append(
+            f"app_env: {nobody} stands in {place}, and no container reaches it; let a variable give the address"
+        )
+    for name, place in found.code.files.items():
+        answer.unsure.append(f"app_files: {place} reads a file that {name} names, if there is one; app_files writes it")
     if "from_prefixed_env" in found.code.words:
         answer.unsure.append(f"app_env: {found.code.words['from_prefixed_env']} reads all that begins with FLASK_")
     for name, (value, place) in found.code.settings.items():

@@ -36,6 +36,9 @@ class Code:
     made: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     celery: dict[str, str] = field(default_factory=dict)  # {name for celery -A: place}, the likeliest first
+    addresses: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)  # {variable that names a file of settings: place}
+    tables: dict[str, str] = field(default_factory=dict)  # {place: what makes tables there}
     words: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 

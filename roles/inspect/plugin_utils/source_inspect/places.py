@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from ansible.module_utils import build_kinds
 from ansible.module_utils.build_python import setup_options, table
 
-from . import declared
+from . import addresses, declared, tables
 from .block import Answer
 from .serving import SERVERS, Found
 
 SHELL = re.compile(r"[$;&|<>`]")
-SERVES = re.compile(rf"\b({'|'.join(SERVERS)}|flask run|runserver|npm|yarn|node)\b")
+SERVES = re.compile(rf"\b({'|'.join(SERVERS)}|flask run|runserver|npm|yarn|node|flower)\b")
 SERVICES = {
     "postgres": ("DATABASE_URL", {"psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"}, "post"),
     "valkey": ("REDIS_URL, and in CELERY_BROKER_URL", {"redis", "valkey", "celery", "rq", "flask-rq2"}, "redis|valkey"),
@@ -130,12 +130,31 @@ def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> 
             answer.unsure.append("app_release_command: nothing lists Flask-Migrate, which it needs")
     elif "alembic.ini" in found.tree.names:
         answer.set("app_release_command", "alembic upgrade head", "alembic.ini")
+    else:
+        _tables(found, answer)
     if found.declared.once:
         rest = "run it once yourself, with playbooks/run.yml"
         chosen = answer.values.get("app_release_command", ("none",))[0]
         answer.unsure.append(
             f"app_release_command: {chosen}; Heroku runs once, after the first deploy: {found.declared.once}; {rest}"
         )
+
+
+def _tables(found: Found, answer: Answer) -> None:
+    """Say what makes the tables, where a start does not."""
+    made = found.code.tables
+    if not made or "" in made.values() or found.declared.once:
+        return
+    place, by = min(made.items(), key=lambda row: (row[1] == tables.SCRIPT, row[1].endswith(tables.TOO)))
+    if by == tables.SCRIPT:
+        said = (
+            f"{place} makes tables only where that file is run itself, which gunicorn does not; let the app make them"
+        )
+    elif by.endswith(tables.TOO):
+        said = f"only {by}, makes the tables ({place}), so no deploy may run it; let the app make them"
+    else:
+        said = f"{by} could be it, if it leaves alone what is there: it makes the tables ({place}), a start does not"
+    answer.unsure.append(f"app_release_command: {said}")
 
 
 def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
@@ -157,6 +176,8 @@ def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
         answer.unsure.append("app_processes: rq worker takes its Redis from RQ_REDIS_URL, or from --url")
     for name, (about, why) in rows.items():
         answer.put("app_processes", name, about, why)
+        if nobody := addresses.unreachable(str(about["command"])):
+            answer.unsure.append(f"app_processes: {name} asks {nobody}, which no container reaches")
     if "scheduler" in found.code.words:
         place = found.code.words["scheduler"]
         answer.unsure.append(f"app_workers: {place} starts a scheduler in each worker; its jobs run once a worker")

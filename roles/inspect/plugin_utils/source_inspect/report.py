@@ -17,6 +17,7 @@ from .block import Answer, block
 from .tree import Tree
 
 GIVEN = ("build_source", "build_ref", "build_subdir", "app_name", "site_domain")
+DEEP = 3  # directories that an app may lie in, such as services/web
 PORT = re.compile(r"(?:^|[\s:=])([1-9][0-9]{3,4})(?=\s|$)")
 
 
@@ -97,11 +98,14 @@ def _plan(told: dict[str, str], answer: Answer) -> build_plan.Plan:
 
 
 def _only_below(tree: Tree, plan: build_plan.Plan, given: dict[str, Any]) -> str:
-    """Return the one directory that lists dependencies, where nothing above it does."""
+    """Return the one directory that lists dependencies, of the highest that do, where nothing above it does."""
     if plan.file or given.get("build_subdir") or "Dockerfile" in tree.names:
         return ""
-    below = {name.split("/")[0] for name in tree.names if build_kinds.OF_A_FOLDER.fullmatch(name)}
-    return below.pop() if len(below) == 1 else ""
+    split = [name.rsplit("/", 2) for name in tree.names if name.count("/") in range(1, DEEP + 1)]
+    listed = {"/".join(parts[:-1]) for parts in split if build_kinds.OF_A_FOLDER.fullmatch("/".join(parts[-2:]))}
+    folders = sorted(folder for folder in listed if not places.LEFT_OUT.fullmatch(folder))
+    highest = [folder for folder in folders if folder.count("/") == min(each.count("/") for each in folders)]
+    return highest[0] if len(highest) == 1 else ""
 
 
 def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], answer: Answer) -> None:

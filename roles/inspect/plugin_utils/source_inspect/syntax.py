@@ -79,3 +79,12 @@ def dotted(node: ast.AST | None) -> str:
 
 def constant(node: ast.AST | None) -> Any:
     return node.value if isinstance(node, ast.Constant) else None
+
+
+def constants_of(tree: ast.Module) -> dict[str, Any]:
+    """Return {name: value} of the constants that a module sets."""
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            found |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
+    return found

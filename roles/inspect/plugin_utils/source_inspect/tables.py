@@ -1,0 +1,61 @@
+"""Where an app makes the tables of its database: when it starts, or only by a command that somebody types."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from .syntax import constant, dotted
+
+MAKES = {"create_all", "create_tables", "init_db"}
+DROPS = {"drop_all", "drop_tables"}
+SCRIPT = "__main__"  # made only where the file is run as a script
+TOO = ", which also drops tables"
+
+
+def made(file: str, tree: ast.Module) -> dict[str, str]:
+    """Return {place: what makes tables there} of a file: "" at a start, SCRIPT, or the command of Flask."""
+    return {f"{file}:{line}": within for line, within in _made(tree, "", file)}
+
+
+def _made(node: ast.AST, within: str, file: str) -> Iterator[tuple[int, str]]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        within = _command(node, file)
+        if node.name in MAKES and not within:
+            return  # it counts where it is called
+    elif isinstance(node, ast.If) and "'__main__'" in ast.dump(node.test):
+        within = SCRIPT
+    elif isinstance(node, ast.Call) and _called(node) in MAKES:
+        yield node.lineno, within
+    for each in ast.iter_child_nodes(node):
+        yield from _made(each, within, file)
+
+
+def _called(node: ast.AST) -> str:
+    return dotted(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+
+
+def _drops(node: ast.AST) -> bool:
+    """Tell whether a function drops tables unasked, not behind an `if`."""
+    inner = [each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.If)]
+    return _called(node) in DROPS or any(map(_drops, inner))
+
+
+def _command(node: ast.FunctionDef | ast.AsyncFunctionDef, file: str) -> str:
+    """Return the command that a function is; "" of another function.
+
+    https://click.palletsprojects.com/en/stable/api/#click.command says how a function names its command.
+    """
+    drops = TOO if _drops(node) else ""
+    for each in node.decorator_list:
+        called = each.func if isinstance(each, ast.Call) else each
+        owner, _, last = dotted(called).rpartition(".")
+        if last == "command" and re.search(r"(^|\.)(cli|click|manager)$", owner):
+            given = constant(each.args[0]) if isinstance(each, ast.Call) and each.args else None
+            own, name = owner in ("cli", "manager"), given or node.name
+            if not given and owner != "manager":  # Flask-Script keeps a name as it is
+                name = re.sub(r"_(command|cmd|group|grp)$", "", node.name.lower()).replace("_", "-")
+            group = "" if own or re.fullmatch(r"click|(\w*app|application)\.cli", owner) else "… "
+            return f"python {file} {name}{drops}" if own else f"flask {group}{name}{drops}"
+    return ""
