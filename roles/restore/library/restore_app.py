@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ansible.module_utils import restore_pause as pause
-from ansible.module_utils.flask_deploy.host import engine, locks, systemd
-from ansible.module_utils.flask_deploy.host.module import QuietModule
-from ansible.module_utils.flask_deploy.release import containers, places
-from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils import restore_run as runs
+from ansible.module_utils.flask_deploy.host import locks
+from ansible.module_utils.flask_deploy.release import places
 from ansible.module_utils.restore_asking import Refused, ask, word
-from ansible.module_utils.restore_swap import Swap, SwapError
+from ansible.module_utils.restore_swap import Swap
 
 DOCUMENTATION = r"""
 module: restore_app
@@ -44,10 +44,6 @@ lines: {type: list, returned: success, description: What was, or would be, done.
 """
 
 WAIT = 900  # seconds for a backup that is under way
-ERRORS = (
-    *(SwapError, OSError, engine.EngineError, systemd.UnitError, containers.NotReady),
-    *(places.ReleaseError, leases.LeaseError),
-)
 
 
 def there(app: places.App) -> tuple[int, float]:
@@ -102,23 +98,12 @@ def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
 
 
 def exchange(app: places.App, swap: Swap, moves: list[dict[str, Any]], timeout: float) -> float:
-    """Exchange what is there while the app's processes rest; return for how many seconds.
-
-    If anything fails, what was there is put back and started again.
-    """
-    running, began = pause.look(app), time.monotonic()
+    """Exchange what is there while the app's processes rest; return for how many seconds."""
+    running = pause.look(app)
     swap.note([], running)
-    try:
-        pause.stop(app, running)
-        swap.exchange(moves, running)
-        pause.start(app, running, timeout)
-    except BaseException as error:
-        put_back(app, timeout)
-        if isinstance(error, ERRORS):
-            raise Refused(f"{error}\n  all is as it was before: the backup does not serve here") from error
-        raise
+    seconds = runs.away(app, running, timeout, lambda: swap.exchange(moves, running), put_back, "the backup")
     swap.keep()
-    return time.monotonic() - began
+    return seconds
 
 
 def put_back(app: places.App, timeout: float) -> bool:
@@ -127,39 +112,15 @@ def put_back(app: places.App, timeout: float) -> bool:
     paused = swap.paused()
     if not paused:
         return False
-    if app.serving() and paused["web"]:
-        engine.docker("stop", paused["web"], *paused["workers"], timeout=pause.STOP)
-    swap.undo()
-    pause.start(app, paused, timeout)
+    runs.again(app, paused, timeout, swap.undo)
     return True
 
 
 def main() -> None:
-    module = QuietModule(
-        argument_spec={
-            "app": {"type": "str", "required": True},
-            "uid": {"type": "int", "default": 10001},
-            "snapshot": {"type": "str", "default": "latest"},
-            "over": {"type": "str", "default": ""},
-            "timeout": {"type": "int", "default": 60},
-            "owner": {"type": "dict"},
-        },
-        supports_check_mode=True,
-    )
-    options, dry = module.params, module.check_mode
-    app = places.App(options["app"], options["uid"])
-    try:
-        with locks.locked(f"{locks.RUN}/backup-{app.name}.lock", WAIT):  # or a backup would see half of it
-            if dry or not options["owner"]:
-                lines = restore(app, options, dry)
-            else:
-                lease = leases.Lease(app.name, options["owner"])
-                with lease.held():
-                    lines = restore(app, options, dry)
-                lease.release()
-    except (Refused, *ERRORS) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=not dry, lines=lines)
+    def held(name: str) -> AbstractContextManager[None]:
+        return locks.locked(f"{locks.RUN}/backup-{name}.lock", WAIT)  # or a backup would see half of it
+
+    runs.run({"snapshot": {"type": "str", "default": "latest"}}, restore, held)
 
 
 if __name__ == "__main__":

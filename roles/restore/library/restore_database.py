@@ -7,10 +7,9 @@ import time
 from typing import Any
 
 from ansible.module_utils import restore_pause as pause
-from ansible.module_utils.flask_deploy.host import engine, files, systemd
-from ansible.module_utils.flask_deploy.host.module import QuietModule
-from ansible.module_utils.flask_deploy.release import containers, places
-from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils import restore_run as runs
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.release import places
 from ansible.module_utils.restore_asking import Refused, ask, word
 
 DOCUMENTATION = r"""
@@ -45,10 +44,6 @@ lines: {type: list, returned: success, description: What was, or would be, done.
 """
 
 PLACE = "/var/lib/flask-deploy/restore"
-ERRORS = (
-    *(Refused, OSError, engine.EngineError, systemd.UnitError, containers.NotReady),
-    *(places.ReleaseError, leases.LeaseError),
-)
 
 
 def journal(app: places.App) -> str:
@@ -92,25 +87,15 @@ def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
 
 
 def exchange(app: places.App, timeout: float) -> float:
-    """Exchange the databases while the app's processes rest; return for how many seconds.
-
-    If anything fails, the one that was there serves again.
-    """
-    running, began = pause.look(app), time.monotonic()
+    """Exchange the databases while the app's processes rest; return for how many seconds."""
+    running = pause.look(app)
     files.ensure_directory(PLACE, 0o700)
     files.write_json(journal(app), running, 0o600)
-    try:
-        pause.stop(app, running)
-        ask("keep_archive", "exchange", app.name)
-        pause.start(app, running, timeout)
-    except BaseException as error:
-        put_back(app, timeout)
-        if isinstance(error, ERRORS):
-            raise Refused(f"{error}\n  all is as it was before: the restored database does not serve here") from error
-        raise
+    swapped = "the restored database"
+    seconds = runs.away(app, running, timeout, lambda: ask("keep_archive", "exchange", app.name), put_back, swapped)
     files.remove(journal(app))
     ask("keep_archive", "keep", app.name)
-    return time.monotonic() - began
+    return seconds
 
 
 def put_back(app: places.App, timeout: float) -> bool:
@@ -118,39 +103,13 @@ def put_back(app: places.App, timeout: float) -> bool:
     paused = files.read_json(journal(app))
     if paused is None:
         return False
-    if app.serving() and paused["web"]:
-        engine.docker("stop", paused["web"], *paused["workers"], timeout=pause.STOP)
-    ask("keep_archive", "settle", app.name)
-    pause.start(app, paused, timeout)
+    runs.again(app, paused, timeout, lambda: ask("keep_archive", "settle", app.name))
     files.remove(journal(app))
     return True
 
 
 def main() -> None:
-    module = QuietModule(
-        argument_spec={
-            "app": {"type": "str", "required": True},
-            "uid": {"type": "int", "default": 10001},
-            "to": {"type": "str", "required": True},
-            "over": {"type": "str", "default": ""},
-            "timeout": {"type": "int", "default": 60},
-            "owner": {"type": "dict"},
-        },
-        supports_check_mode=True,
-    )
-    options, dry = module.params, module.check_mode
-    app = places.App(options["app"], options["uid"])
-    try:
-        if dry or not options["owner"]:
-            lines = restore(app, options, dry)
-        else:
-            lease = leases.Lease(app.name, options["owner"])
-            with lease.held():
-                lines = restore(app, options, dry)
-            lease.release()
-    except ERRORS as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=not dry, lines=lines)
+    runs.run({"to": {"type": "str", "required": True}}, restore)
 
 
 if __name__ == "__main__":

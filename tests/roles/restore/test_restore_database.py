@@ -34,7 +34,7 @@ def asked(monkeypatch):
         done.append("start")
         if "start" in fails:
             fails.discard("start")
-            raise module.containers.NotReady("the app does not answer")
+            raise module.runs.containers.NotReady("the app does not answer")
 
     monkeypatch.setattr(module, "ask", ask)
     monkeypatch.setattr(pause, "look", lambda _app: {"page": False, "web": "", "workers": [], "timers": []})
