@@ -22,6 +22,12 @@ def test_from_pipx_to_a_page(desk, server, get):
     desk.must(f"printf '%s\\n' '{WRITTEN[0]}' >>{WEB}/app.yml")
     desk.put(yaml.safe_dump(desk.settings), f"{WEB}/machine.yml")
     desk.must("git add --all && git commit --quiet --message 'Deploys'", place="/home/deploy/shop")
+    looked = time.monotonic()
+    plan = desk.terminal("flask-deploy plan -e production", place="/home/deploy/shop/deploy")
+    assert plan.end() == 0, plan.seen
+    lines = len(plan.seen.replace("\r\033[K", "\n").splitlines())
+    assert lines < 200, plan.seen  # it names new files, and does not print them
+    began += time.monotonic() - looked  # nobody has to ask for it
     setup = desk.terminal("flask-deploy setup -e production", place="/home/deploy/shop/deploy")
     assert setup.end() == 0, setup.seen
     answer = get("https://app.test/")
@@ -31,7 +37,8 @@ def test_from_pipx_to_a_page(desk, server, get):
     received = [now.received() - then for now, then in zip((desk, server), before, strict=True)]
     print(  # noqa: T201 - the figures of docs/explanation
         f"first page after {took / 60:.1f} minutes, 3 commands, {len(WRITTEN)} line written by hand,"
-        f" {received[0] / 1e6:.0f} MB to the user's machine, {received[1] / 1e6:.0f} MB to the server"
+        f" {received[0] / 1e6:.0f} MB to the user's machine, {received[1] / 1e6:.0f} MB to the server;"
+        f" its plan has {lines} lines"
     )
 
 
