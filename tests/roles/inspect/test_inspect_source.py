@@ -646,3 +646,31 @@ def test_the_directory_of_the_app_is_the_highest_that_lists_dependencies(tmp_pat
         (tmp_path / place / "app.py").write_text(APP)
     found = yaml.safe_load(report.read({"build_source": str(tmp_path)}))
     assert found.get("build_subdir") == subdir
+
+
+@pytest.mark.parametrize(
+    ("files", "path"),
+    [
+        ({"app.py": APP, "maintenance_app.py": f"{APP}@app.get('/health')\ndef ok(): return ''"}, None),
+        (
+            {"wsgi.py": "from server import app\n", "server.py": f"{APP}@app.get('/health')\ndef ok(): return ''"},
+            "/health",
+        ),
+        (
+            {
+                "wsgi.py": "from shop import create_app\napp = create_app()\n",
+                "shop/__init__.py": "from flask import Flask\ndef create_app():\n    app = Flask(__name__)\n"
+                "    @app.get('/health')\n    def ok(): return ''\n    return app\n",
+            },
+            "/health",
+        ),
+    ],
+)
+def test_the_health_route_is_of_the_app_that_is_served(decided, files, path):
+    assert decided(files).get("app_health_path") == path
+
+
+def test_the_first_page_of_another_app_in_the_repository_is_not_the_health_path(printed):
+    text = printed({"wsgi.py": FACTORY + "app = create_app()\n", "tester.py": APP})
+    assert yaml.safe_load(text)["app_wsgi"] == "wsgi:app"
+    assert "#   app_health_path: no route / was seen" in text

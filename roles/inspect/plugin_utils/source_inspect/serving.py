@@ -164,6 +164,13 @@ def _gunicorn(found: Found, answer: Answer) -> None:
         answer.unsure.append("gunicorn.conf.py: the role has its own; hooks and what has no line above are not used")
 
 
+def _serves(found: Found, answer: Answer, app: App) -> bool:
+    """Tell whether an app is the one that is served: its file is, or the file that is served names it."""
+    served = file_of(found.tree, answer.values.get("app_wsgi", ("",))[0].partition(":")[0])
+    named = re.search(rf"\b{_stem(app)}\b", found.tree.text(served)) if served and _stem(app) else None
+    return served in (None, app.file) or bool(named)
+
+
 def _option(words: list[str], option: str, short: str) -> str | bool | None:
     for number, word in enumerate(words):
         if word == option == "--preload":
@@ -176,12 +183,13 @@ def _option(words: list[str], option: str, short: str) -> str | bool | None:
 
 
 def _health(found: Found, answer: Answer) -> None:
-    routes, own = found.code.routes, {app.file for app in found.code.apps}
+    routes, own = found.code.routes, {app.file for app in found.code.apps if _serves(found, answer, app)}
     for path in HEALTH:
         if path in routes and routes[path].rpartition(":")[0] in own:
             answer.set("app_health_path", path, f"the route in {routes[path]}")
             return
-    if "/" in routes:
+    others = {app.file for app in found.code.apps} - own
+    if routes.get("/", "").rpartition(":")[0] not in {"", *others}:
         answer.itself.append(
             f"app_health_path: / is a route of {routes['/']}; it must answer below 400 without a login"
         )
