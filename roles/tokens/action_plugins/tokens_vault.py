@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 sys.path.append(os.path.join(os.path.dirname(__file__), "..", "plugin_utils"))
 sys.path.append(os.path.join(os.path.dirname(__file__), "..", "..", "..", "plugins", "module_utils"))
 
-from flask_deploy.keys.pem import PemError
+from flask_deploy.keys.pem import PemError, make
 from key_vault import VaultError, advance, condemned, gather
 
 LOCK_WAIT = 300  # seconds
@@ -32,8 +32,9 @@ HEAD = """\
 class ActionModule(ActionBase):
     """``state: gathered`` begins the file with the keys in use, ``advanced`` takes the next step that is due.
 
-    ``file`` is what is written; ``keys`` is what the inventory holds now; ``hosts`` is what tokens_keep told on each.
-    Returns ``pems``, ``wants_key``, and with ``revoke`` the id in ``revoked``.
+    ``file`` is what is written; ``keys`` is what the inventory holds now; ``hosts`` is what tokens_keep told on each. A
+    key that is wanted is made here, for ``algorithm``; a dry run makes none.
+    Returns ``pems``, and with ``revoke`` the id in ``revoked``.
     """
 
     _supports_check_mode = True
@@ -54,8 +55,8 @@ class ActionModule(ActionBase):
             known = before or options.get("keys") or []
             after = gather(known, [host["exported"] for host in options["hosts"]], self._imported(options))
             wanted = not after
-            if wanted and options.get("fresh"):
-                after, wanted = [options["fresh"]], False
+            if wanted and not self._task.check_mode:
+                after, wanted = [make(options["algorithm"]).text], False
         else:
             if before is None or [text.strip() for text in before] != [text.strip() for text in options["keys"]]:
                 raise VaultError(
@@ -64,19 +65,20 @@ class ActionModule(ActionBase):
                 )
             if options.get("revoke"):
                 revoked = condemned(before, options["hosts"], options["revoke"])
-            after, wanted = advance(
-                before,
-                options["hosts"],
-                rotate=bool(options.get("rotate")),
-                after=float(options.get("rotate_after") or 0),
-                gone=revoked,
-                fresh=options.get("fresh"),
-            )
-        changed = not wanted and after != before
+            after, wanted = self._advanced(before, options, revoked)
+        changed = wanted or after != before
         if changed and not self._task.check_mode:
             self._write(path, after)
         # What holds keys is shown nowhere; what went wrong is.
-        return {"changed": changed, "pems": after, "wants_key": wanted, "revoked": revoked, "_ansible_no_log": True}
+        return {"changed": changed, "pems": after, "revoked": revoked, "_ansible_no_log": True}
+
+    def _advanced(self, before: list[str], options: dict[str, Any], gone: str | None) -> tuple[list[str], bool]:
+        """Return (the keys one step on, whether a dry run would have made one)."""
+        rotate, after = bool(options.get("rotate")), float(options.get("rotate_after") or 0)
+        keys, wanted = advance(before, options["hosts"], rotate, after, gone)
+        if not wanted or self._task.check_mode:
+            return keys, wanted
+        return advance(before, options["hosts"], rotate, after, gone, make(options["algorithm"]).text)
 
     def _imported(self, options: dict[str, Any]) -> str:
         if not options.get("import"):

@@ -28,6 +28,7 @@ description:
   - Takes each step of a key's life that is due, and tells what comes next and when.
   - A key is published, signs once every cache has it, then verifies until its last token is dead, then goes.
   - A key that went does not come back.
+  - Where the inventory holds none, the host makes its own; no other machine sees it.
 options:
   app: {type: str, required: true, description: Name of the app.}
   uid: {type: int, required: true, description: User id the app runs as.}
@@ -40,7 +41,6 @@ options:
   rotate: {type: bool, default: false, description: Begin a rotation where none is under way.}
   rotate_after: {type: float, default: 0, description: Days; a key younger than that is left.}
   revoke: {type: str, default: "", description: "Id of a key to take away at once, or C(current)."}
-  fresh: {type: str, description: "A new private key, used where one is wanted."}
   export: {type: bool, default: false, description: Only return the keys.}
 author: [flask-deploy contributors]
 """
@@ -59,7 +59,6 @@ signing: {type: str, returned: always, description: Id of the key that signs.}
 held: {type: list, returned: always, description: Id, algorithm, use, since when and how long to wait of each key.}
 next: {type: dict, returned: always, description: "The next step: what, key, at, and seconds until then; or empty."}
 waits: {type: dict, returned: always, description: Seconds before a new key signs, and until the old one goes.}
-wants_key: {type: bool, returned: always, description: Whether a new key is wanted.}
 message: {type: list, returned: always, description: The same for people.}
 exported: {type: list, returned: with export, description: "PEM texts of the keys, the one that signs first."}
 """
@@ -95,7 +94,6 @@ def describe(ring: directory.KeyDirectory, keeper: rotation.Keeper) -> dict[str,
         "held": keys,
         "next": step,
         "waits": vars(keeper.waits),
-        "wants_key": keeper.wants_key,
         "message": lines,
     }
 
@@ -127,10 +125,9 @@ def pem(text: str, variable: str) -> Pem:
 def keep(app: places.App, folder: str, options: dict[str, Any], dry: bool) -> dict[str, Any]:
     ring = directory.KeyDirectory(folder, (app.uid, app.gid), dry, lenient=bool(options["revoke"]))
     declared = [pem(text, "tokens_keys") for text in options["keys"]]
-    fresh = pem(options["fresh"], "fresh") if options["fresh"] else None
-    keeper = rotation.Keeper(ring, rotation.waits_of(app), options["algorithm"], declared, fresh)
+    keeper = rotation.Keeper(ring, rotation.waits_of(app), options["algorithm"], declared)
     keeper.keep(options["rotate"], options["rotate_after"] * 86400, options["revoke"])
-    if dry and keeper.wants_key:
+    if keeper.wants_key:
         ring.actions.append(f"a new key for {options['algorithm']}")
     return describe(ring, keeper)
 
@@ -144,7 +141,6 @@ def arguments() -> dict[str, Any]:
         "rotate": {"type": "bool", "default": False},
         "rotate_after": {"type": "float", "default": 0},
         "revoke": {"type": "str", "default": ""},
-        "fresh": {"type": "str", "no_log": True},
         "export": {"type": "bool", "default": False},
     }
 
@@ -159,7 +155,7 @@ def main() -> None:
     if directory is None and not dry:
         module.fail_json(msg=missing_required_lib("python3-cryptography"))
     if directory is None:  # a dry run on a bare host
-        module.exit_json(changed=True, actions=["a signing key"], wants_key=False, next={}, message=[])
+        module.exit_json(changed=True, actions=["a signing key"], next={}, message=[])
     try:
         if not dry and not os.path.isdir(folder):
             files.ensure_directory(app.etc)

@@ -57,19 +57,15 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def keep(tmp_path, clock, owners):
-    """Run the module's work once; gives its keeper. A new key is there where one is wanted."""
+    """Run the module's work once; gives its keeper."""
     folder = tmp_path / "jwt"
     folder.mkdir()
 
     def run(declared=(), algorithm="EdDSA", waits=REAL, dry=False, **wishes):
-        def once(fresh):
-            ring = directory.KeyDirectory(str(folder), (os.getuid(), os.getgid()), dry, bool(wishes.get("revoke")))
-            keeper = rotation.Keeper(ring, waits, algorithm, declared, fresh)
-            keeper.keep(**wishes)
-            return keeper
-
-        keeper = once(None)
-        return once(make(algorithm)) if keeper.wants_key and not dry else keeper
+        ring = directory.KeyDirectory(str(folder), (os.getuid(), os.getgid()), dry, bool(wishes.get("revoke")))
+        keeper = rotation.Keeper(ring, waits, algorithm, declared)
+        keeper.keep(**wishes)
+        return keeper
 
     run.folder = folder
     return run
@@ -455,7 +451,7 @@ def test_waits_are_those_of_every_release_whose_tokens_live(app, clock):
 
 def options(**more):
     return {
-        **{"algorithm": "EdDSA", "keys": [], "rotate": False, "rotate_after": 0, "revoke": "", "fresh": None},
+        **{"algorithm": "EdDSA", "keys": [], "rotate": False, "rotate_after": 0, "revoke": ""},
         **more,
     }
 
@@ -463,10 +459,11 @@ def options(**more):
 def test_the_module_says_what_comes_next(app, clock):
     folder = f"{app.etc}/jwt"
     os.mkdir(folder)
-    assert module.keep(app, folder, options(), False)["wants_key"]
-    first = module.keep(app, folder, options(fresh=make().text), False)
+    dry = module.keep(app, folder, options(), True)
+    assert (dry["actions"][-1], dry["held"], os.listdir(folder)) == ("a new key for EdDSA", [], [])
+    first = module.keep(app, folder, options(), False)
     assert first["next"] == {} and first["held"][0]["use"] == "signs"
-    said = module.keep(app, folder, options(fresh=make().text, rotate=True), False)
+    said = module.keep(app, folder, options(rotate=True), False)
     assert said["next"]["what"] == "sign"
     assert said["next"]["seconds"] in (302, 303)
     assert "signs at 2027-01-15 08:05:02 UTC" in said["message"][-1]

@@ -185,13 +185,14 @@ def work(tmp_path):
 
 
 def test_the_file_is_encrypted_and_reads_as_an_inventorys(work):
-    key = make()
-    result, path, loader = work(state="gathered", keys=[], hosts=[{"exported": []}])
-    assert (result["wants_key"], path.exists()) == (True, False)
-    result, path, loader = work(state="gathered", keys=[], hosts=[{"exported": []}], fresh=key.text)
+    result, path, loader = work(dry=True, state="gathered", keys=[], hosts=[{"exported": []}], algorithm="EdDSA")
+    assert (result["changed"], result["pems"], path.exists()) == (True, [], False)
+    result, path, loader = work(state="gathered", keys=[], hosts=[{"exported": []}], algorithm="EdDSA")
     assert path.read_bytes().startswith(b"$ANSIBLE_VAULT;1.1;AES256\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     text = loader._vault.decrypt(path.read_bytes())
+    key = Pem(result["pems"][0])
+    assert (key.algorithm, key.private) == ("EdDSA", True)
     assert yaml.safe_load(text) == {"vault_app_jwt_keys": [key.text]}
     assert result["_ansible_no_log"] is True
     again, *_ = work(state="gathered", keys=[key.text], hosts=[{"exported": [key.text]}])
@@ -199,11 +200,22 @@ def test_the_file_is_encrypted_and_reads_as_an_inventorys(work):
     assert {entry.name for entry in path.parent.iterdir()} == {"vault_jwt.yml"}
 
 
+def test_a_step_of_a_rotation_makes_the_key_that_it_wants(work, fleet):
+    _result, path, _loader = work(state="gathered", keys=[], hosts=[{"exported": []}], algorithm="EdDSA")
+    known = _result["pems"]
+    step = {"state": "advanced", "keys": known, "hosts": fleet(known), "rotate": True, "algorithm": "ES256"}
+    dry, *_ = work(dry=True, **step)
+    assert (dry["changed"], dry["pems"]) == (True, known)
+    done, path, _loader = work(**step)
+    assert done["changed"] and [Pem(text).algorithm for text in done["pems"]] == ["EdDSA", "ES256"]
+    assert done["_ansible_no_log"] is True and path.exists()
+
+
 def test_the_vault_s_rename_is_flushed_as_its_content_is(work, monkeypatch):
     found = []
     monkeypatch.setattr(os, "sync", lambda: found.append("flushed"))
     monkeypatch.setattr(os, "rename", lambda *paths: (found.append("renamed"), os.replace(*paths)))
-    _result, path, _loader = work(state="gathered", keys=[], hosts=[{"exported": []}], fresh=make().text)
+    _result, path, _loader = work(state="gathered", keys=[], hosts=[{"exported": []}], algorithm="EdDSA")
     assert found == ["renamed", "flushed"] and path.exists()
 
 

@@ -11,6 +11,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
     load_pem_public_key,
@@ -20,6 +22,11 @@ if TYPE_CHECKING:  # Debian 12's cryptography has no such name
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 LEAST_RSA_BITS = 2048  # RFC 7518 section 3.3
+MAKE = {
+    "RS256": lambda: rsa.generate_private_key(65537, 3072),
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate,
+}
 
 
 class PemError(Exception):
@@ -52,6 +59,11 @@ class Pem:
     def file_name(self) -> str:
         """A name for the key's file, the same for both halves."""
         return f"{self.algorithm.lower()}-{self.kid[:12]}.pem"
+
+
+def make(algorithm: str) -> Pem:
+    """Return a new private key (PKCS#8): RS256, ES256 or EdDSA."""
+    return Pem(MAKE[algorithm]().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
 
 
 def _load(text: bytes, private: bool) -> PublicKeyTypes:

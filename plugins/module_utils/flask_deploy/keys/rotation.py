@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.keys.directory import SETTLE, KeyDirectory, KeysError
-from ansible.module_utils.flask_deploy.keys.pem import Pem
+from ansible.module_utils.flask_deploy.keys.pem import Pem, make
 
 # Settings of the app that decide how long a key must overlap its successor, with the defaults of flask_jwt_keys.
 LIFETIME, LEEWAY, MAX_AGE = "FLASK_JWT_EXPIRATION_DELTA", "FLASK_JWT_LEEWAY", "FLASK_JWT_JWKS_MAX_AGE"
@@ -65,15 +65,13 @@ class Keeper:
 
     :param ring: the host's :class:`KeyDirectory`.
     :param declared: keys that the inventory holds, the first of which signs; none if the host makes its own.
-    :param fresh: a new key, to be used where one is wanted.
-    :ivar wants_key: whether a new key is wanted.
+    :param algorithm: of a key that the host makes.
+    :ivar wants_key: whether a dry run would have made a key.
     """
 
-    def __init__(
-        self, ring: KeyDirectory, waits: Waits, algorithm: str, declared: Iterable[Pem] = (), fresh: Pem | None = None
-    ) -> None:
+    def __init__(self, ring: KeyDirectory, waits: Waits, algorithm: str, declared: Iterable[Pem] = ()) -> None:
         self.ring, self.waits, self.algorithm = ring, waits, algorithm
-        self.declared, self.fresh = {pem.kid: pem for pem in declared}, fresh
+        self.declared = {pem.kid: pem for pem in declared}
         self.wants_key = False
 
     def keep(self, rotate: bool = False, after: float = 0.0, revoke: str = "") -> None:
@@ -121,7 +119,7 @@ class Keeper:
         """Let another key sign at once where none does or the one that does must go; drop what must go."""
         ring = self.ring
         if ring.signer is None or ring.signer in ring.gone:
-            successor = self._successor() or self._use_fresh()
+            successor = self._successor() or self._make()
             if not successor:
                 return
             ring.sign(successor)
@@ -141,12 +139,14 @@ class Keeper:
         ]
         return min(waiting, key=lambda kid: self.ring.published.get(kid, 0), default=None)
 
-    def _use_fresh(self) -> str | None:
-        if not self.fresh:
+    def _make(self) -> str | None:
+        """Publish a new key and return its id; a dry run makes none."""
+        if self.ring.dry:
             self.wants_key = True
             return None
-        self.ring.publish(self.fresh)
-        return self.fresh.kid
+        pem = make(self.algorithm)
+        self.ring.publish(pem)
+        return pem.kid
 
     def _sign(self) -> None:
         successor = self._successor()
@@ -170,7 +170,7 @@ class Keeper:
         """Publish a new key where one is asked for, or where the one that signs is of another kind."""
         if not rotate and self.ring.keys[self.ring.signer].algorithm == self.algorithm:
             return
-        self._use_fresh()
+        self._make()
 
     def next(self) -> dict[str, Any]:
         """Return the next step as {what, key, at}, `at` in seconds since 1970; {} if none is to come."""
