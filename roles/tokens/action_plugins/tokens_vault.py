@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
     """``state: gathered`` begins the file with the keys in use, ``advanced`` takes the next step that is due.
 
     ``file`` is what is written; ``keys`` is what the inventory holds now; ``hosts`` is what tokens_keep told on each. A
-    key that is wanted is made here, for ``algorithm``; a dry run makes none.
+    key that is wanted is made here, for ``algorithm``; a dry run forgets it.
     Returns ``pems``, and with ``revoke`` the id in ``revoked``.
     """
 
@@ -54,9 +54,7 @@ class ActionModule(ActionBase):
         if options["state"] == "gathered":
             known = before or options.get("keys") or []
             after = gather(known, [host["exported"] for host in options["hosts"]], self._imported(options))
-            wanted = not after
-            if wanted and not self._task.check_mode:
-                after, wanted = [make(options["algorithm"]).text], False
+            after = after or [make(options["algorithm"]).text]
         else:
             if before is None or [text.strip() for text in before] != [text.strip() for text in options["keys"]]:
                 raise VaultError(
@@ -65,20 +63,20 @@ class ActionModule(ActionBase):
                 )
             if options.get("revoke"):
                 revoked = condemned(before, options["hosts"], options["revoke"])
-            after, wanted = self._advanced(before, options, revoked)
-        changed = wanted or after != before
+            after = self._advanced(before, options, revoked)
+        changed = after != before
         if changed and not self._task.check_mode:
             self._write(path, after)
         # What holds keys is shown nowhere; what went wrong is.
         return {"changed": changed, "pems": after, "revoked": revoked, "_ansible_no_log": True}
 
-    def _advanced(self, before: list[str], options: dict[str, Any], gone: str | None) -> tuple[list[str], bool]:
-        """Return (the keys one step on, whether a dry run would have made one)."""
+    def _advanced(self, before: list[str], options: dict[str, Any], gone: str | None) -> list[str]:
         rotate, after = bool(options.get("rotate")), float(options.get("rotate_after") or 0)
         keys, wanted = advance(before, options["hosts"], rotate, after, gone)
-        if not wanted or self._task.check_mode:
-            return keys, wanted
-        return advance(before, options["hosts"], rotate, after, gone, make(options["algorithm"]).text)
+        if wanted:
+            fresh = make(options["algorithm"]).text
+            keys, _wanted = advance(before, options["hosts"], rotate, after, gone, fresh)
+        return keys
 
     def _imported(self, options: dict[str, Any]) -> str:
         if not options.get("import"):

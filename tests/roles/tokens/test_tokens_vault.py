@@ -186,7 +186,7 @@ def work(tmp_path):
 
 def test_the_file_is_encrypted_and_reads_as_an_inventorys(work):
     result, path, loader = work(dry=True, state="gathered", keys=[], hosts=[{"exported": []}], algorithm="EdDSA")
-    assert (result["changed"], result["pems"], path.exists()) == (True, [], False)
+    assert (result["changed"], len(result["pems"]), path.exists()) == (True, 1, False)
     result, path, loader = work(state="gathered", keys=[], hosts=[{"exported": []}], algorithm="EdDSA")
     assert path.read_bytes().startswith(b"$ANSIBLE_VAULT;1.1;AES256\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -204,8 +204,9 @@ def test_a_step_of_a_rotation_makes_the_key_that_it_wants(work, fleet):
     _result, path, _loader = work(state="gathered", keys=[], hosts=[{"exported": []}], algorithm="EdDSA")
     known = _result["pems"]
     step = {"state": "advanced", "keys": known, "hosts": fleet(known), "rotate": True, "algorithm": "ES256"}
+    before = path.read_bytes()
     dry, *_ = work(dry=True, **step)
-    assert (dry["changed"], dry["pems"]) == (True, known)
+    assert dry["changed"] and len(dry["pems"]) == 2 and path.read_bytes() == before
     done, path, _loader = work(**step)
     assert done["changed"] and [Pem(text).algorithm for text in done["pems"]] == ["EdDSA", "ES256"]
     assert done["_ansible_no_log"] is True and path.exists()
