@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jwt
 from jwt.types import Options
+from jwt.utils import base64url_encode
 
 from .keys import Key
 
@@ -60,6 +61,17 @@ class StrictJWT(jwt.PyJWT):
         self._validate_claims(claims, self.options, audience=audience, issuer=issuer, leeway=leeway)
         return claims
 
+    def write(self, claims: Mapping[str, Any], head: bytes, key: Key) -> str:
+        """A signed token, by the steps of ``encode`` without its options, in half its time.
+
+        :param head: the header as the token has it, by :func:`segment`
+        :raises ValueError: if a claim holds a number that JSON does not have
+        """
+        algorithm = self._jws.get_algorithm_by_name(key.algorithm)
+        signed = head + b"." + segment(claims)
+        signature = algorithm.sign(signed, algorithm.prepare_key(key.private))
+        return (signed + b"." + base64url_encode(signature)).decode()
+
     def check_issuer(self, claims: dict[str, Any], issuer: Names) -> None:
         """Nothing, if the claims name this issuer, or one of these.
 
@@ -98,6 +110,15 @@ def _refuse_constant(name: str) -> None:
 
 
 _JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+_COMPACT = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
+def segment(members: Mapping[str, Any]) -> bytes:
+    """A part of a token: strict JSON, in base64 for addresses.
+
+    :raises ValueError: if it holds a number that JSON does not have
+    """
+    return base64url_encode(_COMPACT.encode(members).encode())
 
 
 @lru_cache(maxsize=64)

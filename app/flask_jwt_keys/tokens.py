@@ -8,6 +8,7 @@ from calendar import timegm
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any
 
 import jwt
@@ -16,7 +17,7 @@ from jwt.types import Options
 from .config import longest_life, seconds
 from .errors import ConfigError
 from .keys import KeySet
-from .strict import REFUSED_HEADERS, Names, StrictJWT, check_times, header
+from .strict import REFUSED_HEADERS, Names, StrictJWT, check_times, header, segment
 
 logger = logging.getLogger(__name__)
 
@@ -111,21 +112,28 @@ def mint(
         elif value is not None:
             claims[name] = value
     if rules.numbers and type(claims.get("iss")) is int:
-        claims["iss"] = str(claims["iss"])  # PyJWT writes texts alone
+        claims["iss"] = str(claims["iss"])  # RFC 7519 knows texts alone
+    own = (keys.signer.algorithm, keys.signer.kid, rules.typ)
     try:
-        check_times(claims)
-        _check_claims(claims, rules)
-        if isinstance(rules.issuer, tuple):
-            rules.reader.check_issuer(claims, rules.issuer)
-        if isinstance(rules.audience, tuple):
-            rules.reader.check_audience(claims, rules.audience)
-    except jwt.InvalidTokenError as error:
+        _check_new(claims, rules)
+        head = _head(headers, *own) if headers else _usual_head(*own)
+        token = rules.reader.write(claims, head, keys.signer)
+    except (jwt.InvalidTokenError, ValueError) as error:
         raise RuntimeError(f"The payload would not be accepted: {error}") from error
-    head = {k: v for k, v in (headers or {}).items() if k not in _OWN_HEADERS}
-    head["typ"] = rules.typ
-    if keys.signer.kid:
-        head["kid"] = keys.signer.kid
-    return jwt.encode(claims, keys.signer.private, keys.signer.algorithm, head)
+    if len(token) > rules.size:
+        raise RuntimeError(
+            f"The token has {len(token)} characters, more than are accepted: say less in it, or "
+            "set JWT_MAX_TOKEN_SIZE higher"
+        )
+    return token
+
+
+def _head(headers: Mapping[str, Any] | None, algorithm: str, kid: str | None, typ: str) -> bytes:
+    added = {k: v for k, v in (headers or {}).items() if k not in _OWN_HEADERS}
+    return segment({"alg": algorithm, **({"kid": kid} if kid else {}), "typ": typ, **added})
+
+
+_usual_head = lru_cache(maxsize=64)(partial(_head, None))
 
 
 def shortened(payload: Mapping[str, Any], rules: Rules) -> Mapping[str, Any]:
@@ -171,6 +179,17 @@ def verify(token: str, keys: KeySet, rules: Rules) -> dict[str, Any]:
 def _numeric(value: Any) -> Any:
     """A point in time as whole seconds since 1970, as PyJWT and Flask-JWT have it."""
     return timegm(value.utctimetuple()) if isinstance(value, datetime) else value
+
+
+def _check_new(claims: dict[str, Any], rules: Rules) -> None:
+    check_times(claims)
+    _check_claims(claims, rules)
+    if not isinstance(claims.get("iss", ""), str):
+        raise jwt.InvalidIssuerError("iss must be a string")
+    if isinstance(rules.issuer, tuple):
+        rules.reader.check_issuer(claims, rules.issuer)
+    if isinstance(rules.audience, tuple):
+        rules.reader.check_audience(claims, rules.audience)
 
 
 def _check_claims(claims: Mapping[str, Any], rules: Rules) -> None:

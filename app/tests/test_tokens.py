@@ -13,6 +13,8 @@ import jwt
 import pytest
 from jwt.utils import base64url_encode
 
+from flask_jwt_keys import create_access_token
+
 CLAIMS = ["exp", "iat", "nbf", "identity", "iss", "aud"]
 
 
@@ -515,3 +517,35 @@ def test_a_payload_may_name_its_audience_of_several(keyed, signer):
     for wrong in ({"iss": "third"}, {"aud": ["third"]}, {"aud": 1}):
         with pytest.raises(RuntimeError, match="would not be accepted"):
             mint({**claims, **wrong}, None, *current)
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"level": float("nan")}, "Out of range float"),
+        ({"levels": [{"now": float("inf")}]}, "Out of range float"),
+        ({"iss": 5}, "iss must be a string"),
+        ({"text": "x" * 9000}, "set JWT_MAX_TOKEN_SIZE higher"),
+    ],
+)
+def test_no_token_is_made_that_would_be_refused(keyed, signer, claims, reason):
+    app = keyed(signer, JWT_ISSUER=None)
+    with app.app_context(), pytest.raises(RuntimeError, match=reason):
+        create_access_token({"id": 1}, claims)
+
+
+def test_a_token_is_made_as_pyjwt_makes_it(keyed, signer):
+    """Letter by letter; signatures of ES256 are never the same twice."""
+    app = keyed(signer, JWT_ISSUER=None, JWT_AUDIENCE=None)
+    odd = {"text": 'ü\ud800"\\/', "deep": [{"a": None, "b": [1.5, True]}], "1": 10**30}
+    with app.app_context():
+        token = create_access_token({"id": 1}, odd)
+        other = create_access_token({"id": 1}, None, None, {"kind": ["x", {"y": 1}]})
+        key = app.extensions["flask_jwt_keys"].keys.signer
+    decoded = jwt.decode_complete(token, key.public, [signer.algorithm])
+    assert decoded["payload"].items() >= odd.items()
+    made = jwt.encode(decoded["payload"], key.private, signer.algorithm, decoded["header"])
+    end = -1 if signer.algorithm == "ES256" else None
+    assert token.split(".")[:end] == made.split(".")[:end]
+    header = jwt.decode_complete(other, key.public, [signer.algorithm])["header"]
+    assert header == {**decoded["header"], "kind": ["x", {"y": 1}]}
