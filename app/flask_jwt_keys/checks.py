@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -14,10 +15,15 @@ from .keys import ALGORITHMS
 Check = Callable[[Any], bool]
 
 
+LONGEST, EARLIEST = 10**10, -(10**9)  # seconds: before 1970 and after 9999 no token counts
+SMALLEST_TOKEN = 256  # characters: a token that says nothing else has fewer
+_SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 11.1
+
+
 def _is_duration(value: Any) -> bool:
-    if isinstance(value, timedelta):
-        return True
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
+        return False
+    return math.isfinite(seconds(value)) and EARLIEST <= seconds(value) <= LONGEST
 
 
 def _is_lifetime(value: Any) -> bool:
@@ -45,10 +51,18 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list | tuple | set | frozenset) and all(map(_is_text, value))
 
 
+def _is_size(value: Any) -> bool:
+    return is_count(value) and value >= SMALLEST_TOKEN
+
+
+def _is_scheme(value: Any) -> bool:
+    return isinstance(value, str) and _SCHEME.fullmatch(value) is not None
+
+
 def _is_prefix(value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return len(value) > 0 and _are_texts(value)
-    return _is_text(value)
+        return len(value) > 0 and all(map(_is_scheme, value))
+    return _is_scheme(value)
 
 
 def _is_name(value: Any) -> bool:
@@ -79,7 +93,7 @@ EXPECTED: dict[str, tuple[Check, str]] = {
     "JWT_REFRESH_URL_RULE": (_is_route, _ROUTE),
     "JWT_LOGOUT_URL_RULE": (_is_route, _ROUTE),
     "JWT_HOSTS": (is_count, "a whole number above 0"),
-    "JWT_MAX_TOKEN_SIZE": (is_count, "a whole number above 0"),
+    "JWT_MAX_TOKEN_SIZE": (_is_size, f"a whole number from {SMALLEST_TOKEN} on"),
     "JWT_ALGORITHM": (ALGORITHMS.__contains__, _one_of(ALGORITHMS)),
     "JWT_ISSUER": (_is_name, _NAME),
     "JWT_AUDIENCE": (_is_name, _NAME),

@@ -47,7 +47,8 @@ def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | 
     """
     if config["JWT_KEY_DIR"]:
         return KeyDirectory(config["JWT_KEY_DIR"], algorithm)
-    secret, public = config["JWT_SECRET_KEY"], config["JWT_PUBLIC_KEY"]
+    secret = _text("JWT_SECRET_KEY (or SECRET_KEY)", config["JWT_SECRET_KEY"])
+    public = _text("JWT_PUBLIC_KEY", config["JWT_PUBLIC_KEY"])
     if not secret and not public:
         return None
     is_shared = algorithm in SECRET_ALGORITHMS
@@ -58,6 +59,17 @@ def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | 
     if algorithm and algorithm != key.algorithm:
         raise ConfigError(f"JWT_ALGORITHM is {algorithm}, but the key is for {key.algorithm}")
     return FixedKeys(KeySet([key], key if key.private else None))
+
+
+def _text(setting: str, value: Any) -> str | bytes | None:
+    """The setting's value, which no message shows."""
+    if value is None or isinstance(value, str | bytes):
+        return value
+    raise ConfigError(
+        f"{setting} is a value of type {type(value).__name__}; expected a text. In the "
+        "environment, app.config.from_prefixed_env() reads a text of digits as a number, unless "
+        "it is in double quotes, which your shell must keep"
+    )
 
 
 def _is_pem(secret: str | bytes) -> bool:

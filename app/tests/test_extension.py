@@ -85,6 +85,11 @@ def test_a_decode_handler_that_demands_claims_in_vain_is_told(build):
         ("JWT_ISSUER", [""]),
         ("JWT_VERIFY_SUB", 0),
         ("JWT_MAX_TOKEN_SIZE", "8192"),
+        ("JWT_MAX_TOKEN_SIZE", 100),
+        ("JWT_EXPIRATION_DELTA", timedelta(days=400 * 365)),
+        ("JWT_NOT_BEFORE_DELTA", -(10**9) - 1),
+        ("JWT_AUTH_HEADER_PREFIX", "My scheme"),
+        ("JWT_AUTH_HEADER_PREFIX", ["Bearer", "JWT\n"]),
         ("JWT_AUTH_HEADER_PREFIX", []),
         ("JWT_AUTH_HEADER_PREFIX", ["Bearer", 1]),
         ("JWT_LEEWAY", None),
@@ -107,3 +112,12 @@ def test_a_setting_that_cannot_work_stops_the_start(build, name, value):
 def test_all_settings_that_cannot_work_are_named(build):
     with pytest.raises(ConfigError, match=r"(?s)JWT_HOSTS is 0.*JWT_TYPE is ''"):
         build(SECRET_KEY="s" * 32, JWT_HOSTS=0, JWT_TYPE="")
+
+
+@pytest.mark.parametrize("name", ["JWT_SECRET_KEY", "JWT_PUBLIC_KEY", "SECRET_KEY"])
+@pytest.mark.parametrize("value", [20261128, 2.5, ["s"], {"k": "s"}])
+def test_a_secret_that_is_no_text_stops_the_start_and_is_not_shown(build, name, value):
+    """``FLASK_JWT_SECRET_KEY=20261128`` is a number for ``from_prefixed_env``."""
+    with pytest.raises(ConfigError, match=name) as caught:
+        build(**{name: value})
+    assert "quotes" in str(caught.value) and str(value) not in str(caught.value)
