@@ -24,7 +24,7 @@ import pytest
 APP = Path(__file__).parents[1]
 PACKAGE = APP / "flask_jwt_keys"
 README = (PACKAGE / "README.md").read_text()
-OWN_TESTS = ("conftest.py", "test_api.py", "test_sessions.py", "test_sources.py")
+OWN_TESTS = ("conftest.py", "signers.py", "test_api.py", "test_sessions.py", "test_sources.py")
 UV = {
     **os.environ,
     "UV_NATIVE_TLS": "1",

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import time
 
 import jwt
 import pytest
-import redis
+from valkey_server import Server
 
 from flask_jwt_keys import ConfigError, StoreError, ValkeyStore
 from flask_jwt_keys.testing import StoreContract
 from flask_jwt_keys.testing import a_session as session
-
-
-class Server:
-    """A server on a socket of its own."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.url = f"unix://{directory}/s"
-        self.process = None
-
-    def start(self):
-        binary = shutil.which("valkey-server") or shutil.which("redis-server")
-        assert binary, "neither valkey-server nor redis-server is here: make tools installs one"
-        fixed = ["--port", "0", "--unixsocket", f"{self.directory}/s", "--dir", self.directory]
-        kept = ["--save", "", "--appendonly", "yes"]
-        self.process = subprocess.Popen([binary, *fixed, *kept], stdout=subprocess.DEVNULL)
-        for _ in range(400):
-            try:
-                return self.client.ping()
-            except redis.RedisError:
-                time.sleep(0.05)
-        raise AssertionError("the server does not start")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(20)
-
-    @property
-    def client(self):
-        return redis.Redis.from_url(self.url)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,39 @@
+"""A real Valkey or Redis server for tests and benches."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+
+import redis
+
+
+class Server:
+    """A server on a socket of its own."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.url = f"unix://{directory}/s"
+        self.process = None
+
+    def start(self):
+        binary = shutil.which("valkey-server") or shutil.which("redis-server")
+        assert binary, "neither valkey-server nor redis-server is here: make tools installs one"
+        fixed = ["--port", "0", "--unixsocket", f"{self.directory}/s", "--dir", self.directory]
+        kept = ["--save", "", "--appendonly", "yes"]
+        self.process = subprocess.Popen([binary, *fixed, *kept], stdout=subprocess.DEVNULL)
+        for _ in range(400):
+            try:
+                return self.client.ping()
+            except redis.RedisError:
+                time.sleep(0.05)
+        raise AssertionError("the server does not start")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+    @property
+    def client(self):
+        return redis.Redis.from_url(self.url)
