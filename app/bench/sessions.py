@@ -2,7 +2,8 @@
 
 Times are those of the store alone, with the flush to the disk that each write waits for, and
 medians and 99th percentiles in milliseconds. Each round takes turns, so that what else the machine
-does meets both alike.
+does meets both alike. ``--store valkey`` starts two servers with ``appendfsync always``; their size
+is that of their memory, of which a million sessions take more than a gigabyte.
 """
 
 from __future__ import annotations
@@ -12,40 +13,112 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import median, quantiles
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from flask_jwt_keys import SQLiteStore, Token
+from valkey_server import Server
+
+from flask_jwt_keys import SQLiteStore, Store, Token, ValkeyStore, sqlite, valkey
 from flask_jwt_keys.sessions import Sessions
 from flask_jwt_keys.store import Session
 
 LIFETIME, GRACE = 30 * 24 * 3600, 10
 PAYLOAD = "eyJpZGVudGl0eSI6MSwianRpIjoiaiJ9"  # {"identity":1,"jti":"j"}
+AT_ONCE = 1000  # sessions that are written to Valkey in one go
+
+
+@dataclass
+class Kept:
+    """Sessions in a store of their own.
+
+    :param fill: writes many without waiting for the disk
+    :param size: how large the store is, in bytes
+    """
+
+    sessions: Sessions
+    fill: Callable[[int], None]
+    size: Callable[[], int]
 
 
 def main() -> None:
-    """Print one line for each step, and the size of the file."""
+    """Print one line for each step, and the size of the store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", nargs="?", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--store", choices=STORES, default="sqlite")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=".") as directory:
-        paths = {"empty": Path(directory, "empty"), "full": Path(directory, "full")}
-        sessions = {name: opened(path) for name, path in paths.items()}
-        fill(paths["full"], options.count)
-        size = sum(file.stat().st_size for file in Path(directory).glob("full*"))
-        each = size / options.count
-        print(f"{options.count} sessions: {size / 1e6:.0f} MB, {each:.0f} bytes each")
-        compare(sessions, options.rounds)
-        grow(sessions["full"], paths["full"], 10 * options.rounds)
+    with tempfile.TemporaryDirectory(dir=".") as directory, ExitStack() as stack:
+        kept = {}
+        for name in ("empty", "full"):
+            place = Path(directory, name).resolve()
+            place.mkdir()
+            kept[name] = stack.enter_context(STORES[options.store](place))
+        full = kept["full"]
+        full.fill(options.count)
+        each = full.size() / options.count
+        print(f"{options.count} sessions: {full.size() / 1e6:.0f} MB, {each:.0f} bytes each")
+        compare({name: each.sessions for name, each in kept.items()}, options.rounds)
+        grow(full, 10 * options.rounds)
 
 
-def opened(path: Path) -> Sessions:
+@contextmanager
+def in_sqlite(place: Path) -> Iterator[Kept]:
     """Sessions in a file."""
-    return Sessions(SQLiteStore(path), LIFETIME, lambda: 3600.0, GRACE)
+    path = place / "sessions"
+    store = SQLiteStore(path)
+
+    def fill(count: int) -> None:
+        connection = sqlite3.connect(path)
+        for session in made(count):
+            sqlite._insert(connection, session)
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+
+    def size() -> int:
+        return sum(file.stat().st_size for file in place.iterdir())
+
+    yield Kept(opened(store), fill, size)
+
+
+@contextmanager
+def in_valkey(place: Path) -> Iterator[Kept]:
+    """Sessions in a server that waits for its disk."""
+    server = Server(place, fsync="always")
+    server.start()
+    store = ValkeyStore(server.url)
+
+    def fill(count: int) -> None:
+        server.client.config_set("appendfsync", "no")
+        sessions = made(count)
+        while some := list(islice(sessions, AT_ONCE)):
+            pipeline = server.client.pipeline(transaction=False)
+            for session in some:
+                sent = ["add", valkey._MARGIN, *valkey._arguments(session)]
+                store._script(keys=[store._prefix], args=sent, client=pipeline)
+            pipeline.execute()
+        server.client.config_set("appendfsync", "always")
+
+    try:
+        yield Kept(opened(store), fill, lambda: server.client.info("memory")["used_memory"])
+    finally:
+        store.close()
+        server.stop()
+
+
+STORES = {"sqlite": in_sqlite, "valkey": in_valkey}
+
+
+def opened(store: Store) -> Sessions:
+    """Sessions in a store."""
+    return Sessions(store, LIFETIME, lambda: 3600.0, GRACE)
 
 
 def issue(identity: object = None) -> Token:
@@ -53,22 +126,15 @@ def issue(identity: object = None) -> Token:
     return Token(f"eyJhbGciOiJub25lIn0.{PAYLOAD}.")
 
 
-def fill(path: Path, count: int) -> None:
-    """Write sessions without waiting for the disk; a third of them is over."""
-    from flask_jwt_keys import sqlite
-
+def made(count: int) -> Iterator[Session]:
+    """Sessions; a third of them is over."""
     now = int(time.time())
-    connection = sqlite3.connect(path)
     for number in range(count):
         until = now - 3 * 24 * 3600 if number % 3 == 0 else now + LIFETIME
         sid = f"{number * 2654435761 % 2**64:022x}"
-        session = Session(
+        yield Session(
             sid, str(number), {"identity": number}, bytes(32), until, seed=bytes(32), version=1
         )
-        sqlite._insert(connection, session)
-    connection.commit()
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
 
 
 def compare(sessions: dict[str, Sessions], rounds: int) -> None:
@@ -92,13 +158,13 @@ def compare(sessions: dict[str, Sessions], rounds: int) -> None:
         )
 
 
-def grow(sessions: Sessions, path: Path, count: int) -> None:
+def grow(kept: Kept, count: int) -> None:
     """Refresh one session again and again."""
-    before = path.stat().st_size
-    token = sessions.begin(issue).refresh_token
+    before = kept.size()
+    token = kept.sessions.begin(issue).refresh_token
     for _ in range(count):
-        token = sessions.renew(token, lambda claims: claims, issue)[1].refresh_token
-    print(f"{count} refreshes: the file grew by {path.stat().st_size - before} bytes")
+        token = kept.sessions.renew(token, lambda claims: claims, issue)[1].refresh_token
+    print(f"{count} refreshes: the store grew by {kept.size() - before} bytes")
 
 
 def timed(function: Callable[[], Token]) -> tuple[Token, float]:

@@ -18,8 +18,9 @@ def run(*command, cwd):
     ).stdout.splitlines()
 
 
-def test_sessions(tmp_path):
-    lines = run(BENCH / "sessions.py", "30", "--rounds", "3", cwd=tmp_path)
+@pytest.mark.parametrize("store", ["sqlite", "valkey"])
+def test_sessions(tmp_path, store):
+    lines = run(BENCH / "sessions.py", "30", "--rounds", "3", "--store", store, cwd=tmp_path)
     assert [line.split()[0] for line in lines] == ["30", "login", "refresh", "look", "30"]
 
 

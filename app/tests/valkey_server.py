@@ -10,10 +10,13 @@ import redis
 
 
 class Server:
-    """A server on a socket of its own."""
+    """A server on a socket of its own.
 
-    def __init__(self, directory):
-        self.directory = directory
+    :param fsync: when it waits for the disk: ``always``, ``everysec`` or ``no``
+    """
+
+    def __init__(self, directory, fsync="everysec"):
+        self.directory, self.fsync = directory, fsync
         self.url = f"unix://{directory}/s"
         self.process = None
 
@@ -21,7 +24,7 @@ class Server:
         binary = shutil.which("valkey-server") or shutil.which("redis-server")
         assert binary, "neither valkey-server nor redis-server is here: make tools installs one"
         fixed = ["--port", "0", "--unixsocket", f"{self.directory}/s", "--dir", self.directory]
-        kept = ["--save", "", "--appendonly", "yes"]
+        kept = ["--save", "", "--appendonly", "yes", "--appendfsync", self.fsync]
         self.process = subprocess.Popen([binary, *fixed, *kept], stdout=subprocess.DEVNULL)
         for _ in range(400):
             try:
@@ -32,6 +35,11 @@ class Server:
 
     def stop(self):
         self.process.terminate()
+        self.process.wait(20)
+
+    def kill(self):
+        """At once, without a last word to its disk."""
+        self.process.kill()
         self.process.wait(20)
 
     @property
