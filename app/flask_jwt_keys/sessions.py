@@ -207,8 +207,8 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
         return None
     if config["JWT_HOSTS"] > 1 and not store.shared:
         raise ConfigError(
-            f"JWT_HOSTS is {config['JWT_HOSTS']}, but the session store is a file on one host: "
-            "a logout would not reach the others. Set JWT_STORE_URL to a Valkey server that "
+            f"JWT_HOSTS is {config['JWT_HOSTS']}, but each host would have a session store of its "
+            "own: a logout would not reach the others. Set JWT_STORE_URL to a Valkey server that "
             "all of them reach, or JWT_STORE_PATH to nothing: no refresh tokens, no logout"
         )
     lifetime = seconds(config["JWT_REFRESH_EXPIRATION_DELTA"])

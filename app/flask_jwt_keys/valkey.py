@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -32,13 +32,12 @@ class ValkeyStore:
     over a restart. A server that evicts keys when it is full (``maxmemory-policy``) could forget a
     logout, so it is refused.
 
+    :ivar shared: whether the address can mean one server for several hosts
     :param url: such as ``redis://10.0.0.5:6379/0``, ``rediss://…`` or ``unix:///run/valkey.sock``;
         options of redis-py may follow a ``?``
     :param name: what the names of its keys begin with
     :raises ConfigError: if redis-py is not installed, or the address is none
     """
-
-    shared = True
 
     def __init__(self, url: str, name: str = "flask_jwt_keys") -> None:
         try:
@@ -56,6 +55,7 @@ class ValkeyStore:
             )
         except ValueError as error:
             raise ConfigError(f"JWT_STORE_URL: {error}") from None
+        self.shared = not _is_of_this_host(self._server.connection_pool.connection_kwargs)
         self._errors = (redis.RedisError, OSError)
         self._prefix = f"{{{name}}}:"  # one slot of a cluster
         source = resources.files(__package__).joinpath("valkey.lua").read_text()
@@ -128,6 +128,12 @@ class ValkeyStore:
                 "set it to noeviction"
             )
         self._is_checked = True
+
+
+def _is_of_this_host(connection: Mapping[str, Any]) -> bool:
+    """Whether an address means another server on each host: a socket, or the host itself."""
+    host = str(connection.get("host", "localhost"))
+    return "path" in connection or host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _name(text: str) -> str:

@@ -372,7 +372,7 @@ def test_settings_given_in_code_win(environment):
 
 def test_several_hosts_need_a_shared_store(environment):
     environment.setenv("FLASK_JWT_HOSTS", "2")
-    with pytest.raises(ConfigError, match="session store is a file on one host"):
+    with pytest.raises(ConfigError, match="each host would have a session store of its own"):
         create_app()
     environment.setenv("FLASK_JWT_STORE_PATH", "")
     assert "refresh_token" not in login(create_app().test_client()).json

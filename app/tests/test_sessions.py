@@ -243,7 +243,7 @@ def test_routes_can_be_switched_off(keyed, signers, tmp_path):
 
 
 def test_a_file_is_refused_for_several_hosts(keyed, signers, tmp_path):
-    with pytest.raises(ConfigError, match="JWT_HOSTS is 2, but the session store is a file"):
+    with pytest.raises(ConfigError, match="JWT_HOSTS is 2, but each host would have"):
         keyed(signers["EdDSA"], JWT_STORE_PATH=tmp_path / "s", JWT_HOSTS=2)
     keyed(signers["EdDSA"], JWT_STORE_PATH=None, JWT_HOSTS=2)
 

@@ -53,8 +53,7 @@ class TestValkey(StoreContract):
 @pytest.fixture
 def hosts(keyed, signers, server):
     """Clients of one app on two hosts: they share keys and the server, and nothing else."""
-    settings = {"JWT_STORE_URL": server.url, "JWT_HOSTS": 2}
-    return [keyed(signers["EdDSA"], **settings).test_client() for _ in range(2)]
+    return [keyed(signers["EdDSA"], JWT_STORE_URL=server.url).test_client() for _ in range(2)]
 
 
 def refresh(client, tokens):
@@ -219,6 +218,27 @@ def test_no_key_and_no_value_tells_a_refresh_token(keyed, signers, server, call)
 def test_an_address_that_is_none_stops_the_start(build):
     with pytest.raises(ConfigError, match="JWT_STORE_URL: "):
         build(SECRET_KEY="s" * 32, JWT_STORE_URL="10.0.0.5")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "unix:///run/valkey/s",
+        "redis://localhost/0",
+        "rediss://:secret@127.0.0.1:6379/0",
+        "redis://[::1]:6379",
+        "redis://",
+    ],
+)
+def test_a_server_of_each_host_is_refused_for_several(build, url):
+    """Each would end sessions of its own."""
+    with pytest.raises(ConfigError, match="JWT_HOSTS is 2, but each host would have a session"):
+        build(SECRET_KEY="s" * 32, JWT_STORE_URL=url, JWT_HOSTS=2)
+
+
+@pytest.mark.parametrize("url", ["redis://10.0.0.5:6379/0", "rediss://:secret@valkey.example.com"])
+def test_a_server_that_all_hosts_reach_is_taken_for_several(build, url):
+    build(SECRET_KEY="s" * 32, JWT_STORE_URL=url, JWT_HOSTS=2)
 
 
 def test_the_address_wins_over_the_file(build, server, tmp_path):
