@@ -35,8 +35,9 @@ def create_access_token(
         says
     :param additional_headers: what its header says beside that of the headers handler
     :param auth_time: when the user proved who they are, seconds since 1970: what
-        ``jwt_required(max_age=…)`` looks at
-    :param in_session: whether it belongs to the session of the current request, and ends with it
+        ``jwt_required(max_age=…)`` looks at; in a session, for its later tokens too
+    :param in_session: whether it belongs to the session of the current request: it says what the
+        session's tokens say, and ends with it
     :raises ConfigError: if it would live longer than ``JWT_MAX_LIFETIME``, if no key signs, or if
         a ``jwt_encode_handler`` of the app's own cannot be told what is asked
     :raises JWTError: if that session has ended meanwhile
@@ -50,7 +51,8 @@ def create_access_token(
         _check_encoder()
     with asking(claims=added, headers=headers, lifetime=lifetime):
         if in_session and (sid := (claims() or {}).get("sid")):
-            return bound().kept.join(sid, lambda: issue(identity))
+            at = None if auth_time is None else int(auth_time)
+            return bound().kept.join(sid, lambda: issue(identity), at)
         return issue(identity)
 
 

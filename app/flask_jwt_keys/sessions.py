@@ -25,11 +25,11 @@ from typing import Any
 
 import jwt
 
-from . import refresh_tokens
+from . import kept_claims, refresh_tokens
 from .access_token import Token
 from .config import longest_life, seconds
 from .errors import ConfigError, JWTError, RevokedTokenError, StoreError
-from .making import asking
+from .making import asked, asking
 from .sqlite import SQLiteStore
 from .store import Session, Store
 from .strict import LATEST_TIME
@@ -37,10 +37,8 @@ from .valkey import ValkeyStore
 
 logger = logging.getLogger(__name__)
 
-_PER_TOKEN = ("exp", "iat", "nbf", "jti", "iss", "aud", "sid")
 _ID = re.compile("[A-Za-z0-9_-]{22}")
 _TRIES = 30  # that others may write the same session first
-_ADDED = "flask_jwt_keys.added"  # in what a session keeps: the claims that no payload handler makes
 
 
 class Sessions:
@@ -75,28 +73,30 @@ class Sessions:
         added = {"auth_time": int(now), **(added or {})}
         with asking(sid=session_id, claims=added):
             token = issue()
-        claims = {name: value for name, value in _read(token).items() if name not in _PER_TOKEN}
+        claims = kept_claims.lasting(_read(token))
         until = int(now + (self._lifetime if lifetime is None else lifetime))
-        kept = {**claims, _ADDED: [name for name in added if name in claims]}
+        kept = kept_claims.with_added(claims, added)
         session = Session(
             session_id, subject_of(claims), kept, refresh_tokens.digest(secret), until
         )
         self.store.add(self._with(replace(session, started=now, changed=now), token))
         return token.with_refresh_token(f"{family}.{secret}")
 
-    def join(self, sid: str, issue: Callable[[], Token]) -> Token:
-        """One more access token of a session, which ends with it.
+    def join(self, sid: str, issue: Callable[[], Token], at: int | None = None) -> Token:
+        """One more access token of a session, which ends with it and says what its others say.
 
+        :param at: when the user proved again who they are: for the tokens after this one, too
         :raises RevokedTokenError: if it has ended
         :raises StoreError: if the store cannot answer
         """
-        with asking(sid=sid):
-            token = issue()
         for _ in range(_TRIES):
             session = self.store.find(sid)
             if session is None:
                 raise RevokedTokenError("Invalid token", "Token has been revoked")
-            if self.store.replace(self._with(session, token)):
+            added = kept_claims.split(session.claims)[1]
+            with asking(sid=sid, claims={**added, **asked().claims}):
+                token = issue()
+            if self.store.replace(self._with(kept_claims.proved(session, at), token)):
                 return token
         raise StoreError("many refreshes of one session at once")
 
@@ -114,7 +114,7 @@ class Sessions:
             if session is None:
                 break
             turned = self._turn(session, secret)
-            claims, added = _split(session.claims)
+            claims, added = kept_claims.split(session.claims)
             identity = identify(claims) if turned else None
             if turned is None or identity is None:
                 logger.warning("session ended: a refresh token was used twice or its user is gone")
@@ -219,12 +219,6 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
 def subject_of(claims: Mapping[str, Any]) -> str:
     """Whom claims speak of, as JSON: ``identity``, or else ``sub``."""
     return json.dumps(claims.get("identity", claims.get("sub")), sort_keys=True)
-
-
-def _split(kept: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a session keeps: claims as its tokens have them, and those of them that were added."""
-    claims = {name: value for name, value in kept.items() if name != _ADDED}
-    return claims, {name: claims[name] for name in kept.get(_ADDED, ()) if name in claims}
 
 
 def _jti(claims: Mapping[str, Any]) -> str | None:

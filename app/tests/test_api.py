@@ -23,6 +23,7 @@ from flask_jwt_keys import (
     current_claims,
     current_identity,
     decode_token,
+    encode_token,
     end_session,
     end_sessions_of,
     jwt_required,
@@ -293,6 +294,12 @@ def fresh(app):
     def pay():
         return "paid"
 
+    @app.post("/proof")
+    @jwt_required()
+    def proof():
+        at = request.args.get("at", type=float) + time.time()
+        return create_access_token(current_identity, auth_time=at, in_session=True)
+
     return app.test_client()
 
 
@@ -334,6 +341,44 @@ def test_a_second_factor_makes_the_session_fresh_again(app, fresh, user):
     assert fresh.get("/pay", headers=headers(token)).text == "paid"
     assert fresh.post("/auth/logout", headers=headers(first)).status_code == 204
     assert fresh.get("/pay", headers=headers(token)).status_code == 401
+
+
+def test_a_second_factor_outlives_a_refresh(app, fresh, user):
+    """OpenID Connect Core, section 2: it is when the user was asked, not when a token was."""
+    with app.app_context():
+        first = begin_session(user, {"scope": "read"}, auth_time=time.time() - 400)
+    proved = fresh.post("/proof?at=-100", headers=headers(first)).text
+    second = refresh(fresh, first.refresh_token).json
+    assert fresh.get("/pay", headers=headers(second["access_token"])).text == "paid"
+    assert claims_of(second["access_token"])["auth_time"] == claims_of(proved)["auth_time"]
+    assert claims_of(second["access_token"])["scope"] == claims_of(proved)["scope"] == "read"
+    older = fresh.post("/proof?at=-390", headers=headers(first)).text
+    assert fresh.get("/pay", headers=headers(older)).status_code == 401
+    third = refresh(fresh, second["refresh_token"]).json
+    assert claims_of(third["access_token"])["auth_time"] == claims_of(proved)["auth_time"]
+
+
+def test_a_second_factor_by_a_clock_that_was_ahead_hides_no_later_one(app, fresh, user):
+    with app.app_context():
+        first = begin_session(user, auth_time=time.time() - 400)
+    for at, status in ((9000, 401), (0, 200)):
+        fresh.post(f"/proof?at={at}", headers=headers(first))
+        tokens = refresh(
+            fresh, first.refresh_token
+        ).json  # again and again, as if answers were lost
+        assert fresh.get("/pay", headers=headers(tokens["access_token"])).status_code == status
+
+
+def test_a_new_token_of_a_session_makes_no_login_fresh(app, fresh, user):
+    """And it says what each token of the session says."""
+    app.add_url_rule("/new", view_func=jwt_required()(lambda: encode_token()))
+    for ago, status in ((400, 401), (100, 200)):
+        with app.app_context():
+            first = begin_session(user, {"scope": "read"}, auth_time=time.time() - ago)
+        token = fresh.get("/new", headers=headers(first)).text
+        said = claims_of(token)
+        assert (said["auth_time"], said["scope"]) == (claims_of(first)["auth_time"], "read")
+        assert fresh.get("/pay", headers=headers(token)).status_code == status
 
 
 def test_the_challenge_is_that_of_rfc_9470(app, fresh, user):
