@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -18,6 +19,8 @@ from flask_app import create_app
 from flask_jwt_keys.passwords import hash_password
 
 pytestmark = pytest.mark.browser
+LIFETIME = 3600  # seconds: no test takes so long, on whatever machine
+PATIENCE = 60  # seconds until a page that shows something else is wrong
 OPTIONS = (
     "--headless",
     "--no-sandbox",
@@ -36,20 +39,24 @@ class Silent(WSGIRequestHandler):
 
 
 @pytest.fixture(scope="module", params=["RS256", "ES256"])
-def address(request, tmp_path_factory, signers):
+def app(request, tmp_path_factory, signers):
     path = tmp_path_factory.mktemp("page")
     (path / "jwt").mkdir()
     (path / "jwt" / "a.pem").write_text(signers[request.param].pem)
     (path / "users.json").write_text(json.dumps({"ann": hash_password("geheim")}))
-    app = create_app(
+    return create_app(
         {
             "JWT_KEY_DIR": path / "jwt",
             "USERS_FILE": path / "users.json",
             "JWT_STORE_PATH": path / "sessions.sqlite3",
-            "JWT_EXPIRATION_DELTA": 4,
+            "JWT_EXPIRATION_DELTA": LIFETIME,
             "JWT_LEEWAY": 0,
         }
     )
+
+
+@pytest.fixture(scope="module")
+def address(app):
     with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -90,7 +97,7 @@ class Page:
         self.field(name).click()
 
     def sees(self, name, text):
-        WebDriverWait(self.driver, 10, 0.05).until(
+        WebDriverWait(self.driver, PATIENCE, 0.05).until(
             lambda _: text in self.text(name), f"{name} shows {self.text(name)!r}, not {text!r}"
         )
 
@@ -120,7 +127,8 @@ def test_right_password(page):
     page.log_in()
     page.sees("message", "Logged in as ann.")
     page.sees("signature", "valid")
-    page.sees("life", "0:0")
+    page.sees("life", "left")
+    assert re.fullmatch(r"(60:00|[1-5]?\d:[0-5]\d) left", page.text("life"))
     assert '"identity": "ann"' in page.text("claims")
     assert '"kid"' in page.text("header")
     assert not page.field("login").is_displayed()
@@ -158,13 +166,18 @@ def test_a_tampered_token_is_shown_as_invalid(page):
     assert "invalid" not in page.text("signature")
 
 
-def test_expiry_and_refresh(page):
+def test_expiry_and_refresh(page, app):
     page.log_in()
     page.sees("life", "left")
     first = page.token()
-    page.sees("life", "expired")
-    page.press("call")
-    page.sees("answer", "Signature has expired")
+    app.config["JWT_EXPIRATION_DELTA"] = 0  # what it makes now is over at once
+    try:
+        page.press("refresh")
+        page.sees("life", "expired")
+        page.press("call")
+        page.sees("answer", "Signature has expired")
+    finally:
+        app.config["JWT_EXPIRATION_DELTA"] = LIFETIME
     page.press("refresh")
     page.sees("message", "A new token")
     page.sees("life", "left")
@@ -172,6 +185,16 @@ def test_expiry_and_refresh(page):
     page.sees("signature", "valid")
     page.press("call")
     page.sees("answer", "Hello, ann!")
+
+
+def test_a_token_expires_before_the_user_s_eyes(page):
+    """By the clock of the browser, which stands an hour later from now on."""
+    page.log_in()
+    page.sees("life", "left")
+    page.driver.execute_script(
+        "const now = Date.now; Date.now = () => now() + 1000 * arguments[0];", LIFETIME
+    )
+    page.sees("life", "expired")
 
 
 def test_logout(page):
@@ -210,7 +233,7 @@ def test_every_field_has_a_name_and_the_keyboard_is_enough(page):
         assert label.text
     page.field("username").send_keys("ann\tgeheim\n")
     page.sees("message", "Logged in")
-    WebDriverWait(page.driver, 5).until(
+    WebDriverWait(page.driver, PATIENCE).until(
         lambda _: active.active_element.get_attribute("id") == "session"
     )
     assert page.field("token").accessible_name
