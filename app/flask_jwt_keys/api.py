@@ -8,7 +8,8 @@ from typing import Any
 
 from . import handlers
 from .access_token import Token
-from .config import longest_life, seconds
+from .checks import duration
+from .config import longest_life
 from .current import bound, claims, current_identity, extension
 from .errors import ConfigError
 from .handlers import issue
@@ -85,7 +86,7 @@ def begin_session(
         added["auth_time"] = int(auth_time)
     if added:
         _check_encoder()
-    lifetime = None if expires_delta is None else seconds(expires_delta)
+    lifetime = None if expires_delta is None else duration("expires_delta", expires_delta)
     return sessions.begin(lambda: issue(identity), added, lifetime)
 
 
@@ -135,12 +136,12 @@ def verify_jwt_in_request(
     :param max_age: how long ago the user may have logged in, in seconds or as timedelta
     :raises JWTError: if the token is missing or not valid
     """
-    limit = None if max_age is None else seconds(max_age)
+    limit = None if max_age is None else duration("max_age", max_age)
     _jwt_required(realm or bound().config["JWT_DEFAULT_REALM"], optional, limit)
 
 
 def _lifetime(expires_delta: Duration) -> float:
-    asked, longest = seconds(expires_delta), longest_life(bound().config)
+    asked, longest = duration("expires_delta", expires_delta), longest_life(bound().config)
     if longest is not None and asked > longest:
         raise ConfigError(
             f"expires_delta is {asked:g} seconds, and no token may live longer than {longest:g}: "

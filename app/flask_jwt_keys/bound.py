@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from copy import copy
 from operator import itemgetter
 from typing import Any
 
 from flask import Config, Flask
 
-from . import checks, sources, tokens
+from . import checks, misnamed, sources, tokens
 from .config import DEFAULTS, RELAXED
 from .errors import ConfigError
 from .keys import KeySet
 from .sessions import Sessions, sessions_of
 from .sources import KeySource, key_source
 from .store import Store
+
+logger = logging.getLogger(__name__)
 
 NAME = "flask_jwt_keys"
 _settings = itemgetter(*sources.SETTINGS, *tokens.SETTINGS)
@@ -34,6 +37,8 @@ class Bound:
         self._relaxed = {name: RELAXED[name] for name in RELAXED if name not in self.config}
         for name, value in DEFAULTS.items():
             self.config.setdefault(name, value)
+        for line in misnamed.warnings(self.config):
+            logger.warning(line)
         if wrong := checks.problems(self.config):
             raise ConfigError("\n  ".join(["these settings cannot work:", *wrong]))
         self.config.setdefault("JWT_SECRET_KEY", self.config["SECRET_KEY"])

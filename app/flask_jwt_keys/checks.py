@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from .config import seconds
+from .errors import ConfigError
 from .keys import ALGORITHMS
 
 Check = Callable[[Any], bool]
@@ -28,6 +29,17 @@ def _is_duration(value: Any) -> bool:
 
 def _is_lifetime(value: Any) -> bool:
     return _is_duration(value) and seconds(value) >= 0
+
+
+def duration(name: str, value: Any) -> float:
+    """A duration in seconds.
+
+    :param name: of what it is given for
+    :raises ConfigError: if it is none
+    """
+    if not _is_duration(value):
+        raise ConfigError(f"{name} is {value!r}; expected {_DURATION}")
+    return seconds(value)
 
 
 def is_count(value: Any) -> bool:

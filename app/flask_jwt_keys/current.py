@@ -10,6 +10,7 @@ from werkzeug.local import LocalProxy
 
 from .bound import NAME, Bound
 from .callbacks import Callbacks
+from .errors import ConfigError
 
 _IDENTITY = "flask_jwt_keys.identity"
 _CLAIMS = "flask_jwt_keys.claims"
@@ -23,15 +24,24 @@ current_claims: Any = LocalProxy(lambda: (claims() if has_request_context() else
 
 
 def extension() -> Callbacks:
-    """The extension of the current app, with its handlers."""
+    """The extension of the current app, with its handlers.
+
+    :raises ConfigError: if there is none
+    """
+    bound()
     found: Callbacks = current_app.extensions["jwt"]
     return found
 
 
 def bound() -> Bound:
-    """Settings, keys and sessions of the current app."""
+    """Settings, keys and sessions of the current app.
+
+    :raises ConfigError: if the extension was not given to it
+    """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    found: Bound = app.extensions[NAME]
+    found: Bound | None = app.extensions.get(NAME)
+    if found is None:
+        raise ConfigError("the app has no flask_jwt_keys: call JWT(app, …), or init_app(app)")
     return found
 
 

@@ -69,7 +69,8 @@ class JWT:
         if self.authentication_callback is None:
             raise AssertionError(
                 "an authentication_handler function must be defined when using the built in "
-                "authentication resource"
+                "authentication resource: give it to JWT(app, …), or call init_app(app) after it "
+                "is defined. For a login route of your own, set JWT_AUTH_URL_RULE to None"
             )
         if not bound.can_sign and self.jwt_encode_callback is handlers._default_jwt_encode_handler:
             raise ConfigError(

@@ -109,8 +109,22 @@ def _default_jwt_payload_handler(identity: Any) -> dict[str, Any]:
         "exp": int(now + seconds(config["JWT_EXPIRATION_DELTA"])),
         "iat": int(now),
         "nbf": int(now + seconds(config["JWT_NOT_BEFORE_DELTA"])),
-        "identity": identity.id if hasattr(identity, "id") else identity["id"],
+        "identity": _id_of(identity),
     }
+
+
+def _id_of(identity: Any) -> Any:
+    if hasattr(identity, "id"):
+        return identity.id
+    if isinstance(identity, str) or type(identity) is int:
+        return identity
+    try:
+        return identity["id"]
+    except (LookupError, TypeError):
+        raise TypeError(
+            f"an identity of type {type(identity).__name__} has no id: let it be the id, or have "
+            "an attribute or a key id, or write a jwt_payload_handler"
+        ) from None
 
 
 def _default_jwt_encode_handler(identity: Any) -> str:

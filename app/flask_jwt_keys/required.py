@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import jwt
 from flask import current_app
 
+from .checks import duration
 from .config import seconds
 from .current import bound, extension, remember, settled
 from .errors import (
@@ -47,14 +48,16 @@ def jwt_required(
         or as timedelta; None for any time
     :raises JWTError: if the token is missing or not valid
     """
-    limit = None if max_age is None else seconds(max_age)
+    if callable(realm):
+        raise TypeError("write @jwt_required() with its parentheses")
+    limit = None if max_age is None else duration("max_age", max_age)
 
     def wrapper(view: View) -> View:
         is_async = iscoroutinefunction(view)
 
         @wraps(view)
         def decorator(*args: Any, **kwargs: Any) -> Any:
-            _jwt_required(realm or current_app.config["JWT_DEFAULT_REALM"], optional, limit)
+            _jwt_required(realm or bound().config["JWT_DEFAULT_REALM"], optional, limit)
             answer = current_app.ensure_sync(view) if is_async else view
             return answer(*args, **kwargs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import jwt
 from jwt.types import Options
 from jwt.utils import base64url_encode
 
-from .keys import Key
+from .keys import SECRET_ALGORITHMS, Key
 
 REFUSED_HEADERS = frozenset(("b64", "crit", "cty", "jku", "jwk", "x5c", "x5u", "zip"))
 _TIMES = {
@@ -68,8 +69,11 @@ class StrictJWT(jwt.PyJWT):
         :raises ValueError: if a claim holds a number that JSON does not have
         """
         algorithm = self._jws.get_algorithm_by_name(key.algorithm)
+        private = algorithm.prepare_key(key.private)
+        if key.algorithm in SECRET_ALGORITHMS and (short := algorithm.check_key_length(private)):
+            warnings.warn(short, jwt.InsecureKeyLengthWarning, stacklevel=2)
         signed = head + b"." + segment(claims)
-        signature = algorithm.sign(signed, algorithm.prepare_key(key.private))
+        signature = algorithm.sign(signed, private)
         return (signed + b"." + base64url_encode(signature)).decode()
 
     def check_issuer(self, claims: dict[str, Any], issuer: Names) -> None:
