@@ -57,7 +57,7 @@ class Store(Protocol):
         """Keep a new session."""
 
     def find(self, sid: str) -> Session | None:
-        """The session, unless it has ended or its time is over."""
+        """The session, unless it has ended, one of its ``tokens`` has, or its time is over."""
 
     def replace(self, session: Session) -> bool:
         """Write a session over the version before it; False if that is no longer there."""

@@ -118,6 +118,15 @@ class StoreContract:
         store.revoke("new", until, None)
         assert store.find("s3") is None
 
+    def test_a_session_without_names_is_not_refreshed_after_a_logout(self, store: Store) -> None:
+        """By an older access token too, where an app's own tokens do not carry ``sid``."""
+        until = int(time.time()) + 300
+        store.add(a_session(nameless="old", tokens=(("old", until),)))
+        both = (("old", until), ("new", until))
+        assert store.replace(a_session(nameless="new", tokens=both, version=2))
+        store.revoke("old", until, None)
+        assert store.find("s1") is None
+
     def test_other_workers_see_it_at_once(self, store: Store) -> None:
         """What is written, and what has ended."""
         other = self.another(store)

@@ -74,7 +74,11 @@ class ValkeyStore:
         """The session, unless it has ended or its time is over."""
         data = self._answer(lambda: self._server.hget(f"{self._prefix}s:{_name(sid)}", "data"))
         session = _session(data) if data else None
-        return session if session and session.until > time.time() else None
+        if session is None or session.until <= time.time():
+            return None
+        # Its tokens do not name it: an older one ended by itself.
+        out = session.nameless is not None and self.ended(*(jti for jti, _ in session.tokens))
+        return None if out else session
 
     def replace(self, session: Session) -> bool:
         """Write a session over the version before it; False if that is no longer there."""
