@@ -56,7 +56,8 @@ AT_THE_START = {
 }
 WORKS_AT_LAST = ("an_identity_that_is_a_dict",)
 LEFT_OUT = {"a_content_type_in_the_header": "cty"}
-DIFFERENT = {*INSTEAD_OF_500, *AT_THE_START, *WORKS_AT_LAST, *LEFT_OUT}
+SAYS_MORE = ("no_authentication_handler",)
+DIFFERENT = {*INSTEAD_OF_500, *AT_THE_START, *WORKS_AT_LAST, *LEFT_OUT, *SAYS_MORE}
 
 
 def old_python():
@@ -99,6 +100,12 @@ def test_the_answers_are_the_same(old, new):
     assert {name: new[name] for name in new if name not in DIFFERENT} == {
         name: old[name] for name in old if name not in DIFFERENT
     }
+
+
+@pytest.mark.parametrize("name", SAYS_MORE)
+def test_an_app_that_cannot_start_is_told_what_to_write(old, new, name):
+    (was,), (says,) = old[name], new[name]
+    assert says.startswith(f"{was}: ") and "JWT_AUTH_URL_RULE" in says
 
 
 @pytest.mark.parametrize("name", INSTEAD_OF_500)
