@@ -17,7 +17,7 @@ Check = Callable[[Any], bool]
 
 
 LONGEST, EARLIEST = 10**10, -(10**9)  # seconds: before 1970 and after 9999 no token counts
-SMALLEST_TOKEN = 256  # characters: a token that says nothing else has fewer
+SMALLEST_TOKEN = 1024  # characters: a token of RSA with 3072 bits, and of a session, has fewer
 _SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 11.1
 
 

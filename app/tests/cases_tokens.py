@@ -186,6 +186,11 @@ def bodies(world, case):
 
 
 part = values.map(json.dumps).map(str.encode) | st.binary(max_size=30)
+nested = st.builds(
+    lambda text, size: text * (size // len(text)),
+    st.sampled_from([b"[", b'{"a":']),
+    st.integers(1, 16_000),
+)
 credentials = st.fixed_dictionaries({"username": values, "password": values})
 renewals = st.fixed_dictionaries({"refresh_token": values | text.map("{0}.{0}".format)})
 PROPERTIES = {
@@ -203,6 +208,6 @@ PROPERTIES = {
 
 BODIES = {
     json_bodies: st.tuples(routes, values | credentials | renewals),
-    bodies: st.tuples(routes, st.binary(max_size=60), kinds),
+    bodies: st.tuples(routes, st.binary(max_size=60) | nested, kinds),
 }
 """What holds of requests, whatever signs."""
