@@ -99,7 +99,8 @@ def render(variables):
 
     def rendered(role, template, debian=13, **more):
         least = {"site_domain": "shop.example.com", "build_source": "/src/shop", "app_wsgi": "shop:app"}
-        known = variables(debian=debian, **{**least, **more})
+        place = {"groups": {"web": ["host"]}, "inventory_hostname": "host"}
+        known = variables(debian=debian, **{**place, **least, **more})
         path = ROOT / "roles" / role / "templates" / template
         wanted = f"lookup('ansible.builtin.template', '{path}')" if path.suffix == ".j2" else template
         return str(Templar(DataLoader(), variables=known).template(trust_as_template(f"{{{{ {wanted} }}}}")))

@@ -29,6 +29,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 ROLES = Path(__file__).parents[1] / "roles"
 TEMPLATES = [
+    ("host", "flask-deploy-reboot.service.j2"),
+    ("host", "flask-deploy-reboot.timer.j2"),
     ("docker", "daemon.json.j2"),
     ("docker", "journald.conf.j2"),
     ("nginx", "nginx.conf.j2"),

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from inventory_check.exact import INT
-from inventory_check.values import each, entries, number, one_of
+from inventory_check.values import calendar, each, entries, number, one_of
 
 NAME = re.compile(r"(?=.{1,64}$)[a-z]([a-z0-9_-]*[a-z0-9])?")
 NETWORK = re.compile(r"[0-9A-Fa-f.:/]+")  # a zone behind % could be any text
@@ -60,6 +60,15 @@ def egress(values: dict[Any, Any]) -> str | None:
     return f"{lacking[0]}: protocol goes with port, which is missing" if lacking else wrong
 
 
+def reboot(value: str) -> str | None:
+    return calendar(value) if value else None
+
+
+def times(values: dict[str, Any]) -> dict[str, str]:
+    """Return {variable: time}, for the host's systemd to judge."""
+    return {"host_reboot": values["host_reboot"]} if values.get("host_reboot") else {}
+
+
 CHECKS = {
     "host_ports": entries(
         NAME,
@@ -70,10 +79,12 @@ CHECKS = {
     "host_egress": egress,
     "host_ssh_from": each(network),
     "host_ssh_rate": number(5, 10_000),
+    "host_reboot": reboot,
 }
 # Shown where a variable has no default that could serve as an example.
 EXAMPLES = {
     "host_ports": {"metrics": {"port": 9100, "from": ["10.0.0.0/8"]}},
     "host_egress": {"database": {"to": ["10.0.0.5"], "port": 5432}},
     "host_ssh_from": ["198.51.100.0/24"],
+    "host_reboot": "Sun 04:00",
 }

@@ -155,7 +155,7 @@ def check_outside(values: dict[str, Any], place: str | None) -> list[str]:
 def calendars(values: dict[str, Any]) -> dict[str, str]:
     """Return {what comes at times: these}, for the host's systemd to judge."""
     jobs = {f"app_jobs: {name}": job["at"] for name, job in values["app_jobs"].items()}
-    return jobs | RULES["backup"].times(values)
+    return jobs | RULES["backup"].times(values) | RULES["host"].times(values)
 
 
 def warnings(values: dict[str, Any], variables: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str]:
