@@ -95,10 +95,7 @@ def keep() -> None:
 
     :raises TrialError: they were taken back, or this is the connection that they were loaded by.
     """
-    record = files.read_json(f"{trial.PLACE}/firewall.json", {})
-    now = connection.current()
-    if now and record.get("connection") == list(now):
-        raise trial.TrialError("the connection is the old one, which shows nothing; the firewall is taken back")
+    trial.judge("firewall", connection.current())
     trial.confirm("firewall")
     for path in (RULES, STATE):
         before.open_directory(os.path.dirname(path))

@@ -384,6 +384,7 @@ WRONG = [
     ("host_ssh_rate: 1", "host_ssh_rate", "between"),
     ("host_reboot: '0 4 * * 0'", "host_reboot", "cron's form"),
     ("host_reboot: sundays", "host_reboot", "is no time"),
+    ("host_ssh: keys", "host_ssh", "'keys' is not"),
     ("host_updates: security", "host_updates", "'security' is not"),
     ("docker_log_max_size: 10", "docker_log_max_size", "not valid"),
     ("docker_build_cache_size: 2GB", "docker_build_cache_size", "not valid"),

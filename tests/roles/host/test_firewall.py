@@ -130,7 +130,7 @@ def test_without_a_way_back_nothing_is_loaded(machine):
 
 def test_one_run_tries_at_a_time(machine):
     machine.answers["systemctl is-active --quiet flask-deploy-firewall-back.timer"] = (0, "")
-    with pytest.raises(trial.TrialError, match="another run is trying a change of the firewall"):
+    with pytest.raises(trial.TrialError, match="another run is trying a change of its firewall"):
         step("try")
     assert machine.table is None
 

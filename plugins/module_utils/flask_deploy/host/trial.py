@@ -26,7 +26,7 @@ def begin(what: str, back: str, known: dict[str, Any]) -> None:
     :raises TrialError: another run tries such a change now, or systemd refuses.
     """
     if command.attempt("systemctl", "is-active", "--quiet", f"{unit(what)}.timer", limit=PATIENCE).code == 0:
-        raise TrialError(f"another run is trying a change of the {what}; try again in {SECONDS} s")
+        raise TrialError(f"another run is trying a change of its {what}; try again in {SECONDS} s")
     files.ensure_directory(PLACE, 0o700)
     files.write_json(_record(what), known, 0o600)
     options = ("--quiet", "--collect", f"--unit={unit(what)}", f"--on-active={SECONDS}")
@@ -46,11 +46,20 @@ def confirm(what: str) -> dict[str, Any]:
     try:
         os.rename(_record(what), mine)
     except FileNotFoundError:
-        raise TrialError(f"the change of the {what} was not confirmed within {SECONDS} s and was taken back") from None
+        raise TrialError(f"the change was not confirmed within {SECONDS} s and was taken back") from None
     command.attempt("systemctl", "stop", f"{unit(what)}.timer", limit=PATIENCE)
     known = files.read_json(mine, {})
     files.remove(mine)
     return known
+
+
+def judge(what: str, now: tuple[Any, ...] | None) -> None:
+    """See that a connection is another one than that which made the change; one that is none of SSH's is not judged.
+
+    :raises TrialError: it is the same, and shows nothing; the change is then taken back.
+    """
+    if now and files.read_json(_record(what), {}).get("connection") == list(now):
+        raise TrialError(f"the connection is the old one, which shows nothing; the change of its {what} is taken back")
 
 
 def give_up(what: str) -> None:
