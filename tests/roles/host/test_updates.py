@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 import pytest
+from inventory_check.inventory import calendars
 
 from tests.conftest import ROOT
 
@@ -59,3 +60,8 @@ def test_systemd_reads_the_window(render, said, at):
     text = render("host", "flask-deploy-reboot.timer.j2", host_reboot=said)
     assert at in text
     subprocess.run(["systemd-analyze", "calendar", "--", at.partition("=")[2]], check=True, capture_output=True)
+
+
+def test_the_hosts_own_systemd_is_asked_for_the_window():
+    assert calendars({"app_jobs": {}, "host_reboot": "Sun 04:00"}) == {"host_reboot": "Sun 04:00"}
+    assert calendars({"app_jobs": {}, "host_reboot": ""}) == {}
