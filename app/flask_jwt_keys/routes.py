@@ -48,7 +48,8 @@ def jwt_refresh() -> ResponseReturnValue:
 
 def jwt_logout() -> ResponseReturnValue:
     """End the session of the refresh token in the body, or else of the access token sent."""
-    if request.is_json and "refresh_token" in (data := json_object()):
+    said = request.is_json and request.get_data()  # many clients name JSON and send none
+    if said and "refresh_token" in (data := json_object()):
         current_bound().kept.end_by_refresh_token(data["refresh_token"])
     else:
         _jwt_required(current_app.config["JWT_DEFAULT_REALM"])

@@ -168,6 +168,14 @@ def test_logout_with_the_refresh_token_alone(client, call):
     assert client.post("/auth/logout", json={"refresh_token": "unknown"}).status_code == 204
 
 
+def test_logout_with_the_access_token_by_a_client_that_names_json_and_sends_none(client, call):
+    token = call.login(client).json["access_token"]
+    headers = {"Authorization": f"JWT {token}", "Content-Type": "application/json"}
+    assert client.post("/auth/logout", headers=headers).status_code == 204
+    assert_refused(call.protected(client, token), "Token has been revoked")
+    assert client.post("/auth/logout", headers=headers, data="{").status_code == 400
+
+
 def test_logout_needs_a_token(client):
     assert client.post("/auth/logout").status_code == 401
     assert client.post("/auth/logout", json={}).status_code == 401
