@@ -25,9 +25,14 @@ logger = logging.getLogger(__name__)
 LARGEST_CREDENTIALS = 16 * 1024  # bytes: a login needs no more, whatever the app allows elsewhere
 
 
-def json_object() -> dict[str, Any]:
-    """The request's JSON object; 400 if the body is no JSON, {} if it is JSON of another kind."""
+def json_object(empty: bool = False) -> dict[str, Any]:
+    """The request's JSON object; 400 if the body is no JSON, {} if it is JSON of another kind.
+
+    :param empty: whether nothing is {} too: many clients name JSON and send none
+    """
     request.max_content_length = LARGEST_CREDENTIALS
+    if empty and not request.get_data():
+        return {}
     if not request.is_json:
         abort(400, "The request's Content-Type is not application/json.")
     try:
