@@ -63,7 +63,7 @@ class StrictJWT(jwt.PyJWT):
         return claims
 
     def write(self, claims: Mapping[str, Any], head: bytes, key: Key) -> str:
-        """A signed token, by the steps of ``encode`` without its options, in half its time.
+        """A signed token, by the steps of ``encode`` without its options.
 
         :param head: the header as the token has it, by :func:`segment`
         :raises ValueError: if a claim holds a number that JSON does not have

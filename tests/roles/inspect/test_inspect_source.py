@@ -601,7 +601,7 @@ def test_an_address_of_a_service_of_compose_is_no_value(printed):
 """
     text = printed({"app.py": f"import os\nos.environ['RESULTS']\n{APP}", "docker-compose.yml": compose})
     assert yaml.safe_load(text)["app_env"] == {"RESULTS": ""}
-    where = "redis://redis:6379 of docker-compose.yml is nothing that a container reaches"
+    where = "no container reaches redis://redis:6379 of docker-compose.yml"
     assert f"#   app_env: RESULTS has no value yet; {where}\n" in text
     assert "#   app_processes: worker asks redis://redis, which no container reaches\n" in text
     assert list(yaml.safe_load(text)["app_processes"]) == ["worker"]  # flower is a page, which nobody would reach

@@ -63,9 +63,7 @@ def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
     value = "" if nobody else value
     answer.put("app_env", name, value, f"{why}; the value is that of {file}" if value else why)
     if nobody:
-        answer.unsure.append(
-            f"app_env: {name} has no value yet; {nobody} of {file} is nothing that a container reaches"
-        )
+        answer.unsure.append(f"app_env: {name} has no value yet; no container reaches {nobody} of {file}")
     elif not value:
         answer.unsure.append(f"app_env: {name} has no value yet")
     elif re.search(r"localhost|127\.0\.0\.1", value):
