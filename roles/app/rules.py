@@ -6,6 +6,7 @@ import re
 import shlex
 from typing import Any
 
+from inventory_check.callables import wsgi
 from inventory_check.exact import FLOAT, unquoted
 from inventory_check.values import (
     APP,
@@ -36,8 +37,6 @@ def memory(value: str, name: str = "app_memory") -> str | None:
     return wrong
 
 
-MODULE = re.compile(r"[A-Za-z_][\w.]*")
-WSGI = re.compile(rf"{MODULE.pattern}:{MODULE.pattern}(\([^\n]*\))?")
 WRITABLE = re.compile(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*(:(memory|[1-9][0-9]*[kmg]))?", re.ASCII)
 TMP, TMP_SIZE = "/tmp", "64m"  # noqa: S108 - of a container
 OURS = re.compile(r"/(data|release|run|proc|sys|dev|tmp)(/.*)?|/(bin|etc|lib|lib64|opt|root|sbin|srv|usr|var|venv)")
@@ -65,12 +64,6 @@ def writable(values: list[str]) -> str | None:
                 return f"{path} and {other} are one place or lie within each other; keep one of them"
         paths.append(path)
     return None
-
-
-def wsgi(value: str) -> str | None:
-    if MODULE.fullmatch(value):  # gunicorn would look for the name application
-        return f"{value!r} names no application in that module; example: app_wsgi: {value}:app"
-    return pattern(WSGI, "app_wsgi: shop:create_app()")(value)
 
 
 def server(value: str) -> str | None:
