@@ -45,6 +45,7 @@ def deploy(play, locked):
         ("uv", {"app_wsgi": "shop:create_app()", "build_extras": ["color"]}, "uv.lock", "3.0.3 1.0"),
         ("poetry", {"build_groups": ["web"]}, "poetry.lock", "3.0.3 13.9.4"),
         ("pipenv", {"build_groups": ["web"]}, "Pipfile.lock", "3.0.3 13.9.4"),
+        ("pdm", {"build_groups": ["web"]}, "pdm.lock", "3.0.3 13.9.4 8.5.1 without tools"),
         ("requirements", {}, "requirements/prod.txt", "3.0.3 2"),
         ("pyproject", {}, "pyproject.toml", "3.0.3"),
         ("poetry-open", {}, "pyproject.toml", "3.0.3 13.9.4"),
@@ -55,6 +56,13 @@ def test_an_app_moves_in_by_what_lies_there(deploy, get, kind, settings, file, p
     run = deploy(kind, **settings)
     assert f"build: dependencies of {file}" in run.output
     assert get(URL).body.strip() == page
+
+
+def test_a_list_as_windows_writes_it_is_read(deploy, get, tmp_path):
+    (tmp_path / "requirements (1).txt").write_text("flask==3.0.3\r\nrich==13.9.4\r\n", encoding="utf-16")
+    shutil.copy(APPS / "pipenv/shop.py", tmp_path)
+    assert "build: dependencies of requirements (1).txt\n" in deploy(tmp_path).output
+    assert get(URL).body.strip() == "3.0.3 13.9.4"
 
 
 def test_what_the_server_changes_of_the_app_s_pins_is_told(deploy):

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible.module_utils.build_python import setup_options, table
+from ansible.module_utils.build_sources import COPIED, included
 
 EXPORTED = "/dev/shm/requirements.txt"  # noqa: S108 - of a build's step, in memory: it may name an index with its password
 PIPENV = "uvx -q pipenv requirements"
+# it would make an environment beside the code, and remember it there
+PDM = "env PDM_USE_VENV=0 PDM_IGNORE_SAVED_PYTHON=1 uvx -q 'pdm>=2,<3'"
 POETRY = 'uvx -q --with "poetry-plugin-export>=1.9,<2" "poetry>=2,<3" export --with-credentials'
 # poetry's own reader of its own format: uv asks a build backend, which refuses what is no package
 POETRY_LISTS = (
@@ -19,7 +22,6 @@ POETRY_LISTS = (
     "[print(each.to_pep_508()) for name in sys.argv[1:] for each in package.dependency_group(name).dependencies "
     "if not each.is_optional()]'"
 )
-UNDERSTOOD = re.compile(r"[\w./+-]+")  # names of files that need no quotes in a Dockerfile
 # The best known names first; one that is alone may be called as it likes.
 REQUIREMENTS = (
     *("requirements.txt", "requirements/prod.txt", "requirements/production.txt", "requirements-prod.txt"),
@@ -29,8 +31,7 @@ REQUIREMENTS = (
 OTHERS = re.compile(r"(requirements/.+|[^/]*requirements[^/]*)\.(txt|in)")
 NOT_FOR_USE = re.compile(r"(^|[-_./])(dev\w*|tests?|testing|docs?|lint|ci|constraints?|local)[-_./]", re.IGNORECASE)
 BY_PATH = re.compile(r"[{,\s](path\s*=\s*[\"']|workspace\s*=\s*true)")
-OF_A_FOLDER = re.compile(r"[^/]+/(uv\.lock|poetry\.lock|Pipfile|requirements\.txt|pyproject\.toml|setup\.py)")
-INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*([^\s#]+)", re.MULTILINE)
+OF_A_FOLDER = re.compile(r"[^/]+/(uv\.lock|poetry\.lock|pdm\.lock|Pipfile|requirements\.txt|pyproject\.toml|setup\.py)")
 LOCAL = re.compile(r"^\s*(?:(?:-e|--editable)[\s=]*)?(?:\.|file:)", re.MULTILINE)
 
 
@@ -110,6 +111,16 @@ def _poetry(source: Source, file: str) -> Steps:
     return _exported((file, "pyproject.toml"), export, _by_path(source))
 
 
+def _pdm(source: Source, file: str) -> Steps:
+    chosen = source.options("-G {}", "-G {}")
+    # with a group of development, only those that are named; without one, none
+    export = " ".join(
+        [PDM, "export -f requirements", *([] if source.groups else ["--prod"]), *chosen, f"-o {EXPORTED}"]
+    )
+    checks = f"fits {file} pyproject.toml {PDM} lock --check"
+    return _exported((file, "pyproject.toml"), export, _by_path(source), checks)
+
+
 def _pylock(source: Source, file: str) -> Steps:
     source.options("", "")
     return Steps((file,), _requirements(file), listed=file)
@@ -138,6 +149,8 @@ def _in_pipfile(source: Source) -> bool:
 
 def _plain(source: Source, file: str) -> Steps:
     source.options("", "")
+    if not COPIED.fullmatch(file):
+        raise KindError(f"{file!r} has a character in its name that a build does not copy; rename it")
     copied = included(file, source.files)
     partly = tuple(name for name in copied if LOCAL.search(source.files.get(name, "")))
     again = _requirements(file) if partly else ""
@@ -165,7 +178,7 @@ def _of_backend(source: Source, file: str) -> Steps | None:
     if file == "setup.cfg" and not setup_options(source.files).get("install_requires"):
         return None
     readable = re.compile(r"(README|VERSION|MANIFEST|setup\.|pyproject\.toml|[^/]*requirements[^/]*\.txt)[^/]*")
-    copied = tuple(sorted(name for name in source.files if readable.fullmatch(name) and UNDERSTOOD.fullmatch(name)))
+    copied = tuple(sorted(name for name in source.files if readable.fullmatch(name) and COPIED.fullmatch(name)))
     install = " ".join([_requirements(file), *source.options("--extra {}", "")])
     return Steps(copied, install, listed=file, again=install, perhaps=True)
 
@@ -189,40 +202,14 @@ def _by_path(source: Source) -> bool:
     )
 
 
-def included(file: str, texts: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a file of requirements and all that it includes, as far as they are there."""
-    found, left = [], [file]
-    while left:
-        name = left.pop()
-        if name in found or not UNDERSTOOD.fullmatch(name):
-            continue
-        found.append(name)
-        folder = name.rpartition("/")[0]
-        for other in INCLUDED.findall(texts.get(name, "")):
-            path = joined(folder, other)
-            left += [path] if path in texts else []
-    return tuple(found)
-
-
-def joined(folder: str, name: str) -> str:
-    """Return a path within the source, without its dots; one that leads out of it is none."""
-    parts = folder.split("/") if folder else []
-    for part in name.split("/"):
-        if part == "..":
-            if not parts:
-                return ""
-            parts.pop()
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
-
-
 # The most exact first; lists of requirements come behind what is locked.
 KINDS = (
     Kind("uv.lock", _uv, frozenset({"pyproject.toml"}), locked=True),
     Kind("poetry.lock", _poetry, frozenset({"pyproject.toml"}), locked=True),
+    Kind("pdm.lock", _pdm, frozenset({"pyproject.toml"}), locked=True),
     Kind("Pipfile.lock", _pipenv_lock, frozenset({"Pipfile"}), locked=True),
     Kind("pylock.toml", _pylock, locked=True),
+    Kind("requirements.lock", _plain, locked=True),  # of Rye: a list of requirements
     Kind("Pipfile", _pipenv),
     Kind("pyproject.toml", _pyproject),
     Kind("setup.py", _of_backend),
@@ -237,7 +224,7 @@ def of(name: str) -> Kind:
 
 def candidates(files: Iterable[str]) -> list[Kind]:
     """Return the kinds whose files are there, the most exact first; of lists of requirements, one."""
-    names = frozenset(files)
+    names = frozenset(name for name in files if COPIED.fullmatch(name))
     alone = [name for name in names if OTHERS.fullmatch(name) and not NOT_FOR_USE.search(name)]
     lists = [name for name in REQUIREMENTS if name in names] or (alone if len(alone) == 1 else [])
     found = [kind for kind in KINDS if kind.file in names and kind.beside <= names]

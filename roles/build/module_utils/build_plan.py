@@ -11,7 +11,17 @@ from ansible.module_utils import build_python as pythons
 from ansible.module_utils.build_python import table
 
 NONE = "none"
-LOOKED_FOR = "uv.lock, poetry.lock, Pipfile.lock, pylock.toml, requirements.txt, Pipfile, pyproject.toml, setup.py"
+LOOKED_FOR = (
+    "uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml, requirements.txt, Pipfile, pyproject.toml, setup.py"
+)
+# What lists packages for programs that install no Python packages alone.
+OTHERS = {
+    "environment.yml": "conda",
+    "environment.yaml": "conda",
+    "conda-lock.yml": "conda",
+    "pixi.toml": "pixi",
+    "pixi.lock": "pixi",
+}
 
 
 @dataclass(frozen=True)
@@ -102,11 +112,21 @@ def _said(file: str, others: Sequence[str], files: Mapping[str, str]) -> str:
     if file:
         also = f"; {', '.join(others)} would do as well, by build_dependencies" if others else ""
         return f"dependencies of {file}{also}"
+    return f"no dependencies but gunicorn and gevent, as nothing lists any ({LOOKED_FOR}); {_way_out(files)}"
+
+
+def _way_out(files: Mapping[str, str]) -> str:
+    """Return what a user may do where nothing lists dependencies."""
+    for name, program in OTHERS.items():
+        if name in files:
+            return (
+                f"{name} lists packages for {program}, which the build does not use: list what the app needs in "
+                "requirements.txt, or write a Dockerfile"
+            )
     below = sorted({name.split("/")[0] for name in files if kinds.OF_A_FOLDER.fullmatch(name)})
-    way_out = (
-        f"is this it? build_subdir: {below[0]}" if len(below) == 1 else "name the file that does: build_dependencies"
-    )
-    return f"no dependencies but gunicorn and gevent, as nothing lists any ({LOOKED_FOR}); {way_out}"
+    if below:
+        return f"is this it? build_subdir: {' or '.join(below)}"
+    return "name the file that does: build_dependencies"
 
 
 def _project(files: Mapping[str, str]) -> tuple[str, str]:

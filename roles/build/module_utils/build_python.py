@@ -12,6 +12,9 @@ from typing import Any
 
 OFFERED = ("3.10", "3.11", "3.12", "3.13", "3.14")  # what gunicorn and gevent of the role's Dockerfile run on
 USUAL = "3.13"
+NEXT = tuple(f"3.{minor}" for minor in range(15, 20))  # there will be images of them
+BEFORE = ("2.7", *(f"3.{minor}" for minor in range(10)))
+OF_SETUP = re.compile(r"""^[^#\n]*python_requires["']?\s*[=:]\s*(?:["']([^"'\n]+)["']|(\w+))""", re.MULTILINE)
 CLAUSE = re.compile(r"(===|~=|==|!=|<=|>=|<|>|\^|~|)\s*(\d+)(?:\.(\d+|\*))?(?:\.(\d+|\*))?[\w.*]*")
 
 
@@ -46,10 +49,20 @@ def wanted(files: Mapping[str, str], chosen: str = "") -> Wish:
         if fitting:
             best = USUAL if USUAL in fitting else fitting[-1]
             return Wish(best, why, fitting, f"Python {best}, as {why} {'asks' if exact else 'allows'}")
-        best = OFFERED[0]
-        said = f"Python {best}, though {why} asks for {version}: gunicorn needs {best} or newer"
-        return Wish(best, why, (), f"{said}; build_python chooses another")
+        return _out_of_reach(why, version)
     return Wish(USUAL, said=f"Python {USUAL}, as nothing asks for another")
+
+
+def _out_of_reach(why: str, asked: str) -> Wish:
+    """Return what becomes of a wish that no Python fulfils which is offered."""
+    if newer := [each for each in NEXT if fits(asked, each)]:
+        return Wish(newer[0], why, tuple(newer), f"Python {newer[0]}, as {why} asks")
+    if any(fits(asked, each) for each in BEFORE):
+        best, because = OFFERED[0], f"gunicorn needs {OFFERED[0]} or newer"
+    else:
+        best, because = USUAL, "no Python is that"
+    said = f"Python {best}, though {why} asks for {asked}: {because}; build_python chooses another"
+    return Wish(best, why, (), said)
 
 
 def fits(specifier: str, version: str) -> bool:
@@ -91,9 +104,19 @@ def _asked(files: Mapping[str, str]) -> Iterator[tuple[str, str, bool]]:
         ("pyproject.toml", table(files, "pyproject.toml", "project").get("requires-python")),
         ("pyproject.toml", table(files, "pyproject.toml", "tool", "poetry", "dependencies").get("python")),
         ("setup.cfg", setup_options(files).get("python_requires")),
+        ("setup.py", _of_setup(files.get("setup.py", ""))),
     ):
         if isinstance(specifier, str) and CLAUSE.search(specifier):
             yield name, specifier, False
+
+
+def _of_setup(text: str) -> str:
+    """Return python_requires of a setup.py, as it is written there or in a name of its own."""
+    found = OF_SETUP.search(text)
+    if not found or found[1]:
+        return found[1] if found else ""
+    named = re.search(rf"""^{found[2]}\s*=\s*["']([^"'\n]+)["']""", text, re.MULTILINE)
+    return named[1] if named else ""
 
 
 def table(files: Mapping[str, str], name: str, *keys: str) -> dict[str, Any]:

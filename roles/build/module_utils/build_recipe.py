@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shlex
 import string
@@ -71,11 +72,11 @@ def _digest(*parts: str) -> str:
 
 
 def _copied(files: Sequence[str]) -> list[str]:
-    """Return instructions that copy files to where they were."""
+    """Return instructions that copy files to where they were, in the form whose names may have spaces."""
     folders: dict[str, list[str]] = {}
     for name in files:
         folders.setdefault(name.rpartition("/")[0], []).append(name)
-    return [f"COPY {' '.join(names)} ./{folder}{'/' if folder else ''}" for folder, names in folders.items()]
+    return [f"COPY {json.dumps([*names, f'./{folder}/' if folder else './'])}" for folder, names in folders.items()]
 
 
 def _dependencies(plan: Plan) -> list[str]:
@@ -89,7 +90,7 @@ def _dependencies(plan: Plan) -> list[str]:
         return [*lines, server]
     lines += _listed(plan, steps)
     if steps.partly:
-        lines.append(f"without_local {' '.join(steps.partly)}")
+        lines.append(shlex.join(["without_local", *steps.partly]))
     install = _install(plan, steps.install)
     lines.append(f"{install} --compile-bytecode || true" if steps.perhaps else f"built {install}")
     return lines if steps.again else [*lines, server]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import hashlib
 import os
+import posixpath
 import re
 import stat
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from io import BufferedIOBase
 from typing import Any, BinaryIO
@@ -18,12 +20,17 @@ POINTER_SIZE = 1024  # bytes; longer files are none, says git-lfs's specificatio
 CHUNK = 1 << 20
 # Files that say how an app is built, and those of them whose text does.
 TELLING = re.compile(
-    r"([^/]+/)?(uv\.lock|poetry\.lock|pylock\.toml|Pipfile(\.lock)?|pyproject\.toml|setup\.(py|cfg))"
-    r"|\.python-version|\.tool-versions|runtime\.txt|(README|VERSION|MANIFEST)[^/]*|src/([^/]+/)?[^/]+\.py"
+    r"([^/]+/)?((uv|poetry|pdm|requirements)\.lock|pylock\.toml|Pipfile(\.lock)?|pyproject\.toml|setup\.(py|cfg))"
+    r"|environment\.ya?ml|conda-lock\.yml|pixi\.(toml|lock)|\.python-version|\.tool-versions|runtime\.txt"
+    r"|(README|VERSION|MANIFEST)[^/]*|src/([^/]+/)?[^/]+\.py"
     r"|([^/]+/){0,2}[^/]*(requirements|constraints)[^/]*\.(txt|in)|([^/]+/)?requirements/[^/]+\.(txt|in)"
 )
-READ = re.compile(r"(.*/)?(pyproject\.toml|Pipfile|setup\.(py|cfg)|\.python-version|\.tool-versions|.*\.(txt|in))")
-READ_MOST = 1 << 20  # characters
+READ = re.compile(
+    r"(.*/)?(pyproject\.toml|Pipfile|setup\.(py|cfg)|\.python-version|\.tool-versions|requirements\.lock|.*\.(txt|in))"
+)
+COPIED = re.compile(r"[\w./+@,() -]+")  # names of files that a Dockerfile's COPY takes for no pattern
+INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*([^\s#]+)", re.MULTILINE)
+READ_MOST = 1 << 20  # bytes
 Add = Callable[[str, os.stat_result, "Counted | str"], None]
 
 
@@ -165,7 +172,7 @@ def text(folder: str, name: str, top: str | None = None) -> str | None:
     if not os.path.isfile(real):
         raise SourceError(f"{what} is not a file; write the name of a build file")
     try:
-        with open(real, encoding="utf-8") as file:
+        with open(real, encoding="utf-8-sig") as file:
             return file.read()
     except PermissionError:
         raise SourceError(f"{what} may not be read; type: chmod u+r {shown(name)}") from None
@@ -183,9 +190,15 @@ def told(folder: str, names: Iterable[str], named: str = "") -> dict[str, str]:
     for name in sorted(name for name in names if name == named or TELLING.fullmatch(name)):
         found[name] = ""
         if name == named or READ.fullmatch(name):
-            with suppress(OSError), open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-                found[name] = file.read(READ_MOST)
+            with suppress(OSError), open(os.path.join(folder, name), "rb") as file:
+                found[name] = decoded(file.read(READ_MOST))
     return found
+
+
+def decoded(content: bytes) -> str:
+    """Return a file's text, in the encoding that its byte order mark names (Unicode 16, 23.8), else in UTF-8."""
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
 
 
 def below(folder: str, subdir: str) -> str | None:
@@ -212,3 +225,24 @@ def there(wanted: str, known: Iterable[str], most: int = 8) -> str:
     if not listed:
         return ""
     return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(listed)}"
+
+
+def included(file: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a file of requirements and all that it includes, as far as they are there."""
+    found, left = [], [file]
+    while left:
+        name = left.pop()
+        if name in found or not COPIED.fullmatch(name):
+            continue
+        found.append(name)
+        folder = name.rpartition("/")[0]
+        for other in INCLUDED.findall(texts.get(name, "")):
+            path = joined(folder, other)
+            left += [path] if path in texts else []
+    return tuple(found)
+
+
+def joined(folder: str, name: str) -> str:
+    """Return a path within the source, without its dots; one that leads out of it is none."""
+    path = posixpath.normpath(posixpath.join(folder, name))
+    return "" if path.startswith(("../", "/")) else path

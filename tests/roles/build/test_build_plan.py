@@ -22,6 +22,13 @@ KINDS = {
     "uv.lock": ({"uv.lock": "", "pyproject.toml": FLASK}, "uv sync --frozen --no-dev --inexact --no-install-local", ""),
     "poetry.lock": ({"poetry.lock": "", "pyproject.toml": POETRY}, f"uv pip install -r {kinds.EXPORTED}", "poetry"),
     "Pipfile.lock": ({"Pipfile.lock": "", "Pipfile": PIPFILE}, f"uv pip install -r {kinds.EXPORTED}", "pipenv"),
+    "pdm.lock": ({"pdm.lock": "", "pyproject.toml": FLASK}, f"uv pip install -r {kinds.EXPORTED}", "pdm"),
+    "requirements.lock": (
+        {"requirements.lock": "-e file:.\nflask==3.1.2\n"},
+        "uv pip install -r requirements.lock",
+        "",
+    ),
+    "requirements (1).txt": ({"requirements (1).txt": ""}, "uv pip install -r 'requirements (1).txt'", ""),
     "pylock.toml": ({"pylock.toml": ""}, "uv pip install -r pylock.toml", ""),
     "requirements.txt": ({"requirements.txt": "flask\n"}, "uv pip install -r requirements.txt", ""),
     "requirements/prod.txt": ({"requirements/prod.txt": "", "requirements/dev.txt": ""}, "requirements/prod.txt", ""),
@@ -39,12 +46,13 @@ KINDS = {
 def test_each_kind_of_file_is_installed_by_what_reads_it(name):
     files, install, export = KINDS[name]
     made = plan(files)
-    assert made.file == name.split()[0] and made.file in made.steps.copied
+    assert made.file == name.removesuffix(" of poetry") and made.file in made.steps.copied
     assert install in made.steps.install and export in made.steps.export
     assert f"dependencies of {made.file}" in made.said
 
 
-EXACT = ["uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml", "requirements.txt", "Pipfile", "pyproject.toml"]
+EXACT = ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.lock"]
+EXACT += ["requirements.txt", "Pipfile", "pyproject.toml"]
 
 
 def test_of_several_files_the_most_exact_one_counts_and_that_is_said():
@@ -86,7 +94,23 @@ def test_nothing_that_lists_dependencies_is_said_in_one_line():
 def test_the_directory_that_has_the_app_is_guessed():
     assert plan({"backend/requirements.txt": ""}).said.endswith("; is this it? build_subdir: backend")
     both = plan({"backend/requirements.txt": "", "worker/uv.lock": ""})
-    assert both.said.endswith("build_dependencies")
+    assert both.said.endswith("; is this it? build_subdir: backend or worker")
+
+
+@pytest.mark.parametrize("file", ["environment.yml", "pixi.toml", "conda-lock.yml"])
+def test_a_list_for_conda_is_named_as_one_that_is_not_read(file):
+    said = plan({file: ""}).said
+    assert (
+        f"; {file} lists packages for {'pixi' if 'pixi' in file else 'conda'}, which the build does not use: " in said
+    )
+    assert "conda" not in plan({file: "", "requirements.txt": ""}).said
+
+
+def test_a_list_whose_name_a_build_does_not_copy_is_never_chosen_in_silence():
+    odd = "requirements[1]*$HOME.txt"
+    assert plan({odd: ""}).file == ""
+    with pytest.raises(kinds.KindError, match="in its name that a build does not copy; rename it"):
+        plan({odd: ""}, dependencies=odd)
 
 
 def test_a_file_that_is_named_wins():
@@ -116,12 +140,19 @@ def test_a_file_that_is_named_and_does_not_do_is_refused(files, name, said):
     [
         ("uv.lock", "--extra pg --group web"),
         ("poetry.lock", "--extras pg --with web"),
+        ("pdm.lock", "-f requirements -G pg -G web -o"),
         ("pyproject.toml", "--extra pg --group web"),
     ],
 )
 def test_extras_and_groups_are_asked_for_as_each_tool_takes_them(name, words):
     steps = plan(KINDS[name][0], extras=["pg"], groups=["web"]).steps
     assert f"{steps.install} {steps.export}".find(words) > 0
+
+
+def test_of_pdm_no_group_of_development_is_installed_unless_it_is_named():
+    assert " --prod " in plan(KINDS["pdm.lock"][0]).steps.export
+    assert " --prod -G pg " in plan(KINDS["pdm.lock"][0], extras=["pg"]).steps.export
+    assert "--prod" not in plan(KINDS["pdm.lock"][0], groups=["web"]).steps.export, "pdm refuses both"
 
 
 @pytest.mark.parametrize("name", ["Pipfile", "Pipfile.lock"])
@@ -232,3 +263,25 @@ def test_files_that_say_how_to_build_are_found_among_others(tmp_path):
         (tmp_path / name).write_text(texts.get(name) or "text")
     told = sources.told(str(tmp_path), [*texts, *others], "deploy/pins")
     assert told == texts
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"python-3.11.4\n",
+        b"\xef\xbb\xbfpython-3.11.4\r\n",
+        "\ufeffpython-3.11.4\r\n".encode("utf-16-le"),
+        "\ufeffpython-3.11.4\r\n".encode("utf-16-be"),
+    ],
+)
+def test_a_file_with_a_byte_order_mark_is_read_as_one_without(tmp_path, content):
+    (tmp_path / "runtime.txt").write_bytes(content)
+    (tmp_path / "pyproject.toml").write_bytes(b"\xef\xbb\xbf" + FLASK.encode())
+    files = sources.told(str(tmp_path), ["runtime.txt", "pyproject.toml"])
+    made = plan(files)
+    assert (made.python.version, made.file) == ("3.11", "pyproject.toml")
+
+
+def test_a_dockerfile_with_a_byte_order_mark_is_read_as_one_without(tmp_path):
+    (tmp_path / "Dockerfile").write_bytes(b"\xef\xbb\xbfFROM scratch\n")
+    assert sources.text(str(tmp_path), "Dockerfile") == "FROM scratch\n"

@@ -28,6 +28,17 @@ PROJECT = '[project]\nname = "shop"\nrequires-python = "{}"\n'
         ({"pyproject.toml": PROJECT.format(">=3.14")}, "3.14", "pyproject.toml"),
         ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "~3.11"\n'}, "3.11", "pyproject.toml"),
         ({"setup.cfg": "[options]\npython_requires = <3.12\n"}, "3.11", "setup.cfg"),
+        ({"setup.py": "setup(name='shop', python_requires='<3.12')\n"}, "3.11", "setup.py"),
+        ({"setup.py": "setup(**{'python_requires': '~=3.12.0'})\n"}, "3.12", "setup.py"),
+        ({"setup.py": "REQUIRES = '<3.11'\nsetup(\n    python_requires=REQUIRES,\n)\n"}, "3.10", "setup.py"),
+        ({"setup.py": "# python_requires='<3.11'\nsetup(python_requires=read())\n"}, "3.13", ""),
+        (
+            {"setup.py": "setup(python_requires='<3.12')", "setup.cfg": "[options]\npython_requires = <3.13"},
+            "3.12",
+            "setup.cfg",
+        ),
+        ({"pyproject.toml": PROJECT.format(">=3.15")}, "3.15", "pyproject.toml"),
+        ({"pyproject.toml": PROJECT.format("~=3.16.2")}, "3.16", "pyproject.toml"),
         ({"setup.cfg": "no ini", "pyproject.toml": "no = [toml", "Pipfile": 'requires = "3.12"'}, "3.13", ""),
         ({".python-version": "3.11", "pyproject.toml": PROJECT.format(">=3.12")}, "3.11", ".python-version"),
         ({"Pipfile": '[requires]\npython_version = "3.12"\n', "setup.cfg": "[options]\n"}, "3.12", "Pipfile"),
@@ -56,6 +67,13 @@ def test_a_python_that_is_too_old_is_said_and_the_oldest_that_serves_is_taken(fi
     )
     assert wish.fitting == (), "the base image is not blamed"
     assert pythons.wanted({"pyproject.toml": PROJECT.format("<3.9")}).version == "3.10"
+
+
+@pytest.mark.parametrize("asked", [">=3.12,<3.11", ">=5"])
+def test_a_python_that_there_is_none_of_is_said_as_that(asked):
+    wish = pythons.wanted({"pyproject.toml": PROJECT.format(asked)})
+    assert wish.version == "3.13" and wish.fitting == ()
+    assert f"though pyproject.toml asks for {asked}: no Python is that; build_python chooses" in wish.said
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ EVERY_KIND = [
     {"poetry.lock": "", "pyproject.toml": PROJECT},
     {"Pipfile.lock": "", "Pipfile": "[packages]\nx = {path = '.'}\n"},
     {"requirements/prod.txt": "-r base.txt\n-e .\n", "requirements/base.txt": "flask\n", ".python-version": "3.12"},
+    {"pdm.lock": "", "pyproject.toml": PROJECT},
+    {"my requirements (1).txt": "-e .\n"},
     {"setup.py": "setup(entry_points={})", "src/shop/__init__.py": ""},
     {},
 ]
@@ -57,7 +59,7 @@ def test_a_change_of_the_code_leaves_the_layer_of_the_dependencies():
     text, _steps = made({"requirements.txt": "-r web/requirements.txt\n", "web/requirements.txt": "flask\n"})
     before = text[: text.index(step(text, "dependencies"))]
     assert "COPY . ." not in before
-    assert lines(before, "COPY") == ["COPY requirements.txt ./", "COPY web/requirements.txt ./web/"]
+    assert lines(before, "COPY") == ['COPY ["requirements.txt", "./"]', 'COPY ["web/requirements.txt", "./web/"]']
 
 
 def test_each_step_is_made_anew_when_its_own_commands_change():
@@ -96,7 +98,7 @@ def test_arguments_of_tools_come_first_and_others_install_nothing_again():
 
 def test_packages_of_debian_have_a_layer_of_their_own_before_all_that_changes():
     text, steps = made({"requirements.txt": ""}, packages=["libmagic-dev"], image_packages=["git"])
-    assert text.index("steps tools") < text.index("steps debian") < text.index("COPY requirements.txt")
+    assert text.index("steps tools") < text.index("steps debian") < text.index('COPY ["requirements.txt"')
     assert "\n  packages git libmagic-dev\n" in steps
     assert "\n  image git\n" in steps, "what the build alone needs is not in the image"
     assert "steps debian" not in made({"requirements.txt": ""})[0]
