@@ -53,6 +53,11 @@ without_local() {
   sed -i -E '/^[[:space:]]*((-e|--editable)[[:space:]=]*)?(\.|file:)/d; /@ file:/d' "$@"
 }
 
+# not_editable FILE...: take repositories as pip does, of which uv takes none as editable; in an image that is the same
+not_editable() {
+  sed -i -E 's/^[[:space:]]*(-e|--editable)[[:space:]=]+([[:alnum:]]+\+[[:alnum:]]+:)/\2/' "$@"
+}
+
 # built COMMAND...: install with uv, and with a compiler where something has to be built
 built() {
   # shellcheck disable=SC2086 # a word or none

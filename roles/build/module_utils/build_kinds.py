@@ -12,8 +12,7 @@ from ansible.module_utils.build_sources import COPIED, included
 
 EXPORTED = "/dev/shm/requirements.txt"  # noqa: S108 - of a build's step, in memory: it may name an index with its password
 PIPENV = "uvx -q pipenv requirements"
-# it would make an environment beside the code, and remember it there
-PDM = "env PDM_USE_VENV=0 PDM_IGNORE_SAVED_PYTHON=1 uvx -q 'pdm>=2,<3'"
+PDM = "env PDM_USE_VENV=0 PDM_IGNORE_SAVED_PYTHON=1 uvx -q 'pdm>=2,<3'"  # without them it writes beside the code
 POETRY = 'uvx -q --with "poetry-plugin-export>=1.9,<2" "poetry>=2,<3" export --with-credentials'
 # poetry's own reader of its own format: uv asks a build backend, which refuses what is no package
 POETRY_LISTS = (
@@ -32,6 +31,7 @@ OTHERS = re.compile(r"(requirements/.+|[^/]*requirements[^/]*)\.(txt|in)")
 NOT_FOR_USE = re.compile(r"(^|[-_./])(dev\w*|tests?|testing|docs?|lint|ci|constraints?|local)[-_./]", re.IGNORECASE)
 BY_PATH = re.compile(r"[{,\s](path\s*=\s*[\"']|workspace\s*=\s*true)")
 OF_A_FOLDER = re.compile(r"[^/]+/(uv\.lock|poetry\.lock|pdm\.lock|Pipfile|requirements\.txt|pyproject\.toml|setup\.py)")
+EDITABLE = re.compile(r"^\s*(?:-e|--editable)[\s=]+\w+\+\w+:", re.MULTILINE)
 LOCAL = re.compile(r"^\s*(?:(?:-e|--editable)[\s=]*)?(?:\.|file:)", re.MULTILINE)
 
 
@@ -154,7 +154,9 @@ def _plain(source: Source, file: str) -> Steps:
     copied = included(file, source.files)
     partly = tuple(name for name in copied if LOCAL.search(source.files.get(name, "")))
     again = _requirements(file) if partly else ""
-    return Steps(copied, _requirements(file), listed=file, partly=partly, again=again)
+    editable = [name for name in copied if EDITABLE.search(source.files.get(name, ""))]
+    export = shlex.join(["not_editable", *editable]) if editable else ""
+    return Steps(copied, _requirements(file), export, listed=file, partly=partly, again=again)
 
 
 def _pyproject(source: Source, file: str) -> Steps | None:
@@ -186,6 +188,7 @@ def _of_backend(source: Source, file: str) -> Steps | None:
 def _exported(copied: tuple[str, ...], export: str, local: bool, checks: str = "") -> Steps:
     install = _requirements(EXPORTED)
     partly, again = ((EXPORTED,), install) if local else ((), "")
+    export = f"{export}\nnot_editable {EXPORTED}"
     return Steps(copied, install, export, checks=checks, partly=partly, again=again)
 
 

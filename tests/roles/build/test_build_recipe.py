@@ -161,6 +161,32 @@ def test_what_has_wheels_needs_no_compiler(build):
     assert not build.called("apt-get")
 
 
+@pytest.mark.parametrize("option", ["-e ", "--editable=", "  -e   "])
+def test_a_repository_that_pip_would_take_as_editable_is_installed(build, option):
+    listed = f"-r base.txt\n{option}git+https://git.example.com/x.git@v1#egg=x\nflask\n"
+    (build.place / "requirements.txt").write_text(listed)
+    (build.place / "base.txt").write_text("-e ./lib\n")
+    build.stand_in("uv", f'case "$*" in *requirements.txt*) cat requirements.txt >> {build.calls} ;; esac')
+    done = build.run("dependencies", made({"requirements.txt": listed, "base.txt": "-e ./lib\n"})[1])
+    assert done.returncode == 0, done.stderr
+    assert build.called("git+") == ["git+https://git.example.com/x.git@v1#egg=x"]
+
+
+@pytest.mark.parametrize("file", ["Pipfile", "poetry.lock"])
+def test_a_repository_that_a_lock_lists_as_editable_is_installed(build, file):
+    exported = "-e git+ssh://git@git.example.com/x.git@v1#egg=x"
+    build.stand_in("uvx", f'echo "{exported}" >{build.place}/requirements.txt; echo "{exported}"')
+    build.stand_in("uv", f'case "$*" in *requirements.txt*) cat requirements.txt >> {build.calls} ;; esac')
+    files = (
+        {file: "[packages]\nx = '*'\n", "pyproject.toml": PROJECT}
+        if file == "Pipfile"
+        else {file: "", "pyproject.toml": PROJECT}
+    )
+    done = build.run("dependencies", made(files)[1])
+    assert done.returncode == 0, done.stderr
+    assert build.called("git+") == [exported.removeprefix("-e ")]
+
+
 def test_what_has_none_gets_a_compiler_without_asking(build):
     build.stand_in("uv", f'case "$*" in *gunicorn*) exit ;; esac; {NO_WHEEL}')
     done = build.run("dependencies", made({"requirements.txt": "misaka\n"})[1])
