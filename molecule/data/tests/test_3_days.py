@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOM = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "molecule/data"
+SHOP = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "molecule/schema"
 APP = "playbooks/app.yml"
 STARTED = "docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q) | sort"
 
@@ -20,12 +20,12 @@ STARTED = "docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps 
 @pytest.fixture(scope="module")
 def deploy(play, tmp_path_factory):
     """Release the shop with an edited line, and with more revisions."""
-    place = Path(shutil.copytree(ROOM / "app/shop", tmp_path_factory.mktemp("source") / "app"))
+    place = Path(shutil.copytree(SHOP / "app", tmp_path_factory.mktemp("source") / "app"))
 
     def run(name, *revisions, succeed=True):
-        (place / "shop.py").write_text((ROOM / "app/shop/shop.py").read_text() + f"# {name}\n")
+        (place / "shop.py").write_text((SHOP / "app/shop.py").read_text() + f"# {name}\n")
         for revision in revisions:
-            shutil.copy(ROOM / f"later/{revision}.py", place / "migrations/versions")
+            shutil.copy(SHOP / f"later/{revision}.py", place / "migrations/versions")
         done = play(APP, "-e", f"build_source={place}", succeed=succeed)
         for revision in revisions:
             (place / f"migrations/versions/{revision}.py").unlink()
@@ -86,7 +86,7 @@ def test_a_queue_outlives_a_kill_of_its_service(sh, ask, until):
 
 def test_a_failing_migration_leaves_the_old_release_and_nothing_half_done(deploy, serving, get, sh):
     before = serving()
-    run = deploy("bad", "0002_broken", succeed=False)
+    run = deploy("bad", "0002_half", succeed=False)
     assert run.rc != 0 and "no_such_table" in run.output
     assert "the schema is 0001, as before" in " ".join(run.output.split())
     assert serving() == before and get("https://app.test/").status == 200

@@ -12,15 +12,9 @@ if os.path.exists("/data/refuse"):
 app = Flask(__name__)
 
 
-@app.after_request
-def name_release(response):
-    response.headers["X-Release"] = os.environ["APP_RELEASE"]
-    return response
-
-
 @app.get("/")
 def index():
-    return "hello"
+    return "hello", {"X-Release": os.environ["APP_RELEASE"]}
 
 
 @app.get("/healthz")

@@ -1,4 +1,4 @@
-"""A shop whose items lie in a database; made for these tests."""
+"""A shop whose items lie in the database of its environment, or else in a file; made for these tests."""
 
 import os
 
@@ -18,13 +18,22 @@ class Item(database.Model):
 
 def create_app():
     app = Flask(__name__)
-    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{os.environ['APP_DATA_DIR']}/shop.db"
+    app.config.from_prefixed_env("DATABASE")  # DATABASE_URL is URL
+    in_file = f"sqlite:///{os.environ['APP_DATA_DIR']}/shop.db"
+    app.config["SQLALCHEMY_DATABASE_URI"] = app.config.get("URL", in_file)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_pre_ping": True}
     database.init_app(app)
     Migrate(app, database)
 
     @app.get("/")
     def items():
         return {"items": database.session.execute(text("SELECT count(*) FROM item")).scalar()}
+
+    @app.post("/items")
+    def add():
+        database.session.add(Item(name="pen"))
+        database.session.commit()
+        return items()
 
     @app.get("/health")
     def health():
