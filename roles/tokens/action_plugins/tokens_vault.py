@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-import tempfile
 import time
 from typing import Any
 
+import ansible.module_utils
 import yaml
 from ansible import constants
 from ansible.errors import AnsibleActionFail
@@ -16,9 +16,10 @@ from ansible.parsing.vault import match_encrypt_secret
 from ansible.plugins.action import ActionBase
 
 sys.path.append(os.path.join(os.path.dirname(__file__), "..", "plugin_utils"))
-sys.path.append(os.path.join(os.path.dirname(__file__), "..", "..", "..", "plugins", "module_utils"))
+ansible.module_utils.__path__.append(os.path.join(os.path.dirname(__file__), *[".."] * 3, "plugins", "module_utils"))
 
-from flask_deploy.keys.pem import PemError, make
+from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.keys.pem import PemError, make
 from key_vault import VaultError, advance, condemned, gather
 
 LOCK_WAIT = 300  # seconds
@@ -103,17 +104,9 @@ class ActionModule(ActionBase):
         )
         text = HEAD + yaml.dump({VARIABLE: [_Literal(key) for key in keys]}, Dumper=_Dumper)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(path))
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self._loader._vault.encrypt(text, secret=secret, vault_id=vault_id))
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        os.sync()  # the rename too survives a power loss of the controller
+        content = self._loader._vault.encrypt(text, secret=secret, vault_id=vault_id)
+        files.write(path, content, mode=0o600, uid=os.getuid(), gid=os.getgid())
+        os.sync()  # a new directory too survives a power loss of the controller
 
 
 class _Literal(str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_deploy.keys.pem import Pem
+from ansible.module_utils.flask_deploy.keys.pem import Pem
 
 
 class VaultError(Exception):
