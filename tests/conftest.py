@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -48,6 +49,25 @@ def plain_environment(monkeypatch):
     for part in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{part}_NAME", "Test")
         monkeypatch.setenv(f"GIT_{part}_EMAIL", "test@example.com")
+
+
+@pytest.fixture
+def playbook(tmp_path):
+    """Run a playbook as users do, with hosts.yml of the test's directory; return what it said and its exit code."""
+
+    def run(name, *arguments):
+        program = Path(sys.executable).with_name("ansible-playbook")
+        return subprocess.run(
+            [program, f"playbooks/{name}.yml", "-i", tmp_path / "hosts.yml", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
 
 
 def load(text):

@@ -7,8 +7,6 @@ import multiprocessing
 import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
@@ -18,7 +16,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.authority import authority, certificate, keys, leaf, pem, public_pem
 
-ROOT = Path(__file__).parents[3]
 LEAST = """
 site_domain: shop.example.com
 build_source: "@/src"
@@ -869,7 +866,7 @@ def test_a_repository_is_asked_once_for_all_hosts(tmp_path, monkeypatch):
     assert asked.read_text().split() == ["x", "x"]
 
 
-def test_the_playbook_stops_before_it_connects(tmp_path):
+def test_the_playbook_stops_before_it_connects(tmp_path, playbook):
     """192.0.2.1 is nobody's address (RFC 5737): a connection would be waited for, and named as unreachable."""
     (tmp_path / "hosts.yml").write_text("web: {hosts: {web1: {ansible_host: 192.0.2.1}}}\n")
     (tmp_path / "group_vars").mkdir()
@@ -879,22 +876,7 @@ def test_the_playbook_stops_before_it_connects(tmp_path):
         f"app_secrets: {{SECRET_KEY: {MARK}}}\n"
         "nginx_tls_polici: modern\n"
     )
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            "playbooks/check.yml",
-            "-i",
-            tmp_path / "hosts.yml",
-            "-vvv",
-            "--diff",
-        ],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = playbook("check", "-vvv", "--diff")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "unreachable=0" in done.stdout and "failed=1" in done.stdout and "changed=0" in done.stdout
     for said in (
@@ -910,7 +892,7 @@ def test_the_playbook_stops_before_it_connects(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("playbook", "given", "said"),
+    ("name", "given", "said"),
     [
         ("logs", {"logs_release": "3f"}, ["logs_release: '3f' is not valid; example: logs_release: 3f9a0c41d2b7"]),
         (
@@ -928,20 +910,9 @@ def test_the_playbook_stops_before_it_connects(tmp_path):
         ("vault_keys", {"tokens_algorithm": "RS1"}, ["tokens_algorithm: 'RS1' is not one of"]),
     ],
 )
-def test_a_playbook_that_needs_no_whole_inventory_judges_its_own_values(tmp_path, playbook, given, said):
+def test_a_playbook_that_needs_no_whole_inventory_judges_its_own_values(tmp_path, playbook, name, given, said):
     (tmp_path / "hosts.yml").write_text("web: {hosts: {web1: {ansible_host: 192.0.2.1}}}\n")
-    done = subprocess.run(
-        [
-            *(Path(sys.executable).with_name("ansible-playbook"), f"playbooks/{playbook}.yml"),
-            *("-i", tmp_path / "hosts.yml", "-e", json.dumps(given)),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = playbook(name, "-e", json.dumps(given))
     assert done.returncode == 2 and "\nweb1: failed=1\n" in done.stdout, done.stdout + done.stderr
     mistakes = done.stdout.partition("to be mended:\n")[2].splitlines()
     assert len(mistakes) == len(said)

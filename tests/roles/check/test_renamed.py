@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
@@ -14,7 +10,7 @@ from ansible.plugins.action import check_inventory
 from ansible.template import Templar
 from inventory_check.renamed import GONE, RENAMED, WORDS, unprefixed
 
-from tests.conftest import ROOT, load
+from tests.conftest import load
 
 BEFORE = """
 app_domain: shop.example.com
@@ -93,26 +89,13 @@ def test_a_word_from_elsewhere_is_answered_with_variables_that_there_are():
 @pytest.mark.parametrize(
     "name", ["app", "rollback", "maintenance", "remove", "run", "shell", "rotate_keys", "vault_keys"]
 )
-def test_every_play_that_changes_a_host_stops_at_an_old_name(tmp_path, name):
+def test_every_play_that_changes_a_host_stops_at_an_old_name(tmp_path, playbook, name):
     """192.0.2.1 is nobody's address (RFC 5737): a connection would be waited for, and named as unreachable."""
     (tmp_path / "hosts.yml").write_text(
         "web:\n  hosts: {web1: {ansible_host: 192.0.2.1}}\n"
         "  vars: {site_domain: shop.example.com, build_source: /, app_wsgi: shop:app, app_cors_origins: []}\n"
     )
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            f"playbooks/{name}.yml",
-            "-i",
-            tmp_path / "hosts.yml",
-        ],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = playbook(name)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "app_cors_origins is now site_cors_origins" in done.stdout
     assert "\nweb1: failed=1\n" in done.stdout, "one task ran, and nothing changed"

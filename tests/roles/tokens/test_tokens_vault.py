@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -21,8 +19,6 @@ from ansible.plugins.action import tokens_vault as plugin
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from key_vault import VaultError, advance, condemned, gather
-
-from tests.conftest import ROOT
 
 REAL = rotation.Waits(300, 10, 300)
 
@@ -263,17 +259,9 @@ def test_a_mistake_is_said_in_one_line(tmp_path, monkeypatch):
         action.run()
 
 
-def test_an_app_without_keys_has_none_to_put_into_the_vault(tmp_path):
+def test_an_app_without_keys_has_none_to_put_into_the_vault(tmp_path, playbook):
     """192.0.2.1 is nobody's address (RFC 5737): the play stops before it connects."""
     (tmp_path / "hosts.yml").write_text("web: {hosts: {web1: {ansible_host: 192.0.2.1}}}\n")
-    program = Path(sys.executable).with_name("ansible-playbook")
-    done = subprocess.run(
-        [program, "playbooks/vault_keys.yml", "-i", tmp_path / "hosts.yml"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = playbook("vault_keys")
     assert "so the app has no keys; write what it signs with, example: tokens_algorithm: RS256" in done.stdout
     assert done.returncode == 2 and "unreachable" not in done.stdout and "UNREACHABLE" not in done.stdout
