@@ -13,10 +13,11 @@ class Server:
     """A server on a socket of its own.
 
     :param fsync: when it waits for the disk: ``always``, ``everysec`` or ``no``
+    :param under: what begins its command line
     """
 
-    def __init__(self, directory, fsync="everysec"):
-        self.directory, self.fsync = directory, fsync
+    def __init__(self, directory, fsync="everysec", under=()):
+        self.directory, self.fsync, self.under = directory, fsync, under
         self.url = f"unix://{directory}/s"
         self.process = None
 
@@ -25,7 +26,8 @@ class Server:
         assert binary, "neither valkey-server nor redis-server is here: make tools installs one"
         fixed = ["--port", "0", "--unixsocket", f"{self.directory}/s", "--dir", self.directory]
         kept = ["--save", "", "--appendonly", "yes", "--appendfsync", self.fsync]
-        self.process = subprocess.Popen([binary, *fixed, *kept], stdout=subprocess.DEVNULL)
+        command = [*self.under, binary, *fixed, *kept]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         for _ in range(400):
             try:
                 return self.client.ping()
