@@ -47,7 +47,7 @@ _COLUMNS = (
 )
 _SET = ", ".join(f"{name} = ?" for name in _COLUMNS.split(", "))
 _MARGIN = 24 * 3600  # seconds that rows stay after their time: more than clocks are off
-_AT_ONCE = 16  # rows that a write deletes: each write takes the same time, however many are over
+_AT_ONCE = 4  # rows that a write deletes: each write takes the same time, however many are over
 _ROOM = 1024 * 1024  # bytes: below it the next write may fail
 
 
