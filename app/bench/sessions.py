@@ -2,13 +2,16 @@
 
 Times are those of the store alone, with the flush to the disk that each write waits for, and
 medians and 99th percentiles in milliseconds. Each round takes turns, so that what else the machine
-does meets both alike. ``--store valkey`` starts two servers with ``appendfsync always``; their size
-is that of their memory, of which a million sessions take more than a gigabyte.
+does meets both alike. Then ``--refreshes`` follow, of any of the many sessions, for ``--minutes``
+at most. ``--store valkey`` starts two servers with ``appendfsync always``; their size is that of
+their memory, of which a million sessions take more than a gigabyte.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
+import secrets
 import sqlite3
 import sys
 import tempfile
@@ -25,12 +28,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from valkey_server import Server
 
-from flask_jwt_keys import SQLiteStore, Store, Token, ValkeyStore, sqlite, valkey
+from flask_jwt_keys import SQLiteStore, Store, Token, ValkeyStore, refresh_tokens, sqlite, valkey
+from flask_jwt_keys.making import asked
 from flask_jwt_keys.sessions import Sessions
 from flask_jwt_keys.store import Session
+from flask_jwt_keys.strict import segment
 
+UNSIGNED = segment({"alg": "none"}).decode()
 LIFETIME, GRACE = 30 * 24 * 3600, 10
-PAYLOAD = "eyJpZGVudGl0eSI6MSwianRpIjoiaiJ9"  # {"identity":1,"jti":"j"}
+FIRST = "0"  # the changing part of the refresh tokens that made sessions have
+OVER = 3  # each third session of the file is over; Valkey forgets such by itself
 AT_ONCE = 1000  # sessions that are written to Valkey in one go
 
 
@@ -52,6 +59,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", nargs="?", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--refreshes", type=int, default=5000)
+    parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--store", choices=STORES, default="sqlite")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as directory, ExitStack() as stack:
@@ -65,7 +74,9 @@ def main() -> None:
         each = full.size() / options.count
         print(f"{options.count} sessions: {full.size() / 1e6:.0f} MB, {each:.0f} bytes each")
         compare({name: each.sessions for name, each in kept.items()}, options.rounds)
-        grow(full, 10 * options.rounds)
+        before = full.size()
+        refresh_any(full.sessions, options)
+        print(f"the store grew by {full.size() - before} bytes")
 
 
 @contextmanager
@@ -76,7 +87,7 @@ def in_sqlite(place: Path) -> Iterator[Kept]:
 
     def fill(count: int) -> None:
         connection = sqlite3.connect(path)
-        for session in made(count):
+        for session in made(count, over=OVER):
             sqlite._insert(connection, session)
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -122,19 +133,21 @@ def opened(store: Store) -> Sessions:
 
 
 def issue(identity: object = None) -> Token:
-    """An access token that costs nothing to make."""
-    return Token(f"eyJhbGciOiJub25lIn0.{PAYLOAD}.")
+    """An access token that is not signed, so it costs little to make."""
+    claims = {"identity": identity, "jti": secrets.token_urlsafe(16), "sid": asked().sid}
+    return Token(f"{UNSIGNED}.{segment(claims).decode()}.")
 
 
-def made(count: int) -> Iterator[Session]:
-    """Sessions; a third of them is over."""
-    now = int(time.time())
+def made(count: int, over: int = 0) -> Iterator[Session]:
+    """Sessions, the lasting part of whose refresh tokens is their number.
+
+    :param over: every so many sessions one is over; 0 for none
+    """
+    now, current = int(time.time()), refresh_tokens.digest(FIRST)
     for number in range(count):
-        until = now - 3 * 24 * 3600 if number % 3 == 0 else now + LIFETIME
-        sid = f"{number * 2654435761 % 2**64:022x}"
-        yield Session(
-            sid, str(number), {"identity": number}, bytes(32), until, seed=bytes(32), version=1
-        )
+        until = now - 3 * 24 * 3600 if over and number % over == 0 else now + LIFETIME
+        sid, claims = refresh_tokens.id_of(str(number)), {"identity": number}
+        yield Session(sid, str(number), claims, current, until, seed=bytes(32), version=1)
 
 
 def compare(sessions: dict[str, Sessions], rounds: int) -> None:
@@ -158,13 +171,24 @@ def compare(sessions: dict[str, Sessions], rounds: int) -> None:
         )
 
 
-def grow(kept: Kept, count: int) -> None:
-    """Refresh one session again and again."""
-    before = kept.size()
-    token = kept.sessions.begin(issue).refresh_token
-    for _ in range(count):
-        token = kept.sessions.renew(token, lambda claims: claims, issue)[1].refresh_token
-    print(f"{count} refreshes: the store grew by {kept.size() - before} bytes")
+def refresh_any(sessions: Sessions, options: argparse.Namespace) -> None:
+    """Refresh sessions at random, those that are not over; print the first times and the last."""
+    tokens: dict[int, str | None] = {}
+    times, end = [], time.monotonic() + 60 * options.minutes
+    while len(times) < options.refreshes and time.monotonic() < end:
+        number = random.randrange(options.count)
+        if number % OVER:
+            token = tokens.get(number, f"{number}.{FIRST}")
+            renewed, spent = timed(lambda t=token: sessions.renew(t, lambda c: c, issue)[1])
+            tokens[number] = renewed.refresh_token
+            times.append(spent)
+    tenth = len(times) // 10
+    first, last = times[:tenth], times[-tenth:]
+    print(
+        f"{len(times)} refreshes of {len(tokens)} sessions: "
+        f"first tenth {median(first):.3f} (p99 {quantiles(first, n=100)[-1]:.3f})   "
+        f"last tenth {median(last):.3f} (p99 {quantiles(last, n=100)[-1]:.3f})"
+    )
 
 
 def timed(function: Callable[[], Token]) -> tuple[Token, float]:

@@ -20,8 +20,10 @@ def run(*command, cwd):
 
 @pytest.mark.parametrize("store", ["sqlite", "valkey"])
 def test_sessions(tmp_path, store):
-    lines = run(BENCH / "sessions.py", "30", "--rounds", "3", "--store", store, cwd=tmp_path)
-    assert [line.split()[0] for line in lines] == ["30", "login", "refresh", "look", "30"]
+    few = ("--rounds", "3", "--refreshes", "40")
+    lines = run(BENCH / "sessions.py", "30", *few, "--store", store, cwd=tmp_path)
+    assert [line.split()[0] for line in lines] == ["30", "login", "refresh", "look", "40", "the"]
+    assert lines[4].startswith("40 refreshes of ")
 
 
 @pytest.fixture(scope="module")
