@@ -6,8 +6,8 @@ import ast
 import re
 from typing import Any
 
-from . import addresses, celery, tables
-from .facts import App, Code, module
+from . import addresses, apps, celery, tables
+from .facts import Code, module
 from .paths import Paths
 from .routes import Routes
 from .syntax import (
@@ -15,14 +15,12 @@ from .syntax import (
     constant,
     constants_of,
     default_of,
-    demands_of,
     dotted,
     imported_of,
     names_of_os,
     number,
     otherwise_of,
     parse,
-    runs_server,
 )
 from .tree import Tree
 
@@ -30,10 +28,6 @@ MODULES = 300  # files of Python that are read, those of the highest directories
 LEFT_OUT = re.compile(
     r"(.*/)?(tests?|docs?|examples?|migrations|alembic|node_modules|\.?venv|env|bin|scripts|build|dist)/.*"
     r"|(.*/)?(setup|conftest|noxfile|fabfile|test_[^/]*|[^/]*_test|gunicorn[^/]*)\.py"
-)
-CLASSES = {"Flask", "APIFlask", "OpenAPI"}
-FACTORY = re.compile(
-    r"(create|make|build|init|get|setup|new)_?(\w*_)?(app|application|server|flask)(_\w+)?|app_factory"
 )
 ENVIRON = "os.environ"
 GETS = {"os.getenv", f"{ENVIRON}.get", f"{ENVIRON}.setdefault"}
@@ -50,19 +44,32 @@ def read(tree: Tree) -> Code:
     names.sort(key=lambda name: (name.count("/"), name))
     if len(names) > MODULES:
         code.unread.append(f"{len(names) - MODULES} of {len(names)} Python files, the deepest ones")
-    routes, within = Routes(), {}
     for name in names[:MODULES]:
         try:
-            reader = Reader(code, name, parse(tree.text(name)))
-            reader.read()
-            routes.read(name, reader.nodes)
-            code.celery |= celery.named(name, reader.tree)
-            within |= celery.inside(name, reader.nodes)
-            code.tables |= tables.made(name, reader.tree)
+            code.modules[name] = parse(tree.text(name))
         except (SyntaxError, ValueError, RecursionError, MemoryError):  # what ast.parse says of what is no Python
             code.unread.append(name)
-    code.routes, code.celery = routes.found(), code.celery | within
+    _read(code)
     return code
+
+
+def _read(code: Code) -> None:
+    routes, within = Routes(), {}
+    for name, module_ in list(code.modules.items()):
+        try:
+            reader = Reader(code, name, module_)
+            reader.read()
+            routes.read(name, reader.nodes)
+            code.celery |= celery.named(name, module_)
+            within |= celery.inside(name, reader.nodes)
+            code.tables |= tables.made(name, module_)
+        except RecursionError:
+            code.unread.append(name)
+            del code.modules[name]
+    kinds = apps.Kinds(code.modules)
+    code.apps = [app for name, module_ in code.modules.items() for app in apps.found(name, module_, kinds)]
+    apps.resolved(code.apps, code.modules)
+    code.routes, code.celery = routes.found(), code.celery | within
 
 
 def constants(text: str) -> dict[str, Any]:
@@ -87,9 +94,6 @@ class Reader:
         self.reads_settings = bool(imported & OF_READERS)
         self.caught = {id(inner) for node in nodes for inner in caught_in(node)}
         self.otherwise = {id(call): last for node in nodes for call, last in otherwise_of(node)}
-        bases = [node for node in nodes if isinstance(node, ast.ClassDef)]
-        own = {node.name for node in bases if any(dotted(base).split(".")[-1] in CLASSES for base in node.bases)}
-        self.classes = CLASSES | own
 
     def called(self, node: ast.AST) -> str:
         """Return a name as it is written, with the module that it was taken out of."""
@@ -100,7 +104,6 @@ class Reader:
         return f"{self.file}:{getattr(node, 'lineno', 1)}"
 
     def read(self) -> None:
-        self.find_apps()
         for node in self.nodes:
             if isinstance(node, ast.Subscript):
                 self.subscript(node)
@@ -120,35 +123,6 @@ class Reader:
             self.code.texts.setdefault(text, self.at(node))
         elif addresses.of(text):
             self.code.addresses.setdefault(text, self.at(node))
-
-    def find_apps(self) -> None:
-        runs = any(runs_server(node) for node in self.tree.body)
-        factories = {node.name for node in self.tree.body if self._is_factory(node)}
-        for node in self.tree.body:
-            if isinstance(node, ast.FunctionDef) and node.name in factories:
-                self._add(App(self.file, node.name, "factory", demands_of(node), runs))
-            elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
-                made = dotted(node.value.func).split(".")[-1]
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                flask = made in self.classes or made in factories or FACTORY.fullmatch(made)
-                if flask and not celery.makes(made):
-                    names = [target.id for target in targets if isinstance(target, ast.Name)]
-                    self.code.apps += [App(self.file, name, "instance", 0, runs) for name in names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [each.asname or each.name for each in node.names]
-                known = [name for name in names if name in ("app", "application")]
-                self.code.apps += [App(self.file, name, "imported", 0, runs) for name in known]
-
-    def _add(self, app: App) -> None:
-        self.code.apps.append(app)
-
-    def _is_factory(self, node: ast.AST) -> bool:
-        if not isinstance(node, ast.FunctionDef):
-            return False
-        inner = list(ast.walk(node))
-        makes = any(isinstance(each, ast.Call) and dotted(each.func).split(".")[-1] in self.classes for each in inner)
-        returns = any(isinstance(each, ast.Return) and each.value for each in inner)
-        return returns and (makes or node.name in ("create_app", "make_app"))
 
     def subscript(self, node: ast.Subscript) -> None:
         if self.called(node.value) != ENVIRON or not isinstance(node.ctx, ast.Load):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 from dataclasses import dataclass, field
 from typing import Any
 
 from .tree import Tree
+
+FLASK = "Flask"  # and whatever else gunicorn serves as it is
 
 
 @dataclass
@@ -15,6 +18,7 @@ class App:
 
     :param kind: "instance", "factory" or "imported".
     :param demands: arguments that a factory must get.
+    :param framework: FLASK, or what gunicorn cannot serve as it is.
     """
 
     file: str
@@ -22,6 +26,8 @@ class App:
     kind: str
     demands: int = 0
     runs: bool = False
+    framework: str = FLASK
+    line: int = 1
 
 
 @dataclass
@@ -41,6 +47,7 @@ class Code:
     tables: dict[str, str] = field(default_factory=dict)  # {place: what makes tables there}
     words: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    modules: dict[str, ast.Module] = field(default_factory=dict)
 
 
 def module(file: str) -> str | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from . import declared
+from . import beyond, declared
 from .block import Answer
 from .declared import Declared
-from .facts import App, Code, file_of, module
+from .facts import FLASK, App, Code, file_of, module
 from .tree import Tree
 
 SERVERS = ("gunicorn", "uwsgi", "waitress-serve", "hypercorn", "uvicorn", "granian")
@@ -18,6 +19,7 @@ NAMED = re.compile(r"([A-Za-z_][\w.]*)(?::([A-Za-z_][\w.]*)(\(.*\))?)?", re.ASCI
 FILES = ("wsgi", "application", "autoapp", "app", "main", "run", "server", "api", "web")
 NAMES = ("app", "application", "server", "create_app", "make_app")
 HEALTH = ("/healthz", "/health", "/livez", "/readyz", "/health/", "/healthcheck", "/_health", "/ping", "/up")
+FIRST_PAGE = ("dash", "flask-appbuilder")  # they answer at / themselves
 # Option of gunicorn: its short form, setting in its file, our variable.
 OPTIONS = {
     "--timeout": ("-t", "timeout", "app_timeout"),
@@ -36,15 +38,18 @@ class Found:
     tree: Tree
     code: Code
     declared: Declared
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide(found: Found, answer: Answer) -> None:
     """Decide what is served, and how."""
-    wsgi = named(found) or guessed(found, answer)
-    if wsgi:
+    beyond.settle(found.code, found.tree)
+    wsgi = named(found)
+    other = unfit(found, wsgi[0]) if wsgi else None
+    if other:
+        beyond.say(other, answer)
+    elif wsgi := wsgi or guessed(found, answer):
         answer.set("app_wsgi", *wsgi)
-    else:
-        answer.unsure.append("app_wsgi: no Flask app was found; write what gunicorn would serve, as shop:create_app()")
     _gunicorn(found, answer)
     _health(found, answer)
 
@@ -67,6 +72,14 @@ def named(found: Found) -> tuple[str, str] | None:
         if wsgi := _existing(found, value.removesuffix(".py").replace("/", ".").removeprefix("."), False, "FLASK_APP"):
             return wsgi, f"FLASK_APP={value} in {file}"
     return None
+
+
+def unfit(found: Found, wsgi: str) -> App | None:
+    """Return the app that a name stands for where gunicorn cannot serve it."""
+    place, _, name = wsgi.partition(":")
+    file = file_of(found.tree, place)
+    same = [app for app in found.code.apps if app.file == file and app.name == name.partition("(")[0]]
+    return same[0] if same and same[0].framework != FLASK else None
 
 
 def through_script(tree: Tree, command: str) -> str:
@@ -99,20 +112,30 @@ def _existing(found: Found, word: str, calls: bool = False, asks: str = "") -> s
 
 def guessed(found: Found, answer: Answer) -> tuple[str, str] | None:
     """Return (what the code itself makes, why); say what else it could be."""
-    apps = sorted((app for app in found.code.apps if not app.demands or app.kind != "factory"), key=_rank)
-    short = [app for app in found.code.apps if app.kind == "factory" and app.demands]
+    fit = [app for app in found.code.apps if app.framework == FLASK]
+    others = sorted((app for app in found.code.apps if app.framework != FLASK and not app.demands), key=_rank)
+    apps = sorted((app for app in fit if not app.demands or app.kind != "factory"), key=_rank)
+    short = [app for app in fit if app.kind == "factory" and app.demands]
+    if not apps and others:
+        beyond.say(min(others, key=lambda app: app.framework.endswith(".app")), answer)
+        return None
     if not apps:
         for app in short:
             name = f"{module(app.file)}:{app.name}"
             answer.unsure.append(f"app_wsgi: {name} needs {app.demands} arguments; write them, as {name}('production')")
+        if not short:
+            beyond.none(found.needs, answer)
         return None
     best = apps[0]
     scripts = [app for app in apps if "/" not in app.file and _stem(app) not in FILES and app.kind == "instance"]
     if best in scripts[:1] and len(scripts) > 1:  # each makes the app for what it does with it
         best = next((app for app in apps if app.kind == "factory"), best)
-    others = [_wsgi(app) for app in apps if app is not best and app.kind != "imported" and not app.runs]
-    if others:
-        answer.unsure.append(f"app_wsgi: also found: {', '.join(others[:5])}")
+    best = beyond.laid_out(best, apps, found.code, answer)
+    also = [_wsgi(app) for app in apps if app is not best and app.kind != "imported" and not app.runs]
+    if also:
+        answer.unsure.append(f"app_wsgi: also found: {', '.join(also[:5])}")
+    for app in [app for app in others if app.framework != "Dash"][:1]:
+        answer.unsure.append(f"app_wsgi: {app.file}:{app.line} makes an app of {app.framework}, which is not served")
     if best.runs:
         answer.unsure.append(f"app_wsgi: {best.file} starts a server when it is imported; put app.run() below __main__")
     why = {"instance": f"the app that {best.file} makes", "factory": f"the factory in {best.file}"}
@@ -126,7 +149,7 @@ def _wsgi(app: App) -> str:
 def _rank(app: App) -> tuple[Any, ...]:
     """Return what sorts the likeliest app first."""
     stem = _stem(app)
-    kind = ("instance", "factory", "imported").index(app.kind) if stem != "wsgi" else 0
+    kind = ("instance", "factory", "imported").index(app.kind) if stem != "wsgi" else int(app.kind == "imported")
     of_file = FILES.index(stem) if stem in FILES else len(FILES)
     of_name = NAMES.index(app.name) if app.name in NAMES else len(NAMES)
     made_for_it = 0 if stem in ("wsgi", "application", "autoapp") else 1
@@ -192,6 +215,10 @@ def _health(found: Found, answer: Answer) -> None:
     if routes.get("/", "").rpartition(":")[0] not in {"", *others}:
         answer.itself.append(
             f"app_health_path: / is a route of {routes['/']}; it must answer below 400 without a login"
+        )
+    elif first := next((name for name in FIRST_PAGE if name in found.needs), None):
+        answer.itself.append(
+            f"app_health_path: / is the first page of {first}; it must answer below 400 without a login"
         )
     else:
         answer.unsure.append("app_health_path: no route / was seen; name a page that answers below 400 without a login")

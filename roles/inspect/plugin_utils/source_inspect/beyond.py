@@ -1,0 +1,104 @@
+"""What gunicorn cannot serve as it is: apps of ASGI, of Dash and Connexion, and servers of their own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+
+from .block import Answer
+from .facts import FLASK, App, Code, module
+from .syntax import dotted
+from .tree import Tree
+
+THIRD = "Connexion 3"
+LISTS = re.compile(r"(requirements.*\.(txt|in)|requirements/[^/]+\.(txt|in)|pyproject\.toml|Pipfile|setup\.(py|cfg))")
+SECOND = re.compile(
+    r"connexion\b[^\n#,;]*?(==|~=|\^|~|[\"'=]\s*[\"'])\s*[12]\b|connexion\b[^\n#;]*<\s*=?\s*[23]\b"
+    r"|name = \"connexion\"\nversion = \"[12]\."
+)
+# Servers of their own: the port that they listen on.
+SERVERS = {
+    **{"streamlit": 8501, "gradio": 7860, "chainlit": 8000, "panel": 5006, "bokeh": 5006, "voila": 8866},
+    **{"nicegui": 8080, "solara": 8765, "shiny": 8000, "reflex": 8000, "taipy": 5000, "mesop": 32123},
+    **{"aiohttp": 8080, "tornado": 8888},
+}
+
+
+def settle(code: Code, tree: Tree) -> None:
+    """Say of each app of Connexion whether it is one of the second version, which is a WSGI app, or of the third."""
+    texts = [tree.text(name) for name in tree.names if LISTS.fullmatch(name) or name in ("uv.lock", "poetry.lock")]
+    second = any(SECOND.search(text) for text in texts)
+    for app in code.apps:
+        if app.framework in ("Connexion", "Connexion.app"):
+            app.framework = FLASK if second else app.framework.replace("Connexion", THIRD)
+
+
+def say(app: App, answer: Answer) -> None:
+    """Say why an app is not served, and what to write."""
+    place, name = f"{app.file}:{app.line}", f"{module(app.file)}:{app.name}"
+    if app.framework == "Dash":
+        if app.kind == "factory":
+            add = f"let {app.name}() return the Dash app's .server"
+            served = f'"{name}()"'
+        else:
+            add = f"add a line below it: server = {app.name}.server"
+            served = f"{module(app.file)}:server"
+        answer.unsure.append(f"app_wsgi: {place} makes a Dash app, and gunicorn serves its Flask app: {add}")
+        answer.unsure.append(f"app_wsgi: {served}, once that is there")
+        return
+    if app.framework == f"{THIRD}.app":
+        answer.unsure.append(
+            f"app_wsgi: {place} takes the Flask app out of {THIRD}: served alone, it checks no request and no token"
+        )
+    else:
+        since = ", as no version below 3 is demanded" if app.framework == THIRD else ""
+        answer.unsure.append(
+            f"app_wsgi: {place} makes an ASGI app ({app.framework}{since}); "
+            "gunicorn's workers here speak WSGI and cannot serve it"
+        )
+    server = "hypercorn -b" if app.framework == "Quart" else "uvicorn --port 8000 --host"
+    address = "0.0.0.0:8000" if app.framework == "Quart" else "0.0.0.0"  # noqa: S104 - of a container
+    factory = " --factory" if app.kind == "factory" and app.framework != "Quart" else ""
+    command = f"{server} {address}{factory} {name}{'()' if app.kind == 'factory' and not factory else ''}"
+    answer.unsure.append(f"app_server: port:8000, with a Dockerfile that runs: {command}")
+    if app.kind == "instance":
+        answer.unsure.append(
+            f"or, without websockets, make it WSGI: list a2wsgi as a dependency, add to {app.file}: "
+            f"wsgi = a2wsgi.ASGIMiddleware({app.name}); then app_wsgi: {module(app.file)}:wsgi"
+        )
+
+
+def none(needs: Mapping[str, str], answer: Answer) -> None:
+    """Say what there is where no app was found."""
+    known = next((name for name in SERVERS if name in needs), "")
+    if known:
+        answer.unsure.append(
+            f"app_wsgi: no Flask app was found, but {known}, which is a server of its own; gunicorn cannot serve it"
+        )
+        answer.unsure.append(
+            f"app_server: port:{SERVERS[known]}, with a Dockerfile whose command starts {known} on that port"
+        )
+        return
+    answer.unsure.append("app_wsgi: no Flask app was found; write what gunicorn would serve, as shop:create_app()")
+
+
+def laid_out(best: App, apps: list[App], code: Code, answer: Answer) -> App:
+    """Return the app of the file that gives a Dash app its pages, where that is another file than the app's."""
+    if "Dash" not in {app.framework for app in code.apps}:
+        return best
+    files = [file for file, tree in code.modules.items() if any(map(_lays_out, tree.body))]
+    if len(files) != 1 or best.file == files[0]:
+        return best
+    here = [app for app in apps if app.file == files[0]]
+    if not here:
+        answer.unsure.append(
+            f"app_wsgi: {files[0]} gives the app its layout; import {best.name} there, and serve "
+            f"{module(files[0])}:{best.name}"
+        )
+    return here[0] if here else best
+
+
+def _lays_out(node: ast.AST) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return any(isinstance(each, ast.Attribute) and dotted(each).endswith(".layout") for each in targets)

@@ -1,0 +1,135 @@
+"""What is served of each kind of app, and what is said of one that gunicorn cannot serve."""
+
+from __future__ import annotations
+
+import pytest
+
+FLASK = "from flask import Flask\n"
+DASH = "import dash\napp = dash.Dash(__name__)\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "served"),
+    [
+        ({"app.py": f"{DASH}server = app.server\n"}, "app:server"),
+        (
+            {"app.py": f"{DASH}server = app.server\n", "index.py": "from app import app, server\napp.layout = 1\n"},
+            "index:server",
+        ),
+        (
+            {"app.py": f"{FLASK}from dash import Dash\nserver = Flask('x')\napp = Dash('x', server=server)\n"},
+            "app:server",
+        ),
+        ({"app.py": "from dash import Dash\ndef make():\n    app = Dash('x')\n    return app.server\n"}, "app:make()"),
+        (
+            {
+                "shop/__init__.py": f"{FLASK}def create_app():\n    app = Flask('x')\n    add(app)\n    return app\n",
+                "shop/page.py": "from dash import Dash\ndef add(on):\n    page = Dash(server=on)\n    return page\n",
+            },
+            "shop:create_app()",
+        ),
+        (
+            {"app.py": "import connexion\napp = connexion.App('x')\n", "requirements.txt": "connexion==2.14.2"},
+            "app:app",
+        ),
+        (
+            {
+                "app.py": "from connexion import FlaskApp\ncon = FlaskApp('x')\napplication = con.app\n",
+                "pyproject.toml": "[project]\nname = 'x'\ndependencies = ['connexion[swagger-ui]<3']\n",
+            },
+            "app:application",
+        ),
+        (
+            {
+                "shop/core.py": f"{FLASK}class Shop(Flask): pass\n",
+                "app.py": "from shop.core import Shop\nit = Shop('x')\n",
+            },
+            "app:it",
+        ),
+        ({"shop/__init__.py": f"{FLASK}def start():\n    it = Flask('x')\n    return it\n"}, "shop:start()"),
+        ({"shop/__init__.py": f"{FLASK}def build_app(name='x'):\n    return Flask(name)\n"}, "shop:build_app()"),
+        (
+            {
+                "shop/base.py": f"{FLASK}def base():\n    return Flask('x')\n",
+                "shop/__init__.py": "from .base import base\ndef get_app():\n    it = base()\n    return it\n",
+            },
+            "shop:get_app()",
+        ),
+        ({"run.py": "from eve import Eve\nit = Eve()\n"}, "run:it"),
+        ({"run.py": "from flask_openapi3 import OpenAPI\nit = OpenAPI('x')\n"}, "run:it"),
+        ({"run.py": f"{FLASK}try:\n    it = Flask('x')\nexcept OSError:\n    raise\n"}, "run:it"),
+        (
+            {"run.py": f"{FLASK}if __name__ == '__main__':\n    it = Flask('x')\nelse:\n    app = Flask('y')\n"},
+            "run:app",
+        ),
+        (
+            {"shop.py": f"{FLASK}app = Flask('x')\n", "wsgi.py": "from shop import app\napplication = ProxyFix(app)\n"},
+            "wsgi:application",
+        ),
+        ({"app.py": f"{FLASK}app = Flask('x')\napp.wsgi_app = ProxyFix(app.wsgi_app)\n"}, "app:app"),
+        (
+            {"app.py": f"{FLASK}def create_app():\n    it = Flask('x')\n    return it, 1\napp, queue = create_app()\n"},
+            "app:app",
+        ),
+    ],
+)
+def test_the_app_of_each_framework_is_found(decided, files, served):
+    assert decided(files)["app_wsgi"] == served
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"app.py": DASH},
+            "app.py:2 makes a Dash app, and gunicorn serves its Flask app: add a line below it: server = app.server",
+        ),
+        ({"app.py": DASH}, "app:server, once that is there"),
+        ({"app.py": DASH, "Procfile": "web: gunicorn app:app"}, "app:server, once that is there"),
+        (
+            {"app.py": "import connexion\napp = connexion.FlaskApp('x')\n", "requirements.txt": "connexion[flask]"},
+            "app.py:2 makes an ASGI app (Connexion 3, as no version below 3 is demanded); gunicorn's workers here",
+        ),
+        (
+            {
+                "app.py": "import connexion\ncon = connexion.App('x')\napp = con.app\n",
+                "requirements.txt": "connexion>=3.0",
+            },
+            "app.py:2 makes an ASGI app (Connexion 3",
+        ),
+        ({"app.py": "from quart import Quart\napp = Quart('x')\n"}, "app.py:2 makes an ASGI app (Quart); gunicorn's"),
+        (
+            {
+                "app.py": "import fastapi\napi = fastapi.FastAPI()\n",
+                "Procfile": "web: gunicorn -k uvicorn.workers.UvicornWorker app:api",
+            },
+            "app.py:2 makes an ASGI app (FastAPI); gunicorn's",
+        ),
+        (
+            {"app.py": "import streamlit\n", "requirements.txt": "streamlit"},
+            "no Flask app was found, but streamlit, which is a server",
+        ),
+    ],
+)
+def test_what_gunicorn_cannot_serve_is_told_with_what_to_do(printed, files, said):
+    text = printed(files)
+    assert "\napp_wsgi: " not in text
+    assert f"#   app_wsgi: {said}" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [
+        ("from quart import Quart\napp = Quart('x')\n", "hypercorn -b 0.0.0.0:8000 app:app"),
+        (
+            "import fastapi\ndef create_app():\n    return fastapi.FastAPI()\n",
+            "uvicorn --port 8000 --host 0.0.0.0 --factory app:create_app",
+        ),
+    ],
+)
+def test_an_app_of_asgi_is_served_by_a_command_of_its_own(printed, code, command):
+    assert f"#   app_server: port:8000, with a Dockerfile that runs: {command}\n" in printed({"app.py": code})
+
+
+def test_the_first_page_of_dash_is_known(printed):
+    assert "#   app_health_path: / is the first page of dash" in printed({"app.py": DASH, "requirements.txt": "dash"})
