@@ -139,6 +139,11 @@ def test_what_it_needs_is_decided(decided, files, expected):
             {},
         ),
         ("import os\nos.environ['DKIM_PRIVATE_KEY_PATH']", {}, {"app_env": {"DKIM_PRIVATE_KEY_PATH": ""}}),
+        (
+            "import os\nos.environ['SEARCH']",
+            {"docker-compose.yml": "services: {web: {build: ., environment: {SEARCH: 'http://search:9200'}}}"},
+            {"app_env": {"SEARCH": ""}},
+        ),
         ("", {"bin/publish.py": "import os\nos.environ['GITHUB_TOKEN']"}, {}),
         ("import os\nos.environ['DEVICE_TOKEN']", {}, {"app_secrets": {"DEVICE_TOKEN": "vault_app_device_token"}}),
         ("import os\ntry:\n    os.environ['X']\nexcept KeyError:\n    pass", {}, {}),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Set
 from typing import Any
 
 from . import addresses, apps, celery, tables
-from .facts import Code, module
+from .facts import Code, Read, module
 from .paths import Paths
 from .routes import Routes
 from .syntax import (
@@ -53,11 +54,22 @@ def read(tree: Tree) -> Code:
     return code
 
 
-def _read(code: Code) -> None:
+def again(code: Code, dead: Set[int]) -> Code:
+    """Return what the same files say without some classes, but for the variables that an import of them demands.
+
+    :param dead: the identities of the classes' nodes.
+    """
+    other = Code(modules=code.modules, unread=code.unread)
+    _read(other, dead)
+    other.apps = code.apps
+    return other
+
+
+def _read(code: Code, dead: Set[int] = frozenset()) -> None:
     routes, within = Routes(), {}
     for name, module_ in list(code.modules.items()):
         try:
-            reader = Reader(code, name, module_)
+            reader = Reader(code, name, module_, dead)
             reader.read()
             routes.read(name, reader.nodes)
             code.celery |= celery.named(name, module_)
@@ -83,9 +95,13 @@ def constants(text: str) -> dict[str, Any]:
 class Reader:
     """Reads one file."""
 
-    def __init__(self, code: Code, file: str, tree: ast.Module) -> None:
+    def __init__(self, code: Code, file: str, tree: ast.Module, dead: Set[int] = frozenset()) -> None:
         self.code, self.file, self.tree = code, file, tree
         nodes = list(ast.walk(tree))
+        unseen = [inner for node in nodes if id(node) in dead for inner in ast.walk(node)]
+        later = {id(inner) for node in unseen if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
+        self.muted = {id(node) for node in unseen}
+        nodes = [node for node in nodes if id(node) not in later]
         self.nodes, self.paths = nodes, Paths(file, nodes)
         imported = {name for node in nodes for name in imported_of(node)}
         # a WSGI server hands an `environ` of its own to what is called so
@@ -109,6 +125,8 @@ class Reader:
                 self.subscript(node)
             elif isinstance(node, ast.Call):
                 self.call(node)
+            elif id(node) in self.muted:
+                continue
             elif isinstance(node, ast.Assign):
                 self.assign(node)
             elif isinstance(node, ast.Compare) and self.called(node.comparators[0]) == ENVIRON:
@@ -135,10 +153,12 @@ class Reader:
     def demand(self, name: Any, node: ast.AST) -> None:
         if isinstance(name, str):
             self.code.demanded.setdefault(name, self.at(node))
+            self.code.reads.append(Read(name, None, self.at(node), node))
 
     def optional(self, name: Any, node: ast.AST, default: Any) -> None:
-        if isinstance(name, str):
+        if isinstance(name, str) and id(node) not in self.muted:
             self.code.optional.setdefault(name, (self.at(node), default))
+            self.code.reads.append(Read(name, default, self.at(node), node))
 
     def call(self, node: ast.Call) -> None:
         name, first = self.called(node.func), constant(node.args[0]) if node.args else None
@@ -149,6 +169,8 @@ class Reader:
         elif self.reads_settings and READERS.fullmatch(name) and isinstance(first, str):
             given = len(node.args) > 1 or any(each.arg == "default" for each in node.keywords)
             self.optional(first, node, default_of(node)) if given else self.demand(first, node)
+        elif id(node) in self.muted:
+            return
         elif last in ("mkdir", "makedirs", "FileHandler", "RotatingFileHandler", "TimedRotatingFileHandler"):
             self.makes(node, first, last)
         elif last in ("BackgroundScheduler", "APScheduler"):

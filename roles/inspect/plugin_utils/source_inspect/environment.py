@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 from . import addresses
 from .block import Answer, Template
@@ -21,21 +22,27 @@ SECRET = re.compile(
 )
 DATABASE = re.compile(r"(\w+_)?(DATABASE|DB|SQLALCHEMY\w*)_UR[LI]")
 NOT_FOR_USE = re.compile(r"(TEST(ING)?|DEV(ELOPMENT)?)_", re.ASCII)
+SERVICE = re.compile(r"https?://(?!localhost\b)[\w-]+(:\d+)?(?![\w.-])", re.ASCII)  # a host without a dot
 KEPT = "sqlite:////data/app.db"
 SHOWN = 30
 FIXED = 5  # addresses that the code holds; more say nothing new
 
 
-def decide(found: Found, answer: Answer) -> None:
-    """Decide what the app gets as environment, and what as secrets."""
+def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> None:
+    """Decide what the app gets as environment, and what as secrets.
+
+    :param settled: variables of which nothing more is to be said.
+    """
     _database(found, answer)
     told = found.declared.variables
     for name, place in found.code.demanded.items():
+        if name in settled:
+            continue
         _take(answer, name, told.get(name, ("", "")), f"{place} demands it")
     for name, file in found.declared.secrets.items():
         _take(answer, name, ("", ""), f"{file} makes a secret for it")
     for name, (place, default) in found.code.optional.items():
-        if NOT_FOR_USE.match(name):
+        if NOT_FOR_USE.match(name) or name in settled:
             continue
         if name in told or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
             known = ", with a default that everybody can read" if default and _is_secret(name) else ""
@@ -44,7 +51,7 @@ def decide(found: Found, answer: Answer) -> None:
     place = found.code.demanded.get("JWT_KEY_DIR") or found.code.optional.get("JWT_KEY_DIR", ("",))[0]
     if place:
         answer.set("tokens_algorithm", "RS256", f"{place} reads JWT_KEY_DIR, where the keys lie that sign tokens")
-    _say(found, answer, {name for row in answer.maps.values() for name in row})
+    _say(found, answer, settled | {name for row in answer.maps.values() for name in row})
 
 
 def _is_secret(name: str) -> bool:
@@ -59,7 +66,8 @@ def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
     if _is_secret(name):
         answer.put("app_secrets", name, Template(f"{{{{ vault_app_{name.lower()} }}}}"), why)
         return
-    nobody = addresses.unreachable(value)
+    service = SERVICE.match(value)
+    nobody = addresses.unreachable(value) or (service[0] if service else "")
     value = "" if nobody else value
     answer.put("app_env", name, value, f"{why}; the value is that of {file}" if value else why)
     if nobody:
@@ -93,7 +101,7 @@ def _database(found: Found, answer: Answer) -> None:
         )
 
 
-def _say(found: Found, answer: Answer, taken: set[str]) -> None:
+def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
     """Say which variables have no line, and which settings no variable."""
     rest = sorted(name for name in found.code.optional if name not in taken and not OURS.fullmatch(name))
     if rest:

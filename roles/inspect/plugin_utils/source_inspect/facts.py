@@ -31,6 +31,16 @@ class App:
 
 
 @dataclass
+class Read:
+    """A place that reads a variable of the environment."""
+
+    name: str
+    default: Any
+    place: str
+    node: ast.AST
+
+
+@dataclass
 class Code:
     """All that was found; each place is "file:line"."""
 
@@ -47,6 +57,7 @@ class Code:
     tables: dict[str, str] = field(default_factory=dict)  # {place: what makes tables there}
     words: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
     modules: dict[str, ast.Module] = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from ansible.module_utils import build_kinds, build_plan, build_sources
 from inventory_check.inventory import CHECKS, check_types, check_values, load_specs
 from inventory_check.values import APP
 
-from . import code, declared, environment, places, serving
+from . import choices, code, declared, environment, places, serving
 from . import tree as trees
 from .block import Answer, block
 from .tree import Tree
@@ -68,7 +68,8 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     found = serving.Found(tree, code.read(tree), declared.read(tree), needs)
     serving.decide(found, answer)
     _image(found, plan, needs, answer)
-    environment.decide(found, answer)
+    settled = choices.decide(found, answer)
+    environment.decide(found, answer, settled)
     places.decide(found, needs, answer)
     cut = [f"the end of {name}" for name in tree.cut if name not in found.code.unread]
     for file in [*found.code.unread, *found.declared.unread, *cut]:

@@ -1,0 +1,172 @@
+"""Which configurations a source has, and where one of them is taken."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from .apps import FACTORY
+from .facts import file_of, module
+from .serving import Found
+from .syntax import constant, dotted
+
+STAGES = {
+    **dict.fromkeys(("prod", "production", "prd", "live"), "production"),
+    **dict.fromkeys(("dev", "devel", "develop", "development", "local", "debug"), "development"),
+    **dict.fromkeys(("test", "tests", "testing", "unittest", "unittests"), "development"),
+    **dict.fromkeys(("staging", "stage", "qa", "ci", "demo", "heroku", "docker", "unix", "aws", "azure"), "other"),
+}
+CLASS = re.compile(r"\w*(config|configuration|settings|conf)", re.IGNORECASE)
+HOPS = 2  # names that a variable's value is handed on by
+TAKES = {"config_by_name", "get_config", "load_config"}
+
+
+def stage(name: str) -> str:
+    """Return what a configuration is for, by its name: "production", "development", "other" or ""."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name.rpartition(".")[2])
+    return next((STAGES[word.lower()] for word in words if word.lower() in STAGES), "")
+
+
+@dataclass
+class Configurations:
+    """What a source has of them: its classes, {key: class} of its maps, and words that it compares with."""
+
+    found: Found
+    classes: dict[str, tuple[str, ast.ClassDef]] = field(default_factory=dict)
+    maps: list[dict[str, str]] = field(default_factory=list)
+    words: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        modules = self.found.code.modules
+        for file, tree in modules.items():
+            classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+            named = [node for node in classes if CLASS.fullmatch(node.name) or stage(node.name)]
+            self.classes |= {node.name: (file, node) for node in named if node.name not in self.classes}
+        for tree in modules.values():
+            for node in ast.walk(tree):
+                self._map(node)
+                if isinstance(node, ast.Compare):
+                    sides = [inner for side in [node.left, *node.comparators] for inner in ast.walk(side)]
+                    self.words |= {constant(each) for each in sides if stage(str(constant(each) or "")) == "production"}
+
+    def _map(self, node: ast.AST) -> None:
+        rows: list[tuple[object, ast.AST]] = []
+        if isinstance(node, ast.Dict):
+            rows = [(constant(key), value) for key, value in zip(node.keys, node.values, strict=True)]
+        elif isinstance(node, ast.Call) and dotted(node.func) == "dict":
+            rows = [(each.arg, each.value) for each in node.keywords]
+        named = {}
+        for key, value in rows:
+            inner = value.func if isinstance(value, ast.Call) else value
+            name = str(constant(inner) or dotted(inner)).rpartition(".")[2]
+            if isinstance(key, str) and name in self.classes:
+                named[key] = name
+        if len(named) > 1:
+            self.maps.append(named)
+
+    def target(self, value: str) -> str:
+        """Return the class that a value stands for, or ""."""
+        for each in self.maps:
+            if value in each:
+                return each[value]
+        last = value.rpartition(".")[2]
+        if last in self.classes:
+            return last
+        known = [name for name in self.classes if re.fullmatch(rf"{re.escape(last)}(config\w*|settings)?", name, re.I)]
+        same = [name for name in self.classes if stage(name) == stage(last) == "production"]
+        return next(iter([*known, *same]), "")
+
+    def develops(self, value: str) -> bool:
+        """Tell whether a value stands for what nobody should serve."""
+        name = self.target(value)
+        return (stage(name) or stage(value)) not in ("production", "other") if name else stage(value) == "development"
+
+    def production(self, value: str) -> str:
+        """Return what to write in its place for production, in the same form; "" where there is none."""
+        for each in self.maps:
+            if value in each:
+                return self.key(each)
+        begin, dot, last = value.rpartition(".")
+        if last in self.classes:
+            near = self.classes[last][0]
+            name = next(iter(sorted(self.live(), key=lambda name: self.classes[name][0] != near)), "")
+            return f"{begin}{dot}{name}" if name else ""
+        if dot and file_of(self.found.tree, value):
+            names = {module(name) or "" for name in self.found.tree.names if name.endswith(".py")}
+            beside = sorted(name for name in names if name.rpartition(".")[0] == begin and stage(name) == "production")
+            return beside[0] if beside else ""
+        words = sorted(self.words) or [word for word in ("production", "prod") if self.target(word)]
+        word = next((word for word in ("production", "prod", *words) if word in words), "")
+        return word.title() if value.istitle() else word
+
+    def live(self) -> list[str]:
+        return [name for name in self.classes if stage(name) == "production"]
+
+    @staticmethod
+    def key(each: Mapping[str, str]) -> str:
+        live = [key for key, name in each.items() if "production" in (stage(key), stage(name))]
+        return next((key for key in ("production", "prod", *live) if key in live), "")
+
+    def dead(self, chosen: str) -> set[int]:
+        """Return the classes (by the identity of their nodes) that are not taken where one is."""
+        alive, left = set(), [chosen]
+        while left:
+            name = left.pop()
+            if name in self.classes and name not in alive:
+                alive.add(name)
+                left += [dotted(base).rpartition(".")[2] for base in self.classes[name][1].bases]
+        mapped = {name for each in self.maps if chosen in each.values() for name in each.values()}
+        staged = {name for name in self.classes if stage(name)}
+        return {id(self.classes[name][1]) for name in (mapped | staged) - alive} if chosen in self.classes else set()
+
+
+def uses(found: Found) -> Iterator[tuple[int, str]]:
+    """Yield (read, how it is used) of each read of a variable that a configuration is taken by."""
+    reads = {id(read.node) for read in found.code.reads}
+    paths = {name for tree in found.code.modules.values() for name in given_to_objects(tree)}
+    for tree in found.code.modules.values():
+        nodes = list(ast.walk(tree))
+        named: dict[str, list[int]] = {}
+        for node in [each for each in nodes if isinstance(each, ast.Assign)] * HOPS:
+            inside = [id(each) for each in ast.walk(node.value) if id(each) in reads]
+            inside += [number for each in ast.walk(node.value) for number in named.get(dotted(each), [])]
+            for target in node.targets:
+                named[dotted(target)] = list({*named.get(dotted(target), []), *inside})
+        for node in nodes:
+            for use, arguments in _places(node, paths):
+                for each in (inner for argument in arguments for inner in ast.walk(argument)):
+                    seen = [id(each)] if id(each) in reads else named.get(dotted(each), [])
+                    yield from ((number, use) for number in seen)
+
+
+def _places(node: ast.AST, paths: set[str]) -> Iterator[tuple[str, list[ast.expr]]]:
+    """Yield (how it is used, expressions) where a node may take a configuration."""
+    if isinstance(node, ast.FunctionDef) and FACTORY.fullmatch(node.name):
+        yield "path" if node.name in paths else "key", [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+    elif isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        if any(stage(str(constant(each) or "")) == "production" for side in sides for each in ast.walk(side)):
+            yield "word", sides
+    elif isinstance(node, ast.Subscript) and re.search(r"conf|settings", dotted(node.value).lower()):
+        if not isinstance(node.slice, ast.Constant) and isinstance(node.ctx, ast.Load):
+            yield "key", [node.slice]
+    elif isinstance(node, ast.Call):
+        owner, _, last = dotted(node.func).rpartition(".")
+        given = [*node.args, *(each.value for each in node.keywords)]
+        if last in ("from_object", "import_string", "import_module"):
+            yield "path", given
+        elif last in TAKES or (last == "get" and re.search(r"config|settings", owner.lower())):
+            yield "key", given[:1]
+        elif FACTORY.fullmatch(last):
+            yield "path" if last in paths else "key", given
+
+
+def given_to_objects(tree: ast.Module) -> Iterator[str]:
+    """Yield the names of functions that hand an argument of theirs to from_object() as it is."""
+    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+        names = {each.arg for each in [*function.args.args, *function.args.kwonlyargs]}
+        calls = [each for each in ast.walk(function) if isinstance(each, ast.Call) and each.args]
+        if any(dotted(call.func).endswith("from_object") and dotted(call.args[0]) in names for call in calls):
+            yield function.name
