@@ -59,7 +59,7 @@ OF_DEBIAN = {
 def dependencies(files: Mapping[str, str], file: str) -> dict[str, str]:
     """Return {name: its extras} of what an app's files list themselves."""
     wanted: list[str] = []
-    for name in build_kinds.included(file, files) if file.endswith((".txt", ".in")) else ():
+    for name in build_kinds.included(file, files) if file and build_kinds.of(file) not in build_kinds.KINDS else ():
         wanted += [match[0] for match in REQUIREMENT.finditer(files.get(name, ""))]
     project = table(files, "pyproject.toml", "project").get("dependencies")
     wanted += [each for each in project if isinstance(each, str)] if isinstance(project, list) else []

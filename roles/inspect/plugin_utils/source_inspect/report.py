@@ -7,17 +7,16 @@ import re
 from typing import Any
 
 import build_image
-from ansible.module_utils import build_kinds, build_plan, build_sources
+from ansible.module_utils import build_plan
 from inventory_check.inventory import CHECKS, check_types, check_values, load_specs
 from inventory_check.values import APP
 
-from . import choices, code, declared, environment, places, serving
+from . import choices, code, declared, environment, listed, places, serving
 from . import tree as trees
 from .block import Answer, block
 from .tree import Tree
 
 GIVEN = ("build_source", "build_ref", "build_subdir", "app_name", "site_domain")
-DEEP = 3  # directories that an app may lie in, such as services/web
 PORT = re.compile(r"(?:^|[\s:=])([1-9][0-9]{3,4})(?=\s|$)")
 
 
@@ -56,15 +55,17 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     for variable in ("build_source", "build_ref", "build_subdir"):
         if given.get(variable, "HEAD" if variable == "build_ref" else "") not in ("", "HEAD"):
             answer.set(variable, given[variable], "as you gave it")
-    told = _told(tree)
-    plan = _plan(told, answer)
-    subdir = _only_below(tree, plan, given)
+    told = listed.told(tree)
+    plan = listed.plan(told, answer)
+    subdir = listed.folder(tree, plan.file, given, answer)
+    if subdir is None:
+        return checked(answer)
     if subdir:
-        answer.set("build_subdir", subdir, "what lists dependencies lies there alone")
         tree = tree.below(subdir)
-        told = _told(tree)
-        plan = _plan(told, answer)
-    needs = places.dependencies(told, plan.file)
+        told = listed.told(tree)
+        plan = listed.plan(told, answer)
+    plan = listed.decide(tree, told, plan, answer)
+    needs = places.dependencies({**told, plan.file: tree.text(plan.file)}, plan.file)
     found = serving.Found(tree, code.read(tree), declared.read(tree), needs)
     serving.decide(found, answer)
     _image(found, plan, needs, answer)
@@ -82,31 +83,6 @@ def _name(source: str) -> str:
     last = re.split(r"[/:]", source.rstrip("/").removesuffix(".git"))[-1].lower()
     name = re.sub(r"[^a-z0-9]+", "-", last).strip("-0123456789")[:31].strip("-")
     return name if APP.fullmatch(name) else "app"
-
-
-def _told(tree: Tree) -> dict[str, str]:
-    """Return what role build reads of a source."""
-    names = sorted(name for name in tree.names if build_sources.TELLING.fullmatch(name))
-    return {name: tree.text(name) if build_sources.READ.fullmatch(name) else "" for name in names}
-
-
-def _plan(told: dict[str, str], answer: Answer) -> build_plan.Plan:
-    try:
-        return build_plan.plan(told)
-    except build_kinds.KindError as error:
-        answer.unsure.append(str(error).partition("\n")[0])
-        return build_plan.plan({name: text for name, text in told.items() if name != "pyproject.toml"})
-
-
-def _only_below(tree: Tree, plan: build_plan.Plan, given: dict[str, Any]) -> str:
-    """Return the one directory that lists dependencies, of the highest that do, where nothing above it does."""
-    if plan.file or given.get("build_subdir") or "Dockerfile" in tree.names:
-        return ""
-    split = [name.rsplit("/", 2) for name in tree.names if name.count("/") in range(1, DEEP + 1)]
-    listed = {"/".join(parts[:-1]) for parts in split if build_kinds.OF_A_FOLDER.fullmatch("/".join(parts[-2:]))}
-    folders = sorted(folder for folder in listed if not places.LEFT_OUT.fullmatch(folder))
-    highest = [folder for folder in folders if folder.count("/") == min(each.count("/") for each in folders)]
-    return highest[0] if len(highest) == 1 else ""
 
 
 def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], answer: Answer) -> None:

@@ -26,11 +26,13 @@ class Tree:
     """Names of files and, within bounds, their texts.
 
     :ivar cut: what was not read for its size.
+    :ivar wide: what is in UTF-16, which tools of Python do not read.
     """
 
     def __init__(self, names: Iterable[str], read: Callable[[str, int], bytes]) -> None:
         self.names = frozenset(names)
         self.cut: list[str] = []
+        self.wide: list[str] = []
         self._read, self._left = read, WHOLE
         self._texts: dict[str, str] = {}
         if len(self.names) > NAMES:
@@ -45,8 +47,15 @@ class Tree:
             if len(content) > min(MOST, self._left):
                 self.cut.append(name)
             self._left -= min(len(content), self._left)
-            self._texts[name] = content[:MOST].decode(errors="replace").removeprefix("\ufeff")
+            self._texts[name] = self._decoded(name, content[:MOST]).removeprefix("\ufeff")
         return self._texts[name]
+
+    def _decoded(self, name: str, content: bytes) -> str:
+        """Return text of UTF-8, or of what PowerShell writes."""
+        if content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+            return content.decode(errors="replace")
+        self.wide.append(name)
+        return content.decode("utf-16", errors="replace")
 
     def below(self, subdir: str) -> Tree:
         """Return a directory of it as a source of its own."""
@@ -54,7 +63,11 @@ class Tree:
         names = [name.removeprefix(begin) for name in self.names if name.startswith(begin)]
         if not names:
             raise TreeError(f"build_subdir: the source has no directory {subdir!r}; write another, or leave it out")
-        return Tree(names, lambda name, most: self._read(begin + name, most))
+        return Tree(names, lambda name, most: self.bytes(begin + name, most))
+
+    def bytes(self, name: str, most: int) -> bytes:
+        """Return the beginning of a file, as it lies there."""
+        return self._read(name, most)
 
 
 def of_directory(folder: str, names: Iterable[str]) -> Tree:
