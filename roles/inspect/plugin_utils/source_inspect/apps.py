@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-from . import celery
+from . import commands
 from .facts import FLASK, App, module
 from .syntax import constants_of, demands_of, dotted, runs_server
 
@@ -130,7 +130,7 @@ def found(file: str, tree: ast.Module, kinds: Kinds) -> list[App]:
 
     for node in statements(tree.body):
         if isinstance(node, ast.FunctionDef):
-            if (framework := kinds.of_factory(node, imported)) and not celery.makes(node.name):
+            if (framework := kinds.of_factory(node, imported)) and not commands.makes_celery(node.name):
                 add(node.name, "factory", framework, node, demands_of(node))
         elif isinstance(node, ast.ImportFrom):
             for each in node.names:
@@ -151,7 +151,7 @@ def _named(
     alias = isinstance(node.value, ast.Name)
     yield from (pair for pair in seen if not (alias and pair[0] in known))
     made = dotted(node.value.func).rpartition(".")[2] if isinstance(node.value, ast.Call) else ""
-    if seen or not FACTORY.fullmatch(made) or celery.makes(made):
+    if seen or not FACTORY.fullmatch(made) or commands.makes_celery(made):
         return
     for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
         names = target.elts if isinstance(target, ast.Tuple) else [target]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Set
 from typing import Any
 
-from . import addresses, apps, celery, tables
+from . import addresses, apps, commands, settings
 from .facts import Code, Read, module
 from .paths import Paths
 from .routes import Routes
@@ -18,6 +18,7 @@ from .syntax import (
     default_of,
     dotted,
     imported_of,
+    named_of,
     names_of_os,
     number,
     otherwise_of,
@@ -32,8 +33,6 @@ LEFT_OUT = re.compile(
 )
 ENVIRON = "os.environ"
 GETS = {"os.getenv", f"{ENVIRON}.get", f"{ENVIRON}.setdefault"}
-READERS = re.compile(r"(config|env(\.(str|int|bool|float|list|url|json|path|db|db_url))?)")
-OF_READERS = {"decouple", "environs", "environ"}
 OPENS = {"sqlite3.connect", "SqliteDatabase", "SqliteExtDatabase"}
 SETTING = re.compile(r"[A-Z][A-Z0-9_]+")
 
@@ -67,14 +66,19 @@ def again(code: Code, dead: Set[int]) -> Code:
 
 def _read(code: Code, dead: Set[int] = frozenset()) -> None:
     routes, within = Routes(), {}
+    code.wrappers, code.models = settings.wrappers(code.modules), {"BaseSettings"}
+    for each in (node for tree in code.modules.values() for node in tree.body if isinstance(node, ast.ClassDef)):
+        code.models |= (
+            {each.name} if any(dotted(base).rpartition(".")[2] in code.models for base in each.bases) else set()
+        )
     for name, module_ in list(code.modules.items()):
         try:
             reader = Reader(code, name, module_, dead)
             reader.read()
             routes.read(name, reader.nodes)
-            code.celery |= celery.named(name, module_)
-            within |= celery.inside(name, reader.nodes)
-            code.tables |= tables.made(name, module_)
+            code.celery |= commands.named(name, module_)
+            within |= commands.inside(name, reader.nodes)
+            code.tables |= commands.made(name, module_)
         except RecursionError:
             code.unread.append(name)
             del code.modules[name]
@@ -105,9 +109,12 @@ class Reader:
         self.nodes, self.paths = nodes, Paths(file, nodes)
         imported = {name for node in nodes for name in imported_of(node)}
         # a WSGI server hands an `environ` of its own to what is called so
-        self.short = {name: f"os.{name}" for node in nodes for name in names_of_os(node)}
+        self.short = {name: what for node in nodes for name, what in names_of_os(node)}
+        for node in nodes:
+            if isinstance(node, ast.Assign) and self.called(node.value) == ENVIRON:
+                self.short |= {dotted(target): ENVIRON for target in node.targets if isinstance(target, ast.Name)}
         self.plain = constants_of(tree)
-        self.reads_settings = bool(imported & OF_READERS)
+        self.readers, self.required = settings.Readers(nodes, imported), settings.required(nodes)
         self.caught = {id(inner) for node in nodes for inner in caught_in(node)}
         self.otherwise = {id(call): last for node in nodes for call, last in otherwise_of(node)}
 
@@ -129,11 +136,14 @@ class Reader:
                 continue
             elif isinstance(node, ast.Assign):
                 self.assign(node)
+            elif isinstance(node, ast.ClassDef):
+                for row in settings.of_class(node, self.code.models):
+                    self.take(row)
             elif isinstance(node, ast.Compare) and self.called(node.comparators[0]) == ENVIRON:
                 self.optional(constant(node.left), node, None)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 self.text(node.value, node)
-            elif isinstance(node, ast.Attribute) and node.attr in ("instance_path", "from_prefixed_env"):
+            elif isinstance(node, ast.Attribute) and node.attr == "instance_path":
                 self.code.words.setdefault(node.attr, self.at(node))
 
     def text(self, text: str, node: ast.AST) -> None:
@@ -163,14 +173,25 @@ class Reader:
     def call(self, node: ast.Call) -> None:
         name, first = self.called(node.func), constant(node.args[0]) if node.args else None
         last = name.split(".")[-1] or getattr(node.func, "attr", "")
+        row = self.readers.read(node)
         if name in GETS:
             default = default_of(node)
-            self.optional(first, node, self.otherwise.get(id(node)) if default is None else default)
-        elif self.reads_settings and READERS.fullmatch(name) and isinstance(first, str):
-            given = len(node.args) > 1 or any(each.arg == "default" for each in node.keywords)
-            self.optional(first, node, default_of(node)) if given else self.demand(first, node)
+            default = self.otherwise.get(id(node)) if default is None else default
+            hard = id(node) in self.required and default is None
+            self.demand(first, node) if hard else self.optional(first, node, default)
+        elif row:
+            self.take(row)
+        elif last in self.code.wrappers and isinstance(first, str) and SETTING.fullmatch(first):
+            given = len(node.args) > 1 or "default" in named_of(node)
+            self.take((first, node, self.code.wrappers[last] and not given, default_of(node)))
         elif id(node) in self.muted:
             return
+        elif found := settings.prefix_of(node):
+            self.code.prefixes.setdefault(found[0], self.at(node))
+            if found[1] in settings.SWITCHES:
+                self.optional(settings.SWITCHES[found[1]], node, "development")
+        elif last == "Validator" and isinstance(first, str) and constant(named_of(node).get("must_exist")):
+            self.code.validated.setdefault(first, self.at(node))
         elif last in ("mkdir", "makedirs", "FileHandler", "RotatingFileHandler", "TimedRotatingFileHandler"):
             self.makes(node, first, last)
         elif last in ("BackgroundScheduler", "APScheduler"):
@@ -181,6 +202,10 @@ class Reader:
             path = self.plain.get(dotted(node.args[0])) if first is None else first
             if isinstance(path, str) and not path.startswith((":", "/")):
                 self.code.texts.setdefault(f"sqlite:{path}", self.at(node))
+
+    def take(self, row: settings.Row) -> None:
+        name, node, hard, default = row
+        self.demand(name, node) if hard else self.optional(name, node, default)
 
     def makes(self, node: ast.Call, first: Any, last: str) -> None:
         if last == "mkdir" and first is None and isinstance(node.func, ast.Attribute):

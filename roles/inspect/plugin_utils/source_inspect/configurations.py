@@ -20,6 +20,7 @@ STAGES = {
 }
 CLASS = re.compile(r"\w*(config|configuration|settings|conf)", re.IGNORECASE)
 HOPS = 2  # names that a variable's value is handed on by
+DYNACONF = re.compile(r"([\w-]+/)*(settings|config)\.(toml|ya?ml|json|ini)")
 TAKES = {"config_by_name", "get_config", "load_config"}
 
 
@@ -50,6 +51,10 @@ class Configurations:
                 if isinstance(node, ast.Compare):
                     sides = [inner for side in [node.left, *node.comparators] for inner in ast.walk(side)]
                     self.words |= {constant(each) for each in sides if stage(str(constant(each) or "")) == "production"}
+
+        if "dynaconf" in self.found.needs:
+            texts = [self.found.tree.text(name) for name in self.found.tree.names if DYNACONF.fullmatch(name)]
+            self.words |= {"production" for text in texts if re.search(r"(?m)^(\[|\s*\")?production\b", text)}
 
     def _map(self, node: ast.AST) -> None:
         rows: list[tuple[object, ast.AST]] = []

@@ -21,6 +21,7 @@ SECRET = re.compile(
     r"(\w+_)?(DATABASE|DB|REDIS|BROKER|RABBITMQ|MONGO|MONGODB|POSTGRES|MYSQL|AMQP|CLOUDAMQP|SQLALCHEMY\w*)_UR[LI]"
 )
 DATABASE = re.compile(r"(\w+_)?(DATABASE|DB|SQLALCHEMY\w*)_UR[LI]")
+SESSIONS = re.compile(r"(\w+_)?SECRET_KEY")
 NOT_FOR_USE = re.compile(r"(TEST(ING)?|DEV(ELOPMENT)?)_", re.ASCII)
 SERVICE = re.compile(r"https?://(?!localhost\b)[\w-]+(:\d+)?(?![\w.-])", re.ASCII)  # a host without a dot
 KEPT = "sqlite:////data/app.db"
@@ -48,6 +49,7 @@ def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> Non
             known = ", with a default that everybody can read" if default and _is_secret(name) else ""
             if told.get(name, ("",))[0] or _is_secret(name):
                 _take(answer, name, told.get(name, ("", "")), f"{place} reads it{known}")
+    _prefixed(found, answer)
     place = found.code.demanded.get("JWT_KEY_DIR") or found.code.optional.get("JWT_KEY_DIR", ("",))[0]
     if place:
         answer.set("tokens_algorithm", "RS256", f"{place} reads JWT_KEY_DIR, where the keys lie that sign tokens")
@@ -101,6 +103,26 @@ def _database(found: Found, answer: Answer) -> None:
         )
 
 
+def _prefixed(found: Found, answer: Answer) -> None:
+    """Give the app the settings that it takes out of variables with a prefix."""
+    told = found.declared.variables
+    for prefix, place in found.code.prefixes.items():
+        begin = f"{prefix}_" if prefix else ""
+        for name in told if begin else ():
+            if name.startswith(begin):
+                _take(answer, name, told[name], f"{place} reads all that begins with {begin}")
+        for name, where in found.code.validated.items():
+            _take(answer, f"{begin}{name}", told.get(f"{begin}{name}", ("", "")), f"{where} demands it")
+        wanted = {"SECRET_KEY": "sessions"}
+        wanted |= {"SQLALCHEMY_DATABASE_URI": "Flask-SQLAlchemy"} if "flask-sqlalchemy" in found.needs else {}
+        for name, what in wanted.items():
+            read = [*found.code.demanded, *found.code.optional]
+            other = DATABASE if name.endswith("_URI") else SESSIONS
+            fixed = name in found.code.settings and name != "SECRET_KEY"
+            if not fixed and not any(map(other.fullmatch, read)):
+                _take(answer, f"{begin}{name}", ("", ""), f"{place} reads it, for {what}")
+
+
 def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
     """Say which variables have no line, and which settings no variable."""
     rest = sorted(name for name in found.code.optional if name not in taken and not OURS.fullmatch(name))
@@ -109,6 +131,8 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
         answer.unsure.append(f"app_env: the code also reads, if it is there: {', '.join(rest[:SHOWN])}{more}")
     read = found.code.demanded.keys() | found.code.optional.keys()
     unread = {name: file for name, (_value, file) in found.declared.variables.items() if name not in read}
+    begins = tuple(f"{prefix}_" for prefix in found.code.prefixes if prefix)
+    unread = {name: file for name, file in unread.items() if not name.startswith(begins)}
     unread = {name: file for name, file in unread.items() if not re.match(r"DOCKER_|COMPOSE_", name)}
     for file in dict.fromkeys(unread.values()):
         names = ", ".join([name for name in unread if unread[name] == file and not OURS.fullmatch(name)][:SHOWN])
@@ -123,8 +147,9 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
         )
     for name, place in found.code.files.items():
         answer.unsure.append(f"app_files: {place} reads a file that {name} names, if there is one; app_files writes it")
-    if "from_prefixed_env" in found.code.words:
-        answer.unsure.append(f"app_env: {found.code.words['from_prefixed_env']} reads all that begins with FLASK_")
+    for prefix, place in found.code.prefixes.items():
+        what = f"all that begins with {prefix}_" if prefix else "the whole environment"
+        answer.unsure.append(f"app_env: {place} reads {what}, as settings of Flask")
     for name, (value, place) in found.code.settings.items():
         if name.endswith("SECRET_KEY") and isinstance(value, str):
             answer.unsure.append(

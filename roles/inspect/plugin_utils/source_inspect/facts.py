@@ -57,6 +57,10 @@ class Code:
     tables: dict[str, str] = field(default_factory=dict)  # {place: what makes tables there}
     words: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    prefixes: dict[str, str] = field(default_factory=dict)  # {prefix of variables that are all read: place}
+    validated: dict[str, str] = field(default_factory=dict)  # {setting that must be there: place}
+    wrappers: dict[str, bool] = field(default_factory=dict)  # {function that reads a variable: whether it demands it}
+    models: set[str] = field(default_factory=set)  # classes of settings whose fields are variables
     reads: list[Read] = field(default_factory=list)
     modules: dict[str, ast.Module] = field(default_factory=dict)
 

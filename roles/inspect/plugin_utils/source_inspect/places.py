@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ansible.module_utils import build_kinds
 from ansible.module_utils.build_python import setup_options, table
 
-from . import addresses, declared, tables
+from . import addresses, commands, declared
 from .block import Answer
 from .serving import SERVERS, Found
 
@@ -145,12 +145,12 @@ def _tables(found: Found, answer: Answer) -> None:
     made = found.code.tables
     if not made or "" in made.values() or found.declared.once:
         return
-    place, by = min(made.items(), key=lambda row: (row[1] == tables.SCRIPT, row[1].endswith(tables.TOO)))
-    if by == tables.SCRIPT:
+    place, by = min(made.items(), key=lambda row: (row[1] == commands.SCRIPT, row[1].endswith(commands.TOO)))
+    if by == commands.SCRIPT:
         said = (
             f"{place} makes tables only where that file is run itself, which gunicorn does not; let the app make them"
         )
-    elif by.endswith(tables.TOO):
+    elif by.endswith(commands.TOO):
         said = f"only {by}, makes the tables ({place}), so no deploy may run it; let the app make them"
     else:
         said = f"{by} could be it, if it leaves alone what is there: it makes the tables ({place}), a start does not"

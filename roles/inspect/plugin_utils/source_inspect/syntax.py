@@ -36,9 +36,18 @@ def imported_of(node: ast.AST) -> Iterator[str]:
         yield (node.module or "").split(".")[0]
 
 
-def names_of_os(node: ast.AST) -> Iterator[str]:
+def names_of_os(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield (name here, what it is) of what a statement takes out of module os."""
     if isinstance(node, ast.ImportFrom) and node.module == "os":
-        yield from (each.name for each in node.names if each.name in ("environ", "getenv") and not each.asname)
+        known = [each for each in node.names if each.name in ("environ", "getenv")]
+        yield from ((each.asname or each.name, f"os.{each.name}") for each in known)
+    elif isinstance(node, ast.Import):
+        yield from ((each.asname, "os") for each in node.names if each.name == "os" and each.asname)
+
+
+def named_of(call: ast.Call) -> dict[str, ast.expr]:
+    """Return the arguments of a call that have a name."""
+    return {each.arg: each.value for each in call.keywords if each.arg}
 
 
 def caught_in(node: ast.AST) -> Iterator[ast.AST]:

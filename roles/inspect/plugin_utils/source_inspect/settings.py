@@ -1,0 +1,165 @@
+"""Variables that a library of settings, or a function of the app, takes out of the environment."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from .syntax import constant, dotted, named_of
+
+READERS = {"Env", "FileAwareEnv", "AutoConfig", "Config", "EnvReader"}  # whose instances are called with a name
+KINDS = re.compile(
+    r"(str|int|bool|float|decimal|list|tuple|dict|url|json|path|bytes|date|datetime|time|timedelta|log_level|uuid|enum"
+    r"|(dj_)?(db|db_url|cache|cache_url|email|email_url|search_url))"
+)
+LIBRARIES = {"decouple", "environs", "environ", "starlette"}
+PREFIXED = {"from_prefixed_env": "FLASK", "FlaskDynaconf": "FLASK", "Dynaconf": "DYNACONF", "LazySettings": "DYNACONF"}
+SWITCHES = {"FlaskDynaconf": "FLASK_ENV", "Dynaconf": "ENV_FOR_DYNACONF"}
+EXITS = ("exit", "_exit")
+
+Row = tuple[str, ast.AST, bool, object]  # a variable, where it is read, whether it is demanded, and its default
+
+
+@dataclass
+class Readers:
+    """What of one file is called with the name of a variable.
+
+    :ivar known: {name of an object: the prefix that it puts before all names}.
+    """
+
+    known: dict[str, str] = field(default_factory=dict)
+    within: dict[int, str] = field(default_factory=dict)  # {node below `with env.prefixed()`: that prefix}
+    optional: set[str] = field(default_factory=set)  # names that have a default where the reader is made
+
+    def __init__(self, nodes: Iterable[ast.AST], imported: set[str]) -> None:
+        self.known, self.within, self.optional = {}, {}, set()
+        if not imported & LIBRARIES:
+            return
+        self.known = dict.fromkeys(("config", "env", "decouple.config", "environs.env"), "")
+        for node in nodes:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                if dotted(node.value.func).rpartition(".")[2] in READERS:
+                    prefix = str(constant(named_of(node.value).get("env_prefix")) or "")
+                    self.known |= {dotted(target): prefix for target in node.targets}
+                    self.optional |= {
+                        name for name, value in named_of(node.value).items() if isinstance(value, ast.Tuple)
+                    }
+            elif isinstance(node, ast.With):
+                for each in (item.context_expr for item in node.items):
+                    if isinstance(each, ast.Call) and dotted(each.func).endswith(".prefixed") and each.args:
+                        for inner in ast.walk(node):
+                            self.within[id(inner)] = self.within.get(id(inner), "") + str(constant(each.args[0]) or "")
+
+    def read(self, call: ast.Call) -> Row | None:
+        """Return what a call reads, if it does."""
+        name = dotted(call.func)
+        owner, _, kind = name.rpartition(".")
+        plain = name if name in self.known else owner if owner in self.known and KINDS.fullmatch(kind) else ""
+        if not plain:
+            return None
+        given = constant(call.args[0]) if call.args else "DATABASE_URL" if kind in ("db", "dj_db") else None
+        if not isinstance(given, str):
+            return None
+        whole = f"{self.known[plain]}{self.within.get(id(call), '')}{given}"
+        default = named_of(call).get("default", call.args[1] if len(call.args) > 1 else None)
+        free = given in self.optional or default is not None
+        return whole, call, not free, constant(default)
+
+
+def wrappers(modules: Mapping[str, ast.Module]) -> dict[str, bool]:
+    """Return {function that reads the variable that it is called with: whether it demands it}."""
+    found = {}
+    for tree in modules.values():
+        for node in (each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) and each.args.args):
+            names = [each.arg for each in node.args.args if each.arg not in ("self", "cls")]
+            inner = list(ast.walk(node))
+            gets = [each for each in inner if names and _reads(each, names[0])]
+            if gets:
+                hard = any(isinstance(each, ast.Raise) or isinstance(gets[0], ast.Subscript) for each in inner)
+                found[node.name] = hard and not any(isinstance(each, ast.Try) for each in inner[:1])
+    return found
+
+
+def _reads(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.Subscript):
+        return dotted(node.value).endswith("environ") and dotted(node.slice) == name
+    called = dotted(node.func) if isinstance(node, ast.Call) and node.args else ""
+    return bool(called) and called.endswith(("getenv", "environ.get")) and dotted(node.args[0]) == name  # type: ignore[attr-defined]
+
+
+def required(nodes: list[ast.AST]) -> set[int]:
+    """Return the calls whose value must not be empty: an error follows where it is."""
+    named = {}
+    for node in nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            named |= {dotted(target): id(node.value) for target in node.targets}
+    found = set()
+    for node in nodes:
+        tests = [node.test] if isinstance(node, ast.Assert) else []
+        if isinstance(node, ast.If) and any(map(_ends, node.body)):
+            tests = [each for each in _parts(node.test) if isinstance(each, ast.UnaryOp | ast.Compare)]
+            tests = [each.operand if isinstance(each, ast.UnaryOp) else each.left for each in tests if _lacks(each)]
+        for each in tests:
+            found.add(named.get(dotted(each), id(each)))
+    return found
+
+
+def _parts(test: ast.expr) -> list[ast.expr]:
+    return test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) else [test]
+
+
+def _lacks(node: ast.AST) -> bool:
+    """Tell whether a test holds where there is nothing: `not x`, `x is None`, `x == ""`."""
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.Not)
+    alike = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is | ast.Eq)
+    return alike and isinstance(node.comparators[0], ast.Constant) and not node.comparators[0].value
+
+
+def _ends(node: ast.AST) -> bool:
+    called = dotted(node.value.func) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else ""
+    return isinstance(node, ast.Raise) or called.rpartition(".")[2] in EXITS
+
+
+def of_class(node: ast.ClassDef, known: set[str]) -> Iterator[Row]:
+    """Yield what the fields of a class of pydantic's settings read.
+
+    :param known: names of such classes.
+    """
+    if not any(dotted(base).rpartition(".")[2] in known for base in node.bases):
+        return
+    prefix = ""
+    for each in ast.walk(node):
+        named = each.arg if isinstance(each, ast.keyword) else ""
+        named = dotted(each.targets[0]) if isinstance(each, ast.Assign) else named
+        if named == "env_prefix" and isinstance(each, ast.keyword | ast.Assign):
+            prefix = str(constant(each.value) or "")
+    for each in node.body:
+        if not isinstance(each, ast.AnnAssign) or not isinstance(each.target, ast.Name):
+            continue
+        if "ClassVar" in ast.dump(each.annotation) or each.target.id.startswith(("_", "model_config")):
+            continue
+        name, default = f"{prefix}{each.target.id}".upper(), each.value
+        if isinstance(default, ast.Call) and dotted(default.func).endswith("Field"):
+            given = named_of(default)
+            alias = next((given[key] for key in ("validation_alias", "alias", "env") if key in given), None)
+            alias = alias.args[0] if isinstance(alias, ast.Call) and alias.args else alias
+            name = str(constant(alias) or name)
+            default = given.get("default", given.get("default_factory", default.args[0] if default.args else None))
+        yield name, each, default is None or constant(default) is ..., constant(default)
+
+
+def prefix_of(call: ast.Call) -> tuple[str, str] | None:
+    """Return (prefix, what reads) of a call that takes all variables with a prefix; "" takes the whole environment."""
+    last = dotted(call.func).rpartition(".")[2] or getattr(call.func, "attr", "")
+    if last in PREFIXED:
+        given = named_of(call)
+        said = given.get("prefix", given.get("envvar_prefix", call.args[0] if call.args and last[0] == "f" else None))
+        return (PREFIXED[last] if said is None else str(constant(said) or "")), last
+    if last in ("from_mapping", "update") and dotted(call.func).endswith((".config.update", "from_mapping")):
+        values = [*call.args, *(each.value for each in call.keywords if each.arg is None)]
+        if any(dotted(each) == "os.environ" for each in values):
+            return "", last
+    return None

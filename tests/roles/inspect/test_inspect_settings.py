@@ -1,0 +1,95 @@
+"""Variables that libraries of settings and functions of the app read are found."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+APP = "from flask import Flask\napp = Flask('x')\n"
+PYDANTIC = "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "demanded"),
+    [
+        ("import decouple\ndecouple.config('CITY')\n", ["CITY"]),
+        (
+            "from decouple import AutoConfig\nread = AutoConfig()\nread('CITY', cast=str), read('TOWN', default='x')\n",
+            ["CITY"],
+        ),
+        ("from environs import Env\ne = Env()\ne.timedelta('CITY'), e.str('TOWN', 'x')\n", ["CITY"]),
+        ("from environs import env\nwith env.prefixed('SHOP_'):\n    env.int('CITY')\n", ["SHOP_CITY"]),
+        ("import environ\nenv = environ.Env(TOWN=(bool, False))\nenv('TOWN'), env('CITY')\n", ["CITY"]),
+        ("import environ\nenv = environ.Env()\nenv.db()\n", ["DATABASE_URL"]),
+        (
+            "from starlette.config import Config\nc = Config('.env')\nc('CITY', cast=str), c('TOWN', default=1)\n",
+            ["CITY"],
+        ),
+        (f"{PYDANTIC}class S(BaseSettings):\n    city: str\n    town: str = 'x'\n    _own: int\n", ["CITY"]),
+        (
+            f"{PYDANTIC}class S(BaseSettings):\n    model_config = SettingsConfigDict(env_prefix='SHOP_')\n"
+            "    city: str = Field(...)\n    town: list = Field(default_factory=list)\n",
+            ["SHOP_CITY"],
+        ),
+        (f"{PYDANTIC}class S(BaseSettings):\n    town: str = Field(validation_alias='CITY')\n", ["CITY"]),
+        (f"{PYDANTIC}class B(BaseSettings): pass\nclass S(B):\n    city: str\n", ["CITY"]),
+        ("from os import environ as e, getenv as g\ne['CITY'], g('TOWN')\n", ["CITY"]),
+        ("import os as o\no.environ['CITY']\n", ["CITY"]),
+        ("import os\nENV = os.environ\nENV['CITY'], ENV.get('TOWN')\n", ["CITY"]),
+        ("import os\ndef need(name):\n    return os.environ[name]\nneed('CITY')\n", ["CITY"]),
+        ("import os\ndef can(name, default=''):\n    return os.getenv(name, default)\ncan('CITY')\n", []),
+        (
+            "import os\ndef need(name):\n    it = os.getenv(name)\n    if not it:\n        raise KeyError(name)\n"
+            "    return it\nneed('CITY')\n",
+            ["CITY"],
+        ),
+        ("import os\ncity = os.getenv('CITY')\nif not city or town is None:\n    raise OSError\n", ["CITY"]),
+        ("import os, sys\nif os.environ.get('CITY') is None:\n    sys.exit('none')\n", ["CITY"]),
+        ("import os\nassert os.getenv('CITY')\n", ["CITY"]),
+        ("import os\nif os.getenv('CITY'):\n    raise OSError\n", []),
+    ],
+)
+def test_a_variable_without_a_default_is_demanded(decided, code, demanded):
+    found = decided({"app.py": APP, "config.py": code})
+    assert [*found.get("app_env", {}), *found.get("app_secrets", {})] == demanded
+
+
+@pytest.mark.parametrize(
+    ("code", "secrets"),
+    [
+        ("app.config.from_prefixed_env()\n", ["FLASK_SECRET_KEY", "FLASK_SQLALCHEMY_DATABASE_URI"]),
+        ("app.config.from_prefixed_env('SHOP')\n", ["SHOP_SECRET_KEY", "SHOP_SQLALCHEMY_DATABASE_URI"]),
+        ("app.config.from_prefixed_env(prefix='SHOP')\n", ["SHOP_SECRET_KEY", "SHOP_SQLALCHEMY_DATABASE_URI"]),
+        (
+            "import os\napp.config.from_prefixed_env()\nA = os.environ['SECRET_KEY']\n"
+            "app.config['SQLALCHEMY_DATABASE_URI'] = 'x://y'\n",
+            ["SECRET_KEY"],
+        ),
+        ("import os\napp.config.update(os.environ)\n", ["SECRET_KEY", "SQLALCHEMY_DATABASE_URI"]),
+        ("import os\napp.config.from_mapping(**os.environ)\n", ["SECRET_KEY", "SQLALCHEMY_DATABASE_URI"]),
+        ("import os\napp.config.from_mapping(CITY='x')\n", []),
+        ("FlaskDynaconf(app, envvar_prefix='SHOP')\n", ["SHOP_SECRET_KEY", "SHOP_SQLALCHEMY_DATABASE_URI"]),
+    ],
+)
+def test_settings_of_flask_that_begin_with_a_prefix_are_secrets(decided, code, secrets):
+    found = decided({"app.py": APP + code, "requirements.txt": "flask\nflask-sqlalchemy\n"})
+    assert sorted(found.get("app_secrets", {})) == secrets
+
+
+def test_values_of_an_example_with_the_prefix_are_taken(printed):
+    files = {"app.py": f"{APP}app.config.from_prefixed_env()\n", ".env.example": "FLASK_CITY=Ulm\nTOWN=x\n"}
+    text = printed(files)
+    assert yaml.safe_load(text)["app_env"] == {"FLASK_CITY": "Ulm"}
+    assert "no code that was seen reads: TOWN" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("settings = Dynaconf(environments=True)\n", {"ENV_FOR_DYNACONF": "production"}),
+        ("FlaskDynaconf(app)\n", {"FLASK_ENV": "production"}),
+    ],
+)
+def test_dynaconf_takes_its_part_for_production(decided, code, found):
+    files = {"requirements.txt": "flask\ndynaconf\n", "settings.toml": "[default]\nA = 1\n[production]\nA = 2\n"}
+    assert decided({"app.py": f"{APP}{code}", **files})["app_env"] == found
