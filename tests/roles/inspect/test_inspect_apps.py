@@ -133,3 +133,17 @@ def test_an_app_of_asgi_is_served_by_a_command_of_its_own(printed, code, command
 
 def test_the_first_page_of_dash_is_known(printed):
     assert "#   app_health_path: / is the first page of dash" in printed({"app.py": DASH, "requirements.txt": "dash"})
+
+
+@pytest.mark.parametrize(
+    ("command", "port"),
+    [
+        ("uvicorn main:app --host 0.0.0.0 --port 8080", 8080),
+        ("gunicorn -k uvicorn.workers.UvicornWorker -b 0.0.0.0:9000 main:app", 9000),
+        ("hypercorn main:app", 5000),
+    ],
+)
+def test_an_app_of_asgi_with_a_dockerfile_is_served_by_that(decided, command, port):
+    files = {"main.py": "from quart import Quart\napp = Quart('x')\n"}
+    found = decided({**files, "Dockerfile": f"FROM python\nEXPOSE 5000\nCMD {command}\n"})
+    assert found == {"app_wsgi": "main:app", "app_server": f"port:{port}"}

@@ -194,3 +194,23 @@ def test_from_object_with_a_configuration_for_development_is_told(printed):
         "#   app_env: shop.py:4 always takes config.DevelopmentConfig; let a variable choose: from_object(os." in text
     )
     assert "PAY_SECRET_KEY" not in text
+
+
+def test_a_choice_by_the_flag_for_debugging_is_the_one_without_it(decided):
+    code = "name = DevelopmentConfig if get_debug_flag() else ProductionConfig\napp.config.from_object(name)\n"
+    found = decided(shop(code))
+    assert (found["app_secrets"].keys(), found.get("app_env")) == ({"PAY_SECRET_KEY"}, None)
+
+
+def test_a_configuration_that_is_the_only_one_is_not_told(printed):
+    code = "import os\nclass Config:\n    KEY = os.environ['CITY']\n"
+    text = printed({"config.py": code, "shop.py": FACTORY.replace("config[config_name]", "Config")})
+    assert "always takes" not in text
+    text = printed({"config.py": code, "shop.py": f"{FACTORY.replace('config_name)', 'config=Config)', 1)}"})
+    assert "always takes" not in text
+
+
+def test_a_database_that_is_a_server_by_default_is_a_secret(decided):
+    code = "import os\nURL = os.getenv('DATABASE_URL', 'postgresql://localhost/shop')\nLITE = 'sqlite:///dev.db'\n"
+    found = decided({"shop.py": APP, "config.py": code})
+    assert (list(found["app_secrets"]), found.get("app_env")) == (["DATABASE_URL"], None)

@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 
 from .block import Answer
+from .declared import Declared
 from .facts import FLASK, App, Code, module
 from .syntax import dotted
 from .tree import Tree
 
 THIRD = "Connexion 3"
 LISTS = re.compile(r"(requirements.*\.(txt|in)|requirements/[^/]+\.(txt|in)|pyproject\.toml|Pipfile|setup\.(py|cfg))")
+OF_ASGI = re.compile(r"\b(uvicorn|hypercorn|daphne|granian)\b", re.IGNORECASE)
 SECOND = re.compile(
     r"connexion\b[^\n#,;]*?(==|~=|\^|~|[\"'=]\s*[\"'])\s*[12]\b|connexion\b[^\n#;]*<\s*=?\s*[23]\b"
     r"|name = \"connexion\"\nversion = \"[12]\."
@@ -67,6 +69,20 @@ def say(app: App, answer: Answer) -> None:
             f"or, without websockets, make it WSGI: list a2wsgi as a dependency, add to {app.file}: "
             f"wsgi = a2wsgi.ASGIMiddleware({app.name}); then app_wsgi: {module(app.file)}:wsgi"
         )
+
+
+def by_image(app: App, told: Declared, command: str, answer: Answer) -> bool:
+    """Tell whether the repository's own Dockerfile serves an app of ASGI, and let it.
+
+    :param command: what the image runs.
+    """
+    if app.framework in ("Dash", FLASK) or not told.dockerfile or not OF_ASGI.search(command):
+        return False
+    ports = [*re.findall(r"(?:port[=\s]+|:)([1-9][0-9]{3,4})\b", command), *told.ports, "8000"]
+    why = f"an ASGI app ({app.framework}), which the Dockerfile's own command serves"
+    answer.set("app_wsgi", f"{module(app.file)}:{app.name}{'()' if app.kind == 'factory' else ''}", why)
+    answer.set("app_server", f"port:{ports[0]}", f"Dockerfile: {command}")
+    return True
 
 
 def none(needs: Mapping[str, str], answer: Answer) -> None:

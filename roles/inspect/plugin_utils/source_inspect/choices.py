@@ -207,6 +207,10 @@ def _plain(found: Found, known: Configurations, answer: Answer, settled: bool) -
         for call in ast.walk(tree)
         if isinstance(call, ast.Call) and call.args and getattr(call.func, "attr", "") == "from_object"
     ]
+    either = [node for tree in found.code.modules.values() for node in ast.walk(tree) if isinstance(node, ast.IfExp)]
+    for node in either:  # DevConfig if get_debug_flag() else ProdConfig
+        if not settled and stage(dotted(node.orelse)) == "production" and stage(dotted(node.body)) == "development":
+            return known.target(dotted(node.orelse))
     if settled or len(calls) != 1:
         return ""
     call, file = calls[0]

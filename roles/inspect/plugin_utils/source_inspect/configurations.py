@@ -86,7 +86,8 @@ class Configurations:
     def develops(self, value: str) -> bool:
         """Tell whether a value stands for what nobody should serve."""
         name = self.target(value)
-        return (stage(name) or stage(value)) not in ("production", "other") if name else stage(value) == "development"
+        for_what = stage(name) or stage(value)
+        return for_what == "development" or (bool(name) and not for_what and bool(self.live()))
 
     def production(self, value: str) -> str:
         """Return what to write in its place for production, in the same form; "" where there is none."""

@@ -45,7 +45,8 @@ def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> Non
     for name, (place, default) in found.code.optional.items():
         if NOT_FOR_USE.match(name) or name in settled:
             continue
-        if name in told or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
+        server = DATABASE.fullmatch(name) and _elsewhere(default)
+        if name in told or server or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
             known = ", with a default that everybody can read" if default and _is_secret(name) else ""
             if told.get(name, ("",))[0] or _is_secret(name):
                 _take(answer, name, told.get(name, ("", "")), f"{place} reads it{known}")
@@ -90,6 +91,7 @@ def _database(found: Found, answer: Answer) -> None:
         return
     text, place = next(iter(beside.items()))
     chosen = [name for name in found.code.optional if DATABASE.fullmatch(name) and not NOT_FOR_USE.match(name)]
+    chosen = [name for name in chosen if not _elsewhere(found.code.optional[name][1])]
     if chosen and text.startswith("sqlite://") and not found.code.demanded.keys() & set(chosen):
         why = f"SQLite in {place}, which would lie beside the code and could not be written; /data is kept"
         answer.put("app_env", chosen[0], KEPT, why)
@@ -101,6 +103,11 @@ def _database(found: Found, answer: Answer) -> None:
             f"app_writable: SQLite in {place} may lie beside the code, which cannot be written; "
             "let it lie in instance/, in /data, or in a directory of app_writable"
         )
+
+
+def _elsewhere(default: object) -> bool:
+    """Tell whether a default names a database that is a server."""
+    return isinstance(default, str) and "://" in default and not default.startswith("sqlite:")
 
 
 def _prefixed(found: Found, answer: Answer) -> None:

@@ -146,7 +146,8 @@ def decide(tree: Tree, files: dict[str, str], first: build_plan.Plan, answer: An
             answer.unsure.append(
                 f"build_dependencies: {name} is in UTF-16, as PowerShell writes it; write it anew in UTF-8"
             )
-    _chosen(files, first, answer)
+    if "Dockerfile" not in tree.names:
+        _chosen(files, first, answer)
     return first
 
 

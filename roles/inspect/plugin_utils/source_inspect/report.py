@@ -94,6 +94,8 @@ def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], a
         return
     answer.itself.append("Dockerfile: the image is built by it")
     answer.unsure.append("build_dockerfile: none, to have it built by the role's own Dockerfile instead")
+    if "app_server" in answer.values and str(answer.values["app_server"][0]).startswith("port:"):
+        return
     command = told.commands.get("image", ("", ""))[0]
     text = f"{found.tree.text('Dockerfile')} {serving.through_script(found.tree, command)}"
     if "gunicorn" in text or "gunicorn" in needs:

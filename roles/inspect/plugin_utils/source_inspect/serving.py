@@ -47,7 +47,7 @@ def decide(found: Found, answer: Answer) -> None:
     wsgi = named(found)
     other = unfit(found, wsgi[0]) if wsgi else None
     if other:
-        beyond.say(other, answer)
+        _beyond(found, other, answer)
     elif wsgi := wsgi or guessed(found, answer):
         answer.set("app_wsgi", *wsgi)
     _gunicorn(found, answer)
@@ -72,6 +72,12 @@ def named(found: Found) -> tuple[str, str] | None:
         if wsgi := _existing(found, value.removesuffix(".py").replace("/", ".").removeprefix("."), False, "FLASK_APP"):
             return wsgi, f"FLASK_APP={value} in {file}"
     return None
+
+
+def _beyond(found: Found, app: App, answer: Answer) -> None:
+    command = through_script(found.tree, found.declared.commands.get("image", ("", ""))[0])
+    if not beyond.by_image(app, found.declared, command, answer):
+        beyond.say(app, answer)
 
 
 def unfit(found: Found, wsgi: str) -> App | None:
@@ -117,7 +123,7 @@ def guessed(found: Found, answer: Answer) -> tuple[str, str] | None:
     apps = sorted((app for app in fit if not app.demands or app.kind != "factory"), key=_rank)
     short = [app for app in fit if app.kind == "factory" and app.demands]
     if not apps and others:
-        beyond.say(min(others, key=lambda app: app.framework.endswith(".app")), answer)
+        _beyond(found, min(others, key=lambda app: app.framework.endswith(".app")), answer)
         return None
     if not apps:
         for app in short:
@@ -177,6 +183,8 @@ def _gunicorn(found: Found, answer: Answer) -> None:
             continue
         if isinstance(value, str) and value.isdecimal() and len(value) < 10:
             value = int(value)
+        if variable == "app_server" and variable in answer.values:
+            continue
         if variable == "app_server" and value not in KINDS:
             answer.unsure.append(
                 f"app_server: {where} asks for workers of {value}; here are {', '.join(sorted(KINDS))}"
