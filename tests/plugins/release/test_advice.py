@@ -44,6 +44,30 @@ WRONG = {
         "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given",
         "app_wsgi: shop:create_app()",
     ),
+    "factory that needs a word": (
+        f"{FLASK}def create_app(config_name):\n    return Flask(__name__)\n",
+        "shop:create_app()",
+        "TypeError: create_app() missing 1 required positional argument: 'config_name'",
+        "app_wsgi: shop:create_app('production')",
+    ),
+    "factory that needs a word, without its brackets": (
+        f"{FLASK}def create_app(config_name):\n    return Flask(__name__)\n",
+        "shop:create_app",
+        "TypeError: create_app() takes 1 positional argument but 2 were given",
+        "app_wsgi: shop:create_app('production')",
+    ),
+    "factory that takes no word": (
+        f"{FLASK}def create_app():\n    return Flask(__name__)\n",
+        "shop:create_app('production')",
+        "TypeError: create_app() takes 0 positional arguments but 1 was given",
+        "app_wsgi: shop:create_app()",
+    ),
+    "module that imports itself whole": (
+        "import shop\nshop.app\n",
+        "shop:app",
+        "AttributeError: partially initialized module 'shop' has no attribute 'app'",
+        "shop is imported while it is being imported itself",
+    ),
     "factory that takes two words, without its brackets": (
         f"{FLASK}def create_app(config=None, debug=False):\n    return Flask(__name__)\n",
         "shop:create_app",
@@ -75,7 +99,7 @@ WRONG = {
         "from flask import Markup\n",
         "shop:app",
         "ImportError: cannot import name 'Markup' from 'flask'",
-        "the flask that was installed has no Markup: pin the version",
+        "the flask that was installed has no Markup: build_requirements: [flask<3, werkzeug<3]",
     ),
     "import in a circle": (
         "from shop import app\n",
@@ -170,7 +194,7 @@ WRONG = {
         "import ctypes\nctypes.CDLL('libnothing.so.1')\n",
         "shop:app",
         "OSError: libnothing.so.1: cannot open shared object file",
-        "the image lacks the library libnothing.so.1: name Debian's package of it",
+        "the image lacks the library libnothing.so.1: build_image_packages names Debian's package",
     ),
     "server of its own": (f"{APP}app.run(port=0)\n", "shop:app", "", "keep app.run() below if __name__ == '__main__':"),
     "port that is in use": (

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible.module_utils.flask_deploy.release.advice import ADVICE, ANSWERED, OTHERWISE, About
 from ansible.module_utils.flask_deploy.release.diagnosis import advise, diagnose
+from ansible.module_utils.flask_deploy.release.tracebacks import causes
+
+from tests.plugins.release.starts import HARMLESS, STARTS
 
 ABOUT = About("shop:app")
 HALTED = """\
@@ -111,83 +116,83 @@ def test_the_last_twenty_lines_are_shown():
     assert diagnose("abc", "x", said, ABOUT).splitlines()[2:] == [f"    {line}" for line in said[-20:]]
 
 
-@pytest.mark.parametrize(
-    ("reason", "said", "advice"),
-    [
-        ("its container ended with code 137, killed for want of memory", "KeyError: 'A_B'", "app_memory: 1g"),
-        ("its container ended with code 1", "ModuleNotFoundError: No module named 'gunicorn'", "add gunicorn[gevent]"),
-        ("its container ended with code 1", "Error: class uri 'tornado' invalid or not found:", "no worker class torn"),
-        ("its container ended with code 1", "Failed to find attribute 'app' in 'shop'.", "app_wsgi names nothing in"),
-        ("process worker-1: its container ended with code 0", "done", "a process stays up until it is told to end"),
-        ("x", "ModuleNotFoundError: No module named 'imp'", "Python 3.12 and newer have no imp: build_python: '3.11'"),
-        ("x", "ModuleNotFoundError: No module named 'imports'", "nothing that was installed has imports"),
-        ("x", "ModuleNotFoundError: No module named 'cgi'", "Python 3.13 and newer have no cgi: build_python: '3.12'"),
-        ("x", "ModuleNotFoundError: No module named 'pkg_resources'", "build_requirements: [setuptools<81]"),
-        (
-            "x",
-            "importlib.metadata.PackageNotFoundError: No package metadata was found for shop",
-            "build_command: uv pip install --no-deps -e .",
-        ),
-        ("x", "OSError: [Errno 30] Read-only file system: '/app/shop/../.data'", "app_writable: [.data]"),
-        (
-            "x",
-            'Traceback (most recent call last):\n  File "/release/exec.py", line 165, in main\n'
-            "PermissionError: [Errno 13] Permission denied: '/run/secrets/env.json'",
-            "app_uid cannot read /run/secrets: ",
-        ),
-        (
-            "x",
-            "ImportError: no pq wrapper available.\nAttempts made:\n"
-            "- couldn't import psycopg 'binary' implementation: No module named 'psycopg_binary'",
-            "the image has no libpq: build_image_packages: [libpq5]",
-        ),
-        ("x", "PermissionError: [Errno 13] Permission denied: '/app/x'", "it runs as app_uid"),
-        ("x", "OSError: [Errno 30] Read-only file system: 'x.db'", "app_writable: [x.db]"),
-        ("x", "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", "app_memory: 1g"),
-        ("x", "[2026-11-27 17:55:52 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)", "a worker was silent"),
-        ("x", "sqlalchemy.exc.ArgumentError: Expected string or URL object, got None", "the address of the app's data"),
-        ("x", 'psycopg.errors.UndefinedTable: relation "users" does not exist', "the database has no table users"),
-        ("x", "alembic.util.exc.CommandError: Can't locate revision identified by '4f2a'", "deploy code that has it"),
-        ("x", "Error: No such command 'db'.", "flask knows no command db"),
-        ("/ did not answer below 400 in 60 s (status 404)", "KeyError: 'A_B'", "set app_health_path"),
-        ("/ did not answer below 400 in 60 s (status 302)", "", "needs no login"),
-        ("/ did not answer below 400 in 60 s (status 500)", "", "the app itself fails"),
-        ("/ did not answer below 400 in 60 s (status 502)", "", "nothing answers on the port that app_server names"),
-        ("/ did not answer below 400 in 60 s (status 500)", "KeyError: 'A_B'", "the app misses the variable A_B"),
-        ("/ did not answer below 400 in 60 s (timed out)", "", "more than 5 s"),
-        ("/ did not answer below 400 in 60 s ([Errno 2] No such file or directory)", "", "app_start_timeout: 120"),
-        ("x", "celery: no such command in the image; its PATH is /venv/bin", "add its package to the app's"),
-        ("x", "RuntimeError: gevent worker requires gevent 24.10.1 or higher", "the image has no gevent"),
-        ("x", "alembic.util.exc.CommandError: Multiple head revisions are present", "flask db merge heads"),
-        ("x", "ValueError: please set the environment variable MAIL_SERVER", "the app misses the variable MAIL_SERVER"),
-        (
-            "x",
-            "Traceback (most recent call last):\n  File \"<frozen os>\", line 717, in get\nKeyError: 'api_token'",
-            "the app misses the variable api_token",
-        ),
-        (
-            "x",
-            "Error: Could not locate a Flask application. Use the 'flask --app' option",
-            "flask does not find the app",
-        ),
-        ("x", "Error: Could not import 'shop.web'.", "flask does not find the app"),
-        (
-            "x",
-            'Traceback (most recent call last):\n  File "/release/exec.py", line 165, in main\n'
-            "FileNotFoundError: [Errno 2] No such file or directory",
-            "the image has no such program",
-        ),
-        ("x", "OSError: [Errno 30] Read-only file system", "name the directory that it writes to"),
-        ("x", "OSError: [Errno 28] No space left on device", "app_writable: [/tmp:200m]"),
-        ("x", "MemoryError", "app_memory: 1g"),
-        (
-            "x",
-            'psycopg.OperationalError: FATAL:  password authentication failed for user "shop"',
-            "the database refuses the password: app_secrets",
-        ),
-        ("something else", "", None),
-    ],
-)
+KNOWN = [
+    ("its container ended with code 137, killed for want of memory", "KeyError: 'A_B'", "app_memory: 1g"),
+    ("its container ended with code 1", "ModuleNotFoundError: No module named 'gunicorn'", "add gunicorn[gevent]"),
+    ("its container ended with code 1", "Error: class uri 'tornado' invalid or not found:", "no worker class torn"),
+    ("its container ended with code 1", "Failed to find attribute 'app' in 'shop'.", "app_wsgi names nothing in"),
+    ("process worker-1: its container ended with code 0", "done", "a process stays up until it is told to end"),
+    ("x", "ModuleNotFoundError: No module named 'imp'", "Python 3.12 and newer have no imp: build_python: '3.11'"),
+    ("x", "ModuleNotFoundError: No module named 'imports'", "nothing that was installed has imports"),
+    ("x", "ModuleNotFoundError: No module named 'cgi'", "Python 3.13 and newer have no cgi: build_python: '3.12'"),
+    ("x", "ModuleNotFoundError: No module named 'pkg_resources'", "build_requirements: [setuptools<81]"),
+    (
+        "x",
+        "importlib.metadata.PackageNotFoundError: No package metadata was found for shop",
+        "build_command: uv pip install --no-deps -e .",
+    ),
+    ("x", "OSError: [Errno 30] Read-only file system: '/app/shop/../.data'", "app_writable: [.data]"),
+    (
+        "x",
+        'Traceback (most recent call last):\n  File "/release/exec.py", line 165, in main\n'
+        "PermissionError: [Errno 13] Permission denied: '/run/secrets/env.json'",
+        "app_uid cannot read /run/secrets: ",
+    ),
+    (
+        "x",
+        "ImportError: no pq wrapper available.\nAttempts made:\n"
+        "- couldn't import psycopg 'binary' implementation: No module named 'psycopg_binary'",
+        "the image has no libpq: build_image_packages: [libpq5]",
+    ),
+    ("x", "PermissionError: [Errno 13] Permission denied: '/app/x'", "it runs as app_uid"),
+    ("x", "OSError: [Errno 30] Read-only file system: 'x.db'", "app_writable: [x.db]"),
+    ("x", "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", "app_memory: 1g"),
+    ("x", "[2026-11-27 17:55:52 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)", "a worker was silent"),
+    ("x", "sqlalchemy.exc.ArgumentError: Expected string or URL object, got None", "the address of the app's data"),
+    ("x", 'psycopg.errors.UndefinedTable: relation "users" does not exist', "the database has no table users"),
+    ("x", "alembic.util.exc.CommandError: Can't locate revision identified by '4f2a'", "deploy code that has it"),
+    ("x", "Error: No such command 'db'.", "flask knows no command db"),
+    ("/ did not answer below 400 in 60 s (status 404)", "KeyError: 'A_B'", "set app_health_path"),
+    ("/ did not answer below 400 in 60 s (status 302)", "", "needs no login"),
+    ("/ did not answer below 400 in 60 s (status 500)", "", "the app itself fails"),
+    ("/ did not answer below 400 in 60 s (status 502)", "", "nothing answers on the port that app_server names"),
+    ("/ did not answer below 400 in 60 s (status 500)", "KeyError: 'A_B'", "the app misses the variable A_B"),
+    ("/ did not answer below 400 in 60 s (timed out)", "", "more than 5 s"),
+    ("/ did not answer below 400 in 60 s ([Errno 2] No such file or directory)", "", "app_start_timeout: 120"),
+    ("x", "celery: no such command in the image; its PATH is /venv/bin", "add its package to the app's"),
+    ("x", "RuntimeError: gevent worker requires gevent 24.10.1 or higher", "the image has no gevent"),
+    ("x", "alembic.util.exc.CommandError: Multiple head revisions are present", "flask db merge heads"),
+    ("x", "ValueError: please set the environment variable MAIL_SERVER", "the app misses the variable MAIL_SERVER"),
+    (
+        "x",
+        "Traceback (most recent call last):\n  File \"<frozen os>\", line 717, in get\nKeyError: 'api_token'",
+        "the app misses the variable api_token",
+    ),
+    (
+        "x",
+        "Error: Could not locate a Flask application. Use the 'flask --app' option",
+        "flask does not find the app",
+    ),
+    ("x", "Error: Could not import 'shop.web'.", "flask does not find the app"),
+    (
+        "x",
+        'Traceback (most recent call last):\n  File "/release/exec.py", line 165, in main\n'
+        "FileNotFoundError: [Errno 2] No such file or directory",
+        "the image has no such program",
+    ),
+    ("x", "OSError: [Errno 30] Read-only file system", "name the directory that it writes to"),
+    ("x", "OSError: [Errno 28] No space left on device", "app_writable: [/tmp:200m]"),
+    ("x", "MemoryError", "app_memory: 1g"),
+    (
+        "x",
+        'psycopg.OperationalError: FATAL:  password authentication failed for user "shop"',
+        "the database refuses the password: app_secrets",
+    ),
+    ("something else", "", None),
+]
+
+
+@pytest.mark.parametrize(("reason", "said", "advice"), KNOWN)
 def test_a_known_cause_has_advice(reason, said, advice):
     told = advise(reason, said.splitlines(), ABOUT)
     assert told is None if advice is None else advice in told
@@ -195,3 +200,27 @@ def test_a_known_cause_has_advice(reason, said, advice):
 
 def test_advice_is_one_line_each():
     assert all("\n" not in advice and advice for _, advice in (*ADVICE, *ANSWERED, *OTHERWISE))
+
+
+@pytest.mark.parametrize(("said", "advice"), STARTS.items())
+def test_what_programs_say_as_they_do_not_start_has_advice(said, advice):
+    assert advice in (advise("its container ended with code 1", said.splitlines(), ABOUT) or "nothing")
+
+
+def row_of(said):
+    """Return the number of the row that decides about a log."""
+    for each in reversed((causes(said.splitlines()) or [[]])[-1]):
+        for number, (pattern, _) in enumerate(ADVICE):
+            if re.search(pattern, each.text):
+                return number
+    return None
+
+
+def test_each_row_of_advice_decides_about_a_log_of_these_tests():
+    decided = {row_of(said) for said in [*STARTS, *(said for _, said, _ in KNOWN)]}
+    assert [pattern for number, (pattern, _) in enumerate(ADVICE) if number not in decided] == []
+
+
+@pytest.mark.parametrize("said", HARMLESS)
+def test_a_harmless_line_is_no_cause(said):
+    assert causes([said]) == [], said

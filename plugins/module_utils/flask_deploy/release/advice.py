@@ -8,148 +8,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ansible.module_utils.flask_deploy.host import debian
+from ansible.module_utils.flask_deploy.release.advice_code import CODE
+from ansible.module_utils.flask_deploy.release.advice_image import IMAGE
+from ansible.module_utils.flask_deploy.release.advice_services import SERVICES
+from ansible.module_utils.flask_deploy.release.advice_settings import SETTINGS, VARIABLE
 from ansible.module_utils.flask_deploy.release.tracebacks import Cause
 
-# How programs say that a variable is lacking; the name itself is in capitals.
-NAME = r"(?:\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b|(?:['\"`]|[Vv]ariable )([A-Z]{3,}[A-Z0-9]*)\b)"
-LACKS = (
-    rf"{NAME}[^\n]{{0,60}}?"
-    r"(?:not set|unset|must be set|not (?:be )?(?:found|defined|configured|provided)|undefined|required|missing|empty)"
-)
-ASKS = rf"(?i:missing|set|define|provide|required?|needs?|expected)[^\n]{{0,40}}?{NAME}"
-VARIABLE = "the app misses the variable {0}: set it in app_env, or in app_secrets if it is a secret"
-FAILING = r"^(?:[\w.]*(?:Error|Exception|Missing\w*|Improper\w*|Undefined\w*|NotSet)|SystemExit|Error)\b[^\n]*"
-
-# Modules that are in Python's library no more (What's New In Python 3.12 and 3.13, Removed).
-GONE_12 = "imp|distutils|asynchat|asyncore|smtpd"
-GONE_13 = "aifc|audioop|cgi|cgitb|crypt|imghdr|lib2to3|mailcap|nntplib|pipes|sndhdr|telnetlib|uu|xdrlib"
 # What the cause holds, and what it means; the first match counts, so the exact come before the vague.
-ADVICE = [
-    (r"No module named '?gunicorn", "the image has no gunicorn: add gunicorn[gevent] to its requirements"),
-    (r"No module named '?gevent|gevent worker requires", "the image has no gevent: add gunicorn[gevent]"),
-    (r"class uri '?(\w+)", "the image has no worker class {0}: write app_server: auto, or add it to the requirements"),
-    (
-        r"cannot import name '(\w+)' from partially initialized module '([\w.]+)'",
-        "{1} is imported while it is being imported itself: import {0} later, within the function that uses it",
-    ),
-    (
-        r"cannot import name '(\w+)' from '([\w.]+)' \(.*(?:site|dist)-packages",
-        "the {1} that was installed has no {0}: pin the version that the app was written for where it lists its "
-        "dependencies, or by build_requirements",
-    ),
-    (r"cannot import name '(\w+)' from '([\w.]+)'", "{1} has no {0}: correct the name, or add it there"),
-    (
-        r"libpq library not found|no pq wrapper available|libpq\.so",
-        "the image has no libpq: build_image_packages: [libpq5], or psycopg[binary] where the app lists psycopg",
-    ),
-    (
-        rf"No module named '?({GONE_12})\b",
-        "Python 3.12 and newer have no {0}: build_python: '3.11', or newer versions of what imports it",
-    ),
-    (
-        rf"No module named '?({GONE_13})\b",
-        "Python 3.13 and newer have no {0}: build_python: '3.12', or newer versions of what imports it",
-    ),
-    (
-        r"No package metadata was found for ([\w.-]+)",
-        "{0} is not installed as a package. Where it is the app itself: build_command: uv pip install --no-deps -e .",
-    ),
-    (r"No module named '?pkg_resources", "newer setuptools have no pkg_resources: build_requirements: [setuptools<81]"),
-    (
-        r"No module named '?([\w.]+)",
-        "nothing that was installed has {0}: add it where the app lists its dependencies (the line 'build:' above "
-        "names that file), or by build_requirements",
-    ),
-    (
-        r"(?:TypeError: 'Flask' object is not iterable|(\w+)\(\) takes .* positional arguments? but 2 were given)",
-        "app_wsgi names a function that makes the app: call it, app_wsgi: {wsgi}()",
-    ),
-    (
-        r"(\S+\.so[.\d]*): cannot open shared object file|cannot load library '([^']+)'",
-        "the image lacks the library {0}: name Debian's package of it, example: build_image_packages: [libpq5]",
-    ),
-    (
-        r"(?s)subprocess\.py.*No such file or directory: '([^'/]+)'|Cmd\('(\w+)'\) not found|Bad (git) executable"
-        r"|'?\"?([\w.-]+)\"?'?: (?:executable file|command) not found",
-        "the image has no program {0}: name Debian's package of it, build_image_packages: [{0}]",
-    ),
-    (
-        r"(?i)(?:table|relation|index|type) [\"'`]?([\w.]+)[\"'`]? already exists|duplicate column name: (\w+)"
-        r"|UNIQUE constraint failed: (alembic_version)|constraint \"(alembic_version)_pkc\"",
-        "{0} is made a second time. Where each worker makes it as it starts: app_preload: true, or make it once by "
-        "app_release_command. Where a migration does: flask db stamp says which one the database has",
-    ),
-    (
-        r"no such table: ([\w.]+)|relation \"([\w.]+)\" does not exist|Table '([\w.]+)' doesn't exist",
-        "the database has no table {0}: make the tables before the app starts, example: "
-        "app_release_command: flask db upgrade",
-    ),
-    (
-        r"unable to open database file|attempt to write a readonly database",
-        "the database is where the app may not write: put it into /data by the app's own setting, example: "
-        "app_env: {{DATABASE_URL: sqlite:////data/app.db}}, or name its directory: app_writable: [db]",
-    ),
-    (
-        r"Can't locate revision identified by '(\w+)'",
-        "the database has the migration {0}, which this code lacks: deploy code that has it",
-    ),
-    (r"Multiple head revisions", "two migrations are the last one: join them, flask db merge heads"),
-    (
-        r"(?i)no secret key was set|secret[ _]key (?:is )?(?:not set|required|must be set)",
-        "the app has no SECRET_KEY: set it in app_secrets, where the app reads it from its environment",
-    ),
-    (rf"(?m){FAILING}{LACKS}", VARIABLE),
-    (rf"(?m){FAILING}{ASKS}", VARIABLE),
-    (
-        r"Expected string or URL object, got None|Could not parse (?:rfc1738|SQLAlchemy) URL",
-        "the address of the app's database is missing, or is none: set the variable that the app reads it from",
-    ),
-    (r"KeyError: '([A-Z][A-Z0-9_]*)'", VARIABLE),
-    (r"(?s)os(?:\.py|>)\".*KeyError: '(\w+)'", VARIABLE),
-    (r"No such command '([\w-]+)'", "flask knows no command {0}: app_wsgi has to name the app that brings it"),
-    (
-        r"Could not (?:locate a Flask application|import '([\w.]+)')|Failed to find Flask application",
-        "flask does not find the app: app_wsgi has to name it, example: shop:app or shop:create_app()",
-    ),
-    (r": no such command in the image", "name one that the image has, or add its package to the app's requirements"),
-    (
-        r"PermissionError: [^\n]*'(/release|/run/secrets)/",
-        "app_uid cannot read {0}: an owner or mode was changed on the host: sudo ls -lR /srv/*/current/ /etc/*/secrets",
-    ),
-    (r"(?s)exec\.py\".*(?:FileNotFoundError|PermissionError)", "the image has no such program: correct the command"),
-    (
-        r"(?s)File \"([^\"]+)\", line (\d+)[^\"]*(?:SyntaxError|IndentationError|TabError): ",
-        "Python cannot read {0}: correct its line {1}, or build with the Python that it was written for, build_python",
-    ),
-    (
-        r"Read-only file system: '([^']+)'",
-        "the app writes to {0}, and its container is read-only there: app_writable: [{directory}]",
-    ),
-    (r"Read-only file system", "name the directory that it writes to, example: app_writable: [uploads]"),
-    (r"Permission denied|PermissionError", "it runs as app_uid, and may write to /data, /tmp and app_writable alone"),
-    (r"No space left on device", "give it a larger /tmp, example: app_writable: [/tmp:200m]; or the disk is full: df"),
-    (
-        r"No such file or directory: '([^']+)'",
-        "the app reads {0}, which its container does not have: git has to list it in the source, or it is a secret "
-        "file: app_secret_files, in /run/secrets",
-    ),
-    (r"MemoryError", "give it more: app_memory: 1g"),
-    (r"WORKER TIMEOUT", "a worker was silent for longer than app_timeout seconds: start faster, or raise it"),
-    (
-        r"(?i)could not translate host name|Name or service not known|name resolution|nodename nor servname",
-        "the app looks for a service under a name that its container does not know: correct its address in app_env",
-    ),
-    (
-        r"(?i)connection refused",
-        "nothing listens at the address of a service that the app needs. In a container localhost is the container "
-        "itself: name the service's own address in app_env",
-    ),
-    (r"(?i)password authentication failed|Access denied for user", "the database refuses the password: app_secrets"),
-    (
-        r"(?i)address already in use|Connection in use: .*?(\d+)",
-        "two processes want one port: let one alone listen, the one that app_server names",
-    ),
-]
+ADVICE = [*IMAGE, *CODE, *SERVICES, *SETTINGS]
 # The answer on the health path says it, whatever the log holds.
 ANSWERED = [
     (r"\(status 404\)", "the app has no such page: set app_health_path to one that answers when it is ready"),
@@ -174,6 +41,14 @@ KILLED = re.compile(r"killed for want of memory")
 MEMORY = "give it more: app_memory: 1g"
 PORT = re.compile(r"(?:Running on|Listening at:|listening on|started server on) (?:all addresses \()?http://\S*?:(\d+)")
 OF_ITS_OWN = "Serving Flask app"
+# A class of settings that pydantic fills in from the environment, and the first of its fields that it cannot.
+CLASS = re.compile(r"validation errors? for \w*(?i:settings|config|env)|pydantic_settings/|pydantic/env_settings")
+FIELD = re.compile(r"\n([A-Za-z][\w.]*)\n {2}(?:((?i:field required))|([^\n[(]+))")
+# A function that makes the app, and is not called with what it takes.
+LACKING = re.compile(r"(\w+)\(\) missing \d+ required (?:positional|keyword-only) arguments?: ([^\n]+)")
+DETECTED = re.compile(r"Detected factory '(\w+)' in module '([\w.]+)', but could not call it without")
+TOO_MUCH = re.compile(r"(\w+)\(\) (?:takes 0 positional arguments but \d|got an unexpected keyword argument)")
+NOT_CALLED = re.compile(r"(\w+)\(\) takes (from \d+ to )?(\d+) positional arguments? but 2 were given")
 
 
 @dataclass
@@ -196,15 +71,17 @@ class About:
 
 def of(cause: Cause, about: About) -> str | None:
     """Return what to do about a cause, or None."""
-    return _of_callable(cause, about) or _of_module(cause, about) or _of_case(cause, about) or known(cause.text, about)
+    exact = (_of_callable, _of_module, _of_call, _of_case, _of_field)
+    return next(filter(None, (each(cause, about) for each in exact)), None) or known(cause.text, about)
 
 
 def known(text: str, about: About, table: Sequence[tuple[str, str]] = ADVICE) -> str | None:
     """Return what a table says of a text, or None."""
     for pattern, advice in table:
         if found := re.search(pattern, text):
-            groups = [each for each in found.groups() if each] or [""]
-            return advice.format(*groups, directory=_directory(groups[0]), **vars(about))
+            groups = [re.sub("['\"`]", "", each) for each in found.groups() if each] or [""]
+            told = {"directory": _directory(groups[0]), "package": debian.package(groups[0])}
+            return advice.format(*groups, **told, **vars(about))
     return None
 
 
@@ -232,6 +109,32 @@ def _of_module(cause: Cause, about: About) -> str | None:
     near = difflib.get_close_matches(found[1], about.modules, 1, 0.4) or about.modules[:1]
     there = f"there are {', '.join(about.modules)}"
     return f"the image has no module {found[1]}, {there}: app_wsgi: {near[0]}:{callable_}, or another build_subdir"
+
+
+def _of_call(cause: Cause, about: About) -> str | None:
+    """Return advice on an app_wsgi that calls what makes the app with too little, with too much or not at all."""
+    said, (module, _, named) = "\n".join(cause.words), about.wsgi.partition(":")
+    function = named.partition("(")[0]
+    if found := DETECTED.search(said):
+        return f"app_wsgi: {found[2]}:{found[1]}('production'), with what it takes"
+    if (found := LACKING.search(said)) and found[1] == function:
+        words = ", ".join(["'production'", *["'...'"] * (len(re.findall(r"'\w+'", found[2])) - 1)])
+        return f"{function} takes {found[2]}: app_wsgi: {module}:{function}({words})"
+    if (found := TOO_MUCH.search(said)) and found[1] == function and "(" in named:
+        return f"{function} does not take what app_wsgi gives it: app_wsgi: {module}:{function}()"
+    if "TypeError: 'Flask' object is not iterable" in said or (found := NOT_CALLED.search(said)):
+        words = "" if not found or found[2] or found[3] == "0" else "'production'"
+        return f"app_wsgi names a function that makes the app: call it, app_wsgi: {about.wsgi}({words})"
+    return None
+
+
+def _of_field(cause: Cause, about: About) -> str | None:
+    """Return advice on a class of settings that the environment does not fill in."""
+    found = FIELD.search("\n".join(cause.words))
+    if not found or not CLASS.search(cause.text):
+        return None
+    name = found[1].upper().replace(".", "__")
+    return VARIABLE.format(name) if found[2] else f"the app does not take the variable {name}: {found[3].strip()}"
 
 
 def _of_case(cause: Cause, about: About) -> str | None:

@@ -11,15 +11,21 @@ LINKS = ("During handling of the above exception", "The above exception was the 
 FRAME = re.compile(r'\s*File "([^"]+)", line (\d+)')
 SERVER = re.compile(r"/gunicorn/|/importlib/|<frozen importlib|/release/|/bin/(gunicorn|flask|alembic)$")
 LIBRARY = re.compile(r"/(site|dist)-packages/|/lib/python3|<frozen|^<|^src/g(event|reenlet)/|\.pyx$")
-# An error without a traceback: an exception that was printed, or a server's or a command's own words.
+# An error without a traceback: an exception that was printed, or a server's, a shell's or a command's own words.
 ERROR = re.compile(
     r"[\w.]*(Error|Exception)\b|(\w+\.)+[A-Z]\w+: |Failed to (find|parse)|.*\] \[(ERROR|CRITICAL)\] |FATAL\b"
     r"|\S+: no such command in the image|(?!- ).*No module named"
-    r"|.*(?i:executable file not found|command not found|address already in use)"
+    r"|.*(?i:executable file not found|command not found|address already in use|exec format error)"
+    r"|\s*FAILED: |ERROR +\[(flask_migrate|alembic[\w.]*)\] |\[[^\]]*: (ERROR|CRITICAL)/MainProcess\] "
+    r"|ERROR: +(Error loading ASGI app|\[Errno )|.*\bError -?\d+ connecting to |\S+: error: "
+    r"|Bad (module|application) '|\d+\. module '|.* version [`'][^'`]+' not found \(required by "
+    r"|\S*python\S*: can't open file |(\S*/)?env: \S+: No such|.*: bad interpreter"
+    r"|.*\b\d+: \S+: (not found|Permission denied|unbound variable|parameter (null or )?not set)$"
 )
-# What gunicorn says of every failure, and says nothing with.
+# What gunicorn and uvicorn say of every failure, and say nothing with.
 EMPTY = re.compile(
-    r"Exception in worker process|Error handling request|\(pid:\d+\) (exited with code|was sent SIG(TERM|ABRT|QUIT))"
+    r"Exception in (worker process|ASGI application)|Error handling request|Application startup failed"
+    r"|\(pid:\d+\) (exited with code|was sent SIG(TERM|ABRT|QUIT))"
     r"|Worker failed to boot|App failed to load|Shutting down: Master|^SystemExit|^KeyboardInterrupt|sent SIGKILL!"
 )
 HALT = "HaltServer"
@@ -56,7 +62,7 @@ def causes(lines: Sequence[str]) -> list[list[Cause]]:
     chains: list[list[Cause]] = []
     place, linked = 0, False
     while place < len(lines):
-        if lines[place].strip() == BEGIN:
+        if _begins(lines[place]):
             cause = _traceback(lines, place)
             if linked and chains:
                 chains[-1].append(cause)
@@ -66,9 +72,27 @@ def causes(lines: Sequence[str]) -> list[list[Cause]]:
             continue
         linked = lines[place].startswith(LINKS) or (linked and not lines[place].strip())
         if ERROR.match(lines[place]) and not EMPTY.search(lines[place]):
-            chains.append([Cause([lines[place]], end=place + 1)])
+            words = [lines[place], *_more(lines, place)]
+            chains.append([Cause(words, end=place + len(words))])
+            place += len(words) - 1
         place += 1
     return [chain for chain in chains if not EMPTY.search(chain[-1].words[0])]
+
+
+def _begins(line: str) -> bool:
+    """Tell whether a traceback begins; uvicorn writes its own word before that."""
+    return line.strip().removeprefix("ERROR:").strip() == BEGIN
+
+
+def _more(lines: Sequence[str], place: int) -> list[str]:
+    """Return the lines that say what an error's first one announces, as Celery's "Invalid value for '-A':"."""
+    more: list[str] = []
+    if lines[place].rstrip().endswith(":"):
+        for line in lines[place + 1 : place + MESSAGE]:
+            if _ends(line):
+                break
+            more.append(line)
+    return more
 
 
 def _traceback(lines: Sequence[str], begin: int) -> Cause:
@@ -96,7 +120,7 @@ def _again(first: str, line: str) -> bool:
 
 def _ends(line: str) -> bool:
     """Tell whether a line is no more of an exception's message."""
-    return line.strip() in ("", BEGIN) or line.startswith(LINKS) or bool(LOG.match(line))
+    return not line.strip() or _begins(line) or line.startswith(LINKS) or bool(LOG.match(line))
 
 
 def without_server(lines: Sequence[str]) -> list[str]:
@@ -104,7 +128,7 @@ def without_server(lines: Sequence[str]) -> list[str]:
     kept: list[str] = []
     place = 0
     while place < len(lines):
-        if lines[place].strip() != BEGIN:
+        if not _begins(lines[place]):
             kept.append(lines[place])
             place += 1
             continue
