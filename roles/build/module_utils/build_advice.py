@@ -5,32 +5,47 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ansible.module_utils import build_python as pythons
+from ansible.module_utils.flask_deploy.host.compiling import CAUSES, LACKING, NO_PROGRAM, package
+
 SHOWN, LONGEST = 8, 400  # lines that are shown of a failure, and characters of one
 FIRST = 2  # of those, from where it began
 BEGINS = re.compile(r"(?i)\s*(error\b|\u00d7 |fatal:|e: |npm err|.*\berror:)")
 OF_STEP = re.compile(r"#(\d+) (?:\d+\.\d+ (.*)|ERROR\b)")
 BLOCK = re.compile(r"\n-{6}\n > (\[.*?)\n(.*?)\n-{6}\n", re.DOTALL)
+NO_WHEEL = "has a wheel for none of"  # files/steps.sh says so
 WAY_OUT = re.compile(r"what to do: (.*)")
 
 KEY = (
     "the repository is private, or its name is another. A key that may read it: build_source: "
     "git@git.example.com:team/app.git with build_git_key; docs/how-to/private-repository.md"
 )
-# More exact than what a build's step says by itself, which looks at wheels alone.
-LACKING = [
-    (r"pg_config executable not found", "it needs PostgreSQL's headers: build_packages: [libpq-dev]"),
+# What stops a pull of an image too.
+PULLS = [
     (
-        r"does not appear to be a Python project|Distribution not found at: file:",
-        "the app takes that package from another directory, by a path, and build_subdir is all that a build has. Take "
-        "it from an index or a git address where the app lists it, or leave build_subdir empty",
+        r"(?i)no space left on device|ENOSPC|enough free space in",
+        "make room on the host that builds; sudo docker builder prune frees what earlier builds left",
     ),
-    (r"mysql_config|MySQLclient|Can not find valid pkg-config name", "build_packages: [default-libmysqlclient-dev]"),
     (
-        r"fatal error: (?!Python\.h|longintrepr\.h)([\w./-]+\.h): No such file",
-        "a header is missing, {0}: build_packages names Debian's package that has it, as packages.debian.org tells",
+        r"(?i)toomanyrequests|pull rate limit",
+        "Docker Hub lets an address pull so much in an hour, and a user more: build_registry: docker.io, "
+        "build_registry_user, and build_registry_password in the vault; or try again later",
+    ),
+    (r"429 Too Many Requests|429 Client Error", "that server was asked too often: try again later, or take a mirror"),
+    (
+        r"(?i)(?:certificate|cert) (?:has )?expired|chain uses expired|peer certificate: Expired",
+        "the certificate of what the build asks has expired: its owner renews it. Where it has not, the host's "
+        "clock is "
+        "wrong: sudo timedatectl set-ntp true",
+    ),
+    (r"(?i)not yet valid|NotValidYet|not yet activated", "the host's clock is wrong: sudo timedatectl set-ntp true"),
+    (
+        r"NotValidForName|certificate is (?:not )?valid for|no alternative certificate subject|Hostname mismatch",
+        "the certificate is for another name than the address that the build asks: correct that address",
     ),
 ]
 ADVICE = [
+    *PULLS,
     (r"could not read Username|Authentication failed|Permission denied \(publickey|Repository not found", KEY),
     (r"does not appear to be a git repository|repository '[^']*' not found|returned error: 40[134]", KEY),
     (
@@ -73,12 +88,6 @@ ADVICE = [
         "build_args: {{HTTPS_PROXY: …}}",
     ),
     (
-        r"(?i)(?:current|requested) Python version \(([^)]+)\) does not satisfy (\S+)|requires a different Python: "
-        r"([\d.]+) not in '([^']+)'|requires-python.*?([\d.]+)",
-        "what the app needs wants another Python than {0}: build_python: '3.13', or a base image that has it; "
-        "where that is too new, older versions of what the app lists",
-    ),
-    (
         r"([\w.\[\]-]+) was not found in the (?:package registry|cache)|No matching distribution found for (\S+)",
         "no index has {0}: correct it where the app lists it, or name the index that has it, build_args: "
         "{{PIP_EXTRA_INDEX_URL: …}}",
@@ -102,13 +111,24 @@ ADVICE = [
         "a package is not the one that was locked: lock anew, with uv lock, pipenv lock or poetry lock",
     ),
     (
+        r"parse requirement in `([^`]+)`[^\n]*\n[^\n]*found `\x00?`|Unexpected '\x00?', expected '-c'[^\n]*: "
+        r"([^:\s]+):1:1"
+        r"|`([^`]+)`: stream did not contain valid UTF-8|\\x00(?s:.*)\(from line \d+ of ([^)]+)\)",
+        "{0} is not in UTF-8: > of PowerShell writes UTF-16. There: pip freeze | Out-File -Encoding utf8 {0}",
+    ),
+    (
+        r"'utf-8' codec can't decode byte",
+        "a file that lists dependencies is not in UTF-8. In PowerShell: pip freeze | Out-File -Encoding utf8 "
+        "requirements.txt",
+    ),
+    (
         r"(?:Couldn't|Could not) parse requirement in `?([^`\s]+)`?[^\n]* position|Invalid requirement: '?([^'\n]+)",
         "correct {0}: a line there is no requirement",
     ),
     (r"TOML parse error at line (\d+)|invalid TOML.*?line (\d+)", "correct line {0} of the file that it names"),
     (r"E: Unable to locate package (\S+)", "Debian has no package {0}: correct build_packages or build_image_packages"),
-    *LACKING,
-    (r"(?:sh: \d+: |: )([\w.-]+): not found", "the build has no program {0}: build_packages: [{0}]"),
+    (r"(yarn|pnpm): (?:command )?not found", "build_packages: [npm], and in build_command npx {0} in place of {0}"),
+    (r"(?:sh: \d+: |: )([\w.-]+): (?:command )?not found", NO_PROGRAM),
     (r"build_command ended with code", "correct build_command, or what it runs; it runs in /app"),
     (
         r"(?i)exit code: 137|signal: killed|cannot allocate memory|out of memory",
@@ -117,6 +137,11 @@ ADVICE = [
     (
         r"(?s)File \"([^\"]+)\", line (\d+)[^\"]*SyntaxError",
         "correct line {1} of {0}, or build with the Python that it was written for: build_python",
+    ),
+    (
+        r"error: command '\S*(?:gcc|g\+\+|cc|clang)\S*' failed with exit",
+        "its C code does not compile here: a newer version of the package, build_requirements, or an older Python, "
+        "build_python",
     ),
     (
         r"Failed to build `?([^`\s]+)",
@@ -137,21 +162,31 @@ def explained(error: str) -> str:
         return error
     step, lines = said_by_step(error)
     if not lines:
-        advice = of(error)
+        advice = known(error)
         return f"{error}\n  what to do: {advice}" if advice else error
     told = [found[1] for line in lines if (found := WAY_OUT.search(line))]
     shown = _cut([line for line in lines if line.strip() and not WAY_OUT.search(line)])
-    whole = "\n".join([*lines, error.splitlines()[-1]])
-    advice = of(whole, LACKING) or (told[-1] if told else of(whole))
+    advice = known("\n".join([*lines, error.splitlines()[-1]]), *told[-1:])
     text = [f"docker build: {step}", "  what it says of the cause:", *(f"    {line[:LONGEST]}" for line in shown)]
     return "\n".join([*text, f"  what to do: {advice}"] if advice else text)
+
+
+def known(said: str, told: str = "") -> str | None:
+    """Return what to do about all that was said, or None.
+
+    :param told: what the failed step itself says of that.
+    """
+    wheel = told if NO_WHEEL not in told else ""
+    exact = of(said, LACKING) or wheel or pythons.other(said) or of(said, CAUSES)
+    return exact or told or of(said)
 
 
 def of(said: str, table: Sequence[tuple[str, str]] = ADVICE) -> str | None:
     """Return what to do about what was said, or None."""
     for pattern, advice in table:
         if found := re.search(pattern, said):
-            return advice.format(*[each for each in found.groups() if each] or [""], "", "")
+            groups = [each for each in found.groups() if each] or [""]
+            return advice.format(*groups, "", "", package=package(groups[0]))
     return None
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ansible.module_utils import build_advice as advice
 from ansible.module_utils import build_dockerfiles as dockerfiles
 from ansible.module_utils.flask_deploy.host import engine
 
 PYTHON = "{python}"  # stands in an image's name for the version that an app asks for
-NO_IMAGE = (
-    "{0} cannot be pulled, and is not on this host: {1}\n"
-    "  what to do: see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "
+NO_IMAGE = "{0} cannot be pulled, and is not on this host: {1}\n  what to do: {2}"
+LOOK = (
+    "see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "
     "build_registry, build_registry_user, and build_registry_password in the vault; without a registry: "
     "build_base_image_archive, or docker load there"
 )
@@ -62,7 +63,8 @@ def pull(name: str, target: str = "", said: list[str] | None = None) -> None:
         engine.docker("pull", "-q", *(("--platform", target) if target else ()), name)
     except engine.EngineError as error:
         if not engine.inspect("image", name):
-            raise BaseError(NO_IMAGE.format(name, error)) from error
+            known = advice.of(str(error), advice.PULLS)
+            raise BaseError(NO_IMAGE.format(name, error, known or LOOK.format(name))) from error
         if said is not None:
             said.append(f"{name} cannot be pulled; the build uses the one that is on the host. {error}")
 

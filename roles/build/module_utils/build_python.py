@@ -17,6 +17,17 @@ BEFORE = ("2.7", *(f"3.{minor}" for minor in range(10)))
 OF_SETUP = re.compile(r"""^[^#\n]*python_requires["']?\s*[=:]\s*(?:["']([^"'\n]+)["']|(\w+))""", re.MULTILINE)
 CLAUSE = re.compile(r"(===|~=|==|!=|<=|>=|<|>|\^|~|)\s*(\d+)(?:\.(\d+|\*))?(?:\.(\d+|\*))?[\w.*]*")
 
+# How uv, pip and poetry say which Python they have, and which one they want.
+WANT = re.compile(
+    r"(?:current|requested) Python version \(([^)]+)\) does not satisfy Python\s*((?:[<>=!~]+ ?[\d.*]+,? ?)+)"
+    r"|different Python: ([\d.]+) not in '([^']+)'"
+    r"|resolved to Python ([\d.]+), which is incompatible with the project's Python requirement: `([^`]+)`"
+    r"|(?i:current(?:ly activated)? Python version) \(?([\d.]+)\)? is not (?:allowed|supported) by the project "
+    r"\(([^)]+)\)"
+)
+WHEELS = re.compile(r"CPython ([\d.]+) \(`cp\d+`\), but [^\n]* Python ABI tags?: ([^\n]+)")
+IGNORED = re.compile(r"([\w.]+) Requires-Python ([^;\n]+)")
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -69,6 +80,33 @@ def fits(specifier: str, version: str) -> bool:
     """Tell whether a Python "3.12" of any patch level can be what a specifier of PEP 440 or of poetry asks for."""
     here = tuple(map(int, version.split(".")))
     return any(all(_holds(here, *clause) for clause in CLAUSE.findall(part)) for part in specifier.split("||"))
+
+
+def other(said: str) -> str | None:
+    """Return what to do about a failed build that wants another Python; None where it does not say so."""
+    here, asked = "", []
+    for found in WANT.finditer(said):
+        here, specifier = (each for each in found.groups() if each)
+        asked.append(specifier.rstrip(", "))
+    if here and not here[0].isdecimal():
+        lists = f"pyproject.toml allows Python {here}, and what it lists needs {asked[0]}"
+        return f'{lists}: requires-python = "{asked[0]}"'
+    fitting = [each for each in OFFERED if asked and all(fits(one, each) for one in asked)]
+    if found := WHEELS.search(said):
+        here, asked = found[1], [f"with a wheel of it ({found[2]})"]
+        fitting = [each for each in OFFERED if f"`cp{each.replace('.', '')}`" in found[2]]
+    elif not asked and "require a different python version" in said:
+        pinned = re.search(r"satisfies the requirement \S+?==([\w.]+)", said)
+        asked = [one for version, one in IGNORED.findall(said) if not pinned or version == pinned[1]][-1:]
+        here, fitting = "the image's", [each for each in OFFERED if asked and fits(asked[0], each)]
+    if not asked:
+        return None
+    wanted = f"what the app needs wants another Python than {here}"
+    if not fitting:
+        none = f"none of Python {OFFERED[0]} to {OFFERED[-1]} is one"
+        return f"{wanted}, {' and '.join(asked)}, and {none}: a newer version of what asks for it, build_requirements"
+    best = USUAL if USUAL in fitting else fitting[-1]
+    return f"{wanted}: build_python: '{best}', or a newer version of what asks for it, build_requirements"
 
 
 def _newer(version: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ansible.module_utils import build_advice as advice
 from ansible.module_utils import build_bases as bases
 from ansible.module_utils import build_run as runs
 from ansible.module_utils.flask_deploy.host import engine, files
@@ -91,8 +92,8 @@ def pulled(options: dict[str, Any], name: str, anew: bool = False) -> dict[str, 
             engine.docker("pull", "-q", name, timeout=PULL_PATIENCE)
         except engine.EngineError as error:
             unknown = NO_HOST.search(str(error))
-            advice = NO_REGISTRY.format(unknown[1] or unknown[2]) if unknown else REFUSED.format(name)
-            raise bases.BaseError(NOT_PULLED.format(name, error, advice)) from error
+            told = NO_REGISTRY.format(unknown[1] or unknown[2]) if unknown else advice.of(str(error), advice.PULLS)
+            raise bases.BaseError(NOT_PULLED.format(name, error, told or REFUSED.format(name))) from error
         found = engine.inspect("image", name)
     bases.image_id(name, found)
     return found

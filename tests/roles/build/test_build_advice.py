@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible.module_utils import build_advice as advice
-from ansible.module_utils.flask_deploy.host import engine
+from ansible.module_utils.flask_deploy.host import compiling, engine
+
+from tests.roles.build.failures import FAILURES
 
 RUN = "RUN --mount=type=secret,id=steps --mount=type=secret,id=ca     sh /run/secrets/steps dependencies 4711"
 # As `docker build --progress plain` says it; {number} lines are those of the step.
@@ -204,7 +208,7 @@ WRONG = {
     "header that is missing, whatever is known of wheels": (
         build("x.c:15:10: fatal error: lber.h: No such file or directory", "what to do: x has no wheel"),
         "lber.h",
-        "a header is missing, lber.h: build_packages",
+        "build_packages: [libldap-dev, libsasl2-dev]",
     ),
     "header of Python that is gone": (
         build("x.c:1:10: fatal error: longintrepr.h: No such file or directory", "what to do: build_python: '3.10'"),
@@ -268,3 +272,24 @@ def test_all_that_docker_said_is_looked_at(monkeypatch):
     said = build(*["x" * 70] * 60, "error: Hash mismatch for `flask==3.0.3`", *["x" * 70] * 60)
     error = engine.EngineError(said)
     assert len(str(error)) < len(said) and "Hash mismatch" in advice.explained(error.whole)
+
+
+@pytest.mark.parametrize(("said", "what"), FAILURES.items())
+def test_what_a_step_says_has_advice(said, what):
+    assert what in advice.explained(build(*said.splitlines())).splitlines()[-1]
+
+
+def test_a_python_that_has_a_wheel_is_better_than_a_compiler_of_rust():
+    told = "what to do: x has a wheel for Python 3.12. Write build_python: '3.12'"
+    none = "what to do: x has a wheel for none of Python 3.10 to 3.14. Write what it needs of Debian, build_packages"
+    rust = "error: can't find Rust compiler"
+    assert "3.12" in advice.explained(build(rust, told)).splitlines()[-1]
+    assert "cargo" in advice.explained(build(rust, none)).splitlines()[-1]
+    assert "none of" in advice.explained(build("error: that was odd", none)).splitlines()[-1]
+
+
+@pytest.mark.parametrize("table", [compiling.LACKING, compiling.CAUSES, advice.ADVICE])
+def test_each_row_decides_about_a_failure_of_these_tests(table):
+    said = [*(build(*each.splitlines()) for each in FAILURES), *(each for each, _, _ in WRONG.values())]
+    decided = {next((n for n, (pattern, _) in enumerate(table) if re.search(pattern, each)), None) for each in said}
+    assert [pattern for n, (pattern, _) in enumerate(table) if n not in decided] == []

@@ -449,6 +449,13 @@ def test_a_base_that_cannot_be_had_is_named_with_a_way_out(engine, base, options
     assert not engine.calls("docker build")
 
 
+def test_a_registry_that_was_asked_too_often_is_told_as_that(engine, base, options):
+    limit = "toomanyrequests: You have reached your unauthenticated pull rate limit."
+    (engine.place / "no-registry").write_text(limit)
+    with pytest.raises(bases.BaseError, match=r"what to do: Docker Hub lets (.|\n)*build_registry: docker\.io"):
+        module.make({**options, "base_image": "gone:1"}, False)
+
+
 def test_a_build_may_pull_what_it_builds_on_and_its_password_is_left_nowhere(engine, base, options):
     who = {"registry": "registry.example.com", "registry_user": "deploy", "registry_password": "h5-Xq-and-more"}
     own = "FROM registry.example.com/team/base:1\n"

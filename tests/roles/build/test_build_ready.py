@@ -124,6 +124,12 @@ def test_one_that_cannot_be_pulled_is_named_with_a_way_out(registry, options):
     assert PASSWORD not in said
 
 
+def test_one_whose_registry_has_an_expired_certificate_is_told_as_that(registry, options):
+    (registry.place / "no-registry").write_text("tls: failed to verify certificate: x509: certificate has expired")
+    with pytest.raises(bases.BaseError, match="what to do: the certificate of what the build asks has expired"):
+        module.make(options, False)
+
+
 def test_a_registry_that_nobody_knows_is_named(registry, options, monkeypatch):
     def refuse(*words, **more):
         raise engine.EngineError("dial tcp: lookup registry.invalid on 192.0.2.1:53: no such host")

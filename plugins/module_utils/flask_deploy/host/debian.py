@@ -50,7 +50,6 @@ LIBRARIES = _by_name(
         "libmagic1t64": "libmagic.so.1",
         "libmagickwand-7.q16-10": "libMagickWand-7.Q16.so.10",
         "libmariadb3": "libmariadb.so.3",
-        "libmaxminddb0": "libmaxminddb.so.0",
         "libmemcached11t64": "libmemcached.so.11",
         "libnspr4": "libnspr4.so",
         "libnss3": "libnss3.so",
@@ -64,10 +63,8 @@ LIBRARIES = _by_name(
         "libportaudio2": "libportaudio.so.2",
         "libpq5": "libpq.so.5",
         "libproj25": "libproj.so.25",
-        "libpulse0": "libpulse.so.0",
         "librdkafka1": "librdkafka.so.1",
         "libsasl2-2": "libsasl2.so.2",
-        "libsecp256k1-2": "libsecp256k1.so.2",
         "libsm6": "libSM.so.6",
         "libsnappy1v5": "libsnappy.so.1",
         "libsndfile1": "libsndfile.so.1",
@@ -240,9 +237,13 @@ FILE = "|".join(map(re.escape, LIBRARIES))
 STEM = "|".join(map(re.escape, sorted(STEMS, key=len, reverse=True)))
 
 
-def package(name: str) -> str:
-    """Return the package that has a library, a header or a program; where none is known, the name itself."""
+def library(name: str) -> str:
+    """Return the package that has a library; where none is known, the name itself."""
     stem = re.sub(r"-\d+$", "", re.sub(r"^lib|\.so[.\d]*$", "", name))
-    names = (name, f"{name.partition('/')[0]}/" if "/" in name else name)
-    known = (table[each] for table in (LIBRARIES, DEVELOPMENT, PROGRAMS) for each in names if each in table)
-    return next(known, STEMS.get(stem, name))
+    return LIBRARIES.get(name) or STEMS.get(stem, name)
+
+
+def package(name: str) -> str:
+    """Return the package that has a program, or what a build asks for; where none is known, the name itself."""
+    found = DEVELOPMENT.get(name) or DEVELOPMENT.get(f"{name.partition('/')[0]}/" if "/" in name else name)
+    return found or PROGRAMS.get(name, name)

@@ -80,8 +80,8 @@ def known(text: str, about: About, table: Sequence[tuple[str, str]] = ADVICE) ->
     for pattern, advice in table:
         if found := re.search(pattern, text):
             groups = [re.sub("['\"`]", "", each) for each in found.groups() if each] or [""]
-            told = {"directory": _directory(groups[0]), "package": debian.package(groups[0])}
-            return advice.format(*groups, **told, **vars(about))
+            named = {"library": debian.library(groups[0]), "package": debian.package(groups[0])}
+            return advice.format(*groups, **named, directory=_directory(groups[0]), **vars(about))
     return None
 
 

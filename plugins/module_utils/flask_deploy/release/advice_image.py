@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ansible.module_utils.flask_deploy.host import debian
 
-PACKAGE = "the image lacks {0}: build_image_packages: [{package}]"
+PACKAGE = "the image lacks {0}: build_image_packages: [{library}]"
 NAMED = rf"(?:lib)?(?:{debian.STEM})(?:-\d+)?(?:\.so)?|{debian.FILE}"  # a library, as code names it
 
 # Libraries and programs that packages of Python look for themselves: how they say that there is none, and the package.
