@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ansible.module_utils import build_python as pythons
 from ansible.module_utils.flask_deploy.host.compiling import CAUSES, LACKING, NO_PROGRAM, package
+from ansible.module_utils.flask_deploy.host.frozen import FROZEN
 
 SHOWN, LONGEST = 8, 400  # lines that are shown of a failure, and characters of one
 FIRST = 2  # of those, from where it began
@@ -177,7 +178,7 @@ def known(said: str, told: str = "") -> str | None:
     :param told: what the failed step itself says of that.
     """
     wheel = told if NO_WHEEL not in told else ""
-    exact = of(said, LACKING) or wheel or pythons.other(said) or of(said, CAUSES)
+    exact = of(said, FROZEN) or of(said, LACKING) or wheel or pythons.other(said) or of(said, CAUSES)
     return exact or told or of(said)
 
 

@@ -53,6 +53,29 @@ OF_PYTHON = {
     "ERROR: Could not find a version that satisfies the requirement numpy==99 (from versions: 1.26.4)\n"
     "ERROR: No matching distribution found for numpy==99": "no index has numpy==99",
 }
+NO_WHEEL = f"{UV}\n  cause: Because {{0}}==306 has no wheels with a matching {{1}} and you require {{0}}==306"
+ABSENT = f"{UV}\n  cause: Because {{0}} was not found in the package registry and you require {{0}}=={{1}}"
+EXPECTED = "expected '-c', '-e', '-r' or the start of a requirement: requirements.txt:4:1"
+OF_FROZEN = {
+    "error: Distribution not found at: file:///home/conda/feedstock_root/build_artifacts/click_1/work": "pip list --fo",
+    "error: Distribution not found at: file:///C:/ci/click_1/work": "pip freeze wrote where conda had that package",
+    "error: Distribution not found at: file:///app/lib/shop": "Take it from an index or a git address",
+    ABSENT.format("pkg-resources", "0.0.0"): "Take the line pkg-resources==0.0.0 out of the app's list",
+    "ERROR: No matching distribution found for pkg_resources==0.0.0": "pip freeze of Ubuntu lists it",
+    ABSENT.format("ubuntu-drivers-common", "0.0.0"): "ubuntu-drivers-common is a part of Ubuntu",
+    ABSENT.format("flask-ufw-x", "1"): "no index has flask-ufw-x",
+    f"{NO_WHEEL.format('pywin32', 'Python ABI tag (e.g., `cp313`)')}\nhint: You require CPython 3.13 (`cp313`), but we "
+    "only found wheels for `pywin32` (v306) with the following Python ABI tags: `cp311`": "it: pywin32; sys_platform",
+    NO_WHEEL.format(
+        "windows-curses", "platform tag (e.g., `manylinux_2_41_x86_64`)"
+    ): "windows-curses is for Windows alone",
+    "error: Failed to build `pywinpty==2.0.10`\n  cause: The build backend returned an error": "for Windows alone",
+    "error: Failed to build `pyobjc-core==10.0`\n  cause: x": "pyobjc-core is for macOS alone",
+    f"error: Unexpected '<', {EXPECTED}": "correct requirements.txt:4 (file:line): < begins no requirement",
+    "error: Error parsing included file in `requirements.txt` at position 6\n  cause: failed to read from file "
+    "`/app/base.txt`: No such file or directory (os error 2)": "requirements.txt includes /app/base.txt",
+    "fatal: remote error:\n  The unauthenticated git protocol on port 9418 is no longer supported.": "write git+https://",
+}
 OF_CAUSES = {
     compiled(
         "error: can't find Rust compiler", "", "If you are using an outdated pip version, it is possible"
@@ -175,4 +198,4 @@ OF_HOST = {
     "of requirements.txt)": f"{UTF_8} requirements.txt",
     "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte": UTF_8,
 }
-FAILURES = {**OF_PYTHON, **OF_CAUSES, **OF_DEBIAN, **OF_HOST}
+FAILURES = {**OF_FROZEN, **OF_PYTHON, **OF_CAUSES, **OF_DEBIAN, **OF_HOST}
