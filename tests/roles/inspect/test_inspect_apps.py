@@ -55,6 +55,15 @@ DASH = "import dash\napp = dash.Dash(__name__)\n"
             },
             "shop:get_app()",
         ),
+        (
+            {
+                "shop/__init__.py": f"{FLASK}def create_app():\n    return Flask('x')\n",
+                "shop/jobs.py": "from . import create_app\nif True:\n    flask_app = create_app()\n",
+                "shop/more.py": "path = get_app_path('x')\ndef get_app_path(name):\n    return name\n",
+                "shop/tasks.py": "celery = create_celery_app()\ndef create_celery_app():\n    return create_app().x\n",
+            },
+            "shop:create_app()",
+        ),
         ({"run.py": "from eve import Eve\nit = Eve()\n"}, "run:it"),
         ({"run.py": "from flask_openapi3 import OpenAPI\nit = OpenAPI('x')\n"}, "run:it"),
         ({"run.py": f"{FLASK}try:\n    it = Flask('x')\nexcept OSError:\n    raise\n"}, "run:it"),

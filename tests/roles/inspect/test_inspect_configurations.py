@@ -127,6 +127,19 @@ def test_the_variable_that_chooses_says_production(decided, files, name, value):
     assert decided(files).get("app_env", {}).get(name) in ([value] if value else [None, ""])
 
 
+def test_a_value_for_development_stays_where_nothing_is_for_production(printed):
+    code = "class DevelopmentConfig:\n    DEBUG = True\n"
+    files = shop("app.config.from_object(os.environ['APP_SETTINGS'])\n", code)
+    text = printed({**files, ".env.example": "APP_SETTINGS=config.DevelopmentConfig\n"})
+    assert "is for production" not in text
+    assert "  APP_SETTINGS: config.DevelopmentConfig  # shop.py:4 demands it; the value is that of .env.example" in text
+
+
+def test_a_file_that_is_named_by_a_variable_is_still_told(printed):
+    code = "import os\nname = os.getenv('SHOP_SETTINGS')\napp.config.from_object(name)\n"
+    assert "the code also reads, if it is there: SHOP_SETTINGS" in printed({"shop.py": APP + code})
+
+
 def test_what_other_configurations_read_is_left_out(printed):
     text = printed(wsgi("app = create_app(os.getenv('FLASK_CONFIG') or 'default')\n"))
     assert (

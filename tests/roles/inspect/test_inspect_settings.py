@@ -46,6 +46,8 @@ PYDANTIC = "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
         ("import os\ncity = os.getenv('CITY')\nif not city or town is None:\n    raise OSError\n", ["CITY"]),
         ("import os, sys\nif os.environ.get('CITY') is None:\n    sys.exit('none')\n", ["CITY"]),
         ("import os\nassert os.getenv('CITY')\n", ["CITY"]),
+        ("import os\ndef pay():\n    if not os.getenv('CITY'):\n        raise OSError\n", []),
+        ("import os\ndef can(key):\n    return os.environ[key] if key in os.environ else ''\ncan('CITY')\n", []),
         ("import os\nif os.getenv('CITY'):\n    raise OSError\n", []),
     ],
 )

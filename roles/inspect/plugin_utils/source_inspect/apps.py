@@ -26,6 +26,7 @@ FACTORY = re.compile(
 SURE = ("create_app", "make_app", "build_app", "app_factory", "create_application", "make_application")
 WRAPS = re.compile(r"\w*(Middleware|ProxyFix|ReverseProxied|WhiteNoise)")
 KNOWN = ("app", "application")  # what is imported under such a name is taken for an app
+NAMED = (*KNOWN, "server", "wsgi")  # what an `if` of a module makes under another name is for something else
 ROUNDS = 4  # classes and factories that are made of each other
 
 
@@ -50,6 +51,8 @@ class Kinds:
                     self.factories.setdefault(node.name, kind)
             if before == (len(self.made), len(self.factories)):
                 break
+        functions = {node.name for _imported, node in bodies if isinstance(node, ast.FunctionDef)}
+        self.others = functions - self.factories.keys() - set(SURE)
 
     def _of_class(self, node: ast.AST, imported: Mapping[str, str]) -> str:
         first, dot, rest = dotted(node).partition(".")
@@ -139,7 +142,9 @@ def found(file: str, tree: ast.Module, kinds: Kinds) -> list[App]:
                     add(name, "imported", FLASK, node)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             for name, framework in _named(node, known, imported, kinds):
-                if name not in own and name not in {app.name for app in apps if app.kind == "instance"}:
+                called = dotted(node.value.func) if isinstance(node.value, ast.Call) else ""
+                kept = node in tree.body or name in NAMED or called.rpartition(".")[2] in kinds.made
+                if kept and name not in own and name not in {app.name for app in apps if app.kind == "instance"}:
                     add(name, "instance", framework, node)
     return apps
 
@@ -147,11 +152,13 @@ def found(file: str, tree: ast.Module, kinds: Kinds) -> list[App]:
 def _named(
     node: ast.Assign | ast.AnnAssign, known: Mapping[str, str], imported: Mapping[str, str], kinds: Kinds
 ) -> Iterator[tuple[str, str]]:
+    made = dotted(node.value.func).rpartition(".")[2] if isinstance(node.value, ast.Call) else ""
+    if commands.makes_celery(made):
+        return
     seen = list(kinds.assigned(node, known, imported))
     alias = isinstance(node.value, ast.Name)
     yield from (pair for pair in seen if not (alias and pair[0] in known))
-    made = dotted(node.value.func).rpartition(".")[2] if isinstance(node.value, ast.Call) else ""
-    if seen or not FACTORY.fullmatch(made) or commands.makes_celery(made):
+    if seen or not FACTORY.fullmatch(made) or made in kinds.others:
         return
     for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
         names = target.elts if isinstance(target, ast.Tuple) else [target]

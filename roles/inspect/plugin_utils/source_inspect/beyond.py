@@ -29,6 +29,8 @@ SERVERS = {
 
 def settle(code: Code, tree: Tree) -> None:
     """Say of each app of Connexion whether it is one of the second version, which is a WSGI app, or of the third."""
+    if not any(app.framework.startswith("Connexion") for app in code.apps):
+        return
     texts = [tree.text(name) for name in tree.names if LISTS.fullmatch(name) or name in ("uv.lock", "poetry.lock")]
     second = any(SECOND.search(text) for text in texts)
     for app in code.apps:

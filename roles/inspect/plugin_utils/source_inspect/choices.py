@@ -57,7 +57,7 @@ def decide(found: Found, answer: Answer) -> set[str]:
     chosen = chosen or _plain(found, known, answer, bool(reads or fixed))
     dead = known.dead(chosen) if chosen else set()
     found.code = again(found.code, dead) if dead else found.code
-    return {read.name for read in reads}
+    return {read.name for read in reads if read.default or read.name in answer.maps.get("app_env", {})}
 
 
 def _selects(read: Read, used: dict[int, str], found: Found, known: Configurations) -> bool:
@@ -79,7 +79,7 @@ def _value(use: str, default: str, told: str, known: Configurations) -> str:
             return value
     if default:
         return ""
-    if told and known.target(told):
+    if told and known.target(told) and not known.develops(told):
         return told
     live = known.live()
     keys = [key for each in known.maps if (key := known.key(each))]

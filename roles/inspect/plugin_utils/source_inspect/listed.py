@@ -71,7 +71,11 @@ def folder(tree: Tree, file: str, given: Mapping[str, Any], answer: Answer) -> s
         return ""
     highest = [name for name in found if name.count("/") == found[0].count("/")]
     if len(highest) == 1 and (len(found) == 1 or _app_in(tree, highest[0]) or not _with_app(tree, found[1:])):
-        answer.set("build_subdir", highest[0], "what lists dependencies lies there alone, or highest")
+        answer.set(
+            "build_subdir",
+            highest[0],
+            "what lists dependencies lies there alone" + (", or deeper" if found[1:] else ""),
+        )
         return highest[0]
     apps = _with_app(tree, found)
     if not apps:

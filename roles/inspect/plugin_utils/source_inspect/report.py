@@ -65,7 +65,9 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
         told = listed.told(tree)
         plan = listed.plan(told, answer)
     plan = listed.decide(tree, told, plan, answer)
-    needs = places.dependencies({**told, plan.file: tree.text(plan.file)}, plan.file)
+    if "build_dependencies" in answer.values:
+        told[plan.file] = tree.text(plan.file)
+    needs = places.dependencies(told, plan.file)
     found = serving.Found(tree, code.read(tree), declared.read(tree), needs)
     serving.decide(found, answer)
     _image(found, plan, needs, answer)

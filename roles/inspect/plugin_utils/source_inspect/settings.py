@@ -17,6 +17,9 @@ KINDS = re.compile(
 LIBRARIES = {"decouple", "environs", "environ", "starlette"}
 PREFIXED = {"from_prefixed_env": "FLASK", "FlaskDynaconf": "FLASK", "Dynaconf": "DYNACONF", "LazySettings": "DYNACONF"}
 SWITCHES = {"FlaskDynaconf": "FLASK_ENV", "Dynaconf": "ENV_FOR_DYNACONF"}
+STARTS = re.compile(
+    r"(?<!_)(\w+_)?(app|config|settings|env|environment|init|setup|main)(_\w+)?(?<!_)"
+)  # functions of a start
 EXITS = ("exit", "_exit")
 
 Row = tuple[str, ast.AST, bool, object]  # a variable, where it is read, whether it is demanded, and its default
@@ -77,8 +80,9 @@ def wrappers(modules: Mapping[str, ast.Module]) -> dict[str, bool]:
             inner = list(ast.walk(node))
             gets = [each for each in inner if names and _reads(each, names[0])]
             if gets:
-                hard = any(isinstance(each, ast.Raise) or isinstance(gets[0], ast.Subscript) for each in inner)
-                found[node.name] = hard and not any(isinstance(each, ast.Try) for each in inner[:1])
+                raises = any(isinstance(each, ast.Raise) for each in inner)
+                asks = any(isinstance(each, ast.Try | ast.If | ast.IfExp | ast.Compare) for each in inner)
+                found[node.name] = raises or (isinstance(gets[0], ast.Subscript) and not asks)
     return found
 
 
@@ -90,7 +94,10 @@ def _reads(node: ast.AST, name: str) -> bool:
 
 
 def required(nodes: list[ast.AST]) -> set[int]:
-    """Return the calls whose value must not be empty: an error follows where it is."""
+    """Return the calls whose value must not be empty: an error follows where it is, and when the app starts."""
+    later = [node for node in nodes if isinstance(node, ast.FunctionDef) and not STARTS.fullmatch(node.name)]
+    inside = {id(inner) for node in later for inner in ast.walk(node)}
+    nodes = [node for node in nodes if id(node) not in inside]
     named = {}
     for node in nodes:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
