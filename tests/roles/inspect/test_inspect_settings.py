@@ -95,3 +95,10 @@ def test_values_of_an_example_with_the_prefix_are_taken(printed):
 def test_dynaconf_takes_its_part_for_production(decided, code, found):
     files = {"requirements.txt": "flask\ndynaconf\n", "settings.toml": "[default]\nA = 1\n[production]\nA = 2\n"}
     assert decided({"app.py": f"{APP}{code}", **files})["app_env"] == found
+
+
+def test_debugging_of_an_example_is_left_out(printed):
+    code = "import os\nDEBUG = os.getenv('DEBUG', '0')\nCITY = os.getenv('CITY', 'x')\n"
+    text = printed({"app.py": APP, "config.py": code, ".env.example": "DEBUG=1\nCITY=Ulm\n"})
+    assert yaml.safe_load(text)["app_env"] == {"CITY": "Ulm"}
+    assert "#   app_env: DEBUG is 1 in .env.example; left out, as it is for development" in text

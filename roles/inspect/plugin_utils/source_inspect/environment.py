@@ -25,6 +25,8 @@ SESSIONS = re.compile(r"(\w+_)?SECRET_KEY")
 NOT_FOR_USE = re.compile(r"(TEST(ING)?|DEV(ELOPMENT)?)_", re.ASCII)
 SERVICE = re.compile(r"https?://(?!localhost\b)[\w-]+(:\d+)?(?![\w.-])", re.ASCII)  # a host without a dot
 KEPT = "sqlite:////data/app.db"
+DEBUG = re.compile(r"(\w+_)?(DEBUG|TESTING)")
+ON = re.compile(r"1|true|yes|on|t|y", re.IGNORECASE)
 SHOWN = 30
 FIXED = 5  # addresses that the code holds; more say nothing new
 
@@ -44,6 +46,10 @@ def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> Non
         _take(answer, name, ("", ""), f"{file} makes a secret for it")
     for name, (place, default) in found.code.optional.items():
         if NOT_FOR_USE.match(name) or name in settled:
+            continue
+        if DEBUG.fullmatch(name) and ON.fullmatch(told.get(name, ("",))[0]):
+            value, file = told[name]
+            answer.unsure.append(f"app_env: {name} is {value} in {file}; left out, as it is for development")
             continue
         server = DATABASE.fullmatch(name) and _elsewhere(default)
         if name in told or server or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
