@@ -21,7 +21,7 @@ from .tree import Tree
 DEEP = 3  # directories that an app may lie in, such as services/web
 FOLDERS = 8  # of which the code is read
 LISTS = re.compile(
-    r"([^/]+/)?((environment|conda)[\w-]*\.ya?ml|pyproject\.toml|setup\.(py|cfg)|pylock\.toml|(uv|poetry)\.lock"
+    r"([^/]+/)?((environment|conda)[\w-]*\.ya?ml|pyproject\.toml|setup\.(py|cfg)|pylock\.toml|(uv|poetry|pdm)\.lock"
     r"|Pipfile|[^/]*requirements[^/]*\.(txt|in|lock)|requirements/[^/]+\.txt)"
 )
 WEB = ("backend", "back", "back-end", "api", "server", "web", "app", "flask", "src")  # directories, the likeliest first
@@ -30,7 +30,6 @@ SERVED = re.compile(r"^\s*[\"']?(flask|apiflask|dash|connexion|eve|quart)\b", re
 CONDA = re.compile(r"(conda-)?(environment|env|conda)([_.-][\w-]+)?\.ya?ml|pixi\.(toml|lock)|conda-lock\.ya?ml")
 # Files that list something and are not read: what to type for a list that is.
 UNREAD = {
-    "pdm.lock": "pdm export --prod -o requirements.txt",
     "hatch.toml": "pip freeze > requirements.txt",
     "poetry.lock": "poetry export -o requirements.txt",
 }
@@ -142,25 +141,17 @@ def _with_app(tree: Tree, names: list[str]) -> dict[str, str]:
 def decide(tree: Tree, files: dict[str, str], first: build_plan.Plan, answer: Answer) -> build_plan.Plan:
     """Decide what lists the dependencies, and what of it is installed; return the plan."""
     named = answer.values.get("build_dependencies", ("",))[0]
-    choices = build_plan.Choices(dependencies=named) if named else _file(tree, files, first, answer)
+    choices = build_plan.Choices(dependencies=named) if named else _file(tree, first, answer)
     if choices:
         first = plan(told(tree, choices.dependencies), answer, choices)
-    for name in sorted(files):
-        if name in tree.wide:
-            answer.unsure.append(
-                f"build_dependencies: {name} is in UTF-16, as PowerShell writes it; write it anew in UTF-8"
-            )
     if "Dockerfile" not in tree.names:
         _chosen(files, first, answer)
     return first
 
 
-def _file(tree: Tree, files: Mapping[str, str], first: build_plan.Plan, answer: Answer) -> build_plan.Choices | None:
+def _file(tree: Tree, first: build_plan.Plan, answer: Answer) -> build_plan.Choices | None:
     """Return the file that build_dependencies has to name; say which files are not read."""
     locked = any(kind.file == first.file and kind.locked for kind in build_kinds.KINDS)
-    if "requirements.lock" in tree.names and first.file in ("", "pyproject.toml"):
-        answer.set("build_dependencies", "requirements.lock", "the versions that Rye or uv locked")
-        return build_plan.Choices(dependencies="requirements.lock")
     for name, command in UNREAD.items():
         if name in tree.names and not locked and first.file in ("", "pyproject.toml"):
             answer.unsure.append(f"build_dependencies: {name} is not read; for the versions of it type: {command}")

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ansible.module_utils import build_sources
+
 MOST = 256 << 10  # bytes of one file
 WHOLE = 16 << 20  # bytes of all
 NAMES = 20_000
@@ -26,13 +28,11 @@ class Tree:
     """Names of files and, within bounds, their texts.
 
     :ivar cut: what was not read for its size.
-    :ivar wide: what is in UTF-16, which tools of Python do not read.
     """
 
     def __init__(self, names: Iterable[str], read: Callable[[str, int], bytes]) -> None:
         self.names = frozenset(names)
         self.cut: list[str] = []
-        self.wide: list[str] = []
         self._read, self._left = read, WHOLE
         self._texts: dict[str, str] = {}
         if len(self.names) > NAMES:
@@ -47,15 +47,8 @@ class Tree:
             if len(content) > min(MOST, self._left):
                 self.cut.append(name)
             self._left -= min(len(content), self._left)
-            self._texts[name] = self._decoded(name, content[:MOST]).removeprefix("\ufeff")
+            self._texts[name] = build_sources.decoded(content[:MOST])
         return self._texts[name]
-
-    def _decoded(self, name: str, content: bytes) -> str:
-        """Return text of UTF-8, or of what PowerShell writes."""
-        if content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-            return content.decode(errors="replace")
-        self.wide.append(name)
-        return content.decode("utf-16", errors="replace")
 
     def below(self, subdir: str) -> Tree:
         """Return a directory of it as a source of its own."""
