@@ -90,6 +90,11 @@ OF_SETTINGS = {
     ): "the variable API_KEY:",
 }
 OF_COMMANDS = {
+    "sh: 1: exec: celery: not found": "the image has no program celery",
+    "/bin/sh: 1: /app/venv/bin/gunicorn: not found": "the image has no /app/venv/bin/gunicorn, or its first line",
+    "exec /app/start.sh: no such file or directory": "the image has no /app/start.sh, or its first line",
+    click("flask run", "Got unexpected extra argument (foo)"): "the command has a word that its program does not know",
+    click("rq worker", "Invalid value for '--burst': bad"): "the command has a word that its program does not know",
     worker("FileNotFoundError: [Errno 2] No such file or directory: 'settings.ini'"): "the app reads settings.ini",
     "ERROR [flask_migrate] Error: Multiple head revisions are present for given argument 'head'; please specify a "
     "specific target revision, '<branchname>@head' to narrow to a specific head, or 'heads' for all heads": (
@@ -162,6 +167,16 @@ OF_COMMANDS = {
     "/usr/bin/env: \u2018python3\\r\u2019: No such file or directory": "Save it with LF",
 }
 OF_SERVICES = {
+    worker('psycopg2.ProgrammingError: invalid dsn: missing "=" after "None" in connection info string'): (
+        "the address of the app's database is missing"
+    ),
+    mysql("(2026, 'SSL connection error: error:0A00010B')"): "speaks no TLS",
+    worker(
+        "requests.exceptions.ReadTimeout: HTTPConnectionPool(host='x', port=80): Read timed out."
+    ): "no answer comes",
+    worker(
+        "smtplib.SMTPAuthenticationError: (535, b'5.7.8 Authentication credentials invalid')"
+    ): "mail server refuses",
     psycopg("timeout expired"): "no answer comes from the address of a service",
     psycopg(
         "Connection timed out\n\tIs the server running on that host and accepting TCP/IP connections?"
@@ -370,6 +385,9 @@ def sample(names: str) -> str:
 
 
 OF_CODE = {
+    lacks("DispatcherMiddleware", "werkzeug.wsgi"): "[werkzeug<1]",
+    worker("AttributeError: module 'flask' has no attribute '__version__'"): "[flask<3.2]",
+    worker("pytz.exceptions.UnknownTimeZoneError: 'Europe/Berln'"): "no time zone has the name Europe/Berln",
     worker(
         "ImportError: cannot import name 'Celery' from partially initialized module 'celery' (most likely due to a "
         "circular import) (/app/celery.py)"

@@ -55,6 +55,8 @@ FORMER = [
     ("markupsafe", "soft_unicode", "markupsafe<2.1"),
     (r"werkzeug\.urls", r"\w+", "werkzeug<3"),
     (r"werkzeug\.(?:wrappers|security|wsgi|http)\S*", r"Base\w+|safe_str_cmp|pbkdf2_\w+|\w+Mixin", "werkzeug<2.1"),
+    (r"werkzeug\.wsgi", "DispatcherMiddleware|SharedDataMiddleware", "werkzeug<1"),
+    ("flask", "__version__", "flask<3.2"),
     (r"werkzeug\.routing", "parse_rule", "werkzeug<2.2"),
     ("werkzeug", "__version__", "werkzeug<3.1"),
     ("werkzeug", r"\w+", "werkzeug<1"),

@@ -71,6 +71,11 @@ COMPILED = [
         "line ends of Windows. Save it with LF, or write in .gitattributes: *.sh text eol=lf",
     ),
     (
+        r"\b\d+: (?:exec: )?(\.?/\S+): not found|exec (\S+): no such file",
+        "the image has no {0}, or its first line names a program that the image does not have: leave a virtual "
+        "environment out of git, and save scripts with LF",
+    ),
+    (
         r"libpython(\d\.\d+)\w*\.so\S*: cannot open shared object file",
         "something was compiled for Python {0}: build_python: '{0}', or take it out of git so that it is "
         "installed anew",
@@ -118,7 +123,7 @@ PROGRAMS = [
     (
         r"(?s)subprocess\.py.*No such file or directory: '(?:/usr)?(?:/local)?(?:/bin/)?([^'/]+)'|Cmd\('(\w+)'\) "
         r"not found"
-        r"|Bad (git) executable|\b\d+: ([\w.-]+): not found"
+        r"|Bad (git) executable|\b\d+: (?:exec: )?([\w.-]+): not found"
         r"|'?\"?([\w.-]+)\"?'?: (?:executable file|command) not found",
         "the image has no program {0}: name Debian's package of it, build_image_packages: [{package}]",
     ),
@@ -128,6 +133,7 @@ DATA = [
         r"No time zone found with key ([\w/+-]+)",
         "the image does not know the time zone {0}: build_requirements: [tzdata], or correct its name",
     ),
+    (r"UnknownTimeZoneError: '([^']+)'", "no time zone has the name {0}: correct it, example: Europe/Berlin"),
     (
         r"(?s)ImageFont\.py\".*cannot open resource",
         "the font is not in the image: add its file to git, or take one of build_image_packages: [fonts-dejavu-core]",

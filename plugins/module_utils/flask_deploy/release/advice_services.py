@@ -67,7 +67,7 @@ DATABASES = [
         "build_requirements",
     ),
     (
-        r"Expected string or URL object, got None|Could not parse (?:rfc1738|SQLAlchemy) URL",
+        r"Expected string or URL object, got None|invalid dsn: |Could not parse (?:rfc1738|SQLAlchemy) URL",
         "the address of the app's database is missing, or is none: set the variable that the app reads it from",
     ),
     (
@@ -94,7 +94,7 @@ DATABASES = [
         FULL,
     ),
     (
-        r"server does not support SSL|SSL is not enabled on the server",
+        r"server does not support SSL|SSL is not enabled on the server|SSL connection error",
         "the database speaks no TLS, and the app asks for it: ?sslmode=prefer at the end of its address",
     ),
     (
@@ -164,6 +164,7 @@ QUEUES = [
         "RabbitMQ has no vhost {0} for this user: correct the end of the address, or there: rabbitmqctl "
         "set_permissions",
     ),
+    (r"SMTPAuthenticationError", "the mail server refuses the user or the password: app_secrets"),
     (r"No such transport: (\S*)", "Celery knows no queue {0}: correct the broker's address before its ://"),
     (
         r"NoCredentialsError|Unable to locate credentials",
@@ -214,7 +215,8 @@ NETWORK = [
     (
         r"(?i)timeout expired|Timeout connecting to server|connection timed out|"
         r"Can't connect to (?:MySQL )?server on|ServerSelectionTimeoutError|No route to host|Network is unreachable|"
-        r"ConnectTimeout|AMQPConnectionError|TimeoutError: timed out|\(.?timed out.?\)$|Error (?:110|113|101) "
+        r"ConnectTimeout|AMQPConnectionError|TimeoutError: timed out|Read timed out|\(.?timed out.?\)$|Error "
+        r"(?:110|113|101) "
         r"connecting",
         UNREACHABLE,
     ),

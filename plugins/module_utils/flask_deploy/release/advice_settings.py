@@ -60,7 +60,8 @@ COMMANDS = [
     (r"Import string \"\S*\" must be in format", "name the app in the command, module and app: uvicorn shop:app"),
     (r"(?:^|\d\. )module '([\w.]+)' has no attribute '(\w+)'", "{0} has no {1}: correct the name in the command"),
     (
-        r"(\S+): error: (?:unrecognized arguments?|no such option):? ([^\n]*)|No such option:? '?([\w-]+)",
+        r"(\S+): error: (?:unrecognized arguments?|no such option):? ([^\n]*)|No such option|Got unexpected extra "
+        r"arg|Invalid value for '--|Missing (?:option|argument|command)",
         "the command has a word that its program does not know: correct it, or take a version that knows it",
     ),
     (

@@ -20,7 +20,8 @@ ERROR = re.compile(
     r"|ERROR: +(Error loading ASGI app|\[Errno )|.*\bError -?\d+ connecting to |\S+: error: "
     r"|Bad (module|application) '|\d+\. module '|.* version [`'][^'`]+' not found \(required by "
     r"|\S*python\S*: can't open file |(\S*/)?env: \S+: No such|.*: bad interpreter"
-    r"|.*\b\d+: \S+: (not found|Permission denied|unbound variable|parameter (null or )?not set)$"
+    r"|exec \S+: no such file"
+    r"|.*\b\d+: (exec: )?\S+: (not found|Permission denied|unbound variable|parameter (null or )?not set)$"
 )
 # What gunicorn and uvicorn say of every failure, and say nothing with.
 EMPTY = re.compile(
