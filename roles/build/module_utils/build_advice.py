@@ -11,6 +11,7 @@ from ansible.module_utils.flask_deploy.host.frozen import FROZEN
 
 SHOWN, LONGEST = 8, 400  # lines that are shown of a failure, and characters of one
 FIRST = 2  # of those, from where it began
+IN_THE_ROLE = r"build_packages: \[([^\]]+)\]|build_python: '([\d.]+)'"
 BEGINS = re.compile(r"(?i)\s*(error\b|\u00d7 |fatal:|e: |npm err|.*\berror:)")
 OF_STEP = re.compile(r"#(\d+) (?:\d+\.\d+ (.*)|ERROR\b)")
 BLOCK = re.compile(r"\n-{6}\n > (\[.*?)\n(.*?)\n-{6}\n", re.DOTALL)
@@ -108,6 +109,18 @@ ADVICE = [
         "poetry.lock is older than pyproject.toml. Type in the source: poetry lock; and commit it",
     ),
     (
+        r"lockfile at `(?:\S*/)?uv\.lock` needs to be updated",
+        "uv.lock is older than pyproject.toml: uv lock; commit it",
+    ),
+    (
+        r"Pipfile\.lock \(\w+\) out of date",
+        "Pipfile.lock is older than Pipfile. Type in the source: pipenv lock; commit it",
+    ),
+    (
+        r"`npm ci` can(?: only install|not)|`npm ci` command can only",
+        "type in the source: npm install; commit package-lock.json",
+    ),
+    (
         r"(?i)hash(?:es)? mismatch|do not match the hashes",
         "a package is not the one that was locked: lock anew, with uv lock, pipenv lock or poetry lock",
     ),
@@ -127,7 +140,10 @@ ADVICE = [
         "correct {0}: a line there is no requirement",
     ),
     (r"TOML parse error at line (\d+)|invalid TOML.*?line (\d+)", "correct line {0} of the file that it names"),
-    (r"E: Unable to locate package (\S+)", "Debian has no package {0}: correct build_packages or build_image_packages"),
+    (
+        r"E: Unable to locate package (\S+)|E: Package '([^']+)' has no installation candidate",
+        "Debian has no package {0}: correct build_packages or build_image_packages",
+    ),
     (r"(yarn|pnpm): (?:command )?not found", "build_packages: [npm], and in build_command npx {0} in place of {0}"),
     (r"(?:sh: \d+: |: )([\w.-]+): (?:command )?not found", NO_PROGRAM),
     (r"build_command ended with code", "correct build_command, or what it runs; it runs in /app"),
@@ -168,8 +184,17 @@ def explained(error: str) -> str:
     told = [found[1] for line in lines if (found := WAY_OUT.search(line))]
     shown = _cut([line for line in lines if line.strip() and not WAY_OUT.search(line)])
     advice = known("\n".join([*lines, error.splitlines()[-1]]), *told[-1:])
+    if advice and step.startswith("[") and "/run/secrets/steps" not in step:
+        advice = re.sub(IN_THE_ROLE, _in_a_dockerfile, advice)
     text = [f"docker build: {step}", "  what it says of the cause:", *(f"    {line[:LONGEST]}" for line in shown)]
     return "\n".join([*text, f"  what to do: {advice}"] if advice else text)
+
+
+def _in_a_dockerfile(found: re.Match[str]) -> str:
+    """Return what does the same in a Dockerfile of the app's own, where variables of the role change nothing."""
+    if found[2]:
+        return f"in the Dockerfile, FROM python:{found[2]}-slim-trixie"
+    return f"in the Dockerfile, RUN apt-get update && apt-get install -y {found[1].replace(',', '')}"
 
 
 def known(said: str, told: str = "") -> str | None:

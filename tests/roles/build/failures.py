@@ -111,6 +111,18 @@ OF_CAUSES = {
     ),
 }
 OF_DEBIAN = {
+    no_header("numpy/arrayobject.h"): "it needs numpy to be built",
+    compiled("meson.build:1:0: ERROR: Did not find pkg-config by name 'pkg-config'"): "[pkg-config]",
+    compiled(
+        "The headers or library files could not be found for jpeg,", "a required dependency when compil"
+    ): "[libjpeg-dev",
+    compiled("pkgconfig.pkgconfig.PackageNotFoundError: xmlsec1 not found"): "[libxmlsec1-dev]",
+    compiled("Could not run curl-config: [Errno 2] No such file or directory: 'curl-config'"): "[libcurl4-openssl-dev]",
+    compiled("ModuleNotFoundError: No module named 'pkg_resources'"): "the package needs pkg_resources to be built",
+    "E: Package 'python3-distutils' has no installation candidate": "Debian has no package python3-distutils",
+    "error: The lockfile at `uv.lock` needs to be updated, but `--locked` was provided.": "uv lock; commit it",
+    "ERROR: Pipfile.lock (a1b2c3) out of date: run `pipfile lock` to generate": "pipenv lock; commit it",
+    "npm error The `npm ci` command can only install with an existing package-lock.json": "commit package-lock.json",
     no_header("libxml/xmlversion.h"): "[libxml2-dev, libxslt1-dev]",
     compiled(
         "Error: Please make sure the libxml2 and libxslt development packages are installed."

@@ -293,3 +293,18 @@ def test_each_row_decides_about_a_failure_of_these_tests(table):
     said = [*(build(*each.splitlines()) for each in FAILURES), *(each for each, _, _ in WRONG.values())]
     decided = {next((n for n, (pattern, _) in enumerate(table) if re.search(pattern, each)), None) for each in said}
     assert [pattern for n, (pattern, _) in enumerate(table) if n not in decided] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        (
+            "x.c:1:10: fatal error: lber.h: No such file",
+            "RUN apt-get update && apt-get install -y libldap-dev libsasl2-dev",
+        ),
+        ("ModuleNotFoundError: No module named 'distutils'", "in the Dockerfile, FROM python:3.11-slim-trixie"),
+    ],
+)
+def test_in_a_dockerfile_of_the_app_s_own_the_advice_is_a_line_for_it(said, what):
+    own = build(said).replace(RUN, "RUN pip install -r requirements.txt")
+    assert what in advice.explained(own).splitlines()[-1]

@@ -28,6 +28,10 @@ LACKING = [
         r"fatal error: '?(?:ldap|lber|sasl)\b",
         "it needs OpenLDAP's headers: build_packages: [libldap-dev, libsasl2-dev]",
     ),
+    (
+        r"fatal error: '?numpy/",
+        "it needs numpy to be built: another version of it, one that has wheels, build_requirements",
+    ),
     (rf"fatal error: '?(?!Python\.h)({HEADER})'?(?:: No such| file not)", NO_HEADER),
     (
         r"fatal error: '?(?!Python\.h|longintrepr\.h)([\w./+-]+)'?(?:: No such file| file not found)",
@@ -35,7 +39,8 @@ LACKING = [
     ),
     (r"cannot find (-l[\w.+-]+)", "the linker finds no {0}: build_packages: [{package}]"),
     (
-        rf"[Pp]ackage '?({MODULE})'?(?:,? required by '[^']*', not found| was not found in the pkg-config| found\b)"
+        rf"PackageNotFoundError: ({MODULE}) not found|[Pp]ackage '?({MODULE})'?(?:,? required by '[^']*', not "
+        rf"found| was not found in the pkg-config| found\b)"
         rf"|(?:Dependency|Dependency lookup for) \"?({MODULE})\"? (?:not found|with method '?pkg-?config'? failed)",
         "it needs {0}: build_packages: [{package}]",
     ),
@@ -45,6 +50,8 @@ LACKING = [
         r"CMake must be installed|CMake (?:is not installed|not found)|Problem with the CMake installation",
         "it needs CMake: build_packages: [cmake]",
     ),
+    (r"Did not find pkg-config by name", "build_packages: [pkg-config]"),
+    (r"library files could not be found for \w+", "build_packages: [libjpeg-dev, zlib1g-dev]"),
     (r"Could not detect Ninja", "it needs Ninja: build_packages: [ninja-build]"),
     (r"Unknown compiler\(s\): \[\['(gfortran|cc|c\+\+)'", NO_PROGRAM),
     (r"(?i)no Fortran compiler found|Fortran compiler (?:not found|is required)", "build_packages: [gfortran]"),
@@ -52,7 +59,8 @@ LACKING = [
     (
         r"(?:command|execute) '(?!cargo|rustc)(?:\S*/)?([\w.+-]+)'(?: failed)?: No such file"
         r"|(?s:subprocess.*)No such file or directory: '(?!cargo|rustc)([\w.+-]+)'"
-        r"|\b([a-z0-9]+-config)(?:: (?:command )?not found|['\"]? (?:is )?not found)",
+        r"|No such file or directory: '([a-z0-9]+-config)'|\b([a-z0-9]+-config)(?:: (?:command )?not found|['\"]? "
+        r"(?:is )?not found)",
         NO_PROGRAM,
     ),
 ]
@@ -107,6 +115,11 @@ CAUSES = [
     (
         r"indicates that `([^`]+)` depends on `([^`]+)`, but doesn't declare it",
         "{0} needs {1} to be built, and does not say so: another version of it, one that has wheels, "
+        "build_requirements",
+    ),
+    (
+        r"No module named '?(pkg_resources|[Cc]ython|numpy|pybind11|setuptools_scm)\b",
+        "the package needs {0} to be built, and does not say so: another version of it, one that has wheels, "
         "build_requirements",
     ),
 ]
