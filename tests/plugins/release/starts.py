@@ -385,6 +385,11 @@ def sample(names: str) -> str:
 
 
 OF_CODE = {
+    worker(
+        "AttributeError: module 'shop' has no attribute 'app' (consider renaming '/app/shop.py' if it has the "
+        "same name "
+        "as a third-party module you intended to import)"
+    ): "/app/shop.py is imported while it is being imported itself",
     lacks("DispatcherMiddleware", "werkzeug.wsgi"): "[werkzeug<1]",
     worker("AttributeError: module 'flask' has no attribute '__version__'"): "[flask<3.2]",
     worker("pytz.exceptions.UnknownTimeZoneError: 'Europe/Berln'"): "no time zone has the name Europe/Berln",

@@ -95,7 +95,16 @@ BRINGS = {
 ABSENT = "cannot import name '({0})' from '{1}'|module '{1}' has no attribute '({0})'"
 
 PYTHON = [
-    (r"consider renaming '([^']+)'", "{0} has the name of a library, and is imported in its place: give it another"),
+    (
+        r"consider renaming '([^']+)' if",
+        "{0} is imported while it is being imported itself: use what it lacks later, within a function. Where a "
+        "library "
+        "of that name is meant, give the app's own file another",
+    ),
+    (
+        r"consider renaming '([^']+)' since",
+        "{0} has the name of a library, and is imported in its place: give it another",
+    ),
     (
         r"cannot import name '(\w+)' from partially initialized module '([\w.]+)'",
         "{1} is imported while it is being imported itself: import {0} later, within the function that uses it. Where "
