@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 SITE, APP = "site.yml", "playbooks/app.yml"
 
@@ -25,7 +26,8 @@ def test_an_address_without_a_host_reaches_it_too(play):
     asks = (
         "import psycopg; print(psycopg.connect('postgresql://shop:unused@/shop').execute('SELECT 41 + 1').fetchone())"
     )
-    assert "(42,)" in play("playbooks/run.yml", "-e", json.dumps({"run_command": ["python", "-c", asks]})).output
+    command = json.dumps({"run_command": shlex.join(["python", "-c", asks])})
+    assert "(42,)" in play("playbooks/run.yml", "-e", command).output
 
 
 def test_a_second_run_changes_nothing(play, sh):

@@ -55,6 +55,7 @@ def known(*backups):
             "backup_password does not open the archive",
         ),
         ("FileWriteError: unable to write '/mnt/x': [28] No space left on device", "is full"),
+        ("raised from local-1 protocol: unable to write '/mnt/x/bundle/1': [2] No such file or directory", "is full"),
         ("unable to connect to 'b.example.com:22': [111] Connection refused", "does not answer"),
         ("HostConnectError: unable to get address for 'b': [-2] Name or service not known", "does not answer"),
         ("public key authentication failed: libssh2 error [-18]", "does not take backup_ssh_key"),

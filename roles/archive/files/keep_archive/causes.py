@@ -28,7 +28,9 @@ CAUSES = (
         "back up anew, so that what is written from now on is whole: flask-deploy backup",
     ),
     (
-        "no space left|disk quota exceeded|quotaexceeded|insufficient storage|storage ?full|sftp_write.*failed",
+        # of a file that is open, a write that was cut short: it has no error number, and an older one is shown
+        r"unable to write '[^']*': \[[02]\]"
+        "|no space left|disk quota exceeded|quotaexceeded|insufficient storage|storage ?full|sftp_write.*failed",
         "the target {to} is full",
         "make room there, or lower archive_keep_days and back up again; earlier backups are whole",
     ),
