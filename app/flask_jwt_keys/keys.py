@@ -6,14 +6,20 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from jwt import PyJWTError
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.algorithms import (
+    Algorithm,
+    ECAlgorithm,
+    OKPAlgorithm,
+    RSAAlgorithm,
+    get_default_algorithms,
+)
 from jwt.utils import base64url_encode
 
 from .errors import ConfigError
@@ -61,6 +67,24 @@ class Key:
     def kid(self) -> str | None:
         """The key's id: its thumbprint (RFC 7638); None for a shared secret."""
         return self.jwk["kid"] if self.jwk else None
+
+    @cached_property
+    def sign(self) -> Callable[[bytes], bytes]:
+        """Gives the signature of a message."""
+        algorithm, private = self._ready
+        return partial(algorithm.sign, key=private)
+
+    @cached_property
+    def weakness(self) -> str | None:
+        """What PyJWT says of a private key or secret that is too short; None for a good one."""
+        algorithm, private = self._ready
+        return algorithm.check_key_length(private)
+
+    @cached_property
+    def _ready(self) -> tuple[Algorithm, Any]:
+        """The algorithm, and the private key as it takes it."""
+        algorithm = get_default_algorithms()[self.algorithm]
+        return algorithm, algorithm.prepare_key(self.private)
 
 
 class KeySet:

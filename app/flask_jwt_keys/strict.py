@@ -12,7 +12,7 @@ import jwt
 from jwt.types import Options
 from jwt.utils import base64url_encode
 
-from .keys import SECRET_ALGORITHMS, Key
+from .keys import Key
 
 REFUSED_HEADERS = frozenset(("b64", "crit", "cty", "jku", "jwk", "x5c", "x5u", "zip"))
 _TIMES = {
@@ -68,13 +68,10 @@ class StrictJWT(jwt.PyJWT):
         :param head: the header as the token has it, by :func:`segment`
         :raises ValueError: if a claim holds a number that JSON does not have
         """
-        algorithm = self._jws.get_algorithm_by_name(key.algorithm)
-        private = algorithm.prepare_key(key.private)
-        if key.algorithm in SECRET_ALGORITHMS and (short := algorithm.check_key_length(private)):
-            warnings.warn(short, jwt.InsecureKeyLengthWarning, stacklevel=2)
+        if key.weakness:
+            warnings.warn(key.weakness, jwt.InsecureKeyLengthWarning, stacklevel=2)
         signed = head + b"." + segment(claims)
-        signature = algorithm.sign(signed, private)
-        return (signed + b"." + base64url_encode(signature)).decode()
+        return (signed + b"." + base64url_encode(key.sign(signed))).decode()
 
     def check_issuer(self, claims: dict[str, Any], issuer: Names) -> None:
         """Nothing, if the claims name this issuer, or one of these.

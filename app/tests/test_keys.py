@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from joserfc.jwk import import_key
+from jwt.algorithms import get_default_algorithms
 
 from flask_jwt_keys import ConfigError
 from flask_jwt_keys.keys import KeySet, pem_key, secret_key
@@ -56,6 +57,19 @@ def test_the_key_decides_the_algorithm(signer, algorithm):
     assert (private.algorithm, public.algorithm) == (algorithm, algorithm)
     assert private.kid == public.kid
     assert private.private is not None and public.private is None
+
+
+@pytest.mark.parametrize("algorithm", ASYMMETRIC)
+def test_a_private_key_is_made_ready_once(signer, algorithm, monkeypatch):
+    checks = get_default_algorithms()[algorithm]
+    prepare, made = type(checks).prepare_key, []
+    monkeypatch.setattr(
+        type(checks), "prepare_key", lambda self, key: made.append(key) or prepare(self, key)
+    )
+    key = pem_key(signer.pem)
+    for message in (b"one", b"two"):
+        assert checks.verify(message, key.public, key.sign(message))
+    assert made == [key.private] and key.weakness is None
 
 
 @pytest.mark.parametrize("algorithm", ASYMMETRIC)
