@@ -110,6 +110,7 @@ PROCESS = {
     "stop_timeout": whole(1, 3600),
 }
 PROCESS_NAME = re.compile(r"(?!web$)(?=.{1,16}$)[a-z][a-z0-9-]*")
+WEB = "web is what gunicorn serves, as app_wsgi says; remove it here"
 PROCESSES = "app_processes: {worker: {command: celery -A shop worker, count: 2, memory: 512m}}"
 JOB = {
     "command": text(words),
@@ -119,6 +120,7 @@ JOB = {
     "hosts": one_of("one", "all"),
     "catch_up": one_of(True, False),
 }
+PROCESSES_CHECK = entries(PROCESS_NAME, PROCESS, ("command",), PROCESSES)
 JOB_NAME = re.compile("[a-z][a-z0-9_]{0,30}")
 JOBS = 'app_jobs: {purge: {command: flask purge, at: "*-*-* 03:00"}}'
 
@@ -170,7 +172,7 @@ CHECKS = {
     "app_memory": memory,
     "app_cpus": number(0, 1024),
     "app_pids": number(16, 100000),
-    "app_processes": entries(PROCESS_NAME, PROCESS, ("command",), PROCESSES),
+    "app_processes": lambda values: WEB if "web" in values else PROCESSES_CHECK(values),
     "app_workers": number(0, 1024),
     "app_max_requests": number(0, 10**9),
     "app_timeout": number(1, 3600),

@@ -15,8 +15,8 @@ from typing import Any
 from inventory_check.values import PATH, each, environment, existing_file, pattern
 
 LOGGED = "an address with a password or token in it would be logged; use build_git_key, or a deploy key on the host"
-
-
+PAGE = re.compile(r"(https?://[^/\s]+/[^/\s]+/[^/\s]+)/(?:-/)?(?:tree|blob|src/branch)/([^/\s]+)(?:/(\S+?))?/?")
+WITHOUT_SCHEME = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}/[\w.-]+/[\w./-]+", re.ASCII)
 READY = "image:"  # begins a source that is an image
 IMAGE = re.compile(
     r"([a-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9]+(([._]|__|-+|/)[a-z0-9]+)*(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][\w.-]{0,127})",
@@ -35,6 +35,8 @@ def source(value: str) -> str | None:
         return f"{value!r} is neither a directory nor a repository; example: https://git.example.com/shop.git"
     if os.path.isdir(os.path.expanduser(value)) or re.match(r"[\w.-]+(@[\w.-]*)?:", value):
         return None
+    if WITHOUT_SCHEME.fullmatch(value):
+        return f"{value!r} is an address without its beginning; write build_source: https://{value}"
     return f'{value} is not a directory on the controller; example: "{{{{ inventory_dir }}}}/../../../shop"'
 
 
@@ -53,6 +55,9 @@ def address(value: str) -> str | None:
     plain = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]*)(:[0-9]+)?", host)
     if ":" in user or (has_user and scheme.lower() in ("http", "https")) or (not plain and "@" in rest):
         return LOGGED
+    if page := PAGE.fullmatch(value):
+        inside = f", build_subdir: {page[3]}" if page[3] and "/blob/" not in value else ""
+        return f"{value!r} is a page of it; write build_source: {page[1]}, build_ref: {page[2]}{inside}"
     if scheme not in ("https", "http", "ssh", "git", "file"):
         return f"{scheme}:// is not an address that git knows; example: ssh://git@git.example.com/shop.git"
     if not plain or any(c.isspace() for c in value):
@@ -68,6 +73,18 @@ def git_ref(value: str) -> str | None:
 def git_key(value: str) -> str | None:
     private = not value or "PRIVATE KEY-----" in value
     return None if private else "is not a private key; make one: ssh-keygen -t ed25519"
+
+
+def dockerfile(value: str) -> str | None:
+    if value.lower() in ("false", "no", "off", "never"):
+        return "none is the word that sets the source's own Dockerfile aside; write build_dockerfile: none"
+    return pattern(PATH, "build_dockerfile: Dockerfile")(value)
+
+
+def python(value: str) -> str | None:
+    if value == "3.1":
+        return 'YAML makes 3.1 of 3.10 without quotes; write build_python: "3.10"'
+    return pattern(re.compile(r"(3\.[1-9][0-9])?", re.ASCII), 'build_python: "3.12" (3.10 or newer)')(value)
 
 
 def build_arguments(values: dict[str, Any]) -> str | None:
@@ -96,26 +113,24 @@ def secrets(values: dict[str, Any]) -> str | None:
 
 
 SECRET_LENGTH = 8
+REGISTRY = re.compile(r"([a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?)?")
+BASE_IMAGE = re.compile(r"[a-z0-9]([\w./:@-]|\{python\})*")
 PACKAGE = pattern(re.compile(r"[a-z0-9][a-z0-9.+-]+"), "libpq5")
 NAMED = pattern(re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), "production")
 CHECKS = {
     "build_source": source,
     "build_ref": git_ref,
     "build_git_key": git_key,
-    "build_registry": pattern(
-        re.compile(r"([a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?)?"), "build_registry: registry.example.com"
-    ),
+    "build_registry": pattern(REGISTRY, "build_registry: registry.example.com"),
     "build_registry_user": pattern(re.compile(r"[^\s:\x00-\x1f\x7f]*"), "build_registry_user: deploy"),
     "build_registry_password": lambda value: (
         "holds a line's end; remove it" if "\n" in value or "\r" in value else None
     ),
     "build_target": pattern(re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)?"), "build_target: production"),
     "build_subdir": pattern(PATH, "build_subdir: backend"),
-    "build_dockerfile": pattern(PATH, "build_dockerfile: Dockerfile"),
-    "build_python": pattern(re.compile(r"(3\.[1-9][0-9])?", re.ASCII), 'build_python: "3.12" (3.10 or newer)'),
-    "build_base_image": pattern(
-        re.compile(r"[a-z0-9]([\w./:@-]|\{python\})*"), "build_base_image: python:3.13-slim-trixie"
-    ),
+    "build_dockerfile": dockerfile,
+    "build_python": python,
+    "build_base_image": pattern(BASE_IMAGE, "build_base_image: python:3.13-slim-trixie"),
     "build_base_image_archive": lambda value: None if "{python}" in value else existing_file(value),
     "build_dependencies": pattern(re.compile(r"(?![-/.])(?!.*(^|/)\.\.(/|$))[\w./+-]*"), "requirements/prod.txt"),
     "build_extras": each(NAMED),

@@ -133,6 +133,9 @@ CHECKS = {
 # Shown where a variable has no default that could serve as an example.
 EXAMPLES = {
     "site_domain": "shop.example.com",
+    "site_aliases": ["www.shop.example.com"],
+    "site_hsts_max_age": 63072000,
+    "site_ipv6": True,
     "site_names": ["shop.example.org", "*.shop.example.com"],
     "site_uploads": {"/media/": "uploads"},
     "site_trusted_proxies": ["192.0.2.0/24"],

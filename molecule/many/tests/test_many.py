@@ -192,7 +192,7 @@ def test_a_bad_watch_on_the_last_host_takes_all_back(hosts, one, settled, timed,
         run = timed(DEPLOY, *changed("bad"), succeed=False)
     assert breaking.wait(timeout=10) == 0
     last.sh("rm /srv/app/data/broken")
-    assert run.rc != 0 and f"{last.name}: /healthz failed" in run.output
+    assert run.rc != 0 and f"{last.name}: /healthz failed" in run.output, run.output
     until(settled, 60)
     assert one() == old
     assert not any(talks.ends.values()), "a websocket of the old release was ended although it serves on"

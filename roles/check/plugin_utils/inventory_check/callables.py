@@ -17,7 +17,7 @@ def wsgi(value: str) -> str | None:
     if not MODULE.fullmatch(module):
         return f"{value!r} is not valid; {EXAMPLE}"
     if module != place:
-        return f"{value!r} names a file, and Python a module: app_wsgi: {module}:{what or 'app'}"
+        return f"{value!r} names a file, and gunicorn wants a module; write app_wsgi: {module}:{what or 'app'}"
     if not colon:  # gunicorn would look for the name application
         return f"{value!r} names no application in that module; example: app_wsgi: {value}:app"
     return _of_callable(module, what)

@@ -134,7 +134,8 @@ def with_examples(specs: dict[str, dict[str, Any]], mistakes: list[str]) -> list
     for line in mistakes:
         name = line.partition(":")[0]
         example = EXAMPLES.get(name, specs[name].get("default"))
-        shows = "example: " in line or "make one: " in line or example == ""
+        tells = ("example: ", "make one: ", f"write {name}: ")
+        shows = any(each in line for each in tells) or example == ""
         text = example if isinstance(example, str) else json.dumps(example)
         lines.append(line if shows else f"{line}; example: {name}: {text}")
     return lines

@@ -49,7 +49,8 @@ CONCEPTS = {
     "container_port internal_port host_port published_port published_ports",
     "app_writable (a directory that is kept; /data is kept anyway)": "volume volumes mount mounts storage persistent "
     "persistence disk data data_dir",
-    "site_domain": "domain domains hostname host fqdn url server_name virtual_host",
+    "site_domain and site_aliases": "domains hostnames hosts",
+    "site_domain": "domain hostname host fqdn url server_name virtual_host",
     "site_aliases (each redirects to site_domain)": "alias www redirect redirects",
     "build_source (image:registry.example.com/shop:1.2 for an image that is ready)": "image images docker_image "
     "container_image image_name image_tag",
