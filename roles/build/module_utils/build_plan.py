@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ NONE = "none"
 LOOKED_FOR = (
     "uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml, requirements.txt, Pipfile, pyproject.toml, setup.py"
 )
+LIKE = re.compile(r"([^/]+/)?[^/]*(req|deps|dependenc)[^/]*\.(txt|in)|reqs?/[^/]+\.(txt|in)")
 # What lists packages for programs that install no Python packages alone.
 OTHERS = {
     "environment.yml": "conda",
@@ -126,6 +128,9 @@ def _way_out(files: Mapping[str, str]) -> str:
     below = sorted({name.split("/")[0] for name in files if kinds.OF_A_FOLDER.fullmatch(name)})
     if below:
         return f"is this it? build_subdir: {' or '.join(below)}"
+    alike = sorted(name for name in files if LIKE.fullmatch(name))
+    if alike:
+        return f"is this it? build_dependencies: {' or '.join(alike[:3])}"
     return "name the file that does: build_dependencies"
 
 

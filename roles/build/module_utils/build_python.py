@@ -129,8 +129,9 @@ def _asked(files: Mapping[str, str]) -> Iterator[tuple[str, str, bool]]:
     """Yield (file, version or specifier, whether it is one version) of what says a Python; the first one counts."""
     for name, line in {
         ".python-version": r"(?:cpython[-@]?|python[-@]?)?(\d+\.\d+)",
-        "runtime.txt": r"python-(\d+\.\d+)",
+        "runtime.txt": r"(?:python-?)?(\d+\.\d+)",
         ".tool-versions": r"python\s+(\d+\.\d+)",
+        "mise.toml": r"python\s*=\s*\[?\s*[\"'](\d+\.\d+)",
     }.items():
         if match := re.search(rf"^\s*{line}", files.get(name, ""), re.MULTILINE):
             yield name, match[1], True
@@ -138,6 +139,9 @@ def _asked(files: Mapping[str, str]) -> Iterator[tuple[str, str, bool]]:
     for key in ("python_full_version", "python_version"):
         if match := re.match(r"\d+\.\d+", str(requires.get(key, ""))):
             yield "Pipfile", match[0], True
+    for name in ("environment.yml", "environment.yaml"):
+        if match := re.search(r"^\s*-\s*[\"']?python\s*=+\s*(\d+\.\d+)", files.get(name, ""), re.MULTILINE):
+            yield name, match[1], True
     for name, specifier in (
         ("pyproject.toml", table(files, "pyproject.toml", "project").get("requires-python")),
         ("pyproject.toml", table(files, "pyproject.toml", "tool", "poetry", "dependencies").get("python")),

@@ -21,12 +21,14 @@ CHUNK = 1 << 20
 # Files that say how an app is built, and those of them whose text does.
 TELLING = re.compile(
     r"([^/]+/)?((uv|poetry|pdm|requirements)\.lock|pylock\.toml|Pipfile(\.lock)?|pyproject\.toml|setup\.(py|cfg))"
-    r"|environment\.ya?ml|conda-lock\.yml|pixi\.(toml|lock)|\.python-version|\.tool-versions|runtime\.txt"
+    r"|environment\.ya?ml|conda-lock\.yml|pixi\.(toml|lock)|\.python-version|\.tool-versions|mise\.toml|runtime\.txt"
     r"|(README|VERSION|MANIFEST)[^/]*|src/([^/]+/)?[^/]+\.py"
-    r"|([^/]+/){0,2}[^/]*(requirements|constraints)[^/]*\.(txt|in)|([^/]+/)?requirements/[^/]+\.(txt|in)"
+    r"|([^/]+/){0,2}[^/]*(requirements|constraints)[^/]*\.(txt|in)|([^/]+/)?(requirements|reqs?)/[^/]+\.(txt|in)"
+    r"|([^/]+/)?[^/]*(req|deps|dependenc)[^/]*\.(txt|in)"
 )
 READ = re.compile(
-    r"(.*/)?(pyproject\.toml|Pipfile|setup\.(py|cfg)|\.python-version|\.tool-versions|requirements\.lock|.*\.(txt|in))"
+    r"(.*/)?(pyproject\.toml|Pipfile|setup\.(py|cfg)|\.python-version|\.tool-versions|mise\.toml|environment\.ya?ml"
+    r"|requirements\.lock|.*\.(txt|in))"
 )
 COPIED = re.compile(r"[\w./+@,() -]+")  # names of files that a Dockerfile's COPY takes for no pattern
 INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*([^\s#]+)", re.MULTILINE)

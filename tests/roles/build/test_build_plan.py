@@ -97,6 +97,16 @@ def test_the_directory_that_has_the_app_is_guessed():
     assert both.said.endswith("; is this it? build_subdir: backend or worker")
 
 
+@pytest.mark.parametrize(
+    "file", ["requirments.txt", "requirement.txt", "reqs/prod.txt", "requirements-dev.txt", "deps.txt"]
+)
+def test_a_file_that_may_list_them_under_another_name_is_named(file, tmp_path):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("flask\n")
+    said = plan(sources.told(str(tmp_path), [file, "notes.txt"])).said
+    assert said.endswith(f"; is this it? build_dependencies: {file}")
+
+
 @pytest.mark.parametrize("file", ["environment.yml", "pixi.toml", "conda-lock.yml"])
 def test_a_list_for_conda_is_named_as_one_that_is_not_read(file):
     said = plan({file: ""}).said
