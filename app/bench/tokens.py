@@ -2,7 +2,8 @@
 
 Candidates take turns in each round (A B A B), so that what else the machine does meets all alike.
 Rates and ratios are medians: of the rounds, and of the ratios within each round. Time is that of
-the processor. Raw OpenSSL is ``openssl speed`` of the system's OpenSSL, which signs a digest with a
+the processor in user mode, which is what openssl speed counts: interrupts of a busy machine count
+for nobody. Raw OpenSSL is ``openssl speed`` of the system's OpenSSL, which signs a digest with a
 parsed key and does nothing else; cryptography brings an OpenSSL of its own. Both versions show.
 A busy machine slows Python more than it slows arithmetic: judge the limits on a quiet one.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -185,14 +187,19 @@ def _extension(directory: Path) -> JWT:
 
 
 def rate(call: Call, seconds: float) -> float:
-    """Calls per second of CPU time, so that other processes count less."""
+    """Calls per second of user time, so that other processes count less."""
     begin = time.process_time()
     call()
     count = max(1, int(seconds / (time.process_time() - begin + 1e-6)))
-    begin = time.process_time()
+    begin = user_time()
     for _ in range(count):
         call()
-    return count / (time.process_time() - begin)
+    return count / max(user_time() - begin, 1e-6)
+
+
+def user_time() -> float:
+    """Seconds that this process has had in user mode."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime
 
 
 def openssl(algorithm: str) -> tuple[float, float]:
