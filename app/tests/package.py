@@ -153,7 +153,7 @@ def shop(environment, tmp_path):
             with error:
                 return error.code, json.loads(error.read())
 
-    for _ in range(200):
+    for _ in range(600):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             break
