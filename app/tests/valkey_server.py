@@ -37,7 +37,7 @@ class Server:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def kill(self):
         """At once, without a last word to its disk."""
