@@ -9,7 +9,7 @@ from ansible.module_utils.flask_deploy.release.advice import ADVICE, ANSWERED, O
 from ansible.module_utils.flask_deploy.release.diagnosis import advise, diagnose
 from ansible.module_utils.flask_deploy.release.tracebacks import causes
 
-from tests.plugins.release.starts import HARMLESS, STARTS
+from tests.plugins.release.starts import HARMLESS, SITE, STARTS
 
 ABOUT = About("shop:app")
 HALTED = """\
@@ -109,6 +109,56 @@ def test_of_a_chain_an_earlier_exception_may_say_what_to_do():
     first = ["Traceback (most recent call last):", '  File "/app/a.py", line 1, in b', "    c()", "KeyError: 'TOKEN'"]
     assert "TOKEN" in advise("x", [*first, *link, *FAILED], ABOUT)
     assert advise("x", [*first, "", *FAILED], ABOUT) is None
+
+
+def flask(*said):
+    """Return what the command flask says where it cannot load the app, and knows none of its commands therefore."""
+    usage = ["", "Usage: flask [OPTIONS] COMMAND [ARGS]...", "Try 'flask --help' for help.", ""]
+    return [*said, *usage, "Error: No such command 'db'."]
+
+
+def test_a_command_of_an_app_that_cannot_be_imported_is_told_with_the_import():
+    """As Flask 3.1 says it."""
+    raised = [
+        "Traceback (most recent call last):",
+        f'  File "{SITE}/flask/cli.py", line 245, in locate_app',
+        "    __import__(module_name)",
+        '  File "/app/shop/__init__.py", line 3, in <module>',
+        "    import redis",
+        "ModuleNotFoundError: No module named 'redis'",
+    ]
+    said = flask("Error: While importing 'shop', an ImportError was raised:", "", *raised)
+    lines = diagnose("abc", "it ended with code 2", said, ABOUT).splitlines()
+    assert lines[2:5] == [
+        '    File "/app/shop/__init__.py", line 3, in <module>',
+        "      import redis",
+        "    ModuleNotFoundError: No module named 'redis'",
+    ]
+    assert "nothing that was installed has redis" in lines[-1]
+    named = flask(
+        "Error: Failed to find Flask application or factory in module 'shop'. Use 'shop:name' to specify one."
+    )
+    assert "app_wsgi has to name it" in advise("x", named, ABOUT)
+    assert "no command db" in advise("x", flask(*raised), ABOUT), "what an app got over before is not the cause"
+
+
+def test_a_library_is_the_cause_of_a_name_that_mysqlclient_does_not_get():
+    said = [
+        "Traceback (most recent call last):",
+        f'  File "{SITE}/MySQLdb/__init__.py", line 17, in <module>',
+        "    from . import _mysql",
+        "ImportError: libmariadb.so.3: cannot open shared object file: No such file or directory",
+        "",
+        "During handling of the above exception, another exception occurred:",
+        "",
+        "Traceback (most recent call last):",
+        '  File "/app/app.py", line 2, in <module>',
+        "    import MySQLdb",
+        f'  File "{SITE}/MySQLdb/__init__.py", line 24, in <module>',
+        "    version_info, _mysql.version_info, _mysql.__file__",
+        "NameError: name '_mysql' is not defined",
+    ]
+    assert "build_image_packages: [libmariadb3]" in advise("x", said, ABOUT)
 
 
 def test_the_last_twenty_lines_are_shown():

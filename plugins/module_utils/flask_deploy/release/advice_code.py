@@ -145,7 +145,7 @@ PYTHON = [
     ),
     (r"No module named '?tomllib", "tomllib is newer than the Python of the image: build_python: '3.13'"),
     (
-        r"NameError: name '(\w+)' is not defined",
+        r"NameError: name '(?!_mysql')(\w+)' is not defined",
         "the code uses {0} and does not define it: import it, or correct the name",
     ),
     (

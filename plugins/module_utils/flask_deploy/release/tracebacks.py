@@ -29,6 +29,9 @@ EMPTY = re.compile(
     r"|\(pid:\d+\) (exited with code|was sent SIG(TERM|ABRT|QUIT))"
     r"|Worker failed to boot|App failed to load|Shutting down: Master|^SystemExit|^KeyboardInterrupt|sent SIGKILL!"
 )
+# Flask's own word on an app that it cannot load; each command of the app is unknown to it then, and it says so last.
+NOT_LOADED = re.compile(r"Error: (While importing|Could not import|Could not locate|Failed to (find|parse)|Detected )")
+UNKNOWN = "Error: No such command"
 HALT = "HaltServer"
 LOG = re.compile(r"\[?\d{4}-\d\d-\d\d|(INFO|ERROR|WARNING|DEBUG|CRITICAL)\b|\(Background on this error")
 MESSAGE = 4  # lines of an exception's message
@@ -77,7 +80,9 @@ def causes(lines: Sequence[str]) -> list[list[Cause]]:
             chains.append([Cause(words, end=place + len(words))])
             place += len(words) - 1
         place += 1
-    return [chain for chain in chains if not EMPTY.search(chain[-1].words[0])]
+    loaded = not any(NOT_LOADED.match(chain[-1].words[0]) for chain in chains)
+    said = [chain for chain in chains if not EMPTY.search(chain[-1].words[0])]
+    return [chain for chain in said if loaded or not chain[-1].words[0].startswith(UNKNOWN)]
 
 
 def _begins(line: str) -> bool:
