@@ -390,7 +390,6 @@ OF_CODE = {
         "same name "
         "as a third-party module you intended to import)"
     ): "/app/shop.py is imported while it is being imported itself",
-    lacks("DispatcherMiddleware", "werkzeug.wsgi"): "[werkzeug<1]",
     worker("AttributeError: module 'flask' has no attribute '__version__'"): "[flask<3.2]",
     worker("pytz.exceptions.UnknownTimeZoneError: 'Europe/Berln'"): "no time zone has the name Europe/Berln",
     worker(
@@ -429,8 +428,6 @@ OF_CODE = {
     worker(
         "SyntaxError: Missing parentheses in call to 'print'. Did you mean print(...)?"
     ): "/app/shop.py: correct its",
-    worker("ModuleNotFoundError: No module named 'werkzeug.contrib'"): "[werkzeug<1]",
-    worker("ModuleNotFoundError: No module named 'flask.ext'"): "no flask.ext",
     worker("ModuleNotFoundError: No module named 'wtforms.fields.html5'"): "[wtforms<3]",
     worker("AttributeError: 'Engine' object has no attribute 'execute'"): "[sqlalchemy<2]",
     worker("sqlalchemy.exc.ObjectNotExecutableError: Not an executable object: 'SELECT 1'"): "[sqlalchemy<2]",
@@ -465,17 +462,12 @@ OF_CODE = {
     lacks("safe_str_cmp", "werkzeug.security"): "[werkzeug<2.1]",
     lacks("parse_rule", "werkzeug.routing"): "[werkzeug<2.2]",
     worker("AttributeError: module 'werkzeug' has no attribute '__version__'"): "[werkzeug<3.1]",
-    lacks("secure_filename", "werkzeug"): "[werkzeug<1]",
     lacks("TimedJSONWebSignatureSerializer", "itsdangerous"): "[itsdangerous<2.1]",
     worker("AttributeError: module 'sqlalchemy' has no attribute '__all__'"): "[sqlalchemy<2]",
     lacks("TextField", "wtforms"): "[wtforms<3]",
     worker("AttributeError: module 'marshmallow' has no attribute '__version_info__'"): "[marshmallow<4]",
     worker("AttributeError: module 'numpy' has no attribute 'bool'.\n`np.bool` was a deprecated alias"): "[numpy<1.24]",
     lacks("_unicodefun", "click"): "[click<8.1]",
-    **{
-        worker(f"ModuleNotFoundError: No module named '{module}'"): f"[{name}]"
-        for module, name in advice_code.BRINGS.items()
-    },
 }
 STARTS = {**OF_SETTINGS, **OF_COMMANDS, **OF_SERVICES, **OF_IMAGE, **OF_CODE}
 HARMLESS = (

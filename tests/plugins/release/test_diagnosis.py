@@ -9,9 +9,11 @@ from ansible.module_utils.flask_deploy.release.advice import ADVICE, ANSWERED, O
 from ansible.module_utils.flask_deploy.release.diagnosis import advise, diagnose
 from ansible.module_utils.flask_deploy.release.tracebacks import causes
 
-from tests.plugins.release.starts import HARMLESS, SITE, STARTS
+from tests.plugins.release import starts, starts_imports
+from tests.plugins.release.starts import HARMLESS, SITE
 
 ABOUT = About("shop:app")
+STARTS = {**starts.STARTS, **starts_imports.OF_IMPORTS}
 HALTED = """\
 Traceback (most recent call last):
   File "/venv/lib/python3.13/site-packages/gunicorn/arbiter.py", line 270, in run
@@ -159,6 +161,27 @@ def test_a_library_is_the_cause_of_a_name_that_mysqlclient_does_not_get():
         "NameError: name '_mysql' is not defined",
     ]
     assert "build_image_packages: [libmariadb3]" in advise("x", said, ABOUT)
+
+
+OF_ITS_OWN = [
+    (
+        "models",
+        (),
+        "app.py",
+        "models may be the app's own module: git has to list it, in the same upper and lower case",
+    ),
+    ("config", (), "shop/__init__.py", "where it lies in /app/shop, app_env: {PYTHONPATH: /app/shop}"),
+    ("Models", ("models",), "app.py", "the app's own module is written models: import it in the same letters"),
+    ("prices", ("prices",), "shop/web.py", "app_env: {PYTHONPATH: '/app:/app/src'}"),
+    ("redis", ("prices",), "shop/web.py", "nothing that was installed has redis"),
+]
+
+
+@pytest.mark.parametrize(("name", "modules", "file", "advice"), OF_ITS_OWN)
+def test_a_module_that_may_be_the_app_s_own_is_told_as_that(name, modules, file, advice):
+    said = ["Traceback (most recent call last):", f'  File "/app/{file}", line 3, in <module>', f"    import {name}"]
+    told = advise("x", [*said, f"ModuleNotFoundError: No module named '{name}'"], About("shop:app", modules=modules))
+    assert advice in told and told.count("PYTHONPATH") == advice.count("PYTHONPATH")
 
 
 def test_the_last_twenty_lines_are_shown():

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from ansible.module_utils.flask_deploy.host import debian
 from ansible.module_utils.flask_deploy.release.advice_code import CODE
 from ansible.module_utils.flask_deploy.release.advice_image import IMAGE
+from ansible.module_utils.flask_deploy.release.advice_imports import MODULES, MOVED, OWN
 from ansible.module_utils.flask_deploy.release.advice_services import SERVICES
 from ansible.module_utils.flask_deploy.release.advice_settings import SETTINGS, VARIABLE
 from ansible.module_utils.flask_deploy.release.tracebacks import Cause
 
 # What the cause holds, and what it means; the first match counts, so the exact come before the vague.
-ADVICE = [*IMAGE, *CODE, *SERVICES, *SETTINGS]
+ADVICE = [*IMAGE, *MOVED, *CODE, *MODULES, *SERVICES, *SETTINGS]
 # The answer on the health path says it, whatever the log holds.
 ANSWERED = [
     (r"\(status 404\)", "the app has no such page: set app_health_path to one that answers when it is ready"),
@@ -71,7 +72,7 @@ class About:
 
 def of(cause: Cause, about: About) -> str | None:
     """Return what to do about a cause, or None."""
-    exact = (_of_callable, _of_module, _of_call, _of_case, _of_field)
+    exact = (_of_callable, _of_module, _of_own_module, _of_call, _of_case, _of_field)
     return next(filter(None, (each(cause, about) for each in exact)), None) or known(cause.text, about)
 
 
@@ -109,6 +110,26 @@ def _of_module(cause: Cause, about: About) -> str | None:
     near = difflib.get_close_matches(found[1], about.modules, 1, 0.4) or about.modules[:1]
     there = f"there are {', '.join(about.modules)}"
     return f"the image has no module {found[1]}, {there}: app_wsgi: {near[0]}:{callable_}, or another build_subdir"
+
+
+def _of_own_module(cause: Cause, about: About) -> str | None:
+    """Return advice on a module that may be the app's own: it is known, or has a name that such modules have."""
+    found = re.search(r"No module named '?(\w+)'?$", cause.words[0])
+    if not found:
+        return None
+    name = found[1]
+    if name in about.modules:
+        return f"{name} is in the source, and not where Python looks: app_env: {{PYTHONPATH: '/app:/app/src'}}"
+    if written := [each for each in about.modules if each.lower() == name.lower()]:
+        return f"the app's own module is written {written[0]}: import it in the same letters"
+    if not OWN.fullmatch(name):
+        return None
+    places = re.findall(r'File "(/app/[^"]+)/[^/"]+"', "\n".join(cause.own()))
+    beside = f"; where it lies in {places[-1]}, app_env: {{PYTHONPATH: {places[-1]}}}" if places else ""
+    return (
+        f"{name} may be the app's own module: git has to list it, in the same upper and lower case{beside}. Where a "
+        "package brings it, add that where the app lists its dependencies"
+    )
 
 
 def _of_call(cause: Cause, about: About) -> str | None:

@@ -55,11 +55,9 @@ FORMER = [
     ("markupsafe", "soft_unicode", "markupsafe<2.1"),
     (r"werkzeug\.urls", r"\w+", "werkzeug<3"),
     (r"werkzeug\.(?:wrappers|security|wsgi|http)\S*", r"Base\w+|safe_str_cmp|pbkdf2_\w+|\w+Mixin", "werkzeug<2.1"),
-    (r"werkzeug\.wsgi", "DispatcherMiddleware|SharedDataMiddleware", "werkzeug<1"),
     ("flask", "__version__", "flask<3.2"),
     (r"werkzeug\.routing", "parse_rule", "werkzeug<2.2"),
     ("werkzeug", "__version__", "werkzeug<3.1"),
-    ("werkzeug", r"\w+", "werkzeug<1"),
     ("itsdangerous", r"json|\w*JSONWebSignatureSerializer", "itsdangerous<2.1"),
     (r"sqlalchemy(?:\.\w+)*", "__all__|_BindParamClause|eagerload|relation|Binary", "sqlalchemy<2"),
     (r"wtforms(?:\.\w+)*", "TextField|Required|html5", "wtforms<3"),
@@ -67,31 +65,6 @@ FORMER = [
     ("numpy", "bool|int|float|object|str|complex|long", "numpy<1.24"),
     ("click", "_unicodefun|get_terminal_size|get_os_args", "click<8.1"),
 ]
-# Modules that another package brings than the one of their name.
-BRINGS = {
-    "bs4": "beautifulsoup4",
-    "Crypto": "pycryptodome",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "decouple": "python-decouple",
-    "docx": "python-docx",
-    "dotenv": "python-dotenv",
-    "fitz": "pymupdf",
-    "git": "gitpython",
-    "jose": "python-jose",
-    "jwt": "pyjwt",
-    "ldap": "python-ldap",
-    "magic": "python-magic",
-    "MySQLdb": "mysqlclient",
-    "OpenSSL": "pyopenssl",
-    "PIL": "pillow",
-    "psycopg2": "psycopg2-binary",
-    "sklearn": "scikit-learn",
-    "slugify": "python-slugify",
-    "socketio": "python-socketio",
-    "yaml": "pyyaml",
-    "zmq": "pyzmq",
-}
 ABSENT = "cannot import name '({0})' from '{1}'|module '{1}' has no attribute '({0})'"
 
 PYTHON = [
@@ -175,8 +148,6 @@ PACKAGES = [
         )
         for module, names, former in FORMER
     ),
-    (r"No module named '?werkzeug\.contrib", "newer Werkzeugs have no contrib: build_requirements: [werkzeug<1]"),
-    (r"No module named '?flask\.(ext|_compat)", "newer Flasks have no flask.{0}: newer versions of what imports it"),
     (r"No module named '?wtforms\.fields\.html5", "newer WTForms have no html5: build_requirements: [wtforms<3]"),
     (
         r"'(?:Option)?Engine' object has no attribute '(\w+)'|Not an executable object: '|Textual SQL expression",
@@ -213,19 +184,6 @@ PACKAGES = [
         "{0} is not installed as a package. Where it is the app itself: build_command: uv pip install --no-deps -e .",
     ),
     (r"No module named '?pkg_resources", "newer setuptools have no pkg_resources: build_requirements: [setuptools<81]"),
-    *(
-        (
-            rf"(?m)No module named '?{module}(?:'|$)",
-            f"nothing that was installed has {module}, which {name} brings: add "
-            f"that where the app lists its dependencies, or build_requirements: [{name}]",
-        )
-        for module, name in BRINGS.items()
-    ),
-    (
-        r"No module named '?([\w.]+)",
-        "nothing that was installed has {0}: add it where the app lists its dependencies (the line 'build:' above "
-        "names that file), or by build_requirements",
-    ),
 ]
 SERVERS = [
     (r"No module named '?gunicorn", "the image has no gunicorn: add gunicorn[gevent] to its requirements"),

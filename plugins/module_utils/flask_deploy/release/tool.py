@@ -11,10 +11,10 @@ from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 
 BEGIN = b"#!/usr/bin/python3 -I\n"
 PARTS = {
-    "host": "command debian engine files locks networks nginx process program systemd untrusted",
+    "host": "brought command debian engine files locks networks nginx process program systemd untrusted",
     "release": (
-        "advice advice_code advice_image advice_services advice_settings aside containers diagnosis inside jobs logged "
-        "needed placed places record secrets tool tracebacks writable"
+        "advice advice_code advice_image advice_imports advice_services advice_settings aside containers diagnosis "
+        "inside jobs logged needed placed places record secrets tool tracebacks writable"
     ),
 }
 MAIN = """\

@@ -13,11 +13,12 @@ from ansible.module_utils.flask_deploy.switch import lease as leases
 
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
 PARTS = {
-    "host": "clock command debian engine files leftovers locks networks nginx process program systemd untrusted",
+    "host": (
+        "brought clock command debian engine files leftovers locks networks nginx process program systemd untrusted"
+    ),
     "release": (
-        "advice advice_code advice_image advice_services advice_settings aside containers diagnosis images inside "
-        "logged "
-        "needed placed places processes record secrets tracebacks writable"
+        "advice advice_code advice_image advice_imports advice_services advice_settings aside containers diagnosis "
+        "images inside logged needed placed places processes record secrets tracebacks writable"
     ),
     "switch": "keeper lease log progress retire settling switch tally unit watch workers",
 }
