@@ -78,7 +78,7 @@ OF_SETTINGS = {
         "the app's configuration has no MAIL_SERVER:"
     ),
     pydantic("database_url", "Field required [type=missing, input_value={}, input_type=dict]"): (
-        "the variable DATABASE_URL: set it"
+        "env_prefix, that stands before it"
     ),
     pydantic("mail.port", "Field required [type=missing, input_value={}, input_type=dict]"): "the variable MAIL__PORT:",
     pydantic("workers", "Input should be a valid integer, unable to parse string as an integer [type=int_parsing,"): (

@@ -9,11 +9,11 @@ from ansible.module_utils.flask_deploy.release.advice import ADVICE, ANSWERED, O
 from ansible.module_utils.flask_deploy.release.diagnosis import advise, diagnose
 from ansible.module_utils.flask_deploy.release.tracebacks import causes
 
-from tests.plugins.release import starts, starts_imports
+from tests.plugins.release import starts, starts_flask, starts_imports
 from tests.plugins.release.starts import HARMLESS, SITE
 
 ABOUT = About("shop:app")
-STARTS = {**starts.STARTS, **starts_imports.OF_IMPORTS}
+STARTS = {**starts.STARTS, **starts_imports.OF_IMPORTS, **starts_flask.OF_FLASK}
 HALTED = """\
 Traceback (most recent call last):
   File "/venv/lib/python3.13/site-packages/gunicorn/arbiter.py", line 270, in run
@@ -218,7 +218,7 @@ KNOWN = [
         "the image has no libpq: build_image_packages: [libpq5]",
     ),
     ("x", "PermissionError: [Errno 13] Permission denied: '/app/x'", "it runs as app_uid"),
-    ("x", "OSError: [Errno 30] Read-only file system: 'x.db'", "app_writable: [x.db]"),
+    ("x", "OSError: [Errno 30] Read-only file system: 'x.db'", "write below /data"),
     ("x", "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", "app_memory: 1g"),
     ("x", "[2026-11-27 17:55:52 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)", "a worker was silent"),
     ("x", "sqlalchemy.exc.ArgumentError: Expected string or URL object, got None", "the address of the app's data"),
@@ -226,6 +226,8 @@ KNOWN = [
     ("x", "alembic.util.exc.CommandError: Can't locate revision identified by '4f2a'", "deploy code that has it"),
     ("x", "Error: No such command 'db'.", "flask knows no command db"),
     ("/ did not answer below 400 in 60 s (status 404)", "KeyError: 'A_B'", "set app_health_path"),
+    ("/ did not answer below 400 in 60 s (status 405)", "", "that page does not take GET"),
+    ("/ did not answer below 400 in 60 s (status 429)", "", "@limiter.exempt"),
     ("/ did not answer below 400 in 60 s (status 302)", "", "needs no login"),
     ("/ did not answer below 400 in 60 s (status 500)", "", "the app itself fails"),
     ("/ did not answer below 400 in 60 s (status 502)", "", "nothing answers on the port that app_server names"),

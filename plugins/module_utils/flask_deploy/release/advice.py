@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ansible.module_utils.flask_deploy.host import debian
 from ansible.module_utils.flask_deploy.release.advice_code import CODE
+from ansible.module_utils.flask_deploy.release.advice_flask import FLASK
 from ansible.module_utils.flask_deploy.release.advice_image import IMAGE
 from ansible.module_utils.flask_deploy.release.advice_imports import MODULES, MOVED, OWN
 from ansible.module_utils.flask_deploy.release.advice_services import SERVICES
@@ -17,11 +18,17 @@ from ansible.module_utils.flask_deploy.release.advice_settings import SETTINGS, 
 from ansible.module_utils.flask_deploy.release.tracebacks import Cause
 
 # What the cause holds, and what it means; the first match counts, so the exact come before the vague.
-ADVICE = [*IMAGE, *MOVED, *CODE, *MODULES, *SERVICES, *SETTINGS]
+ADVICE = [*FLASK, *IMAGE, *MOVED, *CODE, *MODULES, *SERVICES, *SETTINGS]
 # The answer on the health path says it, whatever the log holds.
 ANSWERED = [
     (r"\(status 404\)", "the app has no such page: set app_health_path to one that answers when it is ready"),
     (r"\(status (301|302|307|308|401|403)\)", "set app_health_path to a page that needs no login"),
+    (r"\(status 405\)", "that page does not take GET: set app_health_path to one that does"),
+    (
+        r"\(status 429\)",
+        "the app limits how often it is asked: take the limit off that page, as @limiter.exempt does, or set "
+        "app_health_path to one without it",
+    ),
     (r"\(status 400\)", "the app refuses the name {domain}: it has to know it as one of its own"),
 ]
 # Where the log says nothing that is known.
@@ -155,7 +162,9 @@ def _of_field(cause: Cause, about: About) -> str | None:
     if not found or not CLASS.search(cause.text):
         return None
     name = found[1].upper().replace(".", "__")
-    return VARIABLE.format(name) if found[2] else f"the app does not take the variable {name}: {found[3].strip()}"
+    if found[2]:
+        return f"{VARIABLE.format(name)}. If the class has an env_prefix, that stands before it"
+    return f"the app does not take the variable {name}: {found[3].strip()}"
 
 
 def _of_case(cause: Cause, about: About) -> str | None:

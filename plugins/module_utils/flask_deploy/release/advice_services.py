@@ -21,7 +21,7 @@ MIGRATIONS = [
     (
         r"no such table: ([\w.]+)|relation \"([\w.]+)\" does not exist|Table '([\w.]+)' doesn't exist",
         "the database has no table {0}: make the tables before the app starts, example: "
-        "app_release_command: flask db upgrade",
+        "app_release_command: flask db upgrade, where the app has migrations; otherwise by its own script, once",
     ),
     (
         r"no such column: ([\w.]+)|column \"?([\w.]+)\"? (?:of relation \S+ )?does not exist|Unknown column '([\w.]+)'",
@@ -45,6 +45,11 @@ MIGRATIONS = [
         r"No config file '([^']+)' found",
         "the image has no migrations at {0}: git has to list their directory, or the command names another, example: "
         "flask db upgrade -d web/migrations",
+    ),
+    (
+        r"invalid interpolation syntax in",
+        "the address of the database has a %, which Alembic's configuration takes for its own: in migrations/env.py "
+        "hand it over with .replace('%', '%%')",
     ),
     (
         r"Target database is not up to date",
@@ -119,9 +124,19 @@ DATABASES = [
         "the database has no extension for {0}: install its package there, and CREATE EXTENSION as the superuser",
     ),
     (
-        r"socket \"([^\"]*PGSQL[^\"]*)\" failed|through socket '([^']+)'",
+        r"socket \"([^\"]*PGSQL[^\"]*)\" failed",
         "the address of the database names no host, and a container does not have the socket {0}: write the host, "
         "example: postgresql://user:password@10.0.0.5/shop; or app_needs: [postgres]",
+    ),
+    (
+        r"through socket '([^']+)'",
+        "the address of the database names no host, or localhost, and a container does not have the socket {0}: write "
+        "its host, example: mysql+pymysql://user:password@10.0.0.5/shop",
+    ),
+    (
+        r"database is locked",
+        "several processes write to one file of SQLite: a longer timeout for its connections, app_workers: 1, or "
+        "PostgreSQL, app_needs: [postgres]",
     ),
     (r"'cryptography' package is required", "PyMySQL needs it for the password: build_requirements: [cryptography]"),
     (
@@ -150,6 +165,11 @@ QUEUES = [
     (
         r"WRONGPASS|invalid username-password pair|AuthenticationError: invalid password",
         "Redis refuses the password: correct it in app_secrets, redis://:PASSWORD@host:6379/0",
+    ),
+    (
+        r"Redis URL must specify one of",
+        "the address of Redis is empty, or does not begin with redis://, rediss:// or unix://: correct it in app_env "
+        "or app_secrets, example: redis://10.0.0.5:6379/0",
     ),
     (r"READONLY You can't write", "that Redis is a replica: name its primary in the app's address"),
     (r"MISCONF Redis|LOADING Redis", "Redis does not take writes now: its own log says why"),

@@ -14,6 +14,7 @@ LACKS = rf"{NAME}[^\n]{{0,60}}?{UNSET}"
 ASKS = rf"(?i:missing|set|define|provide|required?|needs?|expected)[^\n]{{0,40}}?{NAME}"
 VARIABLE = "the app misses the variable {0}: set it in app_env, or in app_secrets if it is a secret"
 FAILING = r"^(?:[\w.]*(?:Error|Exception|Missing\w*|Improper\w*|Undefined\w*|NotSet)|SystemExit|Error)\b[^\n]*?"
+OF_SETTINGS = r"\w*(?i:env|conf|settings|secrets)\w*\["  # names of tables in which variables are looked up
 
 VARIABLES = [
     (
@@ -35,7 +36,12 @@ VARIABLES = [
         r"(?s)config\[['\"](\w+)['\"]\].*KeyError: '\1'",
         "the app's configuration has no {0}: set the variable or the file that the app reads it from",
     ),
-    (r"KeyError: '([A-Z][A-Z0-9_]*)'", VARIABLE),
+    # A table of the app's own that lacks a key is none of these: rates['USD'].
+    (
+        rf"^(?!(?s:.*)\b(?!{OF_SETTINGS})\w+\[['\"](\w+)['\"]\][^\n]*\n(?:[ ~^]*\n)?KeyError: '\1'\s*\Z)"
+        r"(?s:.*)KeyError: '([A-Z][A-Z0-9_]*)'",
+        VARIABLE,
+    ),
 ]
 COMMANDS = [
     (r"No such command '([\w-]+)'", "flask knows no command {0}: app_wsgi has to name the app that brings it"),
@@ -61,7 +67,7 @@ COMMANDS = [
     (r"(?:^|\d\. )module '([\w.]+)' has no attribute '(\w+)'", "{0} has no {1}: correct the name in the command"),
     (
         r"(\S+): error: (?:unrecognized arguments?|no such option):? ([^\n]*)|No such option|Got unexpected extra "
-        r"arg|Invalid value for '--|Missing (?:option|argument|command)",
+        r"arg|Invalid value for '--|Missing (?:option|argument|command)\b",
         "the command has a word that its program does not know: correct it, or take a version that knows it",
     ),
     (
@@ -77,6 +83,11 @@ PLACES = [
     ),
     (r"(?s)exec\.py\".*(?:FileNotFoundError|PermissionError)", "the image has no such program: correct the command"),
     (
+        r"Read-only file system: '((?:/app/)?[^/'.][^/']*\.\w+)'",
+        "the app writes {0} beside its code, where nothing may be written: let it log to stderr, or write below /data "
+        "or in a directory that app_writable names",
+    ),
+    (
         r"Read-only file system: '([^']+)'",
         "the app writes to {0}, and its container is read-only there: app_writable: [{directory}]",
     ),
@@ -87,6 +98,11 @@ PLACES = [
     ),
     (r"Permission denied|PermissionError", "it runs as app_uid, and may write to /data, /tmp and app_writable alone"),
     (r"No space left on device", "give it a larger /tmp, example: app_writable: [/tmp:200m]; or the disk is full: df"),
+    (
+        r"(?:, in _open\n(?:    [^\n]*\n){0,3}|\bopen\([^\n]*['\"][wax][bt]?\+?['\"][^\n]*\n(?:[ ~^]*\n)?)"
+        r"FileNotFoundError: [^\n]*No such file or directory: '([^']+)'",
+        "the app writes to {0}, and its directory is not there: app_writable: [{directory}]",
+    ),
     (
         r"No such file or directory: '([^']+)'",
         "the app reads {0}, which its container does not have: git has to list it in the source, or it is a secret "

@@ -13,8 +13,8 @@ BEGIN = b"#!/usr/bin/python3 -I\n"
 PARTS = {
     "host": "brought command debian engine files locks networks nginx process program systemd untrusted",
     "release": (
-        "advice advice_code advice_image advice_imports advice_services advice_settings aside containers diagnosis "
-        "inside jobs logged needed placed places record secrets tool tracebacks writable"
+        "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings aside "
+        "containers diagnosis inside jobs logged needed placed places record secrets tool tracebacks writable"
     ),
 }
 MAIN = """\

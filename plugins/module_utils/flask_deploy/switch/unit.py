@@ -17,8 +17,8 @@ PARTS = {
         "brought clock command debian engine files leftovers locks networks nginx process program systemd untrusted"
     ),
     "release": (
-        "advice advice_code advice_image advice_imports advice_services advice_settings aside containers diagnosis "
-        "images inside logged needed placed places processes record secrets tracebacks writable"
+        "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings aside "
+        "containers diagnosis images inside logged needed placed places processes record secrets tracebacks writable"
     ),
     "switch": "keeper lease log progress retire settling switch tally unit watch workers",
 }
