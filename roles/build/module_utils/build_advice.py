@@ -6,16 +6,18 @@ import re
 from collections.abc import Sequence
 
 from ansible.module_utils import build_python as pythons
+from ansible.module_utils.flask_deploy.host.building import BUILDING, LISTS
 from ansible.module_utils.flask_deploy.host.compiling import CAUSES, LACKING, NO_PROGRAM, package
 from ansible.module_utils.flask_deploy.host.frozen import FROZEN
 
 SHOWN, LONGEST = 8, 400  # lines that are shown of a failure, and characters of one
 FIRST = 2  # of those, from where it began
-IN_THE_ROLE = r"build_packages: \[([^\]]+)\]|build_python: '([\d.]+)'"
+IN_THE_ROLE = rf"build_packages: \[([^\]]+)\]|build_python: '([\d.]+)'|{LISTS}|build_python(?!:)"
 BEGINS = re.compile(r"(?i)\s*(error\b|\u00d7 |fatal:|e: |npm err|.*\berror:)")
 OF_STEP = re.compile(r"#(\d+) (?:\d+\.\d+ (.*)|ERROR\b)")
 BLOCK = re.compile(r"\n-{6}\n > (\[.*?)\n(.*?)\n-{6}\n", re.DOTALL)
 NO_WHEEL = "has a wheel for none of"  # files/steps.sh says so
+NO_PG_CONFIG = "pg_config executable not found"  # the wheel of another Python needs no compiler
 WAY_OUT = re.compile(r"what to do: (.*)")
 
 KEY = (
@@ -142,7 +144,7 @@ ADVICE = [
     (r"TOML parse error at line (\d+)|invalid TOML.*?line (\d+)", "correct line {0} of the file that it names"),
     (
         r"E: Unable to locate package (\S+)|E: Package '([^']+)' has no installation candidate",
-        "Debian has no package {0}: correct build_packages or build_image_packages",
+        f"Debian has no package {{0}}: {LISTS}",
     ),
     (r"(yarn|pnpm): (?:command )?not found", "build_packages: [npm], and in build_command npx {0} in place of {0}"),
     (r"(?:sh: \d+: |: )([\w.-]+): (?:command )?not found", NO_PROGRAM),
@@ -194,6 +196,8 @@ def _in_a_dockerfile(found: re.Match[str]) -> str:
     """Return what does the same in a Dockerfile of the app's own, where variables of the role change nothing."""
     if found[2]:
         return f"in the Dockerfile, FROM python:{found[2]}-slim-trixie"
+    if not found[1]:
+        return "correct that line of the Dockerfile" if found[0] == LISTS else "another FROM in the Dockerfile"
     return f"in the Dockerfile, RUN apt-get update && apt-get install -y {found[1].replace(',', '')}"
 
 
@@ -203,7 +207,11 @@ def known(said: str, told: str = "") -> str | None:
     :param told: what the failed step itself says of that.
     """
     wheel = told if NO_WHEEL not in told else ""
-    exact = of(said, FROZEN) or of(said, LACKING) or wheel or pythons.other(said) or of(said, CAUSES)
+    if wheel and NO_PG_CONFIG in said:
+        return f"{wheel}; or, to compile it, build_packages: [libpq-dev]"
+    exact = (
+        of(said, FROZEN) or of(said, BUILDING) or of(said, LACKING) or wheel or pythons.other(said) or of(said, CAUSES)
+    )
     return exact or told or of(said)
 
 

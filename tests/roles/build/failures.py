@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.flask_deploy.host import debian
+from ansible.module_utils.flask_deploy.host import building, debian
+from ansible.module_utils.flask_deploy.host.brought import BRINGS
 
 UV = "error: No solution found when resolving dependencies"
 FAILED = "error: Failed to build `shopping==1.0`\n  cause: The build backend returned an error"
@@ -170,6 +171,62 @@ OF_DEBIAN = {
         and package not in ("libldap-dev", "libsasl2-dev", "libxslt1-dev")
     },
 }
+PRIVATE = "fatal: could not read Username for 'https://git.example.com': terminal prompts disabled"
+PIP = "ERROR: Could not find a version that satisfies the requirement {0} (from versions: {1})\n"
+PIP += "ERROR: No matching distribution found for {0}"
+PACKAGE_JSON = "npm error enoent Could not read package.json: Error: ENOENT: no such file or directory, open '{}'"
+BASE = "docker.io/library/python:3.8-slim-trixie"
+OF_BUILDING = {
+    compiled("error: Multiple top-level packages discovered in a flat-layout: ['app', 'migrations']."): (
+        "which of 'app', 'migrations' are its packages"
+    ),
+    compiled("ValueError: Unable to determine which files to ship inside the wheel using the following heuristics"): (
+        "[tool.hatch.build.targets.wheel]"
+    ),
+    compiled("OSError: Readme file does not exist: README.md"): "pyproject.toml names README.md as its readme",
+    f"error: Failed to download and build `x @ git+https://git.example.com/x`\n  cause: Git operation failed\n"
+    f"{PRIVATE}": ("list it as git+ssh://git@"),
+    f"  Running command git clone --filter=blob:none --quiet https://git.example.com/x /tmp/x\n  {PRIVATE}": (
+        "build_git_key; in a Dockerfile of the app's own"
+    ),
+    "  File \"/app/config.py\", line 5, in Config\n    KEY = os.environ['SECRET_KEY']\n          ~~~~~~~~~~^^^^^^\n"
+    "KeyError: 'SECRET_KEY'\nbuild_command ended with code 1": "build_args: {SECRET_KEY: of-the-build}",
+    "  File \"<frozen os>\", line 717, in __getitem__\nKeyError: 'TOKEN'": "build_args: {TOKEN: of-the-build}",
+    'sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) could not translate host name "db" to address: '
+    "Name or service not known": "run that at the deploy, app_release_command",
+    PIP.format("tensorflow==2.12.0", "2.20.0rc0, 2.20.0"): "2.20.0 is the newest that it has",
+    PIP.format("tensorflow==2.12.0", "2.20.0"): "no index has tensorflow==2.12.0 for the Python of the image",
+    PIP.format("pywin32==306", "none"): "pywin32 is for Windows alone",
+    "The 'sklearn' PyPI package is deprecated, use 'scikit-learn' rather than 'sklearn' for pip commands.": (
+        "list scikit-learn in place of sklearn"
+    ),
+    "  RuntimeError: Unable to find installation candidates for flask (3.0.0)": "no file of flask (3.0.0) fits",
+    "/bin/sh: 1: pip3.8: not found": "the image has no Python 3.8",
+    "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'requirements.txt'": (
+        "COPY requirements.txt stands before"
+    ),
+    compiled("Exception: you need a C compiler to build uWSGI"): "[build-essential]; where gunicorn serves",
+    "npm error code ERESOLVE\nnpm error ERESOLVE unable to resolve dependency tree": "npm ci --legacy-peer-deps",
+    "Error: error:0308010C:digital envelope routines::unsupported\n  code: 'ERR_OSSL_EVP_UNSUPPORTED'": (
+        "NODE_OPTIONS=--openssl-legacy-provider"
+    ),
+    'npm error Missing script: "build"': "package.json has no script build",
+    PACKAGE_JSON.format("/app/package.json"): "npm finds no /app/package.json",
+    "ERROR: failed to solve: python:3.8-slim-trixie: failed to resolve source metadata for "
+    f"{BASE}: {BASE}: not found": (f"the base image {BASE} does not exist"),
+    "E: The repository 'http://deb.example.com/debian buster Release' does not have a Release file.": (
+        "Debian's servers have buster no more"
+    ),
+    **{
+        f"E: Unable to locate package {name}": f"Debian has no package {name}, {new} is in its place: "
+        for name, new in building.RENAMED.items()
+    },
+    **{
+        ABSENT.format(module, "1"): f"list {name} in place of {module}"
+        for module, name in BRINGS.items()
+        if module != "psycopg2"
+    },
+}
 UTF_8 = "Out-File -Encoding utf8"
 OF_HOST = {
     "Host key verification failed.\nfatal: Could not read from remote repository.": "another key than before",
@@ -210,4 +267,4 @@ OF_HOST = {
     "of requirements.txt)": f"{UTF_8} requirements.txt",
     "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte": UTF_8,
 }
-FAILURES = {**OF_FROZEN, **OF_PYTHON, **OF_CAUSES, **OF_DEBIAN, **OF_HOST}
+FAILURES = {**OF_FROZEN, **OF_PYTHON, **OF_CAUSES, **OF_DEBIAN, **OF_BUILDING, **OF_HOST}

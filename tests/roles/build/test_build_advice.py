@@ -6,7 +6,7 @@ import re
 
 import pytest
 from ansible.module_utils import build_advice as advice
-from ansible.module_utils.flask_deploy.host import compiling, engine
+from ansible.module_utils.flask_deploy.host import building, compiling, engine
 
 from tests.roles.build.failures import FAILURES
 
@@ -288,7 +288,13 @@ def test_a_python_that_has_a_wheel_is_better_than_a_compiler_of_rust():
     assert "none of" in advice.explained(build("error: that was odd", none)).splitlines()[-1]
 
 
-@pytest.mark.parametrize("table", [compiling.LACKING, compiling.CAUSES, advice.ADVICE])
+def test_a_wheel_for_another_python_is_told_before_what_compiles_it():
+    told = "what to do: psycopg2-binary has a wheel for Python 3.12. Write build_python: '3.12'"
+    lines = advice.explained(build("Error: pg_config executable not found.", told)).splitlines()
+    assert lines[-1].endswith("Write build_python: '3.12'; or, to compile it, build_packages: [libpq-dev]")
+
+
+@pytest.mark.parametrize("table", [building.BUILDING, compiling.LACKING, compiling.CAUSES, advice.ADVICE])
 def test_each_row_decides_about_a_failure_of_these_tests(table):
     said = [*(build(*each.splitlines()) for each in FAILURES), *(each for each, _, _ in WRONG.values())]
     decided = {next((n for n, (pattern, _) in enumerate(table) if re.search(pattern, each)), None) for each in said}
@@ -302,9 +308,16 @@ def test_each_row_decides_about_a_failure_of_these_tests(table):
             "x.c:1:10: fatal error: lber.h: No such file",
             "RUN apt-get update && apt-get install -y libldap-dev libsasl2-dev",
         ),
+        ("E: Unable to locate package libgl1-mesa-glx", "libgl1 is in its place: correct that line of the Dockerfile"),
+        ("E: Package 'odd' has no installation candidate", "no package odd: correct that line of the Dockerfile"),
+        (
+            "ERROR: Could not find a version that satisfies the requirement torch==1 (from versions: 2, 2.1)\n"
+            "ERROR: No matching distribution found for torch==1",
+            "or a Python that it was made for: another FROM in the Dockerfile",
+        ),
         ("ModuleNotFoundError: No module named 'distutils'", "in the Dockerfile, FROM python:3.11-slim-trixie"),
     ],
 )
 def test_in_a_dockerfile_of_the_app_s_own_the_advice_is_a_line_for_it(said, what):
-    own = build(said).replace(RUN, "RUN pip install -r requirements.txt")
+    own = build(*said.splitlines()).replace(RUN, "RUN pip install -r requirements.txt")
     assert what in advice.explained(own).splitlines()[-1]

@@ -23,7 +23,8 @@ FROZEN = [
         "virtual environment, and type pip freeze in that",
     ),
     (
-        rf"\b(pywin32|pypiwin32|pywinpty|windows-curses|winsdk|wmi)\b{ABSENT}|Failed to build `(pywinpty|wmi)[=@`]",
+        rf"\b(pywin32|pypiwin32|pywinpty|windows-curses|winsdk|wmi)\b{ABSENT}|Failed to build `(pywinpty|wmi)[=@`]"
+        r"|No matching distribution found for (pywin32|pypiwin32|pywinpty|windows-curses|winsdk|wmi)\b",
         "{0} is for Windows alone. Where the app lists it: {0}; sys_platform == 'win32'",
     ),
     (
