@@ -41,6 +41,18 @@ OF_FLASK = {
     line("app.config.from_object(config_by_name[name])", "KeyError: None"): "has no configuration of the name None",
     line("rate = rates['USD']", "KeyError: 'USD'"): "nothing",
     line("key = settings['API_KEY']", "KeyError: 'API_KEY'"): "the app misses the variable API_KEY",
+    worker("environs.EnvValidationError: Environment variable \"PORT\" invalid: ['Not a valid integer.']"): (
+        "the app does not take the variable PORT: Not a valid integer."
+    ),
+    worker(
+        'pydantic_settings.exceptions.SettingsError: error parsing value for field "allowed_hosts" from source '
+        '"EnvSettingsSource"'
+    ): "its field allowed_hosts: pydantic reads it as JSON",
+    line(
+        "app.config.from_object(os.environ['APP_SETTINGS'])",
+        "werkzeug.utils.ImportStringError: import_string() failed for 'config.Production'. Possible reasons are:",
+    ): "the app finds no config.Production",
+    worker("AttributeError: module 'jwt' has no attribute 'encode'"): "list pyjwt in place of jwt",
     line("return render_template('index.html')", "jinja2.exceptions.TemplateNotFound: index.html"): (
         "Flask finds no template index.html"
     ),

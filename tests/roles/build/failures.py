@@ -210,6 +210,8 @@ OF_BUILDING = {
     "Error: error:0308010C:digital envelope routines::unsupported\n  code: 'ERR_OSSL_EVP_UNSUPPORTED'": (
         "NODE_OPTIONS=--openssl-legacy-provider"
     ),
+    "npm error code EBADENGINE\nnpm error engine Unsupported engine": "a package wants another Node.js",
+    "You are using Node.js 18.19.0. Vite requires Node.js version 20.19+ or 22.12+.": "wants another Node.js",
     'npm error Missing script: "build"': "package.json has no script build",
     PACKAGE_JSON.format("/app/package.json"): "npm finds no /app/package.json",
     "ERROR: failed to solve: python:3.8-slim-trixie: failed to resolve source metadata for "

@@ -107,6 +107,11 @@ NODE = [
         "webpack is older than this Node.js: a newer webpack, or in the command "
         "NODE_OPTIONS=--openssl-legacy-provider npm run build",
     ),
+    (
+        r"code EBADENGINE|requires Node\.js version ([\d.]+)",
+        "a package wants another Node.js than the build has: another version of that package, or a Dockerfile of the "
+        "app's own, of which a stage builds the front end on an image of Node",
+    ),
     (r"Missing script: \"?([\w:.-]+)", "package.json has no script {0}: correct the command, or add it there"),
     (
         r"ENOENT[^\n]*'([^']*package\.json)'",

@@ -30,6 +30,22 @@ FLASK = [
         "the variable {0} is empty, or no number: set it in app_env",
     ),
     (
+        r"Environment variable \"(\w+)\" invalid: \[?([^\n\]]*)",
+        "the app does not take the variable {0}: {1}",
+    ),
+    (
+        r"error parsing value for field \"(\w+)\" from source \"EnvSettingsSource\"",
+        'the app does not take the variable of its field {0}: pydantic reads it as JSON, example: \'["a", "b"]\'',
+    ),
+    (
+        r"import_string\(\) failed for '([^']+)'",
+        "the app finds no {0}: correct the name in the variable that it is taken from, or let git list its file",
+    ),
+    (
+        r"module 'jwt' has no attribute '(encode|decode)'",
+        "another package than pyjwt brings the module jwt: list pyjwt in place of jwt",
+    ),
+    (
         r"TemplateNotFound: (\S+)",
         "Flask finds no template {0}: git has to list it, in the same upper and lower case, in a directory templates "
         "beside the module that makes the app",
