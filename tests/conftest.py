@@ -24,20 +24,21 @@ init_plugin_loader()
 
 # Python of a host is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
-for role in ("host", "build", "check", "postgres", "valkey", "archive", "restore"):
+for role in ("host", "build", "check", "postgres", "valkey", "archive", "restore", "doctor"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in (
     *("host", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup", "archive"),
-    *("logs", "run", "restore", "status", "remove"),
+    *("logs", "run", "restore", "status", "remove", "doctor"),
 ):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
-for role in ("check", "inspect", "build", "tokens", "app", "logs", "run"):
+for role in ("check", "inspect", "build", "tokens", "app", "logs", "run", "doctor"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
 for role in ("backup", "archive"):
     sys.path.append(str(ROOT / "roles" / role / "files"))
 sys.path.append(str(ROOT / "plugins" / "module_utils"))
+sys.path.append(str(ROOT / "plugins" / "plugin_utils"))
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +96,7 @@ def constants():
         "run",
         "restore",
         "remove",
+        "doctor",
     ):
         for part in ("defaults", "vars"):
             path = ROOT / "roles" / role / part / "main.yml"

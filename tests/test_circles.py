@@ -14,6 +14,7 @@ PACKAGES = (
     "bench",
     "plugins/flask_deploy_tool",
     "roles/check/plugin_utils/inventory_check",
+    "roles/doctor/plugin_utils/health_rules",
     "roles/nginx/files/keep_certificates",
     "roles/backup/files/keep_backups",
     "roles/archive/files/keep_archive",

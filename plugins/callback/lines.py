@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
 from step_lines import diffs, terminal
-from step_lines.step import Step, error_of, log_in, text_of, together
+from step_lines.step import Step, error_of, is_rescued, log_in, text_of, together
 from step_lines.verdict import Verdict
 
 DOCUMENTATION = """
@@ -37,7 +37,7 @@ class Lines(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self.heading, self.steps, self.errors, self.kept = "", {}, defaultdict(list), []
-        self.verdict = Verdict()
+        self.verdict, self.aside = Verdict(), False
         atexit.register(self.v2_playbook_on_stats, None)
         terminal.keep(self._running, self._display._lock)
 
@@ -47,6 +47,7 @@ class Lines(CallbackBase):
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._close(whole=True)
         self.heading, self.verdict.runs = play.get_name().strip(), True
+        self.aside = play.get_variable_manager().extra_vars.get("doctor_format") == "json"
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool = False) -> None:
         self._close()
@@ -72,6 +73,9 @@ class Lines(CallbackBase):
         self._step(result.task).items[result.host.name].append(item)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        if self._step(result.task).looks and is_rescued(result.task):
+            self._note(result, "ignored")  # whoever looks tells of it
+            return
         why = text_of(self._step(result.task).items[result.host.name]) or error_of(result.result)
         self._note(result, "ignored" if ignore_errors else "failed", why, goes_on=ignore_errors)
 
@@ -80,6 +84,8 @@ class Lines(CallbackBase):
         self._note(result, "lost", why, goes_on=result.task.ignore_unreachable)
 
     def v2_on_file_diff(self, result: Any) -> None:
+        if self._step(result.task).looks and not context.CLIARGS["diff"]:
+            return
         of = result.result.get("results") or [result.result]
         found = [each["diff"] for each in of if each.get("diff") and each.get("changed")]
         told, short = diffs.text(found, self._get_diff)
@@ -114,8 +120,8 @@ class Lines(CallbackBase):
         """Write lines, the first of a play below its name."""
         heading, self.heading = self.heading, ""
         if heading:
-            self._display.display(f"\n{heading}")
-        self._display.display(text, color)
+            self._display.display(f"\n{heading}", stderr=self.aside)
+        self._display.display(text, color, stderr=self.aside)
 
     def _note(self, result: Any, word: str, told: str = "", goes_on: bool = True) -> None:
         """Note what became of a task on a host; an error that the run stops for is told at its end."""

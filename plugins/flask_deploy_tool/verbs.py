@@ -63,6 +63,13 @@ VERBS = (
         (Word("RELEASE", "app_rollback_to", "Id of the release; the one before by default."),),
     ),
     Verb("status", "playbooks/status.yml", "Show release, health, certificate, processes and jobs.", "status"),
+    Verb(
+        "doctor",
+        "playbooks/doctor.yml",
+        "Look at the servers: what is broken, late or not as the inventory says; change nothing.",
+        "doctor -e production --format json",
+        (Word("--format", "doctor_format", "How findings are printed.", choices=("text", "json")),),
+    ),
     Verb("releases", "playbooks/releases.yml", "List the releases on each host.", "releases"),
     Verb(
         "logs",

@@ -30,6 +30,8 @@ CALLS = {
     "rollback": ["playbooks/rollback.yml", *ALWAYS],
     "rollback 3f9a0c41d2b7": ["playbooks/rollback.yml", *ALWAYS, "-e", "app_rollback_to=3f9a0c41d2b7"],
     "status": ["playbooks/status.yml", *ALWAYS],
+    "doctor": ["playbooks/doctor.yml", *ALWAYS],
+    "doctor --format json": ["playbooks/doctor.yml", *ALWAYS, "-e", "doctor_format=json"],
     "releases": ["playbooks/releases.yml", *ALWAYS],
     "logs": ["playbooks/logs.yml", *ALWAYS],
     "logs --since '2 hours ago' --grep 'a=\"b\"' --process web --release 3f --lines 9": [

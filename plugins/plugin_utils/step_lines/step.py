@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from ansible import constants as C
+from ansible import context
 
 from . import progress
 
@@ -42,6 +43,14 @@ def log_in(host: Any) -> list[str]:
     return [] if template else [f"Log in by hand first, which also makes the host key known: ssh {where}"]
 
 
+def is_rescued(task: Any) -> bool:
+    """Tell whether a task is in a block that goes on where it fails."""
+    block = task._parent
+    while block is not None and not getattr(block, "rescue", None):
+        block = block._parent
+    return block is not None
+
+
 def together(texts: dict[str, str], hosts: int) -> list[str]:
     """Return each text once, below the names of its hosts unless those are all."""
     of = {texts[name]: [host for host in sorted(texts) if texts[host] == texts[name]] for name in sorted(texts)}
@@ -59,6 +68,7 @@ class Step:
         self.includes = task.action in C._ACTION_ALL_INCLUDES
         self.validates = task.action.endswith("validate_argument_spec")
         self.shows = task.action in SHOWS
+        self.looks = bool(task.check_mode) and not context.CLIARGS.get("check")  # in a run that says itself what it saw
         self.asks = task.action.endswith("pause")  # a question stays on the terminal
         self.started, self.done, self.told, self.items = set(), {}, {}, defaultdict(list)
 
@@ -87,6 +97,8 @@ class Step:
         word = next((word for word in WORDS if word in self.done.values()), "skipped")
         short = self.ended - self.began < SHORT
         silent = self.says or self.shows or self.validates or (short and self.includes)
+        if self.looks:
+            return ("", "") if short or silent else (line, C.COLOR_OK)
         if (short and word == "skipped") or (word == "ok" and silent):
             return "", ""
         names = sorted(host for host in self.done if self.done[host] == word)

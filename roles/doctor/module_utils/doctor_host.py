@@ -1,0 +1,182 @@
+"""What a host tells of itself: its room, its limits, its units and its packages. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ansible.module_utils.flask_deploy.host import command, files
+
+SECONDS = 60  # that a program may take
+PLACES = ("/", "/var", "/srv", "/boot", "/tmp", "/run", "/var/log", "/var/lib/docker")  # noqa: S108
+REBOOT = "/run/reboot-required"
+LISTS = "/var/lib/apt/lists"
+STAMP = "/var/lib/apt/periodic/update-success-stamp"
+SHOWN = ("Id", "Result", "StateChangeTimestamp", "NRestarts")  # of a unit that is not well
+
+
+def run(*words: str, limit: float = SECONDS, **environment: str) -> tuple[int | None, str, str]:
+    """Return (exit code, what a program printed, its errors); 127 where there is no such program."""
+    try:
+        done = command.attempt(*words, limit=limit, environment={"LC_ALL": "C", **environment})
+    except OSError as error:
+        return 127, "", str(error)
+    return done.code, done.out.decode(errors="replace"), done.said
+
+
+def text(path: str) -> str:
+    """Return a file's text; "" where there is none, or it may not be read."""
+    try:
+        return (files.read(path) or b"").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def disks(places: Iterable[str] = PLACES) -> list[dict[str, Any]]:
+    """Return each file system that some places lie on, with its room in bytes and inodes, as df(1) counts them."""
+    found: dict[int, dict[str, Any]] = {}
+    for path in places:
+        try:
+            state, device = os.statvfs(path), os.stat(path).st_dev
+        except OSError:
+            continue
+        if state.f_blocks:
+            found.setdefault(
+                device,
+                {
+                    "path": path,
+                    "used": (state.f_blocks - state.f_bfree) * state.f_frsize,
+                    "free": state.f_bavail * state.f_frsize,
+                    "inodes_used": state.f_files - state.f_ffree,
+                    "inodes_free": state.f_favail,
+                    "read_only": bool(state.f_flag & os.ST_RDONLY),
+                },
+            )
+    return list(found.values())
+
+
+def memory() -> dict[str, int]:
+    """Return bytes of memory in all, and those that a process could have: proc(5), meminfo."""
+    lines = [line.split() for line in text("/proc/meminfo").splitlines()]
+    known = {words[0]: int(words[1]) << 10 for words in lines if words[2:] == ["kB"]}
+    return {
+        "total": known.get("MemTotal:", 0),
+        "free": known.get("MemAvailable:", 0) + known.get("SwapFree:", 0),
+    }
+
+
+def limits() -> dict[str, list[int]]:
+    """Return {what: [in use, limit]} of what a host can run out of beside room."""
+    found = {}
+    numbers = text("/proc/sys/fs/file-nr").split()
+    if len(numbers) == 3:
+        found["open files"] = [int(numbers[0]), int(numbers[2])]
+    tracked = [text(f"/proc/sys/net/netfilter/nf_conntrack_{end}").strip() for end in ("count", "max")]
+    if all(each.isdigit() for each in tracked):
+        found["connections that the kernel tracks"] = [int(each) for each in tracked]
+    each = re.search(r"^\s*worker_connections\s+(\d+)", text("/etc/nginx/nginx.conf"), re.MULTILINE)
+    workers = run("pgrep", "-cf", "^nginx: worker process$")[1].strip()
+    if each and workers.isdigit() and int(workers):
+        clients = run("ss", "-Htn", "state", "established", "( sport = :80 or sport = :443 )")[1]
+        # A request that is passed on takes two: one to the client, one to the app.
+        found["connections of nginx"] = [2 * len(clients.splitlines()), int(each[1]) * int(workers)]
+    return found
+
+
+def units() -> dict[str, list[dict[str, Any]]]:
+    """Return units that failed, and those that systemd starts again and again."""
+    return {word: _shown(_listed(word)) for word in ("failed", "auto-restart")}
+
+
+def _listed(state: str) -> list[str]:
+    code, out, said = run(
+        "systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager", f"--state={state}"
+    )
+    if code:
+        raise OSError(said)
+    return [line.split()[0] for line in out.splitlines() if line.split()]
+
+
+def _shown(names: Sequence[str]) -> list[dict[str, Any]]:
+    if not names:
+        return []
+    wanted = [word for name in SHOWN for word in ("-p", name)]
+    blocks = run("systemctl", "show", "--timestamp=unix", *wanted, *names)[1].strip().split("\n\n")
+    known = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
+    return [
+        {
+            "name": each.get("Id", "?"),
+            "result": each.get("Result", ""),
+            "since": moment(each.get("StateChangeTimestamp", "")),
+            "restarts": int(each.get("NRestarts") or 0),
+        }
+        for each in known
+    ]
+
+
+def moment(stamp: str) -> float | None:
+    """Return a time of systemd's, such as @1764356400, in seconds since 1970."""
+    number = stamp.removeprefix("@")
+    return float(number) if number.isdigit() and int(number) else None
+
+
+def packages() -> dict[str, Any]:
+    """Return security updates that wait, when Debian was last asked, and packages that are broken or held."""
+    told = run("apt-get", "--simulate", "-o", "Debug::NoLocking=1", "dist-upgrade", limit=120)[1]
+    return {
+        "security": sorted(set(re.findall(r"^Inst (\S+) .*-[Ss]ecurity\b", told, re.MULTILINE))),
+        "asked": asked(),
+        "broken": re.findall(r"^ (\S+)", run("dpkg", "--audit")[1], re.MULTILINE),
+        "held": run("apt-mark", "showhold")[1].split(),
+    }
+
+
+def asked() -> float | None:
+    """Return when apt last fetched its lists, in seconds since 1970; None where it has none."""
+    try:
+        lists = [name for name in os.listdir(LISTS) if name.endswith("Release")]
+    except OSError:
+        return None
+    # The lists themselves bear the archive's time.
+    times = [os.stat(path).st_mtime for path in (STAMP, LISTS, f"{LISTS}/partial") if os.path.exists(path)]
+    return max(times) if lists else None
+
+
+def reboot() -> dict[str, Any] | None:
+    """Return since when an update waits for a restart of the host, and which; None where none does."""
+    try:
+        since = os.stat(REBOOT).st_mtime
+    except OSError:
+        return None
+    return {"since": since, "packages": sorted(set(text(f"{REBOOT}.pkgs").split()))}
+
+
+def clock() -> dict[str, bool]:
+    """Return whether something sets the clock; a container has that of its host."""
+    _code, out, _said = run("timedatectl", "show", "-p", "NTP", "-p", "NTPSynchronized")
+    known = dict(line.partition("=")[::2] for line in out.splitlines())
+    inside = run("systemd-detect-virt", "--container", "--quiet")[0] == 0
+    return {"kept": inside or known.get("NTP", "yes") == "yes" or known.get("NTPSynchronized") == "yes"}
+
+
+def accounts() -> dict[str, list[str]]:
+    """Return users with root's id, and users without a password: shadow(5)."""
+    users = [line.split(":") for line in text("/etc/passwd").splitlines()]
+    passwords = [line.split(":") for line in text("/etc/shadow").splitlines()]
+    return {
+        "root": [user[0] for user in users if len(user) > 2 and user[2] == "0" and user[0] != "root"],
+        "open": [entry[0] for entry in passwords if len(entry) > 1 and not entry[1]],
+    }
+
+
+def sshd() -> str:
+    """Return why sshd refuses its settings; "" where it does not, or there is none."""
+    code, _out, said = run("/usr/sbin/sshd", "-t")
+    return " ".join(said.split())[:300] if code not in (0, 127) else ""
+
+
+def changed(paths: Iterable[str]) -> dict[str, float | None]:
+    """Return {path: when it was last changed}; None where there is nothing."""
+    return {path: os.lstat(path).st_mtime if os.path.lexists(path) else None for path in paths}
