@@ -84,5 +84,6 @@ def _release(actions: list[str], plan: list[str]) -> dict[str, Any]:
     """Return what app_release would do: another release is no damage, but what was not deployed yet."""
     if any(MADE.match(action) for action in actions):
         told = [line for line in plan if not line.startswith(("release:", "stops:", "image:"))]
-        return {"undeployed": "; ".join(told)[:300] or "its release is another one"}
+        # After a restart the same has another id, and nothing else differs.
+        return {"undeployed": "; ".join(told)[:300]} if told else {"paths": [], "actions": actions}
     return {"paths": [each for each in actions if each.startswith("/")], "actions": actions}

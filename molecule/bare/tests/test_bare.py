@@ -121,3 +121,11 @@ def test_user_who_is_not_root_is_told_so(play, snapshot):
     run = play("site.yml", "-e", "ansible_become_user=nobody", succeed=False)
     assert "needs sudo to root" in run.output
     assert snapshot() == before
+
+
+def test_the_doctor_finds_one_thing_and_changes_nothing(play, snapshot):
+    before = snapshot()
+    run = play("playbooks/doctor.yml", succeed=False)
+    lines = [line for line in run.output.splitlines() if line.startswith(("broken ", "soon ", "note "))]
+    assert run.rc == 2 and any("there is no Docker engine; the host is not set up; type: " in line for line in lines)
+    assert snapshot() == before

@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -65,16 +66,12 @@ def judged(asked: dict[str, Any]) -> list[rules.Finding]:
 
 def reached(asked: dict[str, Any], addresses: dict[str, str]) -> list[rules.Finding]:
     """Return findings of what is seen from here, all at once."""
-    name = asked["names"][0] if asked["names"] else asked["told"]["domain"]
+    public = asked["names"]
     with ThreadPoolExecutor(16) as pool:
-        names = dict(
-            zip(
-                asked["names"],
-                pool.map(lambda one: of_name(one, asked["port"], asked["trusted"]), asked["names"]),
-                strict=True,
-            )
-        )
-        known = dict(zip(addresses, pool.map(lambda one: of_host(one, name), addresses.values()), strict=True))
+        answers = pool.map(of_name, public, repeat(int(asked["port"])), repeat(asked["trusted"]))
+        names = dict(zip(public, answers, strict=True))
+        answers = pool.map(of_host, addresses.values(), repeat(asked["told"]["domain"]))
+        known = dict(zip(addresses, answers, strict=True))
     prints = {host: told["facts"].get("fingerprint", "") for host, told in asked["seen"].items()}
     seen = {"names": names, "hosts": {host: told for host, told in known.items() if told}}
     return apps.reach(seen, prints)

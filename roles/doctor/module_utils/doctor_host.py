@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import command, files
@@ -14,6 +14,7 @@ PLACES = ("/", "/var", "/srv", "/boot", "/tmp", "/run", "/var/log", "/var/lib/do
 REBOOT = "/run/reboot-required"
 LISTS = "/var/lib/apt/lists"
 STAMP = "/var/lib/apt/periodic/update-success-stamp"
+UNFINISHED = re.compile(r"in a mess|not yet|half (configured|installed)")  # of the reasons that dpkg(1) --audit gives
 SHOWN = ("Id", "Result", "StateChangeTimestamp", "NRestarts")  # of a unit that is not well
 
 
@@ -128,9 +129,21 @@ def packages() -> dict[str, Any]:
     return {
         "security": sorted(set(re.findall(r"^Inst (\S+) .*-[Ss]ecurity\b", told, re.MULTILINE))),
         "asked": asked(),
-        "broken": re.findall(r"^ (\S+)", run("dpkg", "--audit")[1], re.MULTILINE),
+        "broken": list(unfinished(run("dpkg", "--audit")[1])),
         "held": run("apt-mark", "showhold")[1].split(),
     }
+
+
+def unfinished(audit: str) -> Iterator[str]:
+    """Yield packages that dpkg did not finish with; what it only misses of others is no matter."""
+    reason, listing = "", False
+    for line in audit.splitlines():
+        if line.startswith(" "):
+            listing = True
+            if UNFINISHED.search(reason):
+                yield line.split()[0]
+        else:
+            reason, listing = line if listing or not line else f"{reason} {line}", False
 
 
 def asked() -> float | None:

@@ -51,7 +51,11 @@ Conf openssl (3.5.4 Debian-Security:13/stable-security [amd64])"""
 AUDIT = """\
 The following packages are only half configured, probably due to problems
 configuring them the first time.
- nginx                small, powerful, scalable web/proxy server"""
+ nginx                small, powerful, scalable web/proxy server
+
+The following packages are missing the md5sums control file in the
+database, they need to be reinstalled:
+ tool                 a package of somebody else's"""
 
 
 def test_packages_are_told_as_apt_and_dpkg_tell_them(says, monkeypatch, tmp_path):

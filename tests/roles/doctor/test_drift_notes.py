@@ -56,6 +56,10 @@ def noted(result):
             {"actions": ["/srv/x", "release 3f9a0c41d2b7"], "plan": ["release: a -> b", "app_env: +A"]},
             [{"undeployed": "app_env: +A"}],
         ),
+        (
+            {"actions": ["release 3f9a0c41d2b7"], "plan": ["release: a -> b", "image: is another", "stops: a"]},
+            [{"paths": [], "actions": ["release 3f9a0c41d2b7"]}],
+        ),
         ({"changed": False, "dest": "/etc/x"}, []),
     ],
     ids=str,

@@ -9,6 +9,8 @@ import health_rules as rules
 import pytest
 from health_rules import apps, hosts
 
+from tests.conftest import ROOT
+
 NOW = 1_800_000_000.0
 HOUR, DAY, GB = 3600, 86400, 1 << 30
 TOLD = {
@@ -127,6 +129,7 @@ WRONG = [
     ("accounts/open", ["ada"], "broken", "the user ada has no password and needs none", "sudo passwd --lock ada"),
     ("sshd", "line 3: Bad option", "broken", "sshd refuses its settings, and does not start again", "sudo sshd -t"),
     ("engine/error", "no answer", "broken", "the Docker engine does not answer: no answer", "restart docker"),
+    ("engine/containers/0/runs", False, "broken", "which is to serve, does not run", "playbooks/app.yml"),
     ("engine/containers/0/policy", "no", "broken", "does not start with the engine", "--restart unless-stopped"),
     ("engine/containers/0/memory", 0, "soon", "another limit of memory than its release: 0, not 5", "restart.yml"),
     ("engine/containers/0/pids", 0, "soon", "another limit of pids", "restart.yml"),
@@ -294,12 +297,25 @@ def unit(active="active", enabled="enabled"):
         (note(packages=["brotli"]), "broken", "packages are missing: brotli", "--tags nginx"),
         (note("app", undeployed="app_env: +A"), "note", "not deployed yet: app_env: +A", "--check --diff"),
         (note("host"), "soon", "role host would change something: Configure", "--tags host"),
+        (note("host", "Set the firewall"), "broken", "the firewall is not loaded, or not as", "--tags host"),
+        (note("backup", "Keep backups", paths=[]), "soon", "what makes backups is not as", "--tags backup"),
         (note(failed="it broke\nbadly"), "soon", "a run would stop in role nginx: it broke badly", ""),
     ],
 )
 def test_what_differs_is_a_finding(given, severity, what, command):
     (found,) = judge(GOOD, notes=[given])
     assert found.severity == severity and what in found.what and command in found.type
+
+
+def test_a_container_that_would_be_started_is_judged_by_its_own_rule():
+    given = note("app", paths=[], actions=["container shop-3f9a0c41d2b7"])
+    assert judge(GOOD, notes=[given]) == []
+    assert len(judge(changed("engine/containers/0/runs", False), notes=[given])) == 1
+
+
+def test_tasks_that_are_told_in_words_exist():
+    texts = "".join(path.read_text() for path in ROOT.glob("roles/*/tasks/*.yml"))
+    assert [name for name in apps.TASKS if f"- name: {name}\n" not in texts] == []
 
 
 def test_since_when_a_file_differs_is_told():
@@ -349,7 +365,7 @@ def test_names_and_ports_as_seen_from_the_controller(seen, whats):
 def test_hosts_are_compared_and_a_silent_one_is_told():
     statuses = {"w1": {"release": "a"}, "w2": {"release": "b"}}
     assert [each.what for each in apps.together(statuses, ["w3"])] == [
-        "no answer by SSH",
+        "nobody could look: see the error",
         "hosts serve different releases: a on w1, b on w2",
     ]
     assert apps.together({"w1": {"release": "a"}, "w2": {"release": "a"}}, []) == []

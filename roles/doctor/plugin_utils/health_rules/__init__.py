@@ -53,8 +53,9 @@ def on(host: str, findings: list[Finding]) -> list[Finding]:
 
 
 def named(finding: Finding, inventory: str) -> Finding:
-    """Return a finding whose command names the inventory of this run."""
-    return replace(finding, type=finding.type.replace("inventories/...", inventory))
+    """Return a finding whose commands name the inventory of this run."""
+    texts = {name: getattr(finding, name).replace("inventories/...", inventory) for name in ("what", "type")}
+    return replace(finding, **texts)
 
 
 def lines(findings: list[Finding], now: float, asked: list[str]) -> list[str]:

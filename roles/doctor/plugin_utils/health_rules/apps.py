@@ -20,6 +20,16 @@ GENTLE = {  # what status says that is not broken
     "it was killed": SOON,
 }
 
+TASKS = {  # those whose modules name no file
+    "Set the firewall": (BROKEN, "the firewall is not loaded, or not as the inventory says"),
+    "Harden SSH": (SOON, "the settings of SSH are not as the inventory says"),
+    "Keep the certificate": (SOON, "what looks after certificates is not as the inventory says"),
+    "Keep backups": (SOON, "what makes backups is not as the inventory says"),
+    "Keep the archive of PostgreSQL": (SOON, "what backs PostgreSQL up is not as the inventory says"),
+    "Give the app its database": (SOON, "PostgreSQL, or the app's database, is not as the inventory says"),
+    "Give the app its Valkey": (SOON, "the app's Valkey is not as the inventory says"),
+}
+
 
 def judge(facts: dict[str, Any], told: dict[str, Any]) -> list[Finding]:
     """Return findings of an app on a host.
@@ -60,6 +70,8 @@ def container(facts: dict[str, Any], told: dict[str, Any]) -> Iterator[Finding]:
     if mine is None:
         yield Finding(BROKEN, f"the container {name}, which is to serve, is not here", name, DEPLOY)
         return
+    if not mine["runs"]:
+        yield Finding(BROKEN, f"the container {name}, which is to serve, does not run", name, DEPLOY)
     if mine["policy"] != "unless-stopped":
         what = f"{name} does not start with the engine: its restart policy is {mine['policy'] or 'no'}"
         yield Finding(BROKEN, what, name, f"sudo docker update --restart unless-stopped {name}")
@@ -143,8 +155,9 @@ def _differs(note: dict[str, Any], facts: dict[str, Any], told: dict[str, Any]) 
                 else "is not as the inventory says"
             )
             yield Finding(SOON, f"{path} {what}", path, again, when)
-    else:
-        yield Finding(SOON, f"role {role} would change something: {note['task']}", role, f"{again} --check --diff")
+    elif not note.get("actions"):  # those without a path are of containers, which other rules judge
+        severity, what = TASKS.get(note["task"], (SOON, f"role {role} would change something: {note['task']}"))
+        yield Finding(severity, what, role, again)
 
 
 def refused(note: dict[str, Any]) -> Iterator[Finding]:
@@ -212,7 +225,8 @@ def _name(name: str, known: dict[str, Any]) -> Iterator[Finding]:
 
 def together(statuses: dict[str, dict[str, Any]], silent: list[str]) -> list[Finding]:
     """Return findings that only show between hosts."""
-    found = [Finding(BROKEN, "no answer by SSH", "ssh", host=host) for host in silent]
+    check = "ansible-playbook playbooks/check.yml -i inventories/..."
+    found = [Finding(BROKEN, "nobody could look: see the error", "ssh", check, host=host) for host in silent]
     serving: dict[str, list[str]] = {}
     for host, told in statuses.items():
         serving.setdefault(told.get("release") or "none", []).append(host)
