@@ -35,7 +35,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         if result.is_changed() and not isinstance(result.task, Handler):
-            drift_notes.note(*_where(result), result.result)
+            drift_notes.note(*_where(result), result.result, result.task.args)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if not ignore_errors:

@@ -37,7 +37,7 @@ class Lines(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self.heading, self.steps, self.errors, self.kept = "", {}, defaultdict(list), []
-        self.verdict, self.aside = Verdict(), False
+        self.verdict, self.looks, self.aside = Verdict(), False, False
         atexit.register(self.v2_playbook_on_stats, None)
         terminal.keep(self._running, self._display._lock)
 
@@ -47,6 +47,7 @@ class Lines(CallbackBase):
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._close(whole=True)
         self.heading, self.verdict.runs = play.get_name().strip(), True
+        self.looks = bool(play.check_mode) and not context.CLIARGS["check"]  # what it would change is no change
         self.aside = play.get_variable_manager().extra_vars.get("doctor_format") == "json"
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool = False) -> None:
@@ -98,7 +99,7 @@ class Lines(CallbackBase):
         self.heading = ""
         counts = {host: stats.summarize(host) for host in sorted(stats.processed)} if stats else {}
         failed = [host for host in counts if counts[host]["failures"] or counts[host]["unreachable"]]
-        for blank, host in enumerate(counts if failed else ()):
+        for blank, host in enumerate(counts if failed and not self.looks else ()):
             told = [f"{key.replace('failures', 'failed')}={count}" for key, count in counts[host].items() if count]
             self._say("\n" * (not blank) + f"{host}: {' '.join(told)}")
         if self.kept:

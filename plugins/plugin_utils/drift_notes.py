@@ -18,13 +18,16 @@ def begin() -> None:
     NOTES = []
 
 
-def note(host: str, role: str, task: str, result: Mapping[str, Any]) -> None:
-    """Note what a task would change on a host."""
+def note(host: str, role: str, task: str, result: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Note what a task would change on a host.
+
+    :param options: of the task, as its file has them; a new file is named by these alone.
+    """
     if NOTES is None:
         return
     for part in result.get("results") or [result]:
         if part.get("changed"):
-            NOTES.append({"host": host, "role": role, "task": task, **_about(part)})
+            NOTES.append({"host": host, "role": role, "task": task, **_about(part, options)})
 
 
 def note_failure(host: str, role: str, task: str, why: str) -> None:
@@ -43,41 +46,43 @@ def paths(host: str) -> list[str]:
     return sorted({path for each in of(host) for path in each.get("paths", [])})
 
 
-def _about(result: Mapping[str, Any]) -> dict[str, Any]:
+def _about(result: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a change is about, as each kind of module tells it."""
     if "actions" in result:
         return _release(list(result["actions"]), list(result.get("plan") or []))
     if "status" in result and "name" in result:
         known = result["status"]
-        return {
-            "unit": {
-                "name": result["name"],
-                "active": known.get("ActiveState", ""),
-                "enabled": known.get("UnitFileState", ""),
-            }
-        }
+        told = {"active": known.get("ActiveState", ""), "enabled": known.get("UnitFileState", "")}
+        return {"unit": {"name": result["name"], **told}}
     packages = INSTALLS.findall(str(result.get("stdout", "")))
-    return {"packages": packages} if packages else {"paths": list(dict.fromkeys(_paths(result)))}
+    return {"packages": packages} if packages else {"paths": list(dict.fromkeys(_paths(result, options)))}
 
 
-def _paths(result: Mapping[str, Any]) -> Iterator[str]:
+def _paths(result: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[str]:
     """Yield the files that a result names: those of its diff, or the one that the task is for."""
     told = result.get("diff") or []
-    names = [name for each in (told if isinstance(told, list) else [told]) for name in _headers(each)]
-    yield from names or [result[word] for word in PATHS if str(result.get(word, "")).startswith("/")][:1]
+    diffs = [each for each in (told if isinstance(told, list) else [told]) if isinstance(each, Mapping)]
+    own = [str(known.get(word, "")) for known in (result, options) for word in PATHS]
+    whole = next((path for path in own if path.startswith("/") and "{" not in path), "")
+    named = [path for diff in diffs if (path := _named(diff, whole, str(options.get("src", ""))))]
+    yield from named or ([whole] if whole else [])
 
 
-def _headers(diff: Any) -> Iterator[str]:
-    if not isinstance(diff, Mapping):
-        return
-    inner = diff.get("after")
-    found = [
-        diff.get("before_header"),
-        diff.get("after_header"),
-        inner.get("path") if isinstance(inner, Mapping) else "",
-    ]
-    on_host = [str(name) for name in found if str(name or "").startswith("/") and "/ansible" not in str(name)]
-    yield from on_host[:1]
+def _named(diff: Mapping[str, Any], whole: str, source: str) -> str:
+    """Return the file on the host that a diff is of; "" where it does not say.
+
+    :param whole: file or directory that the task is for.
+    :param source: directory that is copied there; the name of a new file is one below it.
+    """
+    before, after = str(diff.get("before_header") or ""), str(diff.get("after_header") or "")
+    state = diff.get("after")
+    if isinstance(state, Mapping):
+        return str(state.get("path", ""))
+    if before.startswith("/"):
+        return before
+    if source.endswith("/") and f"/{source}" in after:
+        return f"{whole.rstrip('/')}/{after.partition(f'/{source}')[2]}"
+    return whole
 
 
 def _release(actions: list[str], plan: list[str]) -> dict[str, Any]:

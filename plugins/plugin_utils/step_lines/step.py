@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible import constants as C
 from ansible import context
+from ansible.playbook.handler import Handler
 
 from . import progress
 
@@ -69,6 +70,7 @@ class Step:
         self.validates = task.action.endswith("validate_argument_spec")
         self.shows = task.action in SHOWS
         self.looks = bool(task.check_mode) and not context.CLIARGS.get("check")  # in a run that says itself what it saw
+        self.handles = isinstance(task, Handler)
         self.asks = task.action.endswith("pause")  # a question stays on the terminal
         self.started, self.done, self.told, self.items = set(), {}, {}, defaultdict(list)
 
@@ -98,7 +100,7 @@ class Step:
         short = self.ended - self.began < SHORT
         silent = self.says or self.shows or self.validates or (short and self.includes)
         if self.looks:
-            return ("", "") if short or silent else (line, C.COLOR_OK)
+            return ("", "") if short or silent or self.handles else (line, C.COLOR_OK)
         if (short and word == "skipped") or (word == "ok" and silent):
             return "", ""
         names = sorted(host for host in self.done if self.done[host] == word)

@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
         else:
             Display().display("\n".join(["", *lines, *([""] if lines else []), told]))
         broken = sum(each.severity == rules.BROKEN for each in found)
-        return {"changed": False, "broken": broken, "told": told, "findings": rules.data(found)}
+        return {"changed": False, "broken": broken, "findings": rules.data(found)}
 
 
 def judged(asked: dict[str, Any]) -> list[rules.Finding]:

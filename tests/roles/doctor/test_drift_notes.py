@@ -25,8 +25,8 @@ def begun(monkeypatch):
     drift_notes.begin()
 
 
-def noted(result):
-    drift_notes.note("web1", "nginx", "Configure", {"changed": True, **result})
+def noted(result, **options):
+    drift_notes.note("web1", "nginx", "Configure", {"changed": True, **result}, options)
     return [{k: v for k, v in each.items() if k not in ("host", "role", "task")} for each in drift_notes.of("web1")]
 
 
@@ -68,8 +68,24 @@ def test_a_change_is_noted_by_what_it_is_about(result, notes):
     assert noted(result) == notes
 
 
+@pytest.mark.parametrize(
+    ("diff", "options", "path"),
+    [
+        ({"after_header": "/home/me/daemon.json.j2"}, {"dest": "/etc/docker/daemon.json"}, "/etc/docker/daemon.json"),
+        ({"after_header": "/home/me/files/units/a.service"}, {"src": "units/", "dest": "/etc/x/"}, "/etc/x/a.service"),
+        ({"before_header": "/etc/x/a", "after_header": "/home/a"}, {"src": "units/", "dest": "/etc/x/"}, "/etc/x/a"),
+    ],
+)
+def test_a_file_that_is_missing_is_named_as_the_host_names_it(diff, options, path):
+    assert noted({"diff": [{"before": "", "after": "text", **diff}]}, **options) == [{"paths": [path]}]
+
+
+def test_a_task_that_names_its_file_by_a_variable_is_told_by_its_name():
+    assert noted({"diff": {"after": "text"}}, dest="/etc/systemd/system/{{ item }}") == [{"paths": []}]
+
+
 def test_each_host_has_its_own_notes():
-    drift_notes.note("web1", "nginx", "a", FILE)
+    drift_notes.note("web1", "nginx", "a", FILE, {})
     drift_notes.note_failure("web2", "docker", "b", "no engine")
     assert drift_notes.paths("web1") == ["/etc/x"] and drift_notes.paths("web2") == []
     assert drift_notes.of("web2") == [{"host": "web2", "role": "docker", "task": "b", "failed": "no engine"}]
@@ -77,7 +93,7 @@ def test_each_host_has_its_own_notes():
 
 def test_nothing_is_noted_in_a_run_that_does_not_look_for_it(monkeypatch):
     monkeypatch.setattr(drift_notes, "NOTES", None)
-    drift_notes.note("web1", "nginx", "a", FILE)
+    drift_notes.note("web1", "nginx", "a", FILE, {})
     drift_notes.note_failure("web1", "nginx", "a", "x")
     assert drift_notes.NOTES is None and drift_notes.of("web1") == []
 

@@ -299,12 +299,18 @@ def unit(active="active", enabled="enabled"):
         (note("host"), "soon", "role host would change something: Configure", "--tags host"),
         (note("host", "Set the firewall"), "broken", "the firewall is not loaded, or not as", "--tags host"),
         (note("backup", "Keep backups", paths=[]), "soon", "what makes backups is not as", "--tags backup"),
-        (note(failed="it broke\nbadly"), "soon", "a run would stop in role nginx: it broke badly", ""),
+        (note(failed="it broke\nbadly"), "soon", "a run would stop in role nginx: it broke badly", "--tags nginx"),
+        (note("check", failed="x"), "soon", "a run would stop in role check: x", "playbooks/check.yml"),
     ],
 )
 def test_what_differs_is_a_finding(given, severity, what, command):
     (found,) = judge(GOOD, notes=[given])
     assert found.severity == severity and what in found.what and command in found.type
+
+
+def test_where_no_release_serves_the_role_of_the_app_has_nothing_to_compare():
+    facts = {**GOOD, "release": {}, "status": {}}
+    assert judge(facts, notes=[note("app", failed="File not found: release.json")]) == []
 
 
 def test_a_container_that_would_be_started_is_judged_by_its_own_rule():

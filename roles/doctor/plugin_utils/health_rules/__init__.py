@@ -76,7 +76,8 @@ def line(finding: Finding, now: float) -> str:
     """Return a finding as a line for people."""
     since = f", since {span(now - finding.since)}" if finding.since else ""
     way = f"; type{' there' * (finding.place == 'host')}: {finding.type}" if finding.type else ""
-    return f"{finding.severity:<6} {finding.host}{': ' if finding.host else ''}{finding.what}{since}{way}"
+    what = " ".join(finding.what.split())
+    return f"{finding.severity:<6} {finding.host}{': ' if finding.host else ''}{what}{since}{way}"
 
 
 def span(seconds: float) -> str:

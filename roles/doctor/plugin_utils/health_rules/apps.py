@@ -8,6 +8,7 @@ from typing import Any
 
 from . import BROKEN, DEPLOY, NOTE, PLAN, SETUP, SOON, Finding
 
+CHECK = "ansible-playbook playbooks/check.yml -i inventories/..."
 DAYS = 3  # in which somebody can still act before a certificate expires; some live for six
 COMMAND = re.compile(r"^(.*?)(?:;[^;:]*)?: ((?:ansible-playbook|docker|journalctl|systemctl) .*)$", re.DOTALL)
 JUDGED = re.compile(r" MB free; | free inodes; | MB of memory are free; ")  # by the rules for a host
@@ -132,18 +133,20 @@ def drift(notes: list[dict[str, Any]], facts: dict[str, Any], told: dict[str, An
     """
     if not (facts.get("engine") or {}).get("installed", True):
         return []  # all of it differs
-    return [finding for note in notes for finding in _differs(note, facts, told)]
+    bare = not facts.get("release", True)  # what is not there cannot differ
+    return [each for note in notes if not (bare and note["role"] == "app") for each in _differs(note, facts, told)]
 
 
 def _differs(note: dict[str, Any], facts: dict[str, Any], told: dict[str, Any]) -> Iterator[Finding]:
     role = note["role"]
     again = DEPLOY if role in ("app", "site") else f"ansible-playbook site.yml --tags {role} -i inventories/..."
     if note.get("failed"):
-        yield from refused(note)
+        way = CHECK if role == "check" else f"{again} --check --diff"
+        yield from refused(note, way)
     elif note.get("unit"):
         yield from _unit(note["unit"], again)
     elif note.get("packages"):
-        yield Finding(BROKEN, f"packages are missing: {' '.join(note['packages'])}", "apt", again)
+        yield Finding(BROKEN, f"packages are missing: {' '.join(note['packages'][:5])}", "apt", again)
     elif note.get("undeployed"):
         yield Finding(NOTE, f"the inventory says what is not deployed yet: {note['undeployed']}", told["app"], PLAN)
     elif note.get("paths"):
@@ -160,13 +163,13 @@ def _differs(note: dict[str, Any], facts: dict[str, Any], told: dict[str, Any]) 
         yield Finding(severity, what, role, again)
 
 
-def refused(note: dict[str, Any]) -> Iterator[Finding]:
+def refused(note: dict[str, Any], way: str) -> Iterator[Finding]:
     """A role that stops names what is to be mended, a line each; others say why in one."""
     parts = [line.strip() for line in note["failed"].splitlines() if line.strip()]
     causes = parts[1:] if parts[1:] and parts[0].startswith("nothing was changed") else [" ".join(parts)[:300]]
     for cause in causes:
         if not JUDGED.search(cause):
-            yield Finding(SOON, f"a run would stop in role {note['role']}: {cause}", note["role"])
+            yield Finding(SOON, f"a run would stop in role {note['role']}: {cause}", note["role"], way)
 
 
 def _unit(unit: dict[str, str], again: str) -> Iterator[Finding]:
@@ -225,8 +228,7 @@ def _name(name: str, known: dict[str, Any]) -> Iterator[Finding]:
 
 def together(statuses: dict[str, dict[str, Any]], silent: list[str]) -> list[Finding]:
     """Return findings that only show between hosts."""
-    check = "ansible-playbook playbooks/check.yml -i inventories/..."
-    found = [Finding(BROKEN, "nobody could look: see the error", "ssh", check, host=host) for host in silent]
+    found = [Finding(BROKEN, "nobody could look: see the error", "ssh", CHECK, host=host) for host in silent]
     serving: dict[str, list[str]] = {}
     for host, told in statuses.items():
         serving.setdefault(told.get("release") or "none", []).append(host)

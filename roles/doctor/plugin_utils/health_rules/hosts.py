@@ -159,6 +159,7 @@ def ports(facts: dict[str, Any], told: dict[str, Any]) -> Iterator[Finding]:
         if (protocol, port) == ("tcp", 22) or opened(protocol, port, told.get("host_ports") or {}):
             continue
         closed = ", behind the firewall" if told.get("host_firewall") else ""
+        program = "a program" if program == "?" else program
         whose = f"{program} of {each['unit']}" if each["unit"] else f"{program}, which is no service,"
         look = f"systemctl status {each['unit']}" if each["unit"] else f"sudo ss -Hltunp sport = :{port}"
         what = f"{whose} listens on {protocol} port {port}{closed}"
