@@ -48,7 +48,8 @@ def look(connection):
 
 
 def running(uuid="t1", hosts=("web1",)):
-    task = SimpleNamespace(_uuid=uuid, get_name=lambda: "build : Build", name="Build", action="build_image", args={})
+    told = {"name": "Build", "action": "build_image", "args": {}, "check_mode": False}
+    task = SimpleNamespace(_uuid=uuid, get_name=lambda: "build : Build", **told)
     step = Step(task)
     step.started |= set(hosts)
     return step.running()
