@@ -25,9 +25,9 @@ short_description: name commands of flask-deploy in what its runs print
 description: Does nothing in a run that flask-deploy did not begin.
 """
 PREFIXES = "app|archive|backup|build|docker|doctor|host|logs|nginx|postgres|remove|restore|run|site|tokens|valkey"
-OPTION = r"-i [^\s;,)]+|-e '[^']*'|-e \w+=[^\s;,)]*|--(?:limit|tags) (?:'[^']*'|[^\s;,)]+)|--[\w-]+"
+OPTION = r"-i [^\s;,)\"]+|-e '[^']*'|-e \w+=[^\s;,)\"]*|--(?:limit|tags) (?:'[^']*'|[^\s;,)\"]+)|--[\w-]+"
 CALL = re.compile(rf"ansible-playbook (…|site\.yml|playbooks/\w+\.yml)((?: (?:{OPTION}))*)")
-ALONE = re.compile(rf"(?<![\w-])(?<!-- )-e (?:{PREFIXES})_\w+=[^\s;,)]+(?: -e \w+=[^\s;,)]+)*")
+ALONE = re.compile(rf"(?<![\w-])(?<!-- )-e (?:{PREFIXES})_\w+=[^\s;,)\"]+(?: -e \w+=[^\s;,)\"]+)*")
 NOBODY = re.compile(r"Could not match supplied host pattern, ignoring: (\S+)")
 WRITE = r"the inventory has no server in the group \1; write one into its hosts.yml"
 ANY = "…"  # in a message that fits each playbook

@@ -34,6 +34,9 @@ SAID = {
     ),
     "ansible-playbook playbooks/app.yml -i a --limit 'a:!b'": "flask-deploy deploy -e staging -- --limit 'a:!b'",
     "ansible-playbook playbooks/vault_keys.yml -i a --ask-vault-pass": "flask-deploy keys vault -e staging",
+    '{"type": "ansible-playbook site.yml -i inventories/a", "to": "-e logs_since=now"}': (
+        '{"type": "flask-deploy setup -e staging", "to": "--since now"}'
+    ),
     "ansible-playbook site.yml --tags nginx": "flask-deploy setup -e staging -- --tags nginx",
     "try: ansible-playbook … --ask-become-pass": "try: flask-deploy … -- --ask-become-pass",
     "To wait for it: -e app_lock_wait=300": "To wait for it: -- -e app_lock_wait=300",
