@@ -74,7 +74,7 @@ class Lines(CallbackBase):
         self._step(result.task).items[result.host.name].append(item)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        if self._step(result.task).looks and is_rescued(result.task):
+        if self._step(result.task).looks and (ignore_errors or is_rescued(result.task)):
             self._note(result, "ignored")  # whoever looks tells of it
             return
         why = text_of(self._step(result.task).items[result.host.name]) or error_of(result.result)

@@ -41,7 +41,7 @@ DONE = {
         *("broken", "flask-deploy-certificates.timer is inactive", ""),
     ),
     "not at boot": ("systemctl -q disable nginx", "soon", "nginx.service is disabled", ""),
-    "a package": ("dpkg --remove --force-depends brotli", "broken", "packages are missing: brotli", ""),
+    "a package": ("dpkg --remove --force-depends logrotate", "broken", "packages are missing: logrotate", ""),
     "held": ("apt-mark hold nginx", "note", "held back from updates: nginx", "apt-mark unhold nginx"),
     "lists": (
         "touch -d '10 days ago' /var/lib/apt/lists /var/lib/apt/lists/partial; rm -f /var/lib/apt/periodic/*",
@@ -60,7 +60,7 @@ DONE = {
         *("note", "the container stranger", "docker rm -f stranger"),
     ),
     "a port": (
-        "systemd-run -q --unit stranger python3 -m http.server 8080 --directory /var/empty",
+        "systemd-run -q --unit stranger python3 -m http.server 8080 --directory /tmp",
         *(
             "note",
             "python3 of stranger.service listens on tcp port 8080, behind the firewall",

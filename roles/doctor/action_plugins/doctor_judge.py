@@ -34,7 +34,10 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         asked, now = self._task.args, time.time()
-        addresses = {host: task_vars["hostvars"][host].get("ansible_host", host) for host in asked["seen"]}
+        set_up = [
+            host for host, known in asked["seen"].items() if known["facts"].get("engine", {}).get("installed", True)
+        ]
+        addresses = {host: task_vars["hostvars"][host].get("ansible_host", host) for host in set_up}
         found = judged(asked) + reached(asked, addresses)
         found = [rules.named(each, asked["inventory"]) for each in rules.ordered(found)]
         *lines, told = rules.lines(found, now, asked["asked"])
