@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 NOTES: list[dict[str, Any]] | None = None  # until a run that looks for drift begins
@@ -42,8 +44,8 @@ def of(host: str) -> list[dict[str, Any]]:
 
 
 def paths(host: str) -> list[str]:
-    """Return the files that differ on a host."""
-    return sorted({path for each in of(host) for path in each.get("paths", [])})
+    """Return the files that differ on a host, or of which some do."""
+    return sorted({path for each in of(host) for what in ("paths", "kept") for path in each.get(what, [])})
 
 
 def _about(result: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,8 +56,21 @@ def _about(result: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, A
         known = result["status"]
         told = {"active": known.get("ActiveState", ""), "enabled": known.get("UnitFileState", "")}
         return {"unit": {"name": result["name"], **told}}
-    packages = INSTALLS.findall(str(result.get("stdout", "")))
-    return {"packages": packages} if packages else {"paths": list(dict.fromkeys(_paths(result, options)))}
+    if packages := INSTALLS.findall(str(result.get("stdout", ""))):
+        return {"packages": packages}
+    kept = {} if result.get("diff") else _kept(str(result.get("src", "")), str(result.get("dest", "")))
+    if kept:
+        return {"kept": kept}
+    return {"paths": list(dict.fromkeys(_paths(result, options)))}
+
+
+def _kept(source: str, dest: str) -> dict[str, str]:
+    """Return {file on the host: SHA-256 that it is to have} of a directory that is copied: Ansible names none."""
+    folder = Path(source)
+    if not (source.startswith("/") and folder.is_dir()):
+        return {}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(Path(dest) / path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def _paths(result: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[str]:

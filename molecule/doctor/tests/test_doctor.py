@@ -56,7 +56,7 @@ DONE = {
         *("soon", "another limit of memory", f"docker update --memory 512m --memory-swap 512m {CONTAINER}"),
     ),
     "a container": (
-        f"docker run --detach --name stranger --network none {IMAGE} sleep infinity",
+        f"docker run --detach --name stranger --label flask-deploy.app= --network none {IMAGE} sleep infinity",
         *("note", "the container stranger", "docker rm -f stranger"),
     ),
     "a port": (
@@ -112,7 +112,7 @@ DONE = {
 BESIDE = (
     "flask-deploy-job-app-purge.service failed",  # the job's unit
     "flask-deploy-backup@app.timer is disabled",
-    "flask-deploy-firewall.service",
+    "flask-deploy-nginx-logs.service failed",  # without logrotate
 )
 
 

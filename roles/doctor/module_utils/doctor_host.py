@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -190,6 +191,11 @@ def sshd() -> str:
     return " ".join(said.split())[:300] if code not in (0, 127) else ""
 
 
-def changed(paths: Iterable[str]) -> dict[str, float | None]:
-    """Return {path: when it was last changed}; None where there is nothing."""
-    return {path: os.lstat(path).st_mtime if os.path.lexists(path) else None for path in paths}
+def changed(paths: Iterable[str]) -> dict[str, dict[str, Any] | None]:
+    """Return {path: when it was last changed, and the SHA-256 of a file}; None where there is nothing."""
+    return {path: _file(path) if os.path.lexists(path) else None for path in paths}
+
+
+def _file(path: str) -> dict[str, Any]:
+    content = (files.read(path) or b"") if os.path.isfile(path) else b""
+    return {"at": os.lstat(path).st_mtime, "digest": hashlib.sha256(content).hexdigest()}

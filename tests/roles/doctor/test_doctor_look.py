@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from ansible.module_utils import doctor_beside as beside
@@ -14,13 +16,17 @@ from ansible.modules import doctor_look
 def test_this_machine_is_looked_at_and_what_cannot_be_seen_hides_nothing(monkeypatch):
     monkeypatch.setattr(itself, "packages", lambda: {"security": [], "asked": None, "broken": [], "held": []})
     monkeypatch.setattr(itself, "units", lambda: 1 / 0)
-    facts, unseen = doctor_look.look({"app": "shop", "certificate": "shop", "backup": False, "paths": ["/etc/hosts"]})
+    facts, unseen = doctor_look.look(
+        {"app": "shop", "certificate": "shop", "backup": False, "paths": ["/etc/hosts", "/nowhere"]}
+    )
     assert unseen == {"units": "ZeroDivisionError: division by zero"}
     root = facts["disks"][0]
     assert root["path"] == "/" and root["used"] > 0 and root["free"] > 0 and not root["read_only"]
     assert 0 < facts["memory"]["free"] <= facts["memory"]["total"] + (64 << 30)
     assert facts["limits"]["open files"][0] > 0
-    assert facts["changed"]["/etc/hosts"] == os.stat("/etc/hosts").st_mtime
+    assert facts["changed"]["/etc/hosts"]["at"] == os.stat("/etc/hosts").st_mtime
+    assert facts["changed"]["/etc/hosts"]["digest"] == hashlib.sha256(Path("/etc/hosts").read_bytes()).hexdigest()
+    assert facts["changed"]["/nowhere"] is None
     assert facts["release"] == {} and facts["fingerprint"] == "" and facts["certificate"] is None
     assert facts["backup"] == {}, "no backups are wanted"
 

@@ -80,6 +80,15 @@ def test_a_file_that_is_missing_is_named_as_the_host_names_it(diff, options, pat
     assert noted({"diff": [{"before": "", "after": "text", **diff}]}, **options) == [{"paths": [path]}]
 
 
+def test_of_a_directory_that_is_copied_each_file_is_noted_with_its_digest(tmp_path):
+    (tmp_path / "x.service.d").mkdir()
+    (tmp_path / "x.service.d/a.conf").write_text("")
+    drift_notes.note("web1", "nginx", "Copy", {"changed": True, "src": f"{tmp_path}/", "dest": "/etc/units/"}, {})
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert drift_notes.of("web1")[0]["kept"] == {"/etc/units/x.service.d/a.conf": empty}
+    assert drift_notes.paths("web1") == ["/etc/units/x.service.d/a.conf"]
+
+
 def test_a_task_that_names_its_file_by_a_variable_is_told_by_its_name():
     assert noted({"diff": {"after": "text"}}, dest="/etc/systemd/system/{{ item }}") == [{"paths": []}]
 

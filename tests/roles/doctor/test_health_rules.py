@@ -54,7 +54,10 @@ GOOD = {
     "backup": {"lines": ["backup: good"], "problems": []},
     "release": {"id": "3f9a0c41d2b7", "container": {"memory": "512m", "pids": 256, "cpus": 1.5}},
     "fingerprint": "aa",
-    "changed": {"/etc/nginx/nginx.conf": NOW - 2 * HOUR, "/etc/gone": None},
+    "changed": {
+        **{"/etc/nginx/nginx.conf": {"at": NOW - 2 * HOUR, "digest": "aa"}, "/etc/gone": None},
+        "/etc/a.service": {"at": NOW - DAY, "digest": "bb"},
+    },
     "status": {"release": "3f9a0c41d2b7", "healthy": True, "remarks": []},
 }
 
@@ -131,7 +134,7 @@ WRONG = [
     ("engine/error", "no answer", "broken", "the Docker engine does not answer: no answer", "restart docker"),
     ("engine/containers/0/runs", False, "broken", "which is to serve, does not run", "playbooks/app.yml"),
     ("engine/containers/0/policy", "no", "broken", "does not start with the engine", "--restart unless-stopped"),
-    ("engine/containers/0/memory", 0, "soon", "another limit of memory than its release: 0, not 5", "restart.yml"),
+    ("engine/containers/0/memory", 0, "soon", "another limit of memory than its release: 0, not 512 MB", "restart.yml"),
     ("engine/containers/0/pids", 0, "soon", "another limit of pids", "restart.yml"),
     ("engine/containers/0/cpus", 0.5, "soon", "another limit of cpus than its release: 0.5, not 1.5", "restart.yml"),
     ("engine/containers/0/killed", 2, "soon", "ended a process of shop-3f9a0c41d2b7 2 times", "docker stats"),
@@ -306,6 +309,18 @@ def unit(active="active", enabled="enabled"):
 def test_what_differs_is_a_finding(given, severity, what, command):
     (found,) = judge(GOOD, notes=[given])
     assert found.severity == severity and what in found.what and command in found.type
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ({"/etc/a.service": "bb", "/etc/gone": "cc"}, ["/etc/gone is missing, or of another kind"]),
+        ({"/etc/a.service": "cc", "/etc/nginx/nginx.conf": "aa"}, ["/etc/a.service is not as the inventory says"]),
+        ({"/etc/a.service": "bb"}, ["/etc/a.service is not as the inventory says"]),
+    ],
+)
+def test_of_a_directory_that_is_copied_the_files_that_differ_are_told(kept, told):
+    assert [each.what for each in judge(GOOD, notes=[note(kept=kept)])] == told
 
 
 def test_where_no_release_serves_the_role_of_the_app_has_nothing_to_compare():

@@ -83,12 +83,16 @@ def container(facts: dict[str, Any], told: dict[str, Any]) -> Iterator[Finding]:
         ("cpus", float(wanted["cpus"]), mine["cpus"]),
     ):
         if given != has:
-            said = f"{name} has another limit of {what} than its release: {has:g}, not {given:g}"
+            said = f"{name} has another limit of {what} than its release: {_shown(has)}, not {_shown(given)}"
             yield Finding(SOON, said, name, "ansible-playbook playbooks/restart.yml -i inventories/...")
     if mine["killed"]:
         times = "once" if mine["killed"] == 1 else f"{mine['killed']} times"
         what = f"the kernel ended a process of {name} {times}, for more memory than app_memory ({wanted['memory']})"
         yield Finding(SOON, what, name, f"sudo docker stats --no-stream {name}")
+
+
+def _shown(number: float) -> str:
+    return f"{int(number) >> 20} MB" if number >= 1 << 20 else f"{number:g}"
 
 
 def size(words: str) -> int:
@@ -149,18 +153,21 @@ def _differs(note: dict[str, Any], facts: dict[str, Any], told: dict[str, Any]) 
         yield Finding(BROKEN, f"packages are missing: {' '.join(note['packages'][:5])}", "apt", again)
     elif note.get("undeployed"):
         yield Finding(NOTE, f"the inventory says what is not deployed yet: {note['undeployed']}", told["app"], PLAN)
-    elif note.get("paths"):
-        for path in note["paths"]:
-            when = (facts.get("changed") or {}).get(path)
-            what = (
-                "is missing, or of another kind"
-                if when is None and path in facts.get("changed", {})
-                else "is not as the inventory says"
-            )
+    elif note.get("paths") or note.get("kept"):
+        known = facts.get("changed") or {}
+        for path in note.get("paths") or _other(note["kept"], known):
+            when = (known.get(path) or {}).get("at")
+            missing = path in known and known[path] is None
+            what = "is missing, or of another kind" if missing else "is not as the inventory says"
             yield Finding(SOON, f"{path} {what}", path, again, when)
     elif not note.get("actions"):  # those without a path are of containers, which other rules judge
         severity, what = TASKS.get(note["task"], (SOON, f"role {role} would change something: {note['task']}"))
         yield Finding(severity, what, role, again)
+
+
+def _other(kept: dict[str, str], known: dict[str, Any]) -> list[str]:
+    """Return which files have another content than they are to have; all, where that cannot be told."""
+    return [path for path, digest in kept.items() if (known.get(path) or {}).get("digest") != digest] or list(kept)
 
 
 def refused(note: dict[str, Any], way: str) -> Iterator[Finding]:

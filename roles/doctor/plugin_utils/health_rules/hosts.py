@@ -145,7 +145,7 @@ def strangers(facts: dict[str, Any], _told: dict[str, Any]) -> Iterator[Finding]
         name, published = each["name"], each["published"]
         opened = f", and publishes port {', '.join(published)}" if published else ""
         state = "runs" if each["runs"] else "would start with the engine"
-        what = f"the container {name} ({each['image']}) is no app's, and {state}{opened}"
+        what = f"the container {name} ({each['image'].removeprefix('sha256:')[:40]}) is no app's, and {state}{opened}"
         since = each["since"] if each["runs"] else None
         yield Finding(SOON if published else NOTE, what, name, f"sudo docker inspect {name}", since)
 
