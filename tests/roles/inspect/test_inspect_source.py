@@ -294,7 +294,7 @@ def test_the_first_page_is_one_that_no_prefix_moves(printed, files, page):
     if page:
         assert f"#   app_health_path: / is a route of {page}; it must answer" in text
     else:
-        assert "#   app_health_path: no route / was seen" in text
+        assert "app_health_path: / is a route" not in text
 
 
 def test_each_line_has_its_reason(printed):
@@ -642,3 +642,44 @@ def test_the_first_page_of_another_app_in_the_repository_is_not_the_health_path(
     text = printed({"wsgi.py": FACTORY + "app = create_app()\n", "tester.py": APP})
     assert yaml.safe_load(text)["app_wsgi"] == "wsgi:app"
     assert "#   app_health_path: no route / was seen" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("@app.route('/ping', methods=['POST'])\ndef ping(): return ''", None),
+        ("@app.post('/ping')\ndef ping(): return ''", None),
+        ("@app.route('/ping', methods=('post', 'get'))\ndef ping(): return ''", "/ping"),
+        ("@app.get('/api/v1/health')\ndef ok(): return ''", "/api/v1/health"),
+        ("@app.get('/api/ping')\ndef ok(): return ''", "/api/ping"),
+        ("@app.get('/spa')\ndef ok(): return ''", None),
+    ],
+)
+def test_a_health_route_answers_get(decided, code, path):
+    assert decided({"app.py": f"{APP}{code}\n"}).get("app_health_path") == path
+
+
+PAGES = """@app.get('/api/items/<int:item>')
+def item(item): return ''
+@app.get('/me')
+@login_required
+def me(): return ''
+@app.get('/logout')
+def logout(): return ''
+@app.route('/api/items')
+def items(): return ''
+"""
+
+
+def test_without_a_first_page_another_open_one_is_asked(printed):
+    text = printed({"app.py": f"from flask import Flask\napp = Flask('x')\n{PAGES}"})
+    wanted = "the route in app.py:10; no route / was seen, and this one must answer below 400 without a login"
+    assert f"\napp_health_path: /api/items  # {wanted}\n" in text
+
+
+def test_a_health_route_of_a_blueprint_that_is_registered_is_found(decided):
+    health = "from flask import Blueprint\nbp = Blueprint('h', 'h')\n@bp.get('/health')\ndef ok(): return ''\n"
+    app = f"{APP}from health import bp\n"
+    used = {"app.py": f"{app}app.register_blueprint(bp, url_prefix='/api')\n", "health.py": health}
+    assert decided(used)["app_health_path"] == "/api/health"
+    assert "app_health_path" not in decided({"app.py": app, "health.py": health})

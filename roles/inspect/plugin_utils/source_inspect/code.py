@@ -85,7 +85,7 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
     kinds = apps.Kinds(code.modules)
     code.apps = [app for name, module_ in code.modules.items() for app in apps.found(name, module_, kinds)]
     apps.resolved(code.apps, code.modules)
-    code.routes, code.celery = routes.found(), code.celery | within
+    code.routes, code.open, code.celery = routes.found(), routes.open, code.celery | within
 
 
 def constants(text: str) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Code:
     optional: dict[str, tuple[str, Any]] = field(default_factory=dict)
     settings: dict[str, tuple[Any, str]] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)  # paths of routes that everybody may ask for
     made: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     celery: dict[str, str] = field(default_factory=dict)  # {name for celery -A: place}, the likeliest first

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .facts import module
-from .syntax import constant, dotted
+from .syntax import constant, dotted, named_of
 
 HOPS = 10  # imports that a name is followed through, and blueprints within each other
 UNKNOWN = "\0"  # begins a prefix that only the running app knows, and so no path that is asked for
+GUARDS = re.compile(r"\w*(login|auth|required|protected|permission|token|jwt|admin)\w*", re.IGNORECASE)
+# What tells that an app is well, the likeliest first; then the same below /api or /v1.
+HEALTH = ("/healthz", "/health", "/livez", "/readyz", "/health/", "/healthcheck", "/_health", "/ping", "/up")
+INNER_HEALTH = re.compile(r"(/[\w.-]+){1,3}/(healthz?|health[-_]?check|livez?|readyz?|ping)/?", re.ASCII)
+PLAIN = re.compile(r"(/[\w.-]+)+/?", re.ASCII)
+ACTS = re.compile(r"/(\w*logout|\w*callback|authorize|admin|delete|remove|reset|stop|shutdown|static)\w*\b", re.ASCII)
 
 Name = tuple[str, str]  # of a module, and of what it holds
 
@@ -23,6 +30,8 @@ class Routes:
     imports: dict[Name, Name] = field(default_factory=dict)
     made: dict[Name, str] = field(default_factory=dict)
     registered: list[tuple[Name, Name, str | None]] = field(default_factory=list)
+    guarded: set[str] = field(default_factory=set)  # places of routes that ask who is there
+    open: set[str] = field(default_factory=set)  # paths that everybody may ask for, and that are surely there
 
     def read(self, file: str, nodes: Iterable[ast.AST]) -> None:
         """Take what one file says."""
@@ -36,8 +45,11 @@ class Routes:
             elif isinstance(node, ast.Call) and dotted(node.func).endswith(".register_blueprint") and node.args:
                 parent = (here, dotted(node.func).rpartition(".")[0])
                 self.registered.append(((here, dotted(node.args[0])), parent, _prefix(node)))
-            for call in getattr(node, "decorator_list", ()):
+            decorators = getattr(node, "decorator_list", ())
+            for call in decorators:
                 self._route(call, file, here)
+                if any(GUARDS.fullmatch(_last(each)) for each in decorators):
+                    self.guarded.add(f"{file}:{call.lineno}")
 
     def _import(self, node: ast.ImportFrom, here: str, package: str) -> None:
         above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
@@ -55,7 +67,8 @@ class Routes:
     def _route(self, call: ast.AST, file: str, here: str) -> None:
         holder, _, verb = dotted(call.func).rpartition(".") if isinstance(call, ast.Call) else ("", "", "")
         path = constant(call.args[0]) if holder and isinstance(call, ast.Call) and call.args else None
-        if verb in ("route", "get") and isinstance(path, str) and path.startswith("/"):
+        asked = verb == "get" or (verb == "route" and isinstance(call, ast.Call) and _answers_get(call))
+        if asked and isinstance(path, str) and path.startswith("/"):
             self.seen.append((path, (here, holder), f"{file}:{getattr(call, 'lineno', 1)}"))
 
     def found(self) -> dict[str, str]:
@@ -71,6 +84,9 @@ class Routes:
                 prefix = (self.made.get(name, "") if given is None else given).rstrip("/") + prefix
                 name = parent
             pages.setdefault(prefix + path, place)
+            origin = self._origin(holder)
+            if place not in self.guarded and (origin in above or origin not in self.made):
+                self.open.add(prefix + path)
         return pages
 
     def _origin(self, name: Name) -> Name:
@@ -93,3 +109,38 @@ def _prefix(call: ast.Call) -> str | None:
         return None
     said = constant(given)
     return said if isinstance(said, str) else UNKNOWN
+
+
+def _last(node: ast.AST) -> str:
+    return dotted(node.func if isinstance(node, ast.Call) else node).rpartition(".")[2]
+
+
+def _answers_get(call: ast.Call) -> bool:
+    """Tell whether a route answers GET; one whose methods only the running app knows does not for sure."""
+    methods = named_of(call).get("methods")
+    if methods is None:
+        return True
+    rows = methods.elts if isinstance(methods, ast.List | ast.Tuple | ast.Set) else []
+    return "GET" in {str(constant(each)).upper() for each in rows}
+
+
+def tells(path: str) -> bool:
+    """Tell whether a path is, by its name, the one that says how an app is."""
+    return path in HEALTH or bool(INNER_HEALTH.fullmatch(path))
+
+
+def health(pages: Mapping[str, str], free: Collection[str], own: Collection[str], others: Collection[str]) -> str:
+    """Return the page that tells that an app is well; else, where it has no page at /, one that everybody gets; or "".
+
+    :param free: paths that everybody may ask for.
+    :param own: files of the app that is served.
+    :param others: files of other apps.
+    """
+    files = {path: pages[path].rpartition(":")[0] for path in pages}
+    here = [path for path in pages if files[path] in own or (path in free and files[path] not in others)]
+    inner = sorted((path for path in here if INNER_HEALTH.fullmatch(path)), key=lambda path: (path.count("/"), path))
+    found = next((path for path in [*HEALTH, *inner] if path in here), "")
+    if found or files.get("/", "") not in {"", *others}:
+        return found
+    rest = [path for path in here if path in free and PLAIN.fullmatch(path) and not ACTS.search(path)]
+    return min(rest, key=lambda path: (path.count("/"), len(path), path), default="")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import beyond, declared
+from . import routes as pages
 from .block import Answer
 from .declared import Declared
 from .facts import FLASK, App, Code, file_of, module
@@ -18,7 +19,6 @@ NAMED = re.compile(r"([A-Za-z_][\w.]*)(?::([A-Za-z_][\w.]*)(\(.*\))?)?", re.ASCI
 # Names of files and of apps, the likeliest first.
 FILES = ("wsgi", "application", "autoapp", "app", "main", "run", "server", "api", "web")
 NAMES = ("app", "application", "server", "create_app", "make_app")
-HEALTH = ("/healthz", "/health", "/livez", "/readyz", "/health/", "/healthcheck", "/_health", "/ping", "/up")
 FIRST_PAGE = ("dash", "flask-appbuilder")  # they answer at / themselves
 # Option of gunicorn: its short form, setting in its file, our variable.
 OPTIONS = {
@@ -215,16 +215,18 @@ def _option(words: list[str], option: str, short: str) -> str | bool | None:
 
 def _health(found: Found, answer: Answer) -> None:
     routes, own = found.code.routes, {app.file for app in found.code.apps if _serves(found, answer, app)}
-    for path in HEALTH:
-        if path in routes and routes[path].rpartition(":")[0] in own:
-            answer.set("app_health_path", path, f"the route in {routes[path]}")
-            return
     others = {app.file for app in found.code.apps} - own
+    path = pages.health(routes, found.code.open, own, others)
+    first = next((name for name in FIRST_PAGE if name in found.needs), None)
+    if path and (pages.tells(path) or not first):
+        must = "" if pages.tells(path) else "; no route / was seen, and this one must answer below 400 without a login"
+        answer.set("app_health_path", path, f"the route in {routes[path]}{must}")
+        return
     if routes.get("/", "").rpartition(":")[0] not in {"", *others}:
         answer.itself.append(
             f"app_health_path: / is a route of {routes['/']}; it must answer below 400 without a login"
         )
-    elif first := next((name for name in FIRST_PAGE if name in found.needs), None):
+    elif first:
         answer.itself.append(
             f"app_health_path: / is the first page of {first}; it must answer below 400 without a login"
         )
