@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[3]
 APP = "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef hello():\n    return 'hello'\n"
 FACTORY = "from flask import Flask\ndef create_app(config=None):\n    app = Flask(__name__)\n    return app\n"
 
+MIGRATES = {"requirements.txt": "flask\nflask-migrate\n"}
+ALEMBIC = {"requirements.txt": "flask\nalembic\n"}
+
 
 @pytest.mark.parametrize(
     ("files", "served"),
@@ -53,9 +56,14 @@ def test_what_is_served_is_found(decided, files, served):
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({"migrations/env.py": ""}, {"app_release_command": "flask db upgrade"}),
-        ({"shop/migrations/env.py": ""}, {"app_release_command": "flask db upgrade -d shop/migrations"}),
-        ({"alembic.ini": ""}, {"app_release_command": "alembic upgrade head"}),
+        ({"migrations/env.py": "", **MIGRATES}, {"app_release_command": "flask db upgrade"}),
+        (
+            {"shop/migrations/env.py": "", **MIGRATES},
+            {"app_release_command": "flask db upgrade -d shop/migrations"},
+        ),
+        ({"alembic.ini": "", **ALEMBIC}, {"app_release_command": "alembic upgrade head"}),
+        ({"alembic.ini": "", "migrations/env.py": "", **ALEMBIC}, {"app_release_command": "alembic upgrade head"}),
+        ({"migrations/env.py": "", **ALEMBIC}, {}),
         ({"Procfile": "release: ./a && ./b"}, {"app_release_command": "sh -c './a && ./b'"}),
         (
             {"Procfile": "release: python manage.py db upgrade"},
@@ -683,3 +691,10 @@ def test_a_health_route_of_a_blueprint_that_is_registered_is_found(decided):
     used = {"app.py": f"{app}app.register_blueprint(bp, url_prefix='/api')\n", "health.py": health}
     assert decided(used)["app_health_path"] == "/api/health"
     assert "app_health_path" not in decided({"app.py": app, "health.py": health})
+
+
+def test_a_migration_that_would_fail_is_no_line(printed):
+    text = printed({"app.py": APP, "migrations/env.py": ""})
+    assert "app_release_command" not in yaml.safe_load(text)
+    said = "flask db upgrade, once Flask-Migrate is a dependency, which nothing lists"
+    assert f"#   app_release_command: {said}" in text

@@ -7,8 +7,8 @@ import re
 from collections.abc import Set
 from typing import Any
 
-from . import addresses, apps, commands, settings
-from .facts import Code, Read, module
+from . import apps, commands, settings
+from .facts import Code, Read, is_address, module
 from .paths import Paths
 from .routes import Routes
 from .syntax import (
@@ -149,7 +149,7 @@ class Reader:
     def text(self, text: str, node: ast.AST) -> None:
         if text.startswith("sqlite:"):
             self.code.texts.setdefault(text, self.at(node))
-        elif addresses.of(text):
+        elif is_address(text):
             self.code.addresses.setdefault(text, self.at(node))
 
     def subscript(self, node: ast.Subscript) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 
-from . import addresses
 from .block import Answer, Template
 from .declared import NAME
+from .facts import unreachable
 from .serving import Found
 
 # Set by the role, by the platform that the repository was written for, or for development alone.
@@ -76,7 +76,7 @@ def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
         answer.put("app_secrets", name, Template(f"{{{{ vault_app_{name.lower()} }}}}"), why)
         return
     service = SERVICE.match(value)
-    nobody = addresses.unreachable(value) or (service[0] if service else "")
+    nobody = unreachable(value) or (service[0] if service else "")
     value = "" if nobody else value
     answer.put("app_env", name, value, f"{why}; the value is that of {file}" if value else why)
     if nobody:
@@ -151,9 +151,7 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
         names = ", ".join([name for name in unread if unread[name] == file and not OURS.fullmatch(name)][:SHOWN])
         answer.unsure += [f"app_env: {file} also has, and no code that was seen reads: {names}"] if names else []
     defaults = {default for _place, default in found.code.optional.values() if isinstance(default, str)}
-    fixed = [
-        (addresses.unreachable(text), place) for text, place in found.code.addresses.items() if text not in defaults
-    ]
+    fixed = [(unreachable(text), place) for text, place in found.code.addresses.items() if text not in defaults]
     for nobody, place in [row for row in fixed if row[0]][:FIXED]:
         answer.unsure.append(
             f"app_env: {nobody} stands in {place}, and no container reaches it; let a variable give the address"

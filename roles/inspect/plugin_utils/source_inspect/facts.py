@@ -1,15 +1,22 @@
-"""What the Python of a source tells, and where its modules lie."""
+"""What the Python of a source tells, where its modules lie, and at which addresses nothing answers a container."""
 
 from __future__ import annotations
 
 import ast
 import keyword
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from .tree import Tree
 
 FLASK = "Flask"  # and whatever else gunicorn serves as it is
+
+ADDRESS = re.compile(
+    r"(?P<kind>rediss?|valkey|postgres(?:ql)?|mysql|mariadb|amqps?|mongodb)(?:\+\w+)*://"
+    r"(?:[^@/\s]*@)?(?P<host>[\w.-]+)(?P<port>:\d+)?(?![\w.-])",
+    re.ASCII,
+)
 
 
 @dataclass
@@ -82,3 +89,19 @@ def file_of(tree: Tree, name: str) -> str | None:
     path = name.replace(".", "/")
     places = [f"{begin}{path}{end}" for begin in ("", "src/") for end in (".py", "/__init__.py")]
     return next((place for place in places if place in tree.names), None)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is such an address."""
+    return bool(ADDRESS.match(text))
+
+
+def unreachable(text: str) -> str:
+    """Return what a text names that no container reaches, without user, password and database; "" of another text.
+
+    That is the container itself, and a name without a dot: a service of Compose, which is not there.
+    """
+    match = ADDRESS.search(text)
+    if not match or not ("." not in match["host"] or match["host"] == "127.0.0.1"):
+        return ""
+    return f"{match['kind']}://{match['host']}{match['port'] or ''}"

@@ -1,38 +1,16 @@
-"""What else an app needs: processes, migrations, places to write, public files, packages of Debian."""
+"""What else an app needs: places to write, public files, packages of Debian."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 
 from ansible.module_utils import build_kinds
 from ansible.module_utils.build_python import setup_options, table
 
-from . import addresses, commands, declared
 from .block import Answer
-from .serving import SERVERS, Found
+from .serving import Found
 
-SHELL = re.compile(r"[$;&|<>`]")
-SERVES = re.compile(rf"\b({'|'.join(SERVERS)}|flask run|runserver|npm|yarn|node|flower)\b")
-SERVICES = {
-    "postgres": ("DATABASE_URL", {"psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"}, "post"),
-    "valkey": ("REDIS_URL, and in CELERY_BROKER_URL", {"redis", "valkey", "celery", "rq", "flask-rq2"}, "redis|valkey"),
-}
-SCHEDULES = re.compile(r"\bcelery\b.* beat\b|\b(rqscheduler|celerybeat)\b")  # must not run twice
-RUNNERS = {
-    "celery",
-    "rq",
-    "flask",
-    "python",
-    "python3",
-    "dramatiq",
-    "huey_consumer",
-    "huey_consumer.py",
-    "arq",
-    "rqscheduler",
-}
-PROCESS = re.compile(r"[a-z][a-z0-9-]{0,30}")
 FOLDERS = re.compile(
     r"((\w+_)?UPLOAD\w*_(FOLDER|PATH|DIR|DEST)|SESSION_FILE_DIR|CACHE_DIR|MEDIA_(FOLDER|ROOT)|WHOOSH_BASE)"
 )
@@ -77,112 +55,10 @@ def _with_extras(name: str, about: object) -> str:
 
 
 def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
-    """Decide it all.
-
-    :param known: the variables that roles have.
-    """
-    _release_command(found, needs, answer)
-    _processes(found, needs, answer)
+    """Decide it all."""
     _writable(found, needs, answer)
     _static(found, answer)
     _packages(found, needs, answer)
-    _services(found, needs, answer)
-
-
-def _services(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
-    """Say which services could lie beside the app: where they lie by now, no source tells."""
-    wanted = dict(found.declared.services)
-    for service, (variable, drivers, names) in SERVICES.items():
-        known = sorted(needs.keys() & drivers)
-        here = [f"{wanted.pop(name)} has {name}" for name in list(wanted) if re.match(names, name)]
-        if not known and not here:
-            continue
-        more = ", and postgres_driver: postgresql+psycopg" if "psycopg" in known and "sqlalchemy" in str(needs) else ""
-        why = f"{known[0]} is a dependency" if known else here[0]
-        answer.unsure.append(
-            f"app_needs: [{service}]{more} would set one up beside the app, its address in {variable}; {why}"
-        )
-    for name, file in wanted.items():
-        answer.unsure.append(
-            f"{name} of {file}: nothing here brings it; let a variable of the app name one that is there"
-        )
-
-
-def in_shell(command: str) -> str:
-    """Return a command as words without a shell; one that needs a shell gets it."""
-    return f"sh -c {shlex.quote(command)}" if SHELL.search(command) else command
-
-
-def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
-    command, file = found.declared.commands.get("release", ("", ""))
-    folders = sorted(
-        name.rpartition("/")[0] for name in found.tree.names if re.fullmatch(r"(.+/)?migrations/env\.py", name)
-    )
-    if command:
-        answer.set("app_release_command", in_shell(command), f"release command of {file}")
-        if upgrade := re.fullmatch(r"(python3? manage\.py db) upgrade", command.strip()):
-            answer.set("app_schema_command", f"{upgrade[1]} current", "tells what that changes, for rollbacks")
-    elif folders:
-        where = "" if folders[0] == "migrations" else f" -d {shlex.quote(folders[0])}"
-        answer.set("app_release_command", f"flask db upgrade{where}", f"{folders[0]}/ is alembic's, of Flask-Migrate")
-        answer.itself.append("app_schema_command: flask db current follows from flask db upgrade")
-        if needs and not needs.keys() & {"flask-migrate", "flask-alembic"}:
-            answer.unsure.append("app_release_command: nothing lists Flask-Migrate, which it needs")
-    elif "alembic.ini" in found.tree.names:
-        answer.set("app_release_command", "alembic upgrade head", "alembic.ini")
-    else:
-        _tables(found, answer)
-    if found.declared.once:
-        rest = "run it once yourself, with playbooks/run.yml"
-        chosen = answer.values.get("app_release_command", ("none",))[0]
-        answer.unsure.append(
-            f"app_release_command: {chosen}; Heroku runs once, after the first deploy: {found.declared.once}; {rest}"
-        )
-
-
-def _tables(found: Found, answer: Answer) -> None:
-    """Say what makes the tables, where a start does not."""
-    made = found.code.tables
-    if not made or "" in made.values() or found.declared.once:
-        return
-    place, by = min(made.items(), key=lambda row: (row[1] == commands.SCRIPT, row[1].endswith(commands.TOO)))
-    if by == commands.SCRIPT:
-        said = (
-            f"{place} makes tables only where that file is run itself, which gunicorn does not; let the app make them"
-        )
-    elif by.endswith(commands.TOO):
-        said = f"only {by}, makes the tables ({place}), so no deploy may run it; let the app make them"
-    else:
-        said = f"{by} could be it, if it leaves alone what is there: it makes the tables ({place}), a start does not"
-    answer.unsure.append(f"app_release_command: {said}")
-
-
-def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
-    """Decide what runs beside web."""
-    rows = {}
-    for name, (command, file) in found.declared.commands.items():
-        first = next(iter(declared.words(command)), "").rpartition("/")[2]
-        meant = file == "Procfile" or first in RUNNERS
-        if name not in ("web", "release", "image") and PROCESS.fullmatch(name) and meant and not SERVES.search(command):
-            about = {"command": in_shell(command), "count": found.declared.counts.get(name, 1)}
-            if SCHEDULES.search(command):
-                about = {"command": about["command"], "hosts": "one"}
-            rows[name] = (about, f"{file}: {name}")
-    if not rows and "celery" in needs and found.code.celery:
-        name, place = next(iter(found.code.celery.items()))
-        rows["worker"] = ({"command": f"celery -A {name} worker", "count": 1}, f"Celery in {place}")
-    if not rows and "rq" in needs:
-        rows["worker"] = ({"command": "rq worker", "count": 1}, "rq is a dependency")
-        answer.unsure.append("app_processes: rq worker takes its Redis from RQ_REDIS_URL, or from --url")
-    for name, (about, why) in rows.items():
-        answer.put("app_processes", name, about, why)
-        if nobody := addresses.unreachable(str(about["command"])):
-            answer.unsure.append(f"app_processes: {name} asks {nobody}, which no container reaches")
-    if "scheduler" in found.code.words:
-        place = found.code.words["scheduler"]
-        answer.unsure.append(f"app_workers: {place} starts a scheduler in each worker; its jobs run once a worker")
-    if "flask-socketio" in needs:
-        answer.set("app_workers", 1, "Flask-SocketIO keeps its sessions in one process")
 
 
 def _writable(found: Found, needs: Mapping[str, str], answer: Answer) -> None:

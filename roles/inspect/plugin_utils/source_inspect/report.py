@@ -11,7 +11,7 @@ from ansible.module_utils import build_plan
 from inventory_check.inventory import CHECKS, check_types, check_values, load_specs
 from inventory_check.values import APP
 
-from . import choices, code, declared, environment, listed, places, serving
+from . import beside, choices, code, declared, environment, listed, places, serving
 from . import tree as trees
 from .block import Answer, block
 from .tree import Tree
@@ -73,6 +73,7 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     _image(found, plan, needs, answer)
     settled = choices.decide(found, answer)
     environment.decide(found, answer, settled)
+    beside.decide(found, needs, answer)
     places.decide(found, needs, answer)
     cut = [f"the end of {name}" for name in tree.cut if name not in found.code.unread]
     for file in [*found.code.unread, *found.declared.unread, *cut]:
