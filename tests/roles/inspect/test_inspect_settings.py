@@ -102,3 +102,26 @@ def test_debugging_of_an_example_is_left_out(printed):
     text = printed({"app.py": APP, "config.py": code, ".env.example": "DEBUG=1\nCITY=Ulm\n"})
     assert yaml.safe_load(text)["app_env"] == {"CITY": "Ulm"}
     assert "#   app_env: DEBUG is 1 in .env.example; left out, as it is for development" in text
+
+
+IMAGE = "FROM python\nWORKDIR /srv\nCOPY requirements.txt .\nRUN pip install gunicorn\n"
+BESIDE = f"from models import db\n{APP}"
+
+
+@pytest.mark.parametrize(
+    ("files", "served", "path"),
+    [
+        ({"app/app.py": BESIDE, "app/models.py": ""}, "app:app", "/app/app"),
+        ({"web/main.py": BESIDE, "web/models/__init__.py": ""}, "main:app", "/app/web"),
+        ({"app/app.py": BESIDE, "app/models.py": "", "app/__init__.py": ""}, "app.app:app", "/app/app"),
+        ({"app/app.py": BESIDE, "app/models.py": "", "models.py": ""}, "app.app:app", None),
+        ({"app/app.py": BESIDE}, "app.app:app", None),
+        ({"app/app.py": BESIDE, "app/models.py": "", "Dockerfile": f"{IMAGE}COPY app/ /srv/\n"}, "app:app", None),
+        ({"app/app.py": BESIDE, "app/models.py": "", "Dockerfile": f"{IMAGE}COPY . .\n"}, "app:app", "/srv/app"),
+        ({"src/main.py": BESIDE, "src/models.py": ""}, "main:app", None),
+    ],
+)
+def test_modules_beside_the_app_s_are_found(decided, files, served, path):
+    found = decided(files)
+    assert found["app_wsgi"] == served
+    assert found.get("app_env", {}).get("PYTHONPATH") == path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator
@@ -48,6 +49,8 @@ class Declared:
     gunicorn: dict[str, Any] = field(default_factory=dict)
     ports: list[str] = field(default_factory=list)
     dockerfile: str = ""
+    workdir: str = "/app"  # of the image
+    copied: dict[str, str] = field(default_factory=dict)  # {what a COPY takes: where it lies in the image}
     once: str = ""  # what Heroku runs when it has made the app, and never again
     unread: list[str] = field(default_factory=list)
 
@@ -172,11 +175,33 @@ def _dockerfile(tree: Tree, found: Declared) -> None:
     for word, rest in build_dockerfiles.instructions(tree.text("Dockerfile")):
         if word == "FROM":
             found.commands.pop("image", None)
+            found.copied, found.workdir = {}, "/"
+        elif word == "WORKDIR":
+            found.workdir = posixpath.normpath(posixpath.join(found.workdir, rest.strip("\"'")))
+        elif word in ("COPY", "ADD") and "--from" not in rest:
+            *sources, target = [each for each in _of_exec(rest).split() if not each.startswith("--")] or [""]
+            place = posixpath.normpath(posixpath.join(found.workdir, target))
+            found.copied |= {posixpath.normpath(each): place for each in sources}
         elif word in ("CMD", "ENTRYPOINT"):
             before = found.commands.get("image", ("", ""))[0] if word == "CMD" else ""
             found.commands["image"] = (f"{before} {_of_exec(rest)}".strip(), "Dockerfile")
         elif word == "EXPOSE":
             found.ports += [port.partition("/")[0] for port in rest.split() if port.partition("/")[0].isdecimal()]
+
+
+def in_image(tree: Tree, told: Declared) -> Tree:
+    """Return the files as they lie in an image whose Dockerfile copies one directory of them to where it works."""
+    here = [name for name, place in told.copied.items() if place == told.workdir and _holds(tree, name)]
+    if len(here) != 1 or "." in told.copied:
+        return tree
+    begin = f"{here[0]}/"
+    moved = {name.removeprefix(begin): name for name in tree.names if name.startswith(begin)}
+    moved = {name: name for name in tree.names if "/" not in name and not name.endswith(".py")} | moved
+    return Tree(moved, lambda name, most: tree.bytes(moved[name], most))
+
+
+def _holds(tree: Tree, folder: str) -> bool:
+    return any(name.startswith(f"{folder}/") for name in tree.names)
 
 
 def _of_exec(rest: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Set
 
 from .block import Answer, Template
 from .declared import NAME
-from .facts import unreachable
+from .facts import file_of, unreachable
 from .serving import Found
 
 # Set by the role, by the platform that the repository was written for, or for development alone.
@@ -36,6 +37,7 @@ def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> Non
 
     :param settled: variables of which nothing more is to be said.
     """
+    _search_path(found, answer)
     _database(found, answer)
     told = found.declared.variables
     for name, place in found.code.demanded.items():
@@ -61,6 +63,41 @@ def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> Non
     if place:
         answer.set("tokens_algorithm", "RS256", f"{place} reads JWT_KEY_DIR, where the keys lie that sign tokens")
     _say(found, answer, settled | {name for row in answer.maps.values() for name in row})
+
+
+def _search_path(found: Found, answer: Answer) -> None:
+    """Let Python find what a file that lies below the top imports from beside it, as `from models import db`."""
+    served, why = answer.values.get("app_wsgi", ("", ""))
+    name, _, rest = served.partition(":")
+    file = file_of(found.tree, name) or ""
+    folder, _, last = file.rpartition("/")
+    tree = found.code.modules.get(file)
+    if not tree or folder in ("", "src") or last == "__init__.py":
+        return
+    beside = next(
+        (each for each in _imported(tree) if not file_of(found.tree, each) and _lies(found, folder, each)), ""
+    )
+    if not beside:
+        return
+    answer.put(
+        "app_env", "PYTHONPATH", f"{found.declared.workdir}/{folder}", f"{file} imports {beside}, which lies beside it"
+    )
+    package = f"{folder}/__init__.py" in found.tree.names
+    if not package and not any(isinstance(each, ast.ImportFrom) and each.level for each in ast.walk(tree)):
+        answer.values["app_wsgi"] = (f"{name.rpartition('.')[2]}:{rest}", why)
+
+
+def _imported(tree: ast.Module) -> list[str]:
+    """Return the first names of the modules that a file imports, but for relative imports."""
+    nodes = list(ast.walk(tree))
+    named = [each.module for each in nodes if isinstance(each, ast.ImportFrom) and not each.level and each.module]
+    named += [alias.name for each in nodes if isinstance(each, ast.Import) for alias in each.names]
+    return [name.partition(".")[0] for name in named]
+
+
+def _lies(found: Found, folder: str, name: str) -> bool:
+    begin = f"{folder}/{name}"
+    return f"{begin}.py" in found.tree.names or any(each.startswith(f"{begin}/") for each in found.tree.names)
 
 
 def _is_secret(name: str) -> bool:

@@ -68,7 +68,9 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     if "build_dependencies" in answer.values:
         told[plan.file] = tree.text(plan.file)
     needs = places.dependencies(told, plan.file)
-    found = serving.Found(tree, code.read(tree), declared.read(tree), needs)
+    said = declared.read(tree)
+    tree = declared.in_image(tree, said)
+    found = serving.Found(tree, code.read(tree), said, needs)
     serving.decide(found, answer)
     _image(found, plan, needs, answer)
     settled = choices.decide(found, answer)
