@@ -49,6 +49,26 @@ PYDANTIC = "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
         ("import os\ndef pay():\n    if not os.getenv('CITY'):\n        raise OSError\n", []),
         ("import os\ndef can(key):\n    return os.environ[key] if key in os.environ else ''\ncan('CITY')\n", []),
         ("import os\nif os.getenv('CITY'):\n    raise OSError\n", []),
+        ("import os\nSQLALCHEMY_DATABASE_URI = os.environ.get('CITY')\n", ["CITY"]),
+        ("import os\nSQLALCHEMY_DATABASE_URI = os.environ.get('CITY') or 'sqlite://'\n", []),
+        ("import os\nclass ProductionConfig:\n    SQLALCHEMY_DATABASE_URI = os.getenv('CITY')\n", ["CITY"]),
+        ("import os\napp.config['MONGO_URI'] = os.getenv('CITY')\n", ["CITY"]),
+        ("import os\napp.config.update(MONGO_URI=os.getenv('CITY'))\n", ["CITY"]),
+        ("import os\napp.config.from_mapping({'SECRET_KEY': os.getenv('CITY')})\n", ["CITY"]),
+        ("import os\ncelery = Celery('x', broker=os.getenv('CITY'))\n", ["CITY"]),
+        ("app.config.from_envvar('CITY')\n", ["CITY"]),
+        ("app.config.from_envvar('CITY', silent=True)\n", []),
+        ("import os\nx = os.getenv('CITY')\nif x is None or x == '':\n    raise OSError\n", ["CITY"]),
+        (
+            "import os\ndef create_app():\n    app.config['TOWN'] = os.getenv('CITY')\n"
+            "    if not app.config['TOWN']:\n        raise OSError\n",
+            ["CITY"],
+        ),
+        (
+            "import os\ndef create_app():\n    app.config['TOWN'] = os.getenv('CITY')\n"
+            "    if not app.config.get('TOWN'):\n        raise OSError\n",
+            ["CITY"],
+        ),
     ],
 )
 def test_a_variable_without_a_default_is_demanded(decided, code, demanded):
@@ -125,3 +145,22 @@ def test_modules_beside_the_app_s_are_found(decided, files, served, path):
     found = decided(files)
     assert found["app_wsgi"] == served
     assert found.get("app_env", {}).get("PYTHONPATH") == path
+
+
+SECRETS = (
+    "DBPASS MYSQL_ROOT_PW SMTPPASS STRIPE_SK SLACK_WEBHOOK_URL MONGO_CONNECTION_STRING SENTRY_DSN MAPS_API_KEY "
+    "BOT_TOKEN GOOGLE_CREDENTIALS"
+)
+
+
+def test_what_is_secret_by_its_name_goes_to_the_vault(decided):
+    demands = "".join(f"os.environ[{name!r}]\n" for name in [*SECRETS.split(), "BYPASS_URL", "TOKEN_TTL", "DBHOST"])
+    found = decided({"app.py": APP, "config.py": f"import os\n{demands}"})
+    assert list(found["app_secrets"]) == SECRETS.split()
+    assert list(found["app_env"]) == ["BYPASS_URL", "TOKEN_TTL", "DBHOST"]
+
+
+def test_a_store_in_memory_is_no_secret(decided):
+    files = {"app.py": APP, "config.py": "import os\nos.getenv('RATELIMIT_STORAGE_URI', 'memory://')\n"}
+    found = decided({**files, ".env.example": "RATELIMIT_STORAGE_URI=memory://\n"})
+    assert found["app_env"] == {"RATELIMIT_STORAGE_URI": "memory://"}

@@ -115,6 +115,7 @@ class Reader:
                 self.short |= {dotted(target): ENVIRON for target in node.targets if isinstance(target, ast.Name)}
         self.plain = constants_of(tree)
         self.readers, self.required = settings.Readers(nodes, imported), settings.required(nodes)
+        self.required |= {number for node in nodes for number in settings.vital(node)}
         self.caught = {id(inner) for node in nodes for inner in caught_in(node)}
         self.otherwise = {id(call): last for node in nodes for call, last in otherwise_of(node)}
 
@@ -197,7 +198,9 @@ class Reader:
         elif last in ("BackgroundScheduler", "APScheduler"):
             self.code.words.setdefault("scheduler", self.at(node))
         elif last == "from_envvar" and isinstance(first, str):
-            self.code.files.setdefault(first, self.at(node))
+            silent = bool(constant(named_of(node).get("silent")) or [each for each in node.args[1:] if constant(each)])
+            self.optional(first, node, None) if silent else self.demand(first, node)
+            self.code.files.setdefault(first, (self.at(node), silent))
         elif name in OPENS and node.args:
             path = self.plain.get(dotted(node.args[0])) if first is None else first
             if isinstance(path, str) and not path.startswith((":", "/")):

@@ -12,13 +12,16 @@ from .facts import file_of, unreachable
 from .serving import Found
 
 # Set by the role, by the platform that the repository was written for, or for development alone.
-PLACE = re.compile(r"\w*_(PATH|FILE|DIR|NAME)")  # of a secret, and none itself
+PLACE = re.compile(
+    r"\w*_(PATH|FILE|DIR|NAME|LOCATION|EXPIRES?|EXPIRES_IN|TTL|LIFETIME)"
+)  # of a secret, and none itself
 OURS = re.compile(
     r"PORT|HOST|HOSTNAME|HOME|PATH|PWD|USER|TZ|LANG|DYNO|WEB_CONCURRENCY|GUNICORN_CMD_ARGS|PYTHON\w+|WERKZEUG_\w+|"
     r"FLASK_(APP|ENV|DEBUG|SKIP_DOTENV|RUN_\w+)|APP_(RELEASE|DATA_DIR|SECRETS_DIR)|JWT_KEY_DIR|PIP_\w+"
 )
 SECRET = re.compile(
-    r"\w*(SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|PRIVATE|CREDENTIAL|SALT|DSN)\w*|\w*(_KEY|_PASS|_PWD|_URI)|KEY|"
+    r"\w*(SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|PRIVATE|CREDENTIAL|SALT|DSN|CONNECTION_?STRING|CONN_STR|WEBHOOK_URL)\w*|"
+    r"\w*(_KEY|PASS|_PASSPHRASE|PWD|_PW|_SK|_URI)|KEY|"
     r"(\w+_)?(DATABASE|DB|REDIS|BROKER|RABBITMQ|MONGO|MONGODB|POSTGRES|MYSQL|AMQP|CLOUDAMQP|SQLALCHEMY\w*)_UR[LI]"
 )
 DATABASE = re.compile(r"(\w+_)?(DATABASE|DB|SQLALCHEMY\w*)_UR[LI]")
@@ -100,8 +103,8 @@ def _lies(found: Found, folder: str, name: str) -> bool:
     return f"{begin}.py" in found.tree.names or any(each.startswith(f"{begin}/") for each in found.tree.names)
 
 
-def _is_secret(name: str) -> bool:
-    return bool(SECRET.fullmatch(name)) and not PLACE.fullmatch(name)
+def _is_secret(name: str, told: str = "") -> bool:
+    return bool(SECRET.fullmatch(name)) and not PLACE.fullmatch(name) and not told.startswith("memory://")
 
 
 def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
@@ -109,7 +112,7 @@ def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
     value, file = told
     if not NAME.fullmatch(name) or OURS.fullmatch(name) or name in answer.maps.get("app_env", {}):
         return
-    if _is_secret(name):
+    if _is_secret(name, value):
         answer.put("app_secrets", name, Template(f"{{{{ vault_app_{name.lower()} }}}}"), why)
         return
     service = SERVICE.match(value)
@@ -193,8 +196,9 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
         answer.unsure.append(
             f"app_env: {nobody} stands in {place}, and no container reaches it; let a variable give the address"
         )
-    for name, place in found.code.files.items():
-        answer.unsure.append(f"app_files: {place} reads a file that {name} names, if there is one; app_files writes it")
+    for name, (place, silent) in found.code.files.items():
+        lacks = ", if there is one" if silent else ", and does not start without"
+        answer.unsure.append(f"app_files: {place} reads a file that {name} names{lacks}; app_files writes it")
     for prefix, place in found.code.prefixes.items():
         what = f"all that begins with {prefix}_" if prefix else "the whole environment"
         answer.unsure.append(f"app_env: {place} reads {what}, as settings of Flask")

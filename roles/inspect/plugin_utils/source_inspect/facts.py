@@ -61,7 +61,8 @@ class Code:
     texts: dict[str, str] = field(default_factory=dict)
     celery: dict[str, str] = field(default_factory=dict)  # {name for celery -A: place}, the likeliest first
     addresses: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)  # {variable that names a file of settings: place}
+    # {variable that names a file of settings: (place, whether it may lack)}
+    files: dict[str, tuple[str, bool]] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)  # {place: what makes tables there}
     words: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)

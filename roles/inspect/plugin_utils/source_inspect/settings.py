@@ -21,6 +21,9 @@ STARTS = re.compile(
     r"(?<!_)(\w+_)?(app|config|settings|env|environment|init|setup|main)(_\w+)?(?<!_)"
 )  # functions of a start
 EXITS = ("exit", "_exit")
+VITAL = re.compile(  # settings without which an app cannot answer
+    r"SQLALCHEMY_DATABASE_URI|MONGO_URI|MONGODB_HOST|(CELERY_)?BROKER_URL|(JWT_)?SECRET_KEY|(CELERY_)?broker(_url)?"
+)
 
 Row = tuple[str, ast.AST, bool, object]  # a variable, where it is read, whether it is demanded, and its default
 
@@ -111,6 +114,23 @@ def required(nodes: list[ast.AST]) -> set[int]:
         for each in tests:
             found.add(named.get(dotted(each), id(each)))
     return found
+
+
+def vital(node: ast.AST) -> Iterator[int]:
+    """Yield the expressions that a statement gives to a setting which has to have a value."""
+    if isinstance(node, ast.Assign):
+        names = [constant(each.slice) if isinstance(each, ast.Subscript) else _last(each) for each in node.targets]
+        if any(VITAL.fullmatch(str(name)) for name in names):
+            yield id(node.value)
+    elif isinstance(node, ast.Call):
+        yield from (id(value) for name, value in named_of(node).items() if VITAL.fullmatch(name))
+    elif isinstance(node, ast.Dict):
+        rows = zip(node.keys, node.values, strict=True)
+        yield from (id(value) for key, value in rows if VITAL.fullmatch(str(constant(key))))
+
+
+def _last(node: ast.AST) -> str:
+    return dotted(node).rpartition(".")[2]
 
 
 def _parts(test: ast.expr) -> list[ast.expr]:
