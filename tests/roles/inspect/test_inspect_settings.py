@@ -164,3 +164,42 @@ def test_a_store_in_memory_is_no_secret(decided):
     files = {"app.py": APP, "config.py": "import os\nos.getenv('RATELIMIT_STORAGE_URI', 'memory://')\n"}
     found = decided({**files, ".env.example": "RATELIMIT_STORAGE_URI=memory://\n"})
     assert found["app_env"] == {"RATELIMIT_STORAGE_URI": "memory://"}
+
+
+RQ = {"requirements.txt": "flask\nrq\nredis\n"}
+QUEUES = "from rq import Queue\nimport os\nhigh, low = Queue('high', os.getenv('{0}')), Queue()\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"worker.py": "from rq import Worker\nWorker(['high']).work()\n"}, "python worker.py"),
+        ({"shop/worker.py": "from rq import Worker\nWorker(['high']).work()\n"}, "python -m shop.worker"),
+        ({"x.py": QUEUES.format("REDISTOGO_URL")}, "sh -c 'exec rq worker --url \"$REDISTOGO_URL\" high default'"),
+        ({"x.py": QUEUES.format("RQ_REDIS_URL")}, "rq worker high default"),
+        ({}, "sh -c 'exec rq worker --url \"$REDIS_URL\"'"),
+    ],
+)
+def test_a_worker_of_rq_works_on_the_queues_of_the_app(decided, files, command):
+    assert decided({"app.py": APP, **RQ, **files})["app_processes"]["worker"]["command"] == command
+
+
+@pytest.mark.parametrize(
+    ("needs", "names", "said"),
+    [
+        ("psycopg2", ["INV_DATABASE_URL"], "address in INV_DATABASE_URL, with postgres_variable: INV_DATABASE_URL; "),
+        ("psycopg2", ["DB_URL", "DATABASE_URL"], "address in DATABASE_URL; "),
+        ("psycopg2", ["DB_HOST", "DB_USER"], "PGDATABASE; the app reads DB_HOST, DB_USER, let it take those; "),
+        ("redis", ["RQ_REDIS_URL"], "with valkey_variable: RQ_REDIS_URL; "),
+        ("celery", ["CELERY_BROKER"], "and in CELERY_BROKER, with valkey_celery_variable: CELERY_BROKER; "),
+        ("celery", ["CELERY_RESULT_BACKEND"], "leaves CELERY_RESULT_BACKEND empty; "),
+    ],
+)
+def test_a_service_fills_the_variable_that_the_app_reads(printed, needs, names, said):
+    reads = "".join(f"os.getenv({name!r})\n" for name in names)
+    assert said in printed({"app.py": APP, "x.py": f"import os\n{reads}", "requirements.txt": f"flask\n{needs}\n"})
+
+
+def test_a_scheduler_in_each_worker_is_said_with_a_way_out(printed):
+    text = printed({"app.py": f"{APP}scheduler = APScheduler()\n"})
+    assert "its jobs run once a worker; write app_workers: 1, or start it in a file of its own" in text

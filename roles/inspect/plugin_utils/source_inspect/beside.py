@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Mapping
 
 from . import commands, declared
 from .block import Answer
-from .facts import unreachable
+from .facts import module, unreachable
 from .serving import SERVERS, Found
+from .syntax import constant, dotted
 
 SHELL = re.compile(r"[$;&|<>`]")
 SERVES = re.compile(rf"\b({'|'.join(SERVERS)}|flask run|runserver|npm|yarn|node|flower)\b")
@@ -17,6 +19,15 @@ SERVICES = {
     "postgres": ("DATABASE_URL", {"psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"}, "post"),
     "valkey": ("REDIS_URL, and in CELERY_BROKER_URL", {"redis", "valkey", "celery", "rq", "flask-rq2"}, "redis|valkey"),
 }
+# Variables that the code reads: addresses of a service, brokers of Celery, parts of a database's address.
+ADDRESSES = {
+    "postgres": re.compile(r"(\w+_)?(DATABASE|DB|POSTGRES\w*|PG|SQLALCHEMY\w*)_UR[LI]"),
+    "valkey": re.compile(r"(\w+_)?(REDIS|REDISTOGO|REDISCLOUD|VALKEY)\w*_UR[LI]"),
+}
+BROKER = re.compile(r"(CELERY_)?BROKER(_UR[LI])?")
+RESULTS = re.compile(r"CELERY_RESULT_BACKEND")
+PARTS = re.compile(r"(\w+_)?(DB|DATABASE|POSTGRES|SQL)_?(HOST|SERVER|PORT|USER|USERNAME|PASS|PASSWORD|NAME)")
+NOT_FOR_USE = re.compile(r"(TEST(ING)?|DEV(ELOPMENT)?)_", re.ASCII)
 SCHEDULES = re.compile(r"\bcelery\b.* beat\b|\b(rqscheduler|celerybeat)\b")  # must not run twice
 RUNNERS = {
     "celery",
@@ -40,19 +51,73 @@ def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     _services(found, needs, answer)
 
 
+def _of_rq(found: Found) -> tuple[str, str]:
+    """Return (command of a worker of RQ, why): the app's own worker, or RQ's with the queues that the code fills.
+
+    RQ's own takes its Redis from RQ_REDIS_URL, https://python-rq.org/docs/workers/#command-line-parameters
+    """
+    queues: dict[str, str] = {}
+    for file, tree in found.code.modules.items():
+        nodes = list(ast.walk(tree))
+        if not any(isinstance(each, ast.ImportFrom) and each.module == "rq" for each in nodes):
+            continue
+        calls = [each for each in nodes if isinstance(each, ast.Call)]
+        works = any(isinstance(each.func, ast.Attribute) and each.func.attr == "work" for each in calls)
+        if works and any(dotted(each.func).endswith("Worker") for each in calls):
+            return f"python {file}" if "/" not in file else f"python -m {module(file)}", f"{file} runs a worker of RQ"
+        for call in (each for each in calls if dotted(each.func).rpartition(".")[2] == "Queue"):
+            name = constant(call.args[0]) if call.args else "default"
+            if isinstance(name, str) and PROCESS.fullmatch(name):
+                queues.setdefault(name, f"{file}:{call.lineno}")
+    names, why = " ".join(queues), ", ".join(queues.values())
+    variable = next(iter(_read(found, ADDRESSES["valkey"])), "REDIS_URL")
+    address = "" if variable == "RQ_REDIS_URL" else f' --url "${variable}"'
+    command = f"exec rq worker{address} {names}".rstrip()
+    return in_shell(command) if address else command.removeprefix("exec "), why or "rq is a dependency"
+
+
+def _read(found: Found, names: re.Pattern[str]) -> list[str]:
+    """Return the variables of a kind that the code reads, but those of tests."""
+    code = found.code
+    return [each for each in [*code.demanded, *code.optional] if names.fullmatch(each) and not NOT_FOR_USE.match(each)]
+
+
+def _address(found: Found, service: str, drivers: set[str]) -> str:
+    """Return how the app gets the address of a service: by which variable, and what to write where it reads another."""
+    parts = _read(found, PARTS) if service == "postgres" else []
+    names = _read(found, ADDRESSES[service])
+    broker = [name for name in _read(found, BROKER) if "celery" in drivers and service == "valkey"]
+    if "DATABASE_URL" in names or "REDIS_URL" in names or not (names or parts or broker):
+        return SERVICES[service][0]
+    if names:
+        more = ", and in CELERY_BROKER_URL" if service == "valkey" else ""
+        return f"{names[0]}{more}, with {service}_variable: {names[0]}"
+    if broker and "CELERY_BROKER_URL" not in broker:
+        return f"REDIS_URL, and in {broker[0]}, with valkey_celery_variable: {broker[0]}"
+    if parts:
+        reads = ", ".join(parts[:6])
+        return f"DATABASE_URL, PGHOST, PGUSER and PGDATABASE; the app reads {reads}, let it take those"
+    return SERVICES[service][0]
+
+
 def _services(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     """Say which services could lie beside the app: where they lie by now, no source tells."""
     wanted = dict(found.declared.services)
-    for service, (variable, drivers, names) in SERVICES.items():
+    for service, (_variable, drivers, names) in SERVICES.items():
         known = sorted(needs.keys() & drivers)
         here = [f"{wanted.pop(name)} has {name}" for name in list(wanted) if re.match(names, name)]
         if not known and not here:
             continue
         more = ", and postgres_driver: postgresql+psycopg" if "psycopg" in known and "sqlalchemy" in str(needs) else ""
         why = f"{known[0]} is a dependency" if known else here[0]
+        variable = _address(found, service, set(known))
         answer.unsure.append(
             f"app_needs: [{service}]{more} would set one up beside the app, its address in {variable}; {why}"
         )
+        if service == "valkey" and _read(found, RESULTS):
+            answer.unsure.append(
+                "app_needs: [valkey] leaves CELERY_RESULT_BACKEND empty; let the code take CELERY_BROKER_URL there"
+            )
     for name, file in wanted.items():
         answer.unsure.append(
             f"{name} of {file}: nothing here brings it; let a variable of the app name one that is there"
@@ -143,14 +208,17 @@ def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
         name, place = next(iter(found.code.celery.items()))
         rows["worker"] = ({"command": f"celery -A {name} worker", "count": 1}, f"Celery in {place}")
     if not rows and "rq" in needs:
-        rows["worker"] = ({"command": "rq worker", "count": 1}, "rq is a dependency")
-        answer.unsure.append("app_processes: rq worker takes its Redis from RQ_REDIS_URL, or from --url")
+        command, why = _of_rq(found)
+        rows["worker"] = ({"command": command, "count": 1}, why)
     for name, (about, why) in rows.items():
         answer.put("app_processes", name, about, why)
         if nobody := unreachable(str(about["command"])):
             answer.unsure.append(f"app_processes: {name} asks {nobody}, which no container reaches")
     if "scheduler" in found.code.words:
         place = found.code.words["scheduler"]
-        answer.unsure.append(f"app_workers: {place} starts a scheduler in each worker; its jobs run once a worker")
+        answer.unsure.append(
+            f"app_workers: {place} starts a scheduler in each worker, and its jobs run once a worker; "
+            "write app_workers: 1, or start it in a file of its own, as a process of app_processes with hosts: one"
+        )
     if "flask-socketio" in needs:
         answer.set("app_workers", 1, "Flask-SocketIO keeps its sessions in one process")

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Set
 
+from .beside import NOT_FOR_USE
 from .block import Answer, Template
 from .declared import NAME
 from .facts import file_of, unreachable
@@ -26,7 +27,6 @@ SECRET = re.compile(
 )
 DATABASE = re.compile(r"(\w+_)?(DATABASE|DB|SQLALCHEMY\w*)_UR[LI]")
 SESSIONS = re.compile(r"(\w+_)?SECRET_KEY")
-NOT_FOR_USE = re.compile(r"(TEST(ING)?|DEV(ELOPMENT)?)_", re.ASCII)
 SERVICE = re.compile(r"https?://(?!localhost\b)[\w-]+(:\d+)?(?![\w.-])", re.ASCII)  # a host without a dot
 KEPT = "sqlite:////data/app.db"
 DEBUG = re.compile(r"(\w+_)?(DEBUG|TESTING)")
