@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from source_inspect import report
 
 APP = "from flask import Flask\napp = Flask('x')\n"
 PYDANTIC = "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
@@ -203,3 +204,43 @@ def test_a_service_fills_the_variable_that_the_app_reads(printed, needs, names, 
 def test_a_scheduler_in_each_worker_is_said_with_a_way_out(printed):
     text = printed({"app.py": f"{APP}scheduler = APScheduler()\n"})
     assert "its jobs run once a worker; write app_workers: 1, or start it in a file of its own" in text
+
+
+NODE = '{"scripts": {"build": "vite build"}}'
+FROM_OUTSIDE = "from flask import Flask\napp = Flask('x', static_folder='{0}')\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"package.json": NODE}, "build_command: npm install && npm run build, if the app serves what package.json"),
+        (
+            {"client/package.json": NODE, "client/package-lock.json": "{}"},
+            "build_packages: [npm], and build_command: cd client && npm ci && npm run build, if",
+        ),
+        ({"package.json": '{"scripts": {"test": "x"}}'}, None),
+        ({"node_modules/x/package.json": NODE}, None),
+    ],
+)
+def test_a_frontend_that_has_to_be_built_is_said(printed, files, said):
+    text = printed({"app.py": APP, **files})
+    assert said in text if said else "npm" not in text
+
+
+def test_a_frontend_outside_the_directory_of_the_app_is_said(source):
+    place = source({"backend/app.py": FROM_OUTSIDE.format("../frontend/dist"), "backend/requirements.txt": "flask\n"})
+    (place / "requirements.txt").unlink()
+    text = report.read({"build_source": str(place)})
+    assert "build_subdir: app.py:2 serves ../frontend/dist, which lies outside backend" in text
+
+
+@pytest.mark.parametrize("key", ["app.secret_key = os.urandom(24)", "app.config['SECRET_KEY'] = secrets.token_hex()"])
+def test_a_key_that_differs_in_each_worker_is_said(printed, key):
+    text = printed({"app.py": f"import os, secrets\n{APP}{key}\n"})
+    assert "#   app_secrets: app.py:4 makes another key in each worker" in text
+
+
+def test_workers_of_eventlet_have_a_way_out(printed):
+    files = {"requirements.txt": "flask\nflask-socketio\n", "Procfile": "web: gunicorn -k eventlet app:app\n"}
+    text = printed({"app.py": APP, **files})
+    assert "give SocketIO async_mode='gevent', and write app_server: gevent" in text

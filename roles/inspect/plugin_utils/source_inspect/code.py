@@ -34,6 +34,7 @@ LEFT_OUT = re.compile(
 ENVIRON = "os.environ"
 GETS = {"os.getenv", f"{ENVIRON}.get", f"{ENVIRON}.setdefault"}
 OPENS = {"sqlite3.connect", "SqliteDatabase", "SqliteExtDatabase"}
+RANDOM = ("urandom", "token_hex", "token_bytes", "token_urlsafe", "uuid4")
 SETTING = re.compile(r"[A-Z][A-Z0-9_]+")
 
 
@@ -197,6 +198,8 @@ class Reader:
             self.makes(node, first, last)
         elif last in ("BackgroundScheduler", "APScheduler"):
             self.code.words.setdefault("scheduler", self.at(node))
+        elif isinstance(folder := constant(named_of(node).get("static_folder")), str):
+            self.code.settings.setdefault("static_folder", (folder, self.at(node)))
         elif last == "from_envvar" and isinstance(first, str):
             silent = bool(constant(named_of(node).get("silent")) or [each for each in node.args[1:] if constant(each)])
             self.optional(first, node, None) if silent else self.demand(first, node)
@@ -220,6 +223,12 @@ class Reader:
             self.code.made.setdefault(path, self.at(node))
 
     def assign(self, node: ast.Assign) -> None:
+        named = {
+            str(constant(each.slice) if isinstance(each, ast.Subscript) else dotted(each)) for each in node.targets
+        }
+        made = self.called(node.value.func) if isinstance(node.value, ast.Call) else ""
+        if made.rpartition(".")[2] in RANDOM and any(name.lower().endswith("secret_key") for name in named):
+            self.code.words.setdefault("random key", self.at(node))
         value = number(node.value)
         value = self.paths.text(node.value) if value is None else value
         for target in node.targets:

@@ -202,6 +202,11 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
     for prefix, place in found.code.prefixes.items():
         what = f"all that begins with {prefix}_" if prefix else "the whole environment"
         answer.unsure.append(f"app_env: {place} reads {what}, as settings of Flask")
+    if place := found.code.words.get("random key"):
+        answer.unsure.append(
+            f"app_secrets: {place} makes another key in each worker, so that logins do not last; "
+            "let the code read SECRET_KEY from the environment, and write it into app_secrets"
+        )
     for name, (value, place) in found.code.settings.items():
         if name.endswith("SECRET_KEY") and isinstance(value, str):
             answer.unsure.append(

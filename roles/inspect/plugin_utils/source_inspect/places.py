@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import posixpath
 import re
+import shlex
 from collections.abc import Mapping
 
 from ansible.module_utils import build_kinds
@@ -58,6 +61,7 @@ def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     """Decide it all."""
     _writable(found, needs, answer)
     _static(found, answer)
+    _frontend(found, answer)
     _packages(found, needs, answer)
 
 
@@ -106,6 +110,41 @@ def _static(found: Found, answer: Answer) -> None:
         answer.set("site_static", path, f"public files lie in {path}/")
     elif folders:
         answer.unsure.append(f"site_static: which of these are public? {', '.join(folders[:5])}")
+
+
+def _frontend(found: Found, answer: Answer) -> None:
+    """Say what builds the pages that a package.json makes, whose results no repository holds."""
+    if found.declared.dockerfile:
+        return
+    names = [name for name in found.tree.names if name.rpartition("/")[2] == "package.json" and name.count("/") < 3]
+    for name in sorted(each for each in names if not LEFT_OUT.fullmatch(each)):
+        if not _builds(found.tree.text(name)):
+            continue
+        folder = name.rpartition("/")[0]
+        lock = f"{folder}/package-lock.json".lstrip("/") in found.tree.names
+        command = f"npm {'ci' if lock else 'install'} && npm run build"
+        command = f"cd {shlex.quote(folder)} && {command}" if folder else command
+        answer.unsure.append(
+            f"build_packages: [npm], and build_command: {command}, if the app serves what {name} builds"
+        )
+    outside = found.code.settings.get("static_folder", ("",))[0]
+    if isinstance(outside, str) and outside.startswith("../"):
+        place, subdir = found.code.settings["static_folder"][1], answer.values.get("build_subdir", ("",))[0]
+        if subdir and posixpath.normpath(posixpath.join(place.rpartition("/")[0], outside)).startswith(".."):
+            answer.unsure.append(
+                f"build_subdir: {place} serves {outside}, which lies outside {subdir} and so is not in the image; "
+                "build it into the app's directory, or write a Dockerfile"
+            )
+
+
+def _builds(text: str) -> bool:
+    """Tell whether a package.json has a script that builds."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    scripts = said.get("scripts") if isinstance(said, dict) else None
+    return isinstance(scripts, dict) and "build" in scripts
 
 
 def _packages(found: Found, needs: Mapping[str, str], answer: Answer) -> None:

@@ -186,13 +186,17 @@ def _gunicorn(found: Found, answer: Answer) -> None:
         if variable == "app_server" and variable in answer.values:
             continue
         if variable == "app_server" and value not in KINDS:
-            answer.unsure.append(
-                f"app_server: {where} asks for workers of {value}; here are {', '.join(sorted(KINDS))}"
-            )
+            way_out = _without_eventlet(found) if value == "eventlet" else f"here are {', '.join(sorted(KINDS))}"
+            answer.unsure.append(f"app_server: {where} asks for workers of {value}; {way_out}")
         else:
             answer.set(variable, value, f"{option} in {where}")
     if "gunicorn.conf.py" in found.tree.names:
         answer.unsure.append("gunicorn.conf.py: the role has its own; hooks and what has no line above are not used")
+
+
+def _without_eventlet(found: Found) -> str:
+    mode = ", give SocketIO async_mode='gevent'" if "flask-socketio" in found.needs else ""
+    return f"take eventlet and its monkey_patch() out of code and list{mode}, and write app_server: gevent"
 
 
 def _serves(found: Found, answer: Answer, app: App) -> bool:
