@@ -244,3 +244,25 @@ def test_workers_of_eventlet_have_a_way_out(printed):
     files = {"requirements.txt": "flask\nflask-socketio\n", "Procfile": "web: gunicorn -k eventlet app:app\n"}
     text = printed({"app.py": APP, **files})
     assert "give SocketIO async_mode='gevent', and write app_server: gevent" in text
+
+
+def test_of_two_apps_that_look_alike_none_is_chosen(printed):
+    text = printed({"admin/app.py": APP, "api/app.py": APP})
+    assert "app_wsgi" not in yaml.safe_load(text)
+    assert "#   app_wsgi: which of these is served, admin.app:app and api.app:app?" in text
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        ("os.getenv('REDIS_URL', 'redis://localhost')", "redis://localhost without REDIS_URL, and no container"),
+        (
+            "os.getenv('MONGO', 'mongodb://localhost:27017/')",
+            "mongodb://localhost:27017 without MONGO, and no container",
+        ),
+        ("os.getenv('MONGO', 'mongodb://db.example.com')", None),
+    ],
+)
+def test_a_default_that_no_container_reaches_is_said(printed, read, said):
+    text = printed({"app.py": APP, "x.py": f"import os\nx = {read}\n"})
+    assert f"#   app_env: x.py:2 takes {said} reaches it" in text if said else "no container" not in text

@@ -560,7 +560,7 @@ def test_an_address_in_the_code_that_no_container_reaches_is_named_without_its_p
     ],
 )
 def test_an_address_that_is_elsewhere_or_only_a_default_is_not_named(printed, code):
-    assert "no container reaches" not in printed({"app.py": f"{APP}{code}\n"})
+    assert "let a variable give the address" not in printed({"app.py": f"{APP}{code}\n"})
 
 
 def test_an_address_of_a_service_of_compose_is_no_value(printed):

@@ -120,3 +120,9 @@ def laid_out(best: App, apps: list[App], code: Code, answer: Answer) -> App:
 def _lays_out(node: ast.AST) -> bool:
     targets = node.targets if isinstance(node, ast.Assign) else []
     return any(isinstance(each, ast.Attribute) and dotted(each).endswith(".layout") for each in targets)
+
+
+def without_eventlet(needs: Mapping[str, str]) -> str:
+    """Return what to change where an app asks for eventlet's workers."""
+    mode = ", give SocketIO async_mode='gevent'" if "flask-socketio" in needs else ""
+    return f"take eventlet and its monkey_patch() out of code and list{mode}, and write app_server: gevent"

@@ -196,6 +196,11 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
         answer.unsure.append(
             f"app_env: {nobody} stands in {place}, and no container reaches it; let a variable give the address"
         )
+    for name, (place, default) in found.code.optional.items():
+        nobody = unreachable(default) if isinstance(default, str) else ""
+        if nobody and name in rest:
+            brings = "; app_needs: [valkey] brings one" if name in ("REDIS_URL", "CELERY_BROKER_URL") else ""
+            answer.unsure.append(f"app_env: {place} takes {nobody} without {name}, and no container reaches it{brings}")
     for name, (place, silent) in found.code.files.items():
         lacks = ", if there is one" if silent else ", and does not start without"
         answer.unsure.append(f"app_files: {place} reads a file that {name} names{lacks}; app_files writes it")

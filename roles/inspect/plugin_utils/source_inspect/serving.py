@@ -137,6 +137,12 @@ def guessed(found: Found, answer: Answer) -> tuple[str, str] | None:
     if best in scripts[:1] and len(scripts) > 1:  # each makes the app for what it does with it
         best = next((app for app in apps if app.kind == "factory"), best)
     best = beyond.laid_out(best, apps, found.code, answer)
+    if rival := _rival(best, apps):
+        both = f"{_wsgi(best)} and {_wsgi(rival)}"
+        answer.unsure.append(
+            f"app_wsgi: which of these is served, {both}? They look alike; the other is a deploy of its own"
+        )
+        return None
     also = [_wsgi(app) for app in apps if app is not best and app.kind != "imported" and not app.runs]
     if also:
         answer.unsure.append(f"app_wsgi: also found: {', '.join(also[:5])}")
@@ -146,6 +152,13 @@ def guessed(found: Found, answer: Answer) -> tuple[str, str] | None:
         answer.unsure.append(f"app_wsgi: {best.file} starts a server when it is imported; put app.run() below __main__")
     why = {"instance": f"the app that {best.file} makes", "factory": f"the factory in {best.file}"}
     return _wsgi(best), why.get(best.kind, f"{best.file} imports it")
+
+
+def _rival(best: App, apps: list[App]) -> App | None:
+    """Return an app that differs by its directory alone, in a package that is none of the first one's."""
+    ranked = [app for app in apps if app is not best and _rank(app)[:-2] == _rank(best)[:-2] and not app.runs]
+    top = best.file.partition("/")[0]
+    return next((app for app in ranked if "/" in best.file and app.file.partition("/")[0] not in (top, "src")), None)
 
 
 def _wsgi(app: App) -> str:
@@ -186,17 +199,14 @@ def _gunicorn(found: Found, answer: Answer) -> None:
         if variable == "app_server" and variable in answer.values:
             continue
         if variable == "app_server" and value not in KINDS:
-            way_out = _without_eventlet(found) if value == "eventlet" else f"here are {', '.join(sorted(KINDS))}"
+            way_out = (
+                beyond.without_eventlet(found.needs) if value == "eventlet" else f"here are {', '.join(sorted(KINDS))}"
+            )
             answer.unsure.append(f"app_server: {where} asks for workers of {value}; {way_out}")
         else:
             answer.set(variable, value, f"{option} in {where}")
     if "gunicorn.conf.py" in found.tree.names:
         answer.unsure.append("gunicorn.conf.py: the role has its own; hooks and what has no line above are not used")
-
-
-def _without_eventlet(found: Found) -> str:
-    mode = ", give SocketIO async_mode='gevent'" if "flask-socketio" in found.needs else ""
-    return f"take eventlet and its monkey_patch() out of code and list{mode}, and write app_server: gevent"
 
 
 def _serves(found: Found, answer: Answer, app: App) -> bool:
