@@ -266,3 +266,20 @@ def test_of_two_apps_that_look_alike_none_is_chosen(printed):
 def test_a_default_that_no_container_reaches_is_said(printed, read, said):
     text = printed({"app.py": APP, "x.py": f"import os\nx = {read}\n"})
     assert f"#   app_env: x.py:2 takes {said} reaches it" in text if said else "no container" not in text
+
+
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("with open('config.json') as f:\n    x = f\n", "config.json"),
+        ("app.config.from_pyfile('settings.cfg')\n", "settings.cfg"),
+        ("app.config.from_pyfile('settings.cfg', silent=True)\n", None),
+        ("def later():\n    open('config.json')\n", None),
+        ("open('app.py')\n", None),
+        ("open('out.txt', 'w')\n", None),
+    ],
+)
+def test_a_file_that_the_source_lacks_is_said(printed, code, path):
+    text = printed({"app.py": f"{APP}{code}"})
+    said = f"#   app_files: app.py:3 reads {path} when it is imported, and the source has none"
+    assert said in text if path else "app_files" not in text

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import apps, commands, settings
 from .facts import Code, Read, is_address, module
-from .paths import Paths
+from .paths import Paths, opened
 from .routes import Routes
 from .syntax import (
     caught_in,
@@ -76,6 +76,7 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
         try:
             reader = Reader(code, name, module_, dead)
             reader.read()
+            code.opened |= {path: f"{name}:{line}" for path, line in opened(module_, reader.paths).items()}
             routes.read(name, reader.nodes)
             code.celery |= commands.named(name, module_)
             within |= commands.inside(name, reader.nodes)

@@ -201,6 +201,13 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
         if nobody and name in rest:
             brings = "; app_needs: [valkey] brings one" if name in ("REDIS_URL", "CELERY_BROKER_URL") else ""
             answer.unsure.append(f"app_env: {place} takes {nobody} without {name}, and no container reaches it{brings}")
+    for path, place in found.code.opened.items():
+        beside = f"{place.rpartition('/')[0]}/{path}".lstrip("/")
+        if not {path, beside} & found.tree.names:
+            answer.unsure.append(
+                f"app_files: {place} reads {path} when it is imported, and the source has none; app_files "
+                "writes one, below the code or elsewhere"
+            )
     for name, (place, silent) in found.code.files.items():
         lacks = ", if there is one" if silent else ", and does not start without"
         answer.unsure.append(f"app_files: {place} reads a file that {name} names{lacks}; app_files writes it")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import posixpath
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
-from .syntax import constant, dotted
+from .syntax import constant, dotted, named_of
+
+PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 
 
 class Paths:
@@ -49,3 +52,26 @@ class Paths:
         ups += sum(isinstance(each, ast.Attribute) and each.attr == "parent" for each in inner)
         parts = self.file.split("/")
         return "/".join(parts[:-ups]) if 0 < ups <= len(parts) else None
+
+
+def opened(tree: ast.Module, paths: Paths) -> dict[str, int]:
+    """Return {path: line} of files that an import of a module reads: by open(), or as settings that may not lack."""
+    calls = [each for node in tree.body for each in _at_import(node) if isinstance(each, ast.Call) and each.args]
+    found = {}
+    for call in calls:
+        mode = constant(call.args[1]) if len(call.args) > 1 else constant(named_of(call).get("mode"))
+        reads = dotted(call.func) == "open" and not set(str(mode or "r")) & set("wax")
+        silent = bool(mode) or bool(constant(named_of(call).get("silent")))
+        if reads or (dotted(call.func).endswith("config.from_pyfile") and not silent):
+            path = paths.text(call.args[0])
+            if path and PLAIN.fullmatch(path):
+                found.setdefault(path, call.lineno)
+    return found
+
+
+def _at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what an import runs, but for what an `if` or a `try` may leave out."""
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.If | ast.Try):
+        yield node
+        for each in ast.iter_child_nodes(node):
+            yield from _at_import(each)
