@@ -201,6 +201,14 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
         if nobody and name in rest:
             brings = "; app_needs: [valkey] brings one" if name in ("REDIS_URL", "CELERY_BROKER_URL") else ""
             answer.unsure.append(f"app_env: {place} takes {nobody} without {name}, and no container reaches it{brings}")
+    _say_of_files(found, answer)
+    for prefix, place in found.code.prefixes.items():
+        what = f"all that begins with {prefix}_" if prefix else "the whole environment"
+        answer.unsure.append(f"app_env: {place} reads {what}, as settings of Flask")
+    _say_of_keys(found, answer)
+
+
+def _say_of_files(found: Found, answer: Answer) -> None:
     for path, place in found.code.opened.items():
         beside = f"{place.rpartition('/')[0]}/{path}".lstrip("/")
         if not {path, beside} & found.tree.names:
@@ -211,9 +219,9 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
     for name, (place, silent) in found.code.files.items():
         lacks = ", if there is one" if silent else ", and does not start without"
         answer.unsure.append(f"app_files: {place} reads a file that {name} names{lacks}; app_files writes it")
-    for prefix, place in found.code.prefixes.items():
-        what = f"all that begins with {prefix}_" if prefix else "the whole environment"
-        answer.unsure.append(f"app_env: {place} reads {what}, as settings of Flask")
+
+
+def _say_of_keys(found: Found, answer: Answer) -> None:
     if place := found.code.words.get("random key"):
         answer.unsure.append(
             f"app_secrets: {place} makes another key in each worker, so that logins do not last; "

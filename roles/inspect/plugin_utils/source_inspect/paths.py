@@ -60,7 +60,7 @@ def opened(tree: ast.Module, paths: Paths) -> dict[str, int]:
     found = {}
     for call in calls:
         mode = constant(call.args[1]) if len(call.args) > 1 else constant(named_of(call).get("mode"))
-        reads = dotted(call.func) == "open" and not set(str(mode or "r")) & set("wax")
+        reads = dotted(call.func) == "open" and not set(str(mode or "r")) & {*"wax"}
         silent = bool(mode) or bool(constant(named_of(call).get("silent")))
         if reads or (dotted(call.func).endswith("config.from_pyfile") and not silent):
             path = paths.text(call.args[0])

@@ -43,18 +43,7 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
 
     :param given: {variable: value} that its user wrote: build_source, and perhaps more.
     """
-    answer = Answer()
-    name = given.get("app_name") or _name(given["build_source"])
-    answer.set(
-        "app_name", name, "as you gave it" if given.get("app_name") else "its directory or repository; chosen once"
-    )
-    if given.get("site_domain"):
-        answer.set("site_domain", given["site_domain"], "as you gave it")
-    else:
-        answer.unsure.append("site_domain: the public name, which you have to write; example: shop.example.com")
-    for variable in ("build_source", "build_ref", "build_subdir"):
-        if given.get(variable, "HEAD" if variable == "build_ref" else "") not in ("", "HEAD"):
-            answer.set(variable, given[variable], "as you gave it")
+    answer = _given(given)
     told = listed.told(tree)
     plan = listed.plan(told, answer)
     subdir = listed.folder(tree, plan.file, given, answer)
@@ -81,6 +70,23 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     for file in [*found.code.unread, *found.declared.unread, *cut]:
         answer.unsure.append(f"not read: {file}")
     return checked(answer)
+
+
+def _given(given: dict[str, Any]) -> Answer:
+    """Return an answer that holds what the user wrote."""
+    answer = Answer()
+    name = given.get("app_name") or _name(given["build_source"])
+    answer.set(
+        "app_name", name, "as you gave it" if given.get("app_name") else "its directory or repository; chosen once"
+    )
+    if given.get("site_domain"):
+        answer.set("site_domain", given["site_domain"], "as you gave it")
+    else:
+        answer.unsure.append("site_domain: the public name, which you have to write; example: shop.example.com")
+    for variable in ("build_source", "build_ref", "build_subdir"):
+        if given.get(variable, "HEAD" if variable == "build_ref" else "") not in ("", "HEAD"):
+            answer.set(variable, given[variable], "as you gave it")
+    return answer
 
 
 def _name(source: str) -> str:
