@@ -66,7 +66,7 @@ OF_FLASK = {
         "'/app/instance/config.py'",
         (f"{SITE}/flask/config.py", "from_pyfile", "with open(filename, mode='rb') as config_file:"),
     ): "reads its configuration from /app/instance/config.py",
-    worker("TypeError: Client.__init__() got an unexpected keyword argument 'proxies'", "openai/_base_client.py"): (
+    worker("TypeError: Client.__init__() got an unexpected keyword argument 'proxies'", "api/_base_client.py"): (
         "[httpx<0.28]"
     ),
     worker(

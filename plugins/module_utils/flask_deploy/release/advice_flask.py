@@ -65,7 +65,7 @@ FLASK = [
         "app_secrets, or a file by app_secret_files, in /run/secrets, whose path the app takes",
     ),
     (
-        r"(?s)(?:openai|anthropic|groq|httpx|Client).*__init__\(\) got an unexpected keyword argument 'proxies'",
+        r"(?s)(?:httpx|Client).*__init__\(\) got an unexpected keyword argument 'proxies'",
         "httpx 0.28 and newer take no proxies: build_requirements: [httpx<0.28], or a newer version of what calls it",
     ),
     (
