@@ -38,9 +38,8 @@ PULLS = [
     (r"429 Too Many Requests|429 Client Error", "that server was asked too often: try again later, or take a mirror"),
     (
         r"(?i)(?:certificate|cert) (?:has )?expired|chain uses expired|peer certificate: Expired",
-        "the certificate of what the build asks has expired: its owner renews it. Where it has not, the host's "
-        "clock is "
-        "wrong: sudo timedatectl set-ntp true",
+        "the certificate of what the build asks has expired: its owner renews it. Where it has not, the "
+        "host's clock is wrong: sudo timedatectl set-ntp true",
     ),
     (r"(?i)not yet valid|NotValidYet|not yet activated", "the host's clock is wrong: sudo timedatectl set-ntp true"),
     (

@@ -76,8 +76,8 @@ def test_packages_are_told_as_apt_and_dpkg_tell_them(says, monkeypatch, tmp_path
 
 
 def test_when_debian_was_asked_is_not_the_time_of_its_lists(monkeypatch, tmp_path):
-    (tmp_path / "deb.debian.org_debian_dists_trixie_InRelease").touch()
-    os.utime(tmp_path / "deb.debian.org_debian_dists_trixie_InRelease", (1, 1))
+    (tmp_path / "lists_trixie_InRelease").touch()
+    os.utime(tmp_path / "lists_trixie_InRelease", (1, 1))
     (tmp_path / "stamp").touch()
     os.utime(tmp_path / "stamp", (2000, 2000))
     os.utime(tmp_path, (1000, 1000))

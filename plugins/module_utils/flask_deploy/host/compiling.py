@@ -75,8 +75,7 @@ CAUSES = [
         r")?not found"
         r"|'(?:cargo|rustc)'(?: failed)?: No such|No such file or directory: '(?:cargo|rustc)'|rustc: not found",
         "it needs Rust: build_packages: [cargo]. Where Debian's is too old: another version of the package, one "
-        "that has "
-        "wheels, build_requirements",
+        "that has wheels, build_requirements",
     ),
     (
         r"newer than PyO3's maximum supported (?:Python )?version \((3\.\d+)\)",
@@ -90,20 +89,17 @@ CAUSES = [
     (
         r"(longintrepr\.h): No such file|has no member named .(use_tracing|co_code)\b",
         "its C code was written for Python 3.10 and older ({0}): a newer version of the package, "
-        "build_requirements, or "
-        "build_python: '3.10'",
+        "build_requirements, or build_python: '3.10'",
     ),
     (
         r"has no member named .(ob_digit|curexc_\w+)",
         "its C code was written for Python 3.11 and older ({0}): a newer version of the package, "
-        "build_requirements, or "
-        "build_python: '3.11'",
+        "build_requirements, or build_python: '3.11'",
     ),
     (
         r"to function .(_PyLong_AsByteArray)|(_PyInterpreterState_GetConfig|_Py_UnhandledKeyboardInterrupt)",
         "its C code was written for Python 3.12 and older ({0}): a newer version of the package, "
-        "build_requirements, or "
-        "build_python: '3.12'",
+        "build_requirements, or build_python: '3.12'",
     ),
     (r"fatal error: '?Python\.h", "Python's headers are missing: build_packages: [python3-dev]"),
     (
