@@ -13,26 +13,18 @@ from typing import Any, TypeVar, cast
 import jwt
 from flask import current_app
 
+from . import errors
 from .checks import duration
 from .config import seconds
 from .current import bound, extension, remember, settled
-from .errors import (
-    FreshTokenRequired,
-    InvalidHeaderError,
-    JWTDecodeError,
-    JWTError,
-    NoAuthorizationError,
-    RevokedTokenError,
-    UserLookupError,
-)
 from .handlers import schemes
 
 logger = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 _CODES = {
-    InvalidHeaderError: "invalid_request",
-    FreshTokenRequired: "insufficient_user_authentication",
+    errors.InvalidHeaderError: "invalid_request",
+    errors.FreshTokenRequired: "insufficient_user_authentication",
 }
 _UNKNOWN_IDENTITY = (AttributeError, LookupError, TypeError, ValueError)
 
@@ -76,12 +68,12 @@ def _jwt_required(realm: str, optional: bool = False, max_age: float | None = No
         if token is not None:
             _admit(token.decode("latin-1") if isinstance(token, bytes) else token, max_age)
         elif not optional:
-            raise NoAuthorizationError(
+            raise errors.NoAuthorizationError(
                 "Authorization Required",
                 "Request does not contain an access token",
                 headers={"WWW-Authenticate": f'{_scheme()} realm="{_quotable(realm)}"'},
             )
-    except JWTError as error:
+    except errors.JWTError as error:
         error.headers = error.headers or _challenge(realm, error)
         raise
 
@@ -91,9 +83,9 @@ def _admit(token: str, max_age: float | None) -> None:
     identity = identify(claims)
     remember(identity, claims)
     if identity is None:
-        raise UserLookupError("Invalid JWT", "User does not exist")
+        raise errors.UserLookupError("Invalid JWT", "User does not exist")
     if max_age is not None and not _is_fresh(claims, max_age):
-        raise FreshTokenRequired(max_age)
+        raise errors.FreshTokenRequired(max_age)
 
 
 def checked(token: str) -> Any:
@@ -104,9 +96,9 @@ def checked(token: str) -> Any:
     try:
         claims = extension().jwt_decode_callback(token)
     except jwt.PyJWTError as error:
-        raise JWTDecodeError("Invalid token", str(error)) from error
+        raise errors.JWTDecodeError("Invalid token", str(error)) from error
     if (sessions := bound().sessions) and sessions.ended(claims):
-        raise RevokedTokenError("Invalid token", "Token has been revoked")
+        raise errors.RevokedTokenError("Invalid token", "Token has been revoked")
     return claims
 
 
@@ -133,7 +125,7 @@ def _scheme() -> str:
     return "Bearer" if schemes()[0] == "bearer" else "JWT"
 
 
-def _challenge(realm: str, error: JWTError) -> dict[str, str] | None:
+def _challenge(realm: str, error: errors.JWTError) -> dict[str, str] | None:
     """RFC 6750, section 3, and RFC 9470, section 3.
 
     Flask-JWT's own scheme has a challenge for a missing token only.
@@ -142,7 +134,7 @@ def _challenge(realm: str, error: JWTError) -> dict[str, str] | None:
         return None
     code = _CODES.get(type(error), "invalid_token")
     described = f'error="{code}", error_description="{_quotable(error.description)}"'
-    if isinstance(error, FreshTokenRequired):
+    if isinstance(error, errors.FreshTokenRequired):
         described += f', max_age="{error.max_age:.0f}"'
     return {"WWW-Authenticate": f'Bearer realm="{_quotable(realm)}", {described}'}
 

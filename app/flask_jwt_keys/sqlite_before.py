@@ -18,8 +18,13 @@ from .store import Session
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS grants (
-    digest BLOB PRIMARY KEY, session TEXT NOT NULL, claims TEXT NOT NULL, jti BLOB NOT NULL,
-    access_until INTEGER NOT NULL, until INTEGER NOT NULL, used INTEGER NOT NULL
+    digest BLOB PRIMARY KEY,
+    session TEXT NOT NULL,
+    claims TEXT NOT NULL,
+    jti BLOB NOT NULL,
+    access_until INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    used INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS grants_session ON grants (session);
 CREATE INDEX IF NOT EXISTS grants_jti ON grants (jti);

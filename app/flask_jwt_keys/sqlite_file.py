@@ -116,6 +116,12 @@ class SQLiteFile:
         weakref.finalize(self, _close, self._idle, self._process)
 
     @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connection() as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """An open connection to the file that is there now, which nobody else uses meanwhile."""
         if self._process != os.getpid():  # after a fork the parent's are not ours
@@ -127,12 +133,6 @@ class SQLiteFile:
             connection.close()
             raise
         self._idle.append((identity, connection))
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connection() as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
 
     def _taken(self) -> tuple[Identity, sqlite3.Connection] | None:
         """An idle connection; those to a file that was since replaced are closed."""

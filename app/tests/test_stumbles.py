@@ -9,17 +9,14 @@ import jwt
 import pytest
 from flask import Flask
 
+import flask_jwt_keys as keys
 from flask_jwt_keys import (
     JWT,
     ConfigError,
     JWTDecodeError,
     NoAuthorizationError,
-    begin_session,
-    create_access_token,
     current_claims,
     current_identity,
-    decode_token,
-    encode_token,
     jwt_required,
 )
 
@@ -54,21 +51,21 @@ def test_an_identity_may_be_the_id_itself(plain, identity):
 @pytest.mark.parametrize("identity", [None, {"name": "joe"}, ["joe"], object(), True, 2.5])
 def test_an_identity_without_an_id_is_told(plain, identity):
     with plain.app_context(), pytest.raises(TypeError) as caught:
-        create_access_token(identity)
+        keys.create_access_token(identity)
     assert f"of type {type(identity).__name__} has no id" in str(caught.value)
     assert "jwt_payload_handler" in str(caught.value)
 
 
 def test_a_new_token_for_nobody_is_told(plain):
     with plain.test_request_context(), pytest.raises(TypeError, match="of type NoneType has no id"):
-        encode_token()
+        keys.encode_token()
 
 
 @pytest.mark.parametrize("duration", [False, True, "300", float("nan"), float("inf")])
 def test_a_lifetime_that_is_none_is_told(plain, duration):
     """With Flask-JWT-Extended, False is a token that never ends."""
     with plain.app_context():
-        for call in (create_access_token, begin_session):
+        for call in (keys.create_access_token, keys.begin_session):
             with pytest.raises(ConfigError, match="expected a number of seconds, such as 300"):
                 call("joe", expires_delta=duration)
     with pytest.raises(ConfigError, match="expected a number of seconds, such as 300"):
@@ -78,9 +75,9 @@ def test_a_lifetime_that_is_none_is_told(plain, duration):
 def test_a_lifetime_may_be_over(plain):
     """For tests of what an app does then."""
     with plain.app_context():
-        token = create_access_token("joe", expires_delta=timedelta(seconds=-60))
+        token = keys.create_access_token("joe", expires_delta=timedelta(seconds=-60))
         with pytest.raises(Exception, match="expired"):
-            decode_token(token)
+            keys.decode_token(token)
 
 
 def test_a_decorator_without_parentheses_is_told():
@@ -95,7 +92,7 @@ def test_an_app_without_the_extension_is_told():
     with pytest.raises(ConfigError, match=r"JWT\(app, …\).*init_app"):
         app.test_client().get("/")
     with app.app_context(), pytest.raises(ConfigError, match=r"JWT\(app, …\).*init_app"):
-        create_access_token("joe")
+        keys.create_access_token("joe")
 
 
 def test_a_login_without_a_handler_is_told():
@@ -142,10 +139,10 @@ def test_a_token_that_never_ends(plain):
     plain.config["JWT_REQUIRED_CLAIMS"] = ["iat"]
     extension.jwt_payload_handler(lambda user: {"identity": user, "iat": int(time.time())})
     with plain.app_context():
-        token = create_access_token("joe")
-        assert "exp" not in decode_token(token)
-        begun = begin_session("joe")
-        assert "exp" not in decode_token(begun)
+        token = keys.create_access_token("joe")
+        assert "exp" not in keys.decode_token(token)
+        begun = keys.begin_session("joe")
+        assert "exp" not in keys.decode_token(begun)
     client = plain.test_client()
     for each in (token, begun):
         headers = {"Authorization": f"JWT {each}"}
@@ -162,7 +159,7 @@ def test_a_login_route_of_the_app_s_own(tmp_path):
 
     @app.post("/login")
     def login():
-        token = begin_session("joe", additional_claims={"role": "admin"})
+        token = keys.begin_session("joe", additional_claims={"role": "admin"})
         return {"access_token": token, "refresh_token": token.refresh_token}
 
     @app.get("/admin")
