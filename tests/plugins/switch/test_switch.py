@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import clock, files, nginx
+from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.switch import concluding, log, progress, settling, switch
 
 from tests.deploys import SITE, begin, changed, deploy, killed_before, let_not_answer, prepare, serve, settled
@@ -101,6 +102,41 @@ def test_whatever_kills_a_switch_it_goes_on(host, app, engine, monkeypatch, heir
             old = release
         step += 1
     assert step > 10
+
+
+@pytest.mark.parametrize("phase", ["look", "wait", "try_out"])
+def test_a_switch_that_cannot_watch_goes_back(app, engine, monkeypatch, capfd, phase):
+    """Begun anew for ever, it would leave a release serve that nobody confirmed, and no run would end it."""
+
+    def broken(app, known):
+        raise KeyError("RestartCount")
+
+    old, new = deploy(app), prepare(app, build="b2")
+    begun = begin(app, new)
+    progress.let_try(app, begun)
+    monkeypatch.setattr(switch, phase, broken)
+    if phase == "try_out":
+        monkeypatch.setattr(switch, "wait", lambda app, known: progress.go_on(app, known, "trying"))
+    ended = switch.carry_out(app)
+    assert (ended["result"], app.state(new)["state"]) == ("reverted", "reverted")
+    assert ended["reason"] == (
+        "its watch broke off: KeyError: 'RestartCount'; look at: journalctl -u flask-deploy-shop.service"
+    )
+    assert 'raise KeyError("RestartCount")' in capfd.readouterr().err
+    assert settled(app, engine, old) == []
+
+
+def test_a_switch_that_finds_no_engine_waits_for_it(app, engine, monkeypatch):
+    def away(app, known):
+        raise engines.EngineError("Cannot connect to the Docker daemon")
+
+    deploy(app)
+    new = prepare(app, build="b2")
+    begin(app, new)
+    monkeypatch.setattr(switch, "look", away)
+    with pytest.raises(engines.EngineError):  # systemd starts the unit again
+        switch.carry_out(app)
+    assert progress.pending(app)["phase"] == "watching" and app.serving() == new
 
 
 def test_a_first_release_that_nobody_confirms_serves_on(app, engine):

@@ -422,6 +422,16 @@ def test_a_door_that_fails_every_second_time_is_bad(look, monkeypatch, often, la
     assert look(seconds=5)["reason"] == "/ failed 3 of 6 times through the public door: status 502"
 
 
+def test_a_door_that_fails_every_third_time_is_not_looked_at_for_ever(look, monkeypatch, often, later):
+    """Its last three answers are never all good, and three of six never bad."""
+    answers = itertools.cycle([502, 200, 200])
+    monkeypatch.setattr(watch, "UNSETTLED", 0.5)
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: next(answers))
+    seen = look(seconds=0.1)
+    assert seen["reason"].startswith("/ failed 2 of 6 times through the public door: status "), seen
+    assert seen["seconds"] >= 0.6
+
+
 @pytest.mark.parametrize(("own", "well"), [(200, True), (503, False)])
 def test_a_door_that_may_have_met_the_release_before_asks_the_new_one_itself(look, monkeypatch, often, own, well):
     monkeypatch.setattr(nginx, "probe_door", lambda *arguments: 503)

@@ -1,13 +1,14 @@
 """The switch of one app to another release: a unit on the host that outlives whoever began it.
 
-It moves the link, watches, and goes back by itself unless it is confirmed before a deadline. What it
-is at lies in /srv/<app>/switch.json, written before each step; killed at any point, it goes on from there.
+It moves the link, watches, and goes back by itself unless it is confirmed before a deadline, or where it cannot
+watch. What it is at lies in /srv/<app>/switch.json, written before each step; killed, it goes on from there.
 """
 
 from __future__ import annotations
 
 import os
 import time
+import traceback
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +20,7 @@ from ansible.module_utils.flask_deploy.switch import log, progress, retire, unit
 
 POLL = 0.1  # seconds
 STARTED_IN = 20  # seconds the release before has to answer again, when traffic goes back to it
+UNCONFIRMED = ("watching", "waiting", "trying")  # phases that no release stays in
 
 
 def carry_out(app: App) -> dict[str, Any] | None:
@@ -27,7 +29,16 @@ def carry_out(app: App) -> dict[str, Any] | None:
     steps |= {"reverting": revert, "draining": drain}
     result = None
     while known := progress.pending(app):
-        result = steps[known["phase"]](app, known)
+        try:
+            result = steps[known["phase"]](app, known)
+        except engine.EngineError:  # it may be away for a while; the unit is started again
+            raise
+        except Exception as error:
+            if known["phase"] not in UNCONFIRMED:
+                raise
+            traceback.print_exc()
+            reason = f"its watch broke off: {type(error).__name__}: {error}; look at: journalctl -u {unit.name(app)}"
+            progress.go_on(app, known, "reverting", reason=reason, reject=False)
     return result
 
 

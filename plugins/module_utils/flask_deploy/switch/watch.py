@@ -28,6 +28,7 @@ FLUSHED = 3  # seconds within which nginx has written what ended
 LOG_DELAY = 1.5  # seconds; nginx's log is flushed each second
 PROBE_EVERY = 0.5  # seconds
 PROBES = 3  # failures that count, among the last twice as many answers
+UNSETTLED = 20  # seconds after its time in which a door's last answers have to be good
 PULSE_EVERY = 1  # seconds
 PULSE_TIMEOUT = 3  # seconds
 PULSE = "/.flask-deploy/waiting"  # see gunicorn.conf.py
@@ -139,7 +140,7 @@ class Look:
         self.old, self.new = Tally(before, self.slow), Tally(release)
         self.door, self.pulse = Door(app, release, moved), Pulse(app, release, moved)
         self.container = containers.process(app, release)
-        self.read = moved - BEFORE
+        self.read, self.until = moved - BEFORE, now() + rules["seconds"] + UNSETTLED
 
     def baseline(self, written: log.Log, wall: float) -> None:
         """Count what the release before did shortly before the link moved."""
@@ -182,10 +183,9 @@ class Look:
 
     def _unheard(self) -> str | None:
         for asked, what in (self.door, f"{self.door.path} failed"), (self.pulse, "it did not answer"):
-            if asked.bad:
+            if asked.bad or (now() > self.until and not self.door.good):
                 where = "through the public door" if asked is self.door else "through its socket"
-                times = list(asked.last).count(False)
-                return f"{what} {times} of {len(asked.last)} times {where}: {asked.said}"
+                return f"{what} {list(asked.last).count(False)} of {len(asked.last)} times {where}: {asked.said}"
         if self.container and not os.path.exists(f"/proc/{self.container}"):
             return "its container ended"
         return None
