@@ -305,6 +305,57 @@ def test_the_first_page_is_one_that_no_prefix_moves(printed, files, page):
         assert "app_health_path: / is a route" not in text
 
 
+WRITES = "import os\nfrom pathlib import Path\nUP = 'up'\nHERE = Path(__file__).parent\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "folder"),
+    [
+        ("open('out/x.txt', 'w')", "out"),
+        ("open(f'out/{name}', mode='ab')", "out"),
+        ("open('out/' + name, 'wb')", "out"),
+        ("open(os.path.join(UP, name), 'wb')", "up"),
+        ("open(Path('out') / 'x', 'w')", "out"),
+        ("(HERE / 'out' / name).write_text('x')", "out"),
+        ("(HERE / 'out' / name).open('w')", "out"),
+        ("request.files['x'].save(os.path.join(app.root_path, 'static/up', name))", "static/up"),
+        ("request.files['x'].save(os.path.join(UP, name))", "up"),
+        ("np.save('out/x.npy', x)", "out"),
+        ("frame.to_csv(path_or_buf, index=False); frame.to_csv('out/x.csv')", "out"),
+        ("logging.FileHandler('out/x.log')", "out"),
+        ("logging.basicConfig(filename='out/x.log')", "out"),
+        ("joblib.dump(model, 'out/x.pkl')", "out"),
+        ("open('out/x.txt')", None),
+        ("open('/tmp/x.txt', 'w')", None),
+        ("open('data/x.txt', 'w')", None),
+        ("open(path, 'w')", None),
+        ("form.save('x')", None),
+    ],
+)
+def test_files_that_a_page_writes_lie_where_it_may_write(decided, code, folder):
+    page = f"{APP}{WRITES}def page():\n    {code}\n"
+    assert decided({"app.py": page}).get("app_writable") == ([folder] if folder else None)
+
+
+def test_what_only_a_script_writes_is_no_place_of_the_app(decided):
+    script = "joblib.dump(model, 'models/a.pkl')\n"
+    main = "if __name__ == '__main__':\n    open('out/x', 'w')\n"
+    assert "app_writable" not in decided({"app.py": APP + main, "train.py": script})
+    assert decided({"app.py": f"import train\n{APP}", "train.py": script})["app_writable"] == ["models"]
+
+
+def test_a_file_written_beside_the_code_is_said(printed):
+    text = printed({"app.py": f"{APP}import logging\nlogging.FileHandler('shop.log')\n"})
+    assert "#   app_writable: app.py:7 writes shop.log beside the code, where nothing can be written; let it " in text
+
+
+def test_a_directory_that_git_has_files_in_is_not_kept_unasked(printed):
+    files = {"app.py": f"{APP}def page():\n    open('models/new', 'w')\n", "models/old": ""}
+    text = printed(files)
+    assert "#   app_writable: app.py:7 writes to models, where models/old lies: [models] keeps what is there" in text
+    assert "app_writable" not in yaml.safe_load(text)
+
+
 def test_each_line_has_its_reason(printed):
     lines = printed({"app.py": APP, "config.py": "import os\nos.environ['CITY']"}).splitlines()
     assert "app_wsgi: app:app  # the app that app.py makes" in lines

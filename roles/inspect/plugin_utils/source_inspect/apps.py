@@ -99,6 +99,12 @@ class Kinds:
                     yield target.id, kind
 
 
+def is_root(tree: ast.Module) -> bool:
+    """Tell whether a file makes an app whose root_path is the file's directory."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    return any(dotted(each.func).endswith("Flask") and dotted(each.args[0]) == "__name__" for each in calls)
+
+
 def imports_of(tree: ast.Module) -> dict[str, str]:
     """Return {name here: what it is, with its module} of what a module takes out of others."""
     nodes = [node for node in tree.body if isinstance(node, ast.ImportFrom | ast.Import)]
@@ -107,6 +113,14 @@ def imports_of(tree: ast.Module) -> dict[str, str]:
         origin = f"{node.module}." if isinstance(node, ast.ImportFrom) and node.module else ""
         found |= {each.asname or each.name: f"{origin}{each.name}" for each in node.names}
     return found
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Yield the names of all modules that a module imports, also within functions, and of what it takes out of them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            yield from (each.name for each in node.names)
+            yield from [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

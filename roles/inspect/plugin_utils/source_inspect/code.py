@@ -72,9 +72,10 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
         code.models |= (
             {each.name} if any(dotted(base).rpartition(".")[2] in code.models for base in each.bases) else set()
         )
+    root = next((name.rpartition("/")[0] for name, tree in code.modules.items() if apps.is_root(tree)), "")
     for name, module_ in list(code.modules.items()):
         try:
-            reader = Reader(code, name, module_, dead)
+            reader = Reader(code, name, module_, dead, root)
             reader.read()
             code.opened |= {path: f"{name}:{line}" for path, line in opened(module_, reader.paths).items()}
             routes.read(name, reader.nodes)
@@ -101,14 +102,16 @@ def constants(text: str) -> dict[str, Any]:
 class Reader:
     """Reads one file."""
 
-    def __init__(self, code: Code, file: str, tree: ast.Module, dead: Set[int] = frozenset()) -> None:
+    def __init__(self, code: Code, file: str, tree: ast.Module, dead: Set[int], root: str) -> None:
         self.code, self.file, self.tree = code, file, tree
         nodes = list(ast.walk(tree))
         unseen = [inner for node in nodes if id(node) in dead for inner in ast.walk(node)]
         later = {id(inner) for node in unseen if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
         self.muted = {id(node) for node in unseen}
         nodes = [node for node in nodes if id(node) not in later]
-        self.nodes, self.paths = nodes, Paths(file, nodes)
+        self.nodes, self.paths = nodes, Paths(file, nodes, root)
+        tests = [node for node in tree.body if isinstance(node, ast.If) and "'__main__'" in ast.dump(node.test)]
+        self.scripts = {id(inner) for node in tests for inner in ast.walk(node)}
         imported = {name for node in nodes for name in imported_of(node)}
         # a WSGI server hands an `environ` of its own to what is called so
         self.short = {name: what for node in nodes for name, what in names_of_os(node)}
@@ -195,8 +198,10 @@ class Reader:
                 self.optional(settings.SWITCHES[found[1]], node, "development")
         elif last == "Validator" and isinstance(first, str) and constant(named_of(node).get("must_exist")):
             self.code.validated.setdefault(first, self.at(node))
-        elif last in ("mkdir", "makedirs", "FileHandler", "RotatingFileHandler", "TimedRotatingFileHandler"):
+        elif last in ("mkdir", "makedirs"):
             self.makes(node, first, last)
+        elif (path := self.paths.written(node)) and id(node) not in self.scripts:
+            self.code.wrote.setdefault(path, self.at(node))
         elif last in ("BackgroundScheduler", "APScheduler"):
             self.code.words.setdefault("scheduler", self.at(node))
         elif isinstance(folder := constant(named_of(node).get("static_folder")), str):
@@ -220,8 +225,7 @@ class Reader:
             first = constant(inner.args[0]) if isinstance(inner, ast.Call) and inner.args else self.paths.text(inner)
         first = self.paths.text(node.args[0]) if first is None and node.args else first
         if isinstance(first, str):
-            path = first.rpartition("/")[0] if last.endswith("Handler") else first
-            self.code.made.setdefault(path, self.at(node))
+            self.code.made.setdefault(first, self.at(node))
 
     def assign(self, node: ast.Assign) -> None:
         named = {

@@ -58,6 +58,7 @@ class Code:
     routes: dict[str, str] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)  # paths of routes that everybody may ask for
     made: dict[str, str] = field(default_factory=dict)
+    wrote: dict[str, str] = field(default_factory=dict)  # {file that is written: place}
     texts: dict[str, str] = field(default_factory=dict)
     celery: dict[str, str] = field(default_factory=dict)  # {name for celery -A: place}, the likeliest first
     addresses: dict[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -10,18 +11,30 @@ from collections.abc import Iterable, Iterator
 from .syntax import constant, dotted, named_of
 
 PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
+# What writes a file, and which of its arguments names it; -1 is the path whose method it is.
+WRITERS = {
+    **dict.fromkeys(("to_csv", "to_excel", "to_json", "to_parquet", "to_pickle", "to_html", "savefig", "imwrite"), 0),
+    **dict.fromkeys(("save", "savez", "savez_compressed", "savetxt", "write_image", "write_html"), 0),
+    **dict.fromkeys(("joblib.dump", "torch.save", "urlretrieve", "request.urlretrieve"), 1),
+    **dict.fromkeys(("write_text", "write_bytes", "touch"), -1),
+    **dict.fromkeys(("FileHandler", "RotatingFileHandler", "TimedRotatingFileHandler", "shelve.open"), 0),
+}
 
 
 class Paths:
     """The paths of one file, relative to the source."""
 
-    def __init__(self, file: str, nodes: Iterable[ast.AST]) -> None:
+    def __init__(self, file: str, nodes: Iterable[ast.AST], root: str = "") -> None:
+        """:param root: the directory of the file that makes the app, which is its root_path."""
         self.file = file
-        self.known: dict[str, str] = {}
-        for node in nodes:
-            folder = self._folder(node.value) if isinstance(node, ast.Assign) else None
+        self.known = dict.fromkeys(("app.root_path", "current_app.root_path"), root)
+        self.texts: dict[str, str] = {}
+        for node in (each for each in nodes if isinstance(each, ast.Assign)):
+            folder, text = self._folder(node.value), self.text(node.value)
             if folder is not None:
                 self.known |= {dotted(target): folder for target in node.targets}
+            elif text is not None:
+                self.texts |= {dotted(target): text for target in node.targets if dotted(target)}
 
     def text(self, node: ast.AST | None) -> str | None:
         """Return a path as text; None of one that only the running code knows."""
@@ -52,6 +65,62 @@ class Paths:
         ups += sum(isinstance(each, ast.Attribute) and each.attr == "parent" for each in inner)
         parts = self.file.split("/")
         return "/".join(parts[:-ups]) if 0 < ups <= len(parts) else None
+
+    def written(self, call: ast.Call) -> str | None:
+        """Return the file that a call writes, or its directory and a slash where only the running code knows it."""
+        name = dotted(call.func)
+        last = name.rpartition(".")[2] or getattr(call.func, "attr", "")
+        named = named_of(call)
+        if last == "open" and name != "shelve.open":
+            plain = name in ("open", "io.open", "codecs.open")
+            mode = call.args[int(plain) :][:1] or [named.get("mode")]
+            writes = set(str(constant(mode[0]) or "")) & {*"wax+"}
+            return self._begun(self._argument(call, 0 if plain else -1)) if writes else None
+        if last == "basicConfig":
+            return self._begun(named.get("filename"))
+        number = WRITERS.get(name, WRITERS.get(last))
+        return None if number is None else self._begun(self._argument(call, number) or named.get("filename"))
+
+    @staticmethod
+    def _argument(call: ast.Call, number: int) -> ast.AST | None:
+        if number < 0:
+            return call.func.value if isinstance(call.func, ast.Attribute) else None
+        return call.args[number] if len(call.args) > number else None
+
+    def _begun(self, node: ast.AST | None) -> str | None:
+        """Return a path, or as much of it as the code itself says."""
+        if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in ("Path", "str") and node.args:
+            return self._begun(node.args[0])
+        whole = self.text(node) if node else None
+        if whole is None and node:
+            whole = self.texts.get(dotted(node))
+        if whole is not None or node is None:
+            return whole
+        begin, parts = self._split(node)
+        known = list(itertools.takewhile(lambda each: each is not None, map(constant, parts)))
+        if begin is None or not all(isinstance(each, str) for each in known):
+            return None
+        path = posixpath.normpath(posixpath.join(begin, *known))
+        whole = bool(parts) and len(known) == len(parts)
+        return None if path.startswith("..") else f"{path}{'' if whole else '/'}".removeprefix("./")
+
+    def _split(self, node: ast.AST) -> tuple[str | None, list[ast.AST]]:
+        """Return (the directory that a path begins with, what follows)."""
+        if isinstance(node, ast.Call) and dotted(node.func).endswith("path.join") and node.args:
+            base, rest = node.args[0], list(node.args[1:])
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            base, rest = node.left, [node.right]
+        else:
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+                node = node.left
+            text = constant(node.values[0]) if isinstance(node, ast.JoinedStr) and node.values else constant(node)
+            return (text.rpartition("/")[0] if isinstance(text, str) and "/" in text else None), []
+        inner = (
+            base.args[0] if isinstance(base, ast.Call) and dotted(base.func).endswith("Path") and base.args else base
+        )
+        folder = self._folder(base)
+        text = self.text(inner)
+        return (text if text is not None else self.texts.get(dotted(base))) if folder is None else folder, rest
 
 
 def opened(tree: ast.Module, paths: Paths) -> dict[str, int]:

@@ -6,12 +6,15 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ansible.module_utils import build_kinds
 from ansible.module_utils.build_python import setup_options, table
 
+from .apps import imported
 from .block import Answer
+from .configurations import CLASS
+from .facts import module
 from .serving import Found
 
 FOLDERS = re.compile(
@@ -19,6 +22,7 @@ FOLDERS = re.compile(
 )
 LEFT_OUT = re.compile(r"(.*/)?(node_modules|tests?|docs?|\.?venv|examples?)(/.*)?")
 REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]\n]*\])?", re.MULTILINE)
+KEEPS = re.compile(r"\.git(keep|ignore)|\.(keep|placeholder)|README(\.\w+)?", re.IGNORECASE)
 MIB = 1 << 20
 # Package of Python: packages of Debian in the image, and such that its build needs beside the usual headers.
 OF_DEBIAN = {
@@ -66,7 +70,9 @@ def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
 
 
 def _writable(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
-    wanted = dict(found.code.made)
+    wanted = dict(found.code.made) | {
+        path: place for path, place in _written(found, answer) if path not in found.code.made
+    }
     for name, (value, place) in found.code.settings.items():
         if FOLDERS.fullmatch(name) and isinstance(value, str):
             wanted.setdefault(value, place)
@@ -78,6 +84,12 @@ def _writable(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
         if re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", plain) and not plain.startswith(
             ("instance", ".", "data")
         ):
+            if held := _held(found, plain):
+                answer.unsure.append(
+                    f"app_writable: {place} writes to {plain}, where {held} lies: [{plain}] keeps what is there at the "
+                    "first deploy, and no deploy changes it; let the code write to another directory, or to /data"
+                )
+                continue
             paths.append(plain)
             why.append(place)
         elif plain.startswith("/") and not re.match(r"/(tmp|data|dev|proc)(/|$)", plain):
@@ -95,6 +107,33 @@ def _writable(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
         answer.itself.append(f"app_writable: instance/ ({found.code.words['instance_path']}) is kept")
     if "flask-assets" in needs:
         answer.unsure.append("app_writable: Flask-Assets writes .webassets-cache below the static directory")
+
+
+def _written(found: Found, answer: Answer) -> Iterator[tuple[str, str]]:
+    """Yield (directory, place) of what the code writes; say which files would lie beside the code itself."""
+    used = {name for tree in found.code.modules.values() for name in imported(tree)}
+    used |= {module(app.file) or "" for app in found.code.apps}
+    used |= {answer.values.get("app_wsgi", ("",))[0].partition(":")[0]}
+    used = {name.rpartition(".")[2] for name in used}
+    for path, place in found.code.wrote.items():
+        file = place.rpartition(":")[0]
+        stem = (module(file) or "").rpartition(".")[2]
+        folder, _, name = path.rpartition("/")
+        if not file.endswith("__init__.py") and stem not in used and not CLASS.fullmatch(stem):
+            continue  # a script that people run
+        if folder:
+            yield folder, place
+        elif "." in name.strip("."):
+            answer.unsure.append(
+                f"app_writable: {place} writes {name} beside the code, where nothing can be written; let it lie in "
+                "instance/, in /data, or in a directory of app_writable"
+            )
+
+
+def _held(found: Found, folder: str) -> str:
+    """Return a file of the source that lies in a directory, but for one that only keeps the directory in git."""
+    inside = (name for name in sorted(found.tree.names) if name.startswith(f"{folder}/"))
+    return next((name for name in inside if not KEEPS.fullmatch(name.rpartition("/")[2])), "")
 
 
 def _static(found: Found, answer: Answer) -> None:
