@@ -744,6 +744,55 @@ def test_a_health_route_of_a_blueprint_that_is_registered_is_found(decided):
     assert "app_health_path" not in decided({"app.py": app, "health.py": health})
 
 
+VIEW = "class Up(MethodView):\n    {}def {}(self): return ''\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("app.add_url_rule('/health', 'health', health)", "/health"),
+        ("app.add_url_rule('/health', view_func=login_required(health))", "/health"),
+        ("app.add_url_rule(rule='/health', view_func=health)", "/health"),
+        ("app.add_url_rule('/health', view_func=health, methods=['POST'])", None),
+        (VIEW.format("", "get") + "app.add_url_rule('/health', view_func=Up.as_view('up'))", "/health"),
+        (VIEW.format("", "post") + "app.add_url_rule('/health', view_func=Up.as_view('up'))", None),
+        (VIEW.format("", "get") + "Api(app, prefix='/v1').add_resource(Up, '/x')", None),
+        (VIEW.format("", "get") + "api = Api(app, prefix='/v1')\napi.add_resource(Up, '/x', '/health')", "/v1/health"),
+        (
+            VIEW.format("", "get") + "bp = Blueprint('x', 'x')\napi = Api(bp)\napi.add_resource(Up, '/health')\n"
+            "app.register_blueprint(bp, url_prefix='/v2')",
+            "/v2/health",
+        ),
+        (
+            "a = Blueprint('a', 'a', url_prefix='/a')\na.add_url_rule('/health', view_func=health)\n"
+            "b = Blueprint('b', 'b')\nfor each in (a, b):\n    app.register_blueprint(each)",
+            "/a/health",
+        ),
+        (
+            "ns = Namespace('n')\napi = Api(app)\n" + f"@ns.route('/health')\n{VIEW.format('', 'get')}"
+            "api.add_namespace(ns, path='/n')",
+            "/n/health",
+        ),
+    ],
+)
+def test_a_health_route_need_not_be_a_decorator(decided, code, path):
+    assert decided({"app.py": f"{APP}{code}\n"}).get("app_health_path") == path
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "app.add_url_rule('/shop', view_func=login_required(shop))",
+        "@login_required\ndef shop(): return ''\napp.add_url_rule('/shop', view_func=shop)",
+        VIEW.format("@login_required\n    ", "get") + "app.add_url_rule('/shop', view_func=Up.as_view('up'))",
+        VIEW.format("decorators = [login_required]\n    ", "get")
+        + "app.add_url_rule('/shop', view_func=Up.as_view('up'))",
+    ],
+)
+def test_a_page_behind_a_login_is_not_asked(decided, code):
+    assert "app_health_path" not in decided({"app.py": f"from flask import Flask\napp = Flask('x')\n{code}\n"})
+
+
 def test_a_migration_that_would_fail_is_no_line(printed):
     text = printed({"app.py": APP, "migrations/env.py": ""})
     assert "app_release_command" not in yaml.safe_load(text)

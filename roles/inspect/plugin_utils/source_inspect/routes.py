@@ -32,6 +32,8 @@ class Routes:
     registered: list[tuple[Name, Name, str | None]] = field(default_factory=list)
     guarded: set[str] = field(default_factory=set)  # places of routes that ask who is there
     open: set[str] = field(default_factory=set)  # paths that everybody may ask for, and that are surely there
+    views: dict[Name, ast.AST] = field(default_factory=dict)  # functions and classes that may answer
+    ruled: list[tuple[str, Name, str, Name]] = field(default_factory=list)  # routes that name what answers
 
     def read(self, file: str, nodes: Iterable[ast.AST]) -> None:
         """Take what one file says."""
@@ -42,14 +44,51 @@ class Routes:
                 self._import(node, here, package)
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 self._make(node, node.value, here)
-            elif isinstance(node, ast.Call) and dotted(node.func).endswith(".register_blueprint") and node.args:
-                parent = (here, dotted(node.func).rpartition(".")[0])
-                self.registered.append(((here, dotted(node.args[0])), parent, _prefix(node)))
-            decorators = getattr(node, "decorator_list", ())
-            for call in decorators:
-                self._route(call, file, here)
-                if any(GUARDS.fullmatch(_last(each)) for each in decorators):
-                    self.guarded.add(f"{file}:{call.lineno}")
+            elif isinstance(node, ast.For) and isinstance(node.iter, ast.List | ast.Tuple):
+                self._each(node, node.iter.elts, here)
+            elif isinstance(node, ast.Call):
+                self._register(node, here)
+                self._rule(node, file, here)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.views[here, node.name] = node
+                for call in node.decorator_list if _gets(node) else ():
+                    self._route(call, file, here)
+                    if _guarded(node):
+                        self.guarded.add(f"{file}:{call.lineno}")
+
+    def _register(self, call: ast.Call, here: str) -> None:
+        holder, _, verb = dotted(call.func).rpartition(".")
+        if verb in ("register_blueprint", "add_namespace") and call.args:
+            prefix = _prefix(call, "url_prefix" if verb == "register_blueprint" else "path")
+            self.registered.append(((here, dotted(call.args[0])), (here, holder), prefix))
+
+    def _each(self, node: ast.For, blueprints: list[ast.expr], here: str) -> None:
+        """Take blueprints that a loop registers."""
+        for call in (inner for inner in ast.walk(node) if isinstance(inner, ast.Call) and inner.args):
+            if dotted(call.func).endswith(".register_blueprint") and dotted(call.args[0]) == dotted(node.target):
+                parent = (here, dotted(call.func).rpartition(".")[0])
+                self.registered += [((here, dotted(each)), parent, _prefix(call)) for each in blueprints]
+
+    def _rule(self, call: ast.Call, file: str, here: str) -> None:
+        """Take a route of add_url_rule() or, of Flask-RESTful, add_resource()."""
+        holder, _, verb = dotted(call.func).rpartition(".")
+        named, paths, view = named_of(call), call.args[:1], call.args[2:3]
+        if verb == "add_resource":
+            paths, view = call.args[1:], call.args[:1]
+        elif verb == "add_url_rule":
+            paths = paths or [named[key] for key in ("rule",) if key in named]
+            view = view or [named[key] for key in ("view_func",) if key in named]
+        if verb not in ("add_resource", "add_url_rule") or not view or not _answers_get(call):
+            return
+        place = f"{file}:{call.lineno}"
+        inner = view[0]
+        while isinstance(inner, ast.Call):
+            made = _last(inner) == "as_view"
+            if not made and GUARDS.fullmatch(_last(inner)):
+                self.guarded.add(place)
+            inner = inner.func.value if made and isinstance(inner.func, ast.Attribute) else (inner.args or [view])[0]
+        texts = [text for text in map(constant, paths) if isinstance(text, str) and text.startswith("/")]
+        self.ruled += [(text, (here, holder), place, (here, dotted(inner))) for text in texts]
 
     def _import(self, node: ast.ImportFrom, here: str, package: str) -> None:
         above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
@@ -59,10 +98,11 @@ class Routes:
 
     def _make(self, node: ast.Assign, call: ast.Call, here: str) -> None:
         kind = dotted(call.func).rpartition(".")[2]
-        if kind.endswith(("Blueprint", "Namespace")):
-            prefix = _prefix(call) or ""
-            for target in node.targets:
-                self.made[here, dotted(target)] = prefix if kind.endswith("Blueprint") else UNKNOWN
+        for name in ((here, dotted(target)) for target in node.targets):
+            if kind.endswith(("Blueprint", "Namespace")):
+                self.made[name] = (_prefix(call) or "") if kind.endswith("Blueprint") else UNKNOWN
+            elif kind == "Api" and call.args:
+                self.registered.append((name, (here, dotted(call.args[0])), _prefix(call, "prefix") or ""))
 
     def _route(self, call: ast.AST, file: str, here: str) -> None:
         holder, _, verb = dotted(call.func).rpartition(".") if isinstance(call, ast.Call) else ("", "", "")
@@ -76,16 +116,23 @@ class Routes:
         above: dict[Name, tuple[Name, str | None]] = {}
         for name, parent, prefix in self.registered:
             above.setdefault(self._origin(name), (self._origin(parent), prefix))
+        for path, holder, place, view in self.ruled:
+            answers = self.views.get(self._origin(view))
+            if answers is None or _gets(answers):
+                self.seen.append((path, holder, place))
+            if answers is not None and _guarded(answers):
+                self.guarded.add(place)
         pages: dict[str, str] = {}
         for path, holder, place in self.seen:
             name, prefix = self._origin(holder), ""
             for _ in range(HOPS):
                 parent, given = above.get(name, (("", ""), None))
                 prefix = (self.made.get(name, "") if given is None else given).rstrip("/") + prefix
+                if name not in above:
+                    break
                 name = parent
             pages.setdefault(prefix + path, place)
-            origin = self._origin(holder)
-            if place not in self.guarded and (origin in above or origin not in self.made):
+            if place not in self.guarded and name not in self.made:
                 self.open.add(prefix + path)
         return pages
 
@@ -102,9 +149,27 @@ class Routes:
         return name
 
 
-def _prefix(call: ast.Call) -> str | None:
+def _gets(view: ast.AST) -> bool:
+    """Tell whether a function or class answers GET: a class of methods has one of that name."""
+    if not isinstance(view, ast.ClassDef):
+        return True
+    names = {each.name for each in view.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return "get" in names or not names & {"post", "put", "patch", "delete"}
+
+
+def _guarded(view: ast.AST) -> bool:
+    """Tell whether a function or class asks who is there."""
+    rows = [*getattr(view, "decorator_list", ())]
+    for node in view.body if isinstance(view, ast.ClassDef) else ():
+        named = isinstance(node, ast.Assign) and dotted(node.targets[0]) in ("decorators", "method_decorators")
+        rows += list(ast.walk(node.value)) if named and isinstance(node, ast.Assign) else []
+        rows += node.decorator_list if isinstance(node, ast.FunctionDef) and node.name == "get" else []
+    return any(GUARDS.fullmatch(_last(each)) for each in rows)
+
+
+def _prefix(call: ast.Call, name: str = "url_prefix") -> str | None:
     """Return the prefix that a call gives; None where it gives none."""
-    given = next((each.value for each in call.keywords if each.arg == "url_prefix"), None)
+    given = next((each.value for each in call.keywords if each.arg == name), None)
     if given is None or (isinstance(given, ast.Constant) and given.value is None):
         return None
     said = constant(given)
