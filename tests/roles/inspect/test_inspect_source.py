@@ -573,10 +573,51 @@ def test_tables_that_no_start_makes_are_named_with_what_does(printed, code, said
     assert f"#   app_release_command: {said}\n" in printed({"app.py": APP, "x.py": code})
 
 
+RUNS = "connection.executescript(open('schema.sql').read())\n"
+OLD = "def init_db():\n    with app.open_resource('schema.sql') as f:\n        db().executescript(f.read())\n"
+COMMAND = f"{OLD}@app.cli.command('init-db')\ndef f():\n    init_db()\n"
+PLAIN, TWICE, DROPS = (
+    "CREATE TABLE IF NOT EXISTS a (b)",
+    "create table a (b)",
+    "DROP TABLE IF EXISTS a; CREATE TABLE a (b)",
+)
+ONCE = "for the first tables alone, after the first deploy: playbooks/run.yml -e 'run_command={}'"
+
+
+@pytest.mark.parametrize(
+    ("files", "sql", "said"),
+    [
+        ({"init_db.py": RUNS}, PLAIN, "python init_db.py could be it, if it leaves alone what is there: it makes the"),
+        (
+            {"init_db.py": RUNS},
+            TWICE,
+            "only python init_db.py, which fails where they are, makes the tables (init_db.py:1",
+        ),
+        ({"init_db.py": RUNS}, TWICE, ONCE.format("python init_db.py")),
+        (
+            {"init_db.py": RUNS},
+            DROPS,
+            "only python init_db.py, which also drops tables, makes the tables (init_db.py:1)",
+        ),
+        ({"db/init_db.py": f"if __name__ == '__main__':\n    {RUNS}"}, DROPS, ONCE.format("python -m db.init_db")),
+        ({"init_db.py": "cursor.execute('CREATE TABLE a (b)')"}, "", "only python init_db.py, which fails where they"),
+        ({"shop.py": COMMAND}, DROPS, "only flask init-db, which also drops tables, makes the tables (shop.py:6)"),
+        ({"shop.py": COMMAND}, PLAIN, "flask init-db could be it, if it leaves alone what is there"),
+        ({"shop.py": OLD}, DROPS, 'only python -c "from shop import init_db; init_db()", which also drops tables'),
+        ({"shop.py": OLD}, DROPS, ONCE.format('python -c "from shop import init_db; init_db()"')),
+        ({"shop.py": INITDB.format("db.drop_all()")}, "", ONCE.format("flask initdb")),
+    ],
+)
+def test_tables_that_sql_makes_are_named_with_what_runs_it(printed, files, sql, said):
+    assert f"#   app_release_command: {said}" in printed({"app.py": APP, "schema.sql": sql, **files})
+
+
 @pytest.mark.parametrize(
     "files",
     [
         {"x.py": "db.create_all()\n"},
+        {"x.py": f"{OLD}init_db()\n", "schema.sql": PLAIN},
+        {"x.py": "db.executescript('INSERT INTO a VALUES (1)')\n"},
         {"x.py": "def make(app):\n    with app.app_context():\n        db.create_all()\n"},
         {"x.py": INITDB.format("pass"), "migrations/env.py": ""},
         {"x.py": INITDB.format("pass"), "app.json": '{"scripts": {"postdeploy": "flask initdb"}}'},

@@ -181,16 +181,23 @@ def _tables(found: Found, answer: Answer) -> None:
     made = found.code.tables
     if not made or "" in made.values() or found.declared.once:
         return
-    place, by = min(made.items(), key=lambda row: (row[1] == commands.SCRIPT, row[1].endswith(commands.TOO)))
+    ends = (commands.SCRIPT, commands.TOO, commands.TWICE)
+    place, by = min(made.items(), key=lambda row: [row[1].endswith(end) for end in ends])
     if by == commands.SCRIPT:
         said = (
             f"{place} makes tables only where that file is run itself, which gunicorn does not; let the app make them"
         )
     elif by.endswith(commands.TOO):
         said = f"only {by}, makes the tables ({place}), so no deploy may run it; let the app make them"
+    elif by.endswith(commands.TWICE):
+        said = f"only {by}, makes the tables ({place}): run it once"
     else:
         said = f"{by} could be it, if it leaves alone what is there: it makes the tables ({place}), a start does not"
     answer.unsure.append(f"app_release_command: {said}")
+    if by.endswith(ends[1:]):
+        command = by.removesuffix(commands.TOO).removesuffix(commands.TWICE)
+        once = f"playbooks/run.yml -e {shlex.quote(f'run_command={command}')}"
+        answer.unsure.append(f"app_release_command: for the first tables alone, after the first deploy: {once}")
 
 
 def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:

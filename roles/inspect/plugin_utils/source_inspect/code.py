@@ -27,6 +27,7 @@ from .syntax import (
 from .tree import Tree
 
 MODULES = 300  # files of Python that are read, those of the highest directories first
+SCRIPTS = 10  # files of SQL
 LEFT_OUT = re.compile(
     r"(.*/)?(tests?|docs?|examples?|migrations|alembic|node_modules|\.?venv|env|bin|scripts|build|dist)/.*"
     r"|(.*/)?(setup|conftest|noxfile|fabfile|test_[^/]*|[^/]*_test|gunicorn[^/]*)\.py"
@@ -40,7 +41,8 @@ SETTING = re.compile(r"[A-Z][A-Z0-9_]+")
 
 def read(tree: Tree) -> Code:
     """Return what the Python files of a source say."""
-    code = Code()
+    scripts = sorted((name for name in tree.names if name.endswith(".sql")), key=lambda name: (name.count("/"), name))
+    code = Code(sql={name.rpartition("/")[2]: tree.text(name) for name in scripts[:SCRIPTS]})
     names = [name for name in tree.names if name.endswith(".py") and not LEFT_OUT.fullmatch(name) and module(name)]
     names.sort(key=lambda name: (name.count("/"), name))
     if len(names) > MODULES:
@@ -59,7 +61,7 @@ def again(code: Code, dead: Set[int]) -> Code:
 
     :param dead: the identities of the classes' nodes.
     """
-    other = Code(modules=code.modules, unread=code.unread)
+    other = Code(modules=code.modules, unread=code.unread, sql=code.sql)
     _read(other, dead)
     other.apps = code.apps
     return other
@@ -72,6 +74,7 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
         code.models |= (
             {each.name} if any(dotted(base).rpartition(".")[2] in code.models for base in each.bases) else set()
         )
+    makers = commands.makers(code.modules, code.sql)
     root = next((name.rpartition("/")[0] for name, tree in code.modules.items() if apps.is_root(tree)), "")
     for name, module_ in list(code.modules.items()):
         try:
@@ -81,10 +84,11 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
             routes.read(name, reader.nodes)
             code.celery |= commands.named(name, module_)
             within |= commands.inside(name, reader.nodes)
-            code.tables |= commands.made(name, module_)
+            code.tables |= commands.made(name, module_, makers, code.sql)
         except RecursionError:
             code.unread.append(name)
             del code.modules[name]
+    code.tables |= commands.uncalled(code.modules, code.sql)
     kinds = apps.Kinds(code.modules)
     code.apps = [app for name, module_ in code.modules.items() for app in apps.found(name, module_, kinds)]
     apps.resolved(code.apps, code.modules)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .facts import module
-from .syntax import constant, dotted
+from .syntax import constant, demands_of, dotted
 
 NAMES = ("celery", "celery_app")
 MAKES = {"create_all", "create_tables", "init_db"}
 DROPS = {"drop_all", "drop_tables"}
 SCRIPT = "__main__"  # made only where the file is run as a script
 TOO = ", which also drops tables"
+TWICE = ", which fails where they are"
+EXECUTES = {"execute", "executescript", "execute_script"}
+CREATES = re.compile(r"\bCREATE\s+TABLE\b(\s+IF\s+NOT\s+EXISTS\b)?", re.IGNORECASE)
+DROP = re.compile(r"\bDROP\s+TABLE\b", re.IGNORECASE)
+SETUP = re.compile(r"(init|create|setup|make|build|seed|reset)\w*|\w*(init|schema|setup)|db|database", re.IGNORECASE)
 
 
 def makes_celery(called: str) -> bool:
@@ -54,26 +59,86 @@ def _is_celery(value: ast.AST) -> bool:
     return isinstance(value, ast.Subscript) and constant(value.slice) == "celery"
 
 
-def made(file: str, tree: ast.Module) -> dict[str, str]:
-    """Return {place: what makes tables there} of a file: "" at a start, SCRIPT, or the command of Flask."""
-    return {f"{file}:{line}": within for line, within in _made(tree, "", file)}
+def makers(modules: Mapping[str, ast.Module], sql: Mapping[str, str]) -> dict[str, str]:
+    """Return {function that makes tables where it is called: "", TOO or TWICE}.
+
+    :param sql: {name of a file: its text}.
+    """
+    nodes = [node for tree in modules.values() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    found = {node.name: _end(node, sql) for node in nodes if not _command(node, "") and _runs(node, sql)}
+    return {node.name: TOO if _drops(node) else "" for node in nodes if node.name in MAKES} | found
 
 
-def _made(node: ast.AST, within: str, file: str) -> Iterator[tuple[int, str]]:
+def made(file: str, tree: ast.Module, known: Mapping[str, str], sql: Mapping[str, str]) -> dict[str, str]:
+    """Return {place: what makes tables there} of a file: "" at a start, SCRIPT, or the command of Flask.
+
+    :param known: what `makers` found.
+    """
+    alone = f"python {file}" if "/" not in file else f"python -m {module(file)}"
+    script = alone if SETUP.fullmatch((module(file) or "").rpartition(".")[2]) else ""
+    plain = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.If)]
+    body = ast.Module(plain, [])
+    found = {f"{file}:{line}": within for line, within in _made(tree, script, file, known)}
+    for node in tree.body:
+        if _is_main(node) and _runs(node, sql):
+            found.setdefault(f"{file}:{node.lineno}", script + _end(node, sql) if script else SCRIPT)
+    if _runs(body, sql) and not found:
+        found[f"{file}:{next(node.lineno for node in plain if _runs(body, sql, node))}"] = script + _end(body, sql)
+    return found
+
+
+def uncalled(modules: Mapping[str, ast.Module], sql: Mapping[str, str]) -> dict[str, str]:
+    """Return {place: command} of functions that make tables by SQL and that nothing calls."""
+    called = {_called(node) for tree in modules.values() for node in ast.walk(tree)}
+    found = {}
+    for file, tree in modules.items():
+        for node in (each for each in tree.body if isinstance(each, ast.FunctionDef)):
+            free = not (demands_of(node) or node.decorator_list)
+            if free and node.name not in called and _runs(node, sql):
+                command = f'python -c "from {module(file)} import {node.name}; {node.name}()"'
+                found[f"{file}:{node.lineno}"] = command + _end(node, sql)
+    return found
+
+
+def _is_main(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "'__main__'" in ast.dump(node.test)
+
+
+def _runs(node: ast.AST, sql: Mapping[str, str], part: ast.AST | None = None) -> bool:
+    """Tell whether code, or a part of it, executes SQL that makes tables."""
+    calls = {_called(each) for each in ast.walk(part or node)}
+    return bool(calls & EXECUTES) and bool(CREATES.search(_sql(node, sql)))
+
+
+def _sql(node: ast.AST, sql: Mapping[str, str]) -> str:
+    texts = [str(constant(each)) for each in ast.walk(node) if isinstance(constant(each), str)]
+    return "\n".join(sql.get(text.rpartition("/")[2], text) for text in texts)
+
+
+def _end(node: ast.AST, sql: Mapping[str, str]) -> str:
+    text = _sql(node, sql)
+    twice = any(not match[1] for match in CREATES.finditer(text))
+    return TOO if DROP.search(text) or _drops(node) else TWICE if twice else ""
+
+
+def _made(node: ast.AST, within: str, file: str, known: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         within = _command(node, file)
-        if node.name in MAKES and not within:
+        if node.name in known and not within:
             return  # it counts where it is called
-    elif isinstance(node, ast.If) and "'__main__'" in ast.dump(node.test):
-        within = SCRIPT
-    elif isinstance(node, ast.Call) and _called(node) in MAKES:
-        yield node.lineno, within
+    elif _is_main(node):
+        within = within or SCRIPT
+    elif isinstance(node, ast.Call) and (_called(node) in MAKES or _called(node) in known):
+        end = known.get(_called(node), "") if within and within != SCRIPT and not within.endswith(TOO) else ""
+        yield node.lineno, within + end
     for each in ast.iter_child_nodes(node):
-        yield from _made(each, within, file)
+        yield from _made(each, within, file, known)
 
 
 def _called(node: ast.AST) -> str:
-    return dotted(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+    if not isinstance(node, ast.Call):
+        return ""
+    return dotted(node.func).rpartition(".")[2] or getattr(node.func, "attr", "")
 
 
 def _drops(node: ast.AST) -> bool:

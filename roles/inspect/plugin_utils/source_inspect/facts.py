@@ -65,6 +65,7 @@ class Code:
     # {variable that names a file of settings: (place, whether it may lack)}
     files: dict[str, tuple[str, bool]] = field(default_factory=dict)
     opened: dict[str, str] = field(default_factory=dict)  # {file that an import reads: place}
+    sql: dict[str, str] = field(default_factory=dict)  # {name of a file: its text}
     tables: dict[str, str] = field(default_factory=dict)  # {place: what makes tables there}
     words: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)

@@ -73,8 +73,8 @@ class Paths:
         named = named_of(call)
         if last == "open" and name != "shelve.open":
             plain = name in ("open", "io.open", "codecs.open")
-            mode = call.args[int(plain) :][:1] or [named.get("mode")]
-            writes = set(str(constant(mode[0]) or "")) & {*"wax+"}
+            mode = self._argument(call, int(plain)) or named.get("mode")
+            writes = set(str(constant(mode) or "")) & {*"wax+"}
             return self._begun(self._argument(call, 0 if plain else -1)) if writes else None
         if last == "basicConfig":
             return self._begun(named.get("filename"))
@@ -101,13 +101,13 @@ class Paths:
         if begin is None or not all(isinstance(each, str) for each in known):
             return None
         path = posixpath.normpath(posixpath.join(begin, *known))
-        whole = bool(parts) and len(known) == len(parts)
-        return None if path.startswith("..") else f"{path}{'' if whole else '/'}".removeprefix("./")
+        end = "" if parts and len(known) == len(parts) else "/"
+        return None if path.startswith("..") else f"{path}{end}".removeprefix("./")
 
-    def _split(self, node: ast.AST) -> tuple[str | None, list[ast.AST]]:
+    def _split(self, node: ast.AST) -> tuple[str | None, list[ast.expr]]:
         """Return (the directory that a path begins with, what follows)."""
         if isinstance(node, ast.Call) and dotted(node.func).endswith("path.join") and node.args:
-            base, rest = node.args[0], list(node.args[1:])
+            base, *rest = node.args
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             base, rest = node.left, [node.right]
         else:

@@ -81,12 +81,16 @@ class Routes:
         if verb not in ("add_resource", "add_url_rule") or not view or not _answers_get(call):
             return
         place = f"{file}:{call.lineno}"
-        inner = view[0]
+        inner: ast.AST = view[0]
         while isinstance(inner, ast.Call):
             made = _last(inner) == "as_view"
             if not made and GUARDS.fullmatch(_last(inner)):
                 self.guarded.add(place)
-            inner = inner.func.value if made and isinstance(inner.func, ast.Attribute) else (inner.args or [view])[0]
+            inner = (
+                inner.func.value
+                if made and isinstance(inner.func, ast.Attribute)
+                else next(iter(inner.args), ast.Pass())
+            )
         texts = [text for text in map(constant, paths) if isinstance(text, str) and text.startswith("/")]
         self.ruled += [(text, (here, holder), place, (here, dotted(inner))) for text in texts]
 
