@@ -70,11 +70,47 @@ PYDANTIC = "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
             "    if not app.config.get('TOWN'):\n        raise OSError\n",
             ["CITY"],
         ),
+        (
+            "import os\nfrom dotenv import dotenv_values\nc = {**dotenv_values('.env'), **os.environ}\nc['CITY']\n",
+            ["CITY"],
+        ),
+        ("import os\nc = dict(os.environ)\nc['CITY'], c.get('TOWN')\n", ["CITY"]),
+        ("import os\nc = dotenv_values('.env') | os.environ\nc['CITY']\n", ["CITY"]),
+        ("import os\nc = {'CITY': 'x'}\nc['CITY']\n", []),
     ],
 )
 def test_a_variable_without_a_default_is_demanded(decided, code, demanded):
     found = decided({"app.py": APP, "config.py": code})
     assert [*found.get("app_env", {}), *found.get("app_secrets", {})] == demanded
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("from openai import OpenAI\nclient = OpenAI()\n", ["OPENAI_API_KEY"]),
+        ("import openai\nclient = openai.AsyncOpenAI(timeout=3)\n", ["OPENAI_API_KEY"]),
+        ("from openai import OpenAI\nclient = OpenAI(api_key=key)\n", []),
+        ("from openai import OpenAI\nclient = OpenAI(**options)\n", []),
+        ("from shop import OpenAI\nclient = OpenAI()\n", []),
+        ("from langchain_openai import ChatOpenAI as Chat\ndef f():\n    Chat(model='x')\n", ["OPENAI_API_KEY"]),
+        ("import anthropic\nanthropic.Anthropic()\n", ["ANTHROPIC_API_KEY"]),
+        ("import boto3\nboto3.client('s3', region_name='x')\n", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
+        ("import boto3\nboto3.client('s3', aws_access_key_id=x, aws_secret_access_key=y)\n", []),
+        ("from twilio.rest import Client\nClient()\n", ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"]),
+        ("from twilio.rest import Client\nClient(a, b)\n", []),
+        ("from sendgrid import SendGridAPIClient\nSendGridAPIClient()\n", ["SENDGRID_API_KEY"]),
+        ("import os, stripe\nstripe.api_key = os.environ['STRIPE_KEY']\n", ["STRIPE_KEY"]),
+        ("import sentry_sdk\nsentry_sdk.init()\n", []),
+    ],
+)
+def test_a_client_without_arguments_reads_variables(decided, code, names):
+    found = decided({"app.py": f"{APP}{code}"})
+    assert sorted([*found.get("app_secrets", {}), *found.get("app_env", {})]) == names
+
+
+def test_a_client_whose_variable_may_lack_is_said(printed):
+    text = printed({"app.py": f"{APP}import sentry_sdk\nsentry_sdk.init()\n"})
+    assert "#   app_env: the code also reads, if it is there: SENTRY_DSN\n" in text
 
 
 @pytest.mark.parametrize(
@@ -277,6 +313,9 @@ def test_a_default_that_no_container_reaches_is_said(printed, read, said):
         ("def later():\n    open('config.json')\n", None),
         ("open('app.py')\n", None),
         ("open('out.txt', 'w')\n", None),
+        ("c = dotenv_values()\n", ".env"),
+        ("c = dotenv_values('shop.env')\n", "shop.env"),
+        ("c = {**dotenv_values('.env'), **os.environ}\n", None),
     ],
 )
 def test_a_file_that_the_source_lacks_is_said(printed, code, path):

@@ -120,7 +120,7 @@ class Reader:
         # a WSGI server hands an `environ` of its own to what is called so
         self.short = {name: what for node in nodes for name, what in names_of_os(node)}
         for node in nodes:
-            if isinstance(node, ast.Assign) and self.called(node.value) == ENVIRON:
+            if isinstance(node, ast.Assign) and settings.is_environment(node.value, self.called):
                 self.short |= {dotted(target): ENVIRON for target in node.targets if isinstance(target, ast.Name)}
         self.plain = constants_of(tree)
         self.readers, self.required = settings.Readers(nodes, imported), settings.required(nodes)
@@ -137,6 +137,8 @@ class Reader:
         return f"{self.file}:{getattr(node, 'lineno', 1)}"
 
     def read(self) -> None:
+        for row in settings.by_libraries(self.nodes):
+            self.take(row)
         for node in self.nodes:
             if isinstance(node, ast.Subscript):
                 self.subscript(node)

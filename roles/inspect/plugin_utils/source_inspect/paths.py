@@ -126,7 +126,7 @@ class Paths:
 def opened(tree: ast.Module, paths: Paths) -> dict[str, int]:
     """Return {path: line} of files that an import of a module reads: by open(), or as settings that may not lack."""
     calls = [each for node in tree.body for each in _at_import(node) if isinstance(each, ast.Call) and each.args]
-    found = {}
+    found: dict[str, int] = {}
     for call in calls:
         mode = constant(call.args[1]) if len(call.args) > 1 else constant(named_of(call).get("mode"))
         reads = dotted(call.func) == "open" and not set(str(mode or "r")) & {*"wax"}
@@ -135,6 +135,9 @@ def opened(tree: ast.Module, paths: Paths) -> dict[str, int]:
             path = paths.text(call.args[0])
             if path and PLAIN.fullmatch(path):
                 found.setdefault(path, call.lineno)
+    plain = [each.value for each in tree.body if isinstance(each, ast.Assign) and isinstance(each.value, ast.Call)]
+    for call in (each for each in plain if dotted(each.func).endswith("dotenv_values")):  # without the environment
+        found.setdefault((paths.text(call.args[0]) if call.args else ".env") or ".env", call.lineno)
     return found
 
 

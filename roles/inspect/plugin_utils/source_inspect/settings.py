@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .syntax import constant, dotted, named_of
@@ -24,6 +24,30 @@ EXITS = ("exit", "_exit")
 VITAL = re.compile(  # settings without which an app cannot answer
     r"SQLALCHEMY_DATABASE_URI|MONGO_URI|MONGODB_HOST|(CELERY_)?BROKER_URL|(JWT_)?SECRET_KEY|(CELERY_)?broker(_url)?"
 )
+
+# Package of Python, what of it is called, arguments that give it the values, and the variables it takes without them:
+# https://github.com/openai/openai-python#usage, https://docs.anthropic.com/en/api/client-sdks,
+# https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html#using-environment-variables,
+# https://www.twilio.com/docs/libraries/reference/twilio-python/, https://console.groq.com/docs/libraries,
+# https://github.com/sendgrid/sendgrid-python, https://docs.slack.dev/tools/bolt-python/, https://docs.cohere.com/docs/,
+# https://docs.tavily.com/sdk/python/reference, https://docs.pinecone.io/reference/python-sdk
+CLIENTS = [
+    ("openai", "(Async)?OpenAI", r"api_key", "OPENAI_API_KEY"),
+    ("openai", "(Async)?AzureOpenAI", r"api_key|azure_ad_token\w*", "AZURE_OPENAI_API_KEY"),
+    (r"langchain(_\w+)?", "(Chat)?OpenAI|OpenAIEmbeddings", r"(openai_)?api_key", "OPENAI_API_KEY"),
+    ("anthropic", "(Async)?Anthropic", r"api_key|auth_token", "ANTHROPIC_API_KEY"),
+    ("langchain_anthropic", "ChatAnthropic", r"(anthropic_)?api_key", "ANTHROPIC_API_KEY"),
+    ("groq", "(Async)?Groq", r"api_key", "GROQ_API_KEY"),
+    ("cohere", "(Async)?Client(V2)?", r"api_key", "CO_API_KEY"),
+    ("tavily", r"(Async)?TavilyClient", r"api_key", "TAVILY_API_KEY"),
+    ("pinecone", "Pinecone", r"api_key", "PINECONE_API_KEY"),
+    ("boto3", "client|resource|Session", r"aws_\w+|profile_name", "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY"),
+    ("boto3", "client|resource|Session", r"region_name", "?AWS_DEFAULT_REGION"),
+    ("twilio", "Client", r"username|password", "TWILIO_ACCOUNT_SID TWILIO_AUTH_TOKEN"),
+    ("sendgrid", "SendGridAPIClient", r"api_key", "SENDGRID_API_KEY"),
+    ("sentry_sdk", "init", r"dsn", "?SENTRY_DSN"),  # nothing is reported without it
+    ("slack_bolt", "App", r"token|authorize|client", "SLACK_BOT_TOKEN SLACK_SIGNING_SECRET"),
+]
 
 Row = tuple[str, ast.AST, bool, object]  # a variable, where it is read, whether it is demanded, and its default
 
@@ -72,6 +96,40 @@ class Readers:
         default = named_of(call).get("default", call.args[1] if len(call.args) > 1 else None)
         free = given in self.optional or default is not None
         return whole, call, not free, constant(default)
+
+
+def by_libraries(nodes: Iterable[ast.AST]) -> Iterator[Row]:
+    """Yield the variables that libraries read where the app makes their clients without arguments."""
+    nodes, origins = list(nodes), {}
+    for node in nodes:
+        begin = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            origins |= {each.asname or each.name.partition(".")[0]: f"{begin}{each.name}" for each in node.names}
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        first, dot, rest = dotted(call.func).partition(".")
+        package, last = (
+            origins.get(first, "").partition(".")[0],
+            f"{origins.get(first, '')}{dot}{rest}".rpartition(".")[2],
+        )
+        for known, called, arguments, variables in CLIENTS:
+            if not (re.fullmatch(known, package) and re.fullmatch(called, last)):
+                continue
+            given = any(each.arg is None or re.fullmatch(arguments, each.arg) for each in call.keywords)
+            if not given and (not call.args or package == "boto3"):
+                yield from ((name.lstrip("?"), call, name[0] != "?", None) for name in variables.split())
+
+
+def is_environment(node: ast.AST, called: Callable[[ast.AST], str]) -> bool:
+    """Tell whether an expression is the environment, or a copy of it with something beside."""
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return any(key is None and is_environment(value, called) for key, value in pairs)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return is_environment(node.left, called) or is_environment(node.right, called)
+    if isinstance(node, ast.Call):
+        copies = called(node.func) == "os.environ.copy"
+        return copies or (dotted(node.func) == "dict" and any(is_environment(each, called) for each in node.args))
+    return called(node) == "os.environ"
 
 
 def wrappers(modules: Mapping[str, ast.Module]) -> dict[str, bool]:
