@@ -190,6 +190,15 @@ def test_a_configuration_that_stands_in_the_code_is_told(printed, call):
             "shop:create_app('config.ProductionConfig')",
         ),
         (
+            {
+                "config.py": CLASSES,
+                "shop.py": "from flask import Flask\ndef create_app(name):\n    app = Flask('x')\n"
+                "    app.config.from_object(name)\n    return app\n",
+                ".flaskenv": "FLASK_APP=\"shop:create_app('config.DevelopmentConfig')\"\n",
+            },
+            "shop:create_app('config.ProductionConfig')",
+        ),
+        (
             {**OF_FACTORY, "Procfile": "web: gunicorn \"shop:create_app('production')\""},
             "shop:create_app('production')",
         ),

@@ -77,6 +77,10 @@ PYDANTIC = "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
         ("import os\nc = dict(os.environ)\nc['CITY'], c.get('TOWN')\n", ["CITY"]),
         ("import os\nc = dotenv_values('.env') | os.environ\nc['CITY']\n", ["CITY"]),
         ("import os\nc = {'CITY': 'x'}\nc['CITY']\n", []),
+        ("import os\nif 'CITY' in os.environ:\n    city = os.environ['CITY']\n", []),
+        ("import os\nif os.environ.get('CITY'):\n    city = os.environ['CITY']\n", []),
+        ("import os\ncity = os.environ['CITY'] if 'CITY' in os.environ else ''\n", []),
+        ("import os\nif 'TOWN' in os.environ:\n    city = os.environ['CITY']\n", ["CITY"]),
     ],
 )
 def test_a_variable_without_a_default_is_demanded(decided, code, demanded):
@@ -95,6 +99,7 @@ def test_a_variable_without_a_default_is_demanded(decided, code, demanded):
         ("from langchain_openai import ChatOpenAI as Chat\ndef f():\n    Chat(model='x')\n", ["OPENAI_API_KEY"]),
         ("import anthropic\nanthropic.Anthropic()\n", ["ANTHROPIC_API_KEY"]),
         ("import boto3\nboto3.client('s3', region_name='x')\n", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
+        ("import boto3\ndef store():\n    boto3.client('s3')\n", []),
         ("import boto3\nboto3.client('s3', aws_access_key_id=x, aws_secret_access_key=y)\n", []),
         ("from twilio.rest import Client\nClient()\n", ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"]),
         ("from twilio.rest import Client\nClient(a, b)\n", []),
@@ -195,6 +200,29 @@ def test_what_is_secret_by_its_name_goes_to_the_vault(decided):
     found = decided({"app.py": APP, "config.py": f"import os\n{demands}"})
     assert list(found["app_secrets"]) == SECRETS.split()
     assert list(found["app_env"]) == ["BYPASS_URL", "TOKEN_TTL", "DBHOST"]
+
+
+@pytest.mark.parametrize("value", ["AC2XXXXXXXX", "<your account>", "your-account", "changeme"])
+def test_a_value_that_only_shows_its_place_is_none(decided, value):
+    files = {"app.py": f"import os\n{APP}os.environ['ACCOUNT']\n", ".env.example": f"ACCOUNT={value}\n"}
+    assert decided(files)["app_env"] == {"ACCOUNT": ""}
+
+
+def test_a_number_about_a_secret_is_none(decided):
+    assert "app_secrets" not in decided({"app.py": f"import os\n{APP}os.getenv('SHOP_SECRET_MAX_LENGTH', 20)\n"})
+
+
+def test_the_name_of_a_service_of_compose_is_no_value(decided):
+    compose = "services:\n  web: {build: ., environment: {CACHE_HOST: redis, CITY: Ulm}}\n  redis: {image: redis}\n"
+    found = decided(
+        {"app.py": f"import os\n{APP}os.environ['CACHE_HOST'], os.environ['CITY']\n", "docker-compose.yml": compose}
+    )
+    assert found["app_env"] == {"CACHE_HOST": "", "CITY": "Ulm"}
+
+
+def test_a_file_that_is_no_python_is_named_with_its_line(printed):
+    text = printed({"app.py": APP, "old.py": "x = 1\nprint 'x'\n"})
+    assert "#   not read: old.py: Missing parentheses in call to 'print'. Did you mean print(...)? (line 2)\n" in text
 
 
 def test_a_store_in_memory_is_no_secret(decided):

@@ -805,6 +805,10 @@ VIEW = "class Up(MethodView):\n    {}def {}(self): return ''\n"
             "/v2/health",
         ),
         (
+            VIEW.format("", "get") + "api = Api(app)\napi.prefix = '/v3'\napi.add_resource(Up, '/health')",
+            "/v3/health",
+        ),
+        (
             "a = Blueprint('a', 'a', url_prefix='/a')\na.add_url_rule('/health', view_func=health)\n"
             "b = Blueprint('b', 'b')\nfor each in (a, b):\n    app.register_blueprint(each)",
             "/a/health",

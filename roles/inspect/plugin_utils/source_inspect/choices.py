@@ -130,7 +130,10 @@ def _fixed(found: Found, known: Configurations, answer: Answer) -> Fixed | None:
     file = file_of(found.tree, place) or ""
     if "(" in name:
         function, call = name.partition("(")[0], ast.parse(f"f{name[name.index('(') :]}", mode="eval").body
-        return _of_call(call, file, function, found, known, own=True)
+        fixed = _of_call(call, file, function, found, known, own=True)
+        if fixed and answer.values["app_wsgi"][1].startswith("FLASK_APP="):  # which people work with
+            fixed.own = True
+        return fixed
     for _ in range(5):
         tree = found.code.modules.get(file)
         if not tree:
@@ -181,12 +184,12 @@ def _taken(fixed: Fixed, found: Found, known: Configurations, answer: Answer) ->
         return known.target(fixed.value)
     name = fixed.factory.partition(":")[2]
     function = _function(found, name) if name else None
-    value = (_argument(found, known, function) if function else "") or ""
+    value = (_argument(found, known, function) if function else "") or known.production(fixed.value)
     if not value:
         answer.unsure.append(f"app_wsgi: {fixed.place} always takes {fixed.value}, which is not for production")
         return known.target(fixed.value)
     if fixed.own:
-        why = f"the factory in {fixed.place.partition(':')[0]}, which takes {fixed.value} by itself; "
+        why = f"the factory in {fixed.place.partition(':')[0]}, which otherwise takes {fixed.value}; "
         answer.values["app_wsgi"] = (f"{fixed.factory}({value!r})", f"{why}{known.target(value)} is for production")
         return known.target(value)
     live = known.classes[known.target(value)][1] if known.target(value) else ast.Module([], [])

@@ -50,8 +50,8 @@ def read(tree: Tree) -> Code:
     for name in names[:MODULES]:
         try:
             code.modules[name] = parse(tree.text(name))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):  # what ast.parse says of what is no Python
-            code.unread.append(name)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # what ast.parse says
+            code.unread.append(f"{name}: {str(error).replace('<unknown>, ', '')}")
     _read(code)
     return code
 

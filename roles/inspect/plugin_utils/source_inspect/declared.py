@@ -147,7 +147,8 @@ def _compose(tree: Tree, file: str, found: Declared) -> None:
             found.services |= _data(image.rpartition("/")[2], file)
             continue
         for key, value in _environment(about.get("environment")):
-            found.variables.setdefault(key, (value, file))
+            host = value.partition(":")[0]  # of another service of compose, which is not there
+            found.variables.setdefault(key, ("" if host and host in services else value, file))
         command = about.get("command")
         command = " ".join(map(_text, command)) if isinstance(command, list) else command
         if isinstance(command, str) and command.strip():

@@ -14,7 +14,7 @@ from .serving import Found
 
 # Set by the role, by the platform that the repository was written for, or for development alone.
 PLACE = re.compile(
-    r"\w*_(PATH|FILE|DIR|NAME|LOCATION|EXPIRES?|EXPIRES_IN|TTL|LIFETIME)"
+    r"\w*_(PATH|FILE|DIR|NAME|LOCATION|EXPIRES?|EXPIRES_IN|TTL|LIFETIME|LENGTH|SIZE|LIMIT|COUNT|AGE|ROUNDS|ALGORITHM)"
 )  # of a secret, and none itself
 OURS = re.compile(
     r"PORT|HOST|HOSTNAME|HOME|PATH|PWD|USER|TZ|LANG|DYNO|WEB_CONCURRENCY|GUNICORN_CMD_ARGS|PYTHON\w+|WERKZEUG_\w+|"
@@ -30,6 +30,9 @@ SESSIONS = re.compile(r"(\w+_)?SECRET_KEY")
 SERVICE = re.compile(r"https?://(?!localhost\b)[\w-]+(:\d+)?(?![\w.-])", re.ASCII)  # a host without a dot
 KEPT = "sqlite:////data/app.db"
 DEBUG = re.compile(r"(\w+_)?(DEBUG|TESTING)")
+EXAMPLE = re.compile(
+    r"X{4,}|\bx{4,}|^<.*>$|\byour[-_ ]|change[-_ ]?me|\.\.\.$", re.IGNORECASE
+)  # of what people fill in
 ON = re.compile(r"1|true|yes|on|t|y", re.IGNORECASE)
 SHOWN = 30
 FIXED = 5  # addresses that the code holds; more say nothing new
@@ -117,7 +120,7 @@ def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
         return
     service = SERVICE.match(value)
     nobody = unreachable(value) or (service[0] if service else "")
-    value = "" if nobody else value
+    value = "" if nobody or EXAMPLE.search(value) else value
     answer.put("app_env", name, value, f"{why}; the value is that of {file}" if value else why)
     if nobody:
         answer.unsure.append(f"app_env: {name} has no value yet; no container reaches {nobody} of {file}")

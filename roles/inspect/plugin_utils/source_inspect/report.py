@@ -66,7 +66,11 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     environment.decide(found, answer, settled)
     beside.decide(found, needs, answer)
     places.decide(found, needs, answer)
-    cut = [f"the end of {name}" for name in tree.cut if name not in found.code.unread]
+    cut = [
+        f"the end of {name}"
+        for name in tree.cut
+        if not any(f"{each}:".startswith(f"{name}:") for each in found.code.unread)
+    ]
     for file in [*found.code.unread, *found.declared.unread, *cut]:
         answer.unsure.append(f"not read: {file}")
     return checked(answer)

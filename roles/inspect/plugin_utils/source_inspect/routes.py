@@ -44,6 +44,8 @@ class Routes:
                 self._import(node, here, package)
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 self._make(node, node.value, here)
+            elif isinstance(node, ast.Assign) and dotted(node.targets[0]).endswith(".prefix"):
+                self.made[here, dotted(node.targets[0]).rpartition(".")[0]] = str(constant(node.value) or UNKNOWN)
             elif isinstance(node, ast.For) and isinstance(node.iter, ast.List | ast.Tuple):
                 self._each(node, node.iter.elts, here)
             elif isinstance(node, ast.Call):
@@ -106,7 +108,7 @@ class Routes:
             if kind.endswith(("Blueprint", "Namespace")):
                 self.made[name] = (_prefix(call) or "") if kind.endswith("Blueprint") else UNKNOWN
             elif kind == "Api" and call.args:
-                self.registered.append((name, (here, dotted(call.args[0])), _prefix(call, "prefix") or ""))
+                self.registered.append((name, (here, dotted(call.args[0])), _prefix(call, "prefix")))
 
     def _route(self, call: ast.AST, file: str, here: str) -> None:
         holder, _, verb = dotted(call.func).rpartition(".") if isinstance(call, ast.Call) else ("", "", "")
@@ -167,7 +169,8 @@ def _guarded(view: ast.AST) -> bool:
     for node in view.body if isinstance(view, ast.ClassDef) else ():
         named = isinstance(node, ast.Assign) and dotted(node.targets[0]) in ("decorators", "method_decorators")
         rows += list(ast.walk(node.value)) if named and isinstance(node, ast.Assign) else []
-        rows += node.decorator_list if isinstance(node, ast.FunctionDef) and node.name == "get" else []
+        if isinstance(node, ast.FunctionDef) and node.name == "get" and node.decorator_list:
+            return True  # or it takes what only its decorator knows
     return any(GUARDS.fullmatch(_last(each)) for each in rows)
 
 

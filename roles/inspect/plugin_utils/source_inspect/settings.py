@@ -28,9 +28,7 @@ VITAL = re.compile(  # settings without which an app cannot answer
 # Package of Python, what of it is called, arguments that give it the values, and the variables it takes without them:
 # https://github.com/openai/openai-python#usage, https://docs.anthropic.com/en/api/client-sdks,
 # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html#using-environment-variables,
-# https://www.twilio.com/docs/libraries/reference/twilio-python/, https://console.groq.com/docs/libraries,
-# https://github.com/sendgrid/sendgrid-python, https://docs.slack.dev/tools/bolt-python/, https://docs.cohere.com/docs/,
-# https://docs.tavily.com/sdk/python/reference, https://docs.pinecone.io/reference/python-sdk
+# https://www.twilio.com/docs/libraries/reference/twilio-python/, https://github.com/sendgrid/sendgrid-python
 CLIENTS = [
     ("openai", "(Async)?OpenAI", r"api_key", "OPENAI_API_KEY"),
     ("openai", "(Async)?AzureOpenAI", r"api_key|azure_ad_token\w*", "AZURE_OPENAI_API_KEY"),
@@ -100,7 +98,8 @@ class Readers:
 
 def by_libraries(nodes: Iterable[ast.AST]) -> Iterator[Row]:
     """Yield the variables that libraries read where the app makes their clients without arguments."""
-    nodes, origins = list(nodes), {}
+    nodes, origins = list(nodes), dict[str, str]()
+    later = {id(inner) for node in nodes if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
     for node in nodes:
         begin = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -116,7 +115,8 @@ def by_libraries(nodes: Iterable[ast.AST]) -> Iterator[Row]:
                 continue
             given = any(each.arg is None or re.fullmatch(arguments, each.arg) for each in call.keywords)
             if not given and (not call.args or package == "boto3"):
-                yield from ((name.lstrip("?"), call, name[0] != "?", None) for name in variables.split())
+                may = package == "boto3" and id(call) in later  # often for one way of many to keep files
+                yield from ((name.lstrip("?"), call, name[0] != "?" and not may, None) for name in variables.split())
 
 
 def is_environment(node: ast.AST, called: Callable[[ast.AST], str]) -> bool:

@@ -51,11 +51,22 @@ def named_of(call: ast.Call) -> dict[str, ast.expr]:
 
 
 def caught_in(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what stands in a `try` that goes on without the variable."""
+    """Yield what stands in a `try` that goes on without the variable, or behind `if "X" in os.environ`."""
     if isinstance(node, ast.Try):
         names = {dotted(each.type) for each in node.handlers}
         if names & {"", "KeyError", "Exception", "LookupError"}:
             yield from (inner for each in node.body for inner in ast.walk(each))
+    elif isinstance(node, ast.If | ast.IfExp) and _in_environment(node.test):
+        inside = [inner for each in ast.iter_child_nodes(node) for inner in ast.walk(each)]
+        reads = [inner for inner in inside if isinstance(inner, ast.Subscript)]
+        yield from (each for each in reads if constant(each.slice) in map(constant, ast.walk(node.test)))
+
+
+def _in_environment(test: ast.expr) -> bool:
+    """Tell whether a test is `"X" in os.environ` or `os.environ.get("X")`."""
+    if isinstance(test, ast.Compare):
+        return isinstance(test.ops[0], ast.In) and dotted(test.comparators[0]).endswith("environ")
+    return isinstance(test, ast.Call) and dotted(test.func).endswith(("environ.get", "getenv"))
 
 
 def otherwise_of(node: ast.AST) -> Iterator[tuple[ast.AST, Any]]:
