@@ -838,6 +838,15 @@ def test_a_page_behind_a_login_is_not_asked(decided, code):
     assert "app_health_path" not in decided({"app.py": f"from flask import Flask\napp = Flask('x')\n{code}\n"})
 
 
+@pytest.mark.parametrize("taken", ["from flask import current_app as app", "from shop.main import app"])
+def test_a_view_that_takes_the_app_is_no_other_app(printed, taken):
+    view = f"{taken}\nfrom flask import Blueprint\n"
+    view += "web = Blueprint('w', 'w', url_prefix='/')\n@web.get('/')\ndef f(): 1"
+    main = "from flask import Flask\napp = Flask('x')\nfrom shop.views import web\napp.register_blueprint(web)\n"
+    text = printed({"wsgi.py": "from shop.main import app\n", "shop/main.py": main, "shop/views.py": view})
+    assert "#   app_health_path: / is a route of shop/views.py:4" in text
+
+
 def test_a_migration_that_would_fail_is_no_line(printed):
     text = printed({"app.py": APP, "migrations/env.py": ""})
     assert "app_release_command" not in yaml.safe_load(text)

@@ -149,7 +149,7 @@ def found(file: str, tree: ast.Module, kinds: Kinds) -> list[App]:
         if isinstance(node, ast.FunctionDef):
             if (framework := kinds.of_factory(node, imported)) and not commands.makes_celery(node.name):
                 add(node.name, "factory", framework, node, demands_of(node))
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and node.module != "flask":  # current_app as app
             for each in node.names:
                 name = each.asname or each.name
                 if name in KNOWN or (each.name == "server" and kinds.dash):

@@ -229,7 +229,7 @@ def _option(words: list[str], option: str, short: str) -> str | bool | None:
 
 def _health(found: Found, answer: Answer) -> None:
     routes, own = found.code.routes, {app.file for app in found.code.apps if _serves(found, answer, app)}
-    others = {app.file for app in found.code.apps} - own
+    others = {app.file for app in found.code.apps if app.kind != "imported"} - own
     path = pages.health(routes, found.code.open, own, others)
     first = next((name for name in FIRST_PAGE if name in found.needs), None)
     if path and (pages.tells(path) or not first):
