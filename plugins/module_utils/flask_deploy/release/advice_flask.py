@@ -12,6 +12,31 @@ CONFIGURATION = r"(?<![\w.])\w*(?i:config)\w*(?:\[|\.get\()"  # a table of confi
 
 FLASK = [
     (
+        r"The name '([^']+)' is already registered for (?:this|a different) blueprint",
+        "a blueprint {0} is registered twice, or two have that name: take one register_blueprint() out, or give one "
+        "another name, register_blueprint(..., name='other')",
+    ),
+    (
+        r"host name \"[^\"\s]*@[^\"\s]*\"|resolve host '[^'\s]*@|server on '[^'\s]*@|int\(\) with base 10: '[^'\s]*@",
+        "the password in an address has an @, which ends it: write @ as %40, / as %2F, : as %3A and # as %23 there, as "
+        "urllib.parse.quote(password, safe='') does",
+    ),
+    (
+        r"No config file '?([\w./-]+)'? found, or file has no '\[alembic\]'",
+        "Alembic finds no {0} where it is started: git has to list it, or app_release_command names its place: alembic "
+        "-c backend/alembic.ini upgrade head",
+    ),
+    (
+        r"No 'script_location' key found",
+        "Alembic's settings name no directory of migrations: script_location = migrations in alembic.ini, which git "
+        "has to list, or app_release_command: alembic -c with the file that has it",
+    ),
+    (
+        r"Path doesn't exist: '?([\w./-]+)",
+        "the image has no directory of migrations {0}: git has to list it; where it lies elsewhere, "
+        "app_release_command: flask db upgrade -d backend/migrations",
+    ),
+    (
         rf"{CONFIGURATION}[^\n]*?{ASKED}{BELOW}KeyError: (None|'\w*')",
         "the variable {0} chooses one of the app's configurations, and none has the name {1}: set it in app_env",
     ),

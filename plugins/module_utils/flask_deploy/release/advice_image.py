@@ -147,4 +147,34 @@ DATA = [
         "the image lacks spaCy's model {0}: add the address of its wheel where the app lists its dependencies",
     ),
 ]
-IMAGE = [*COMPILED, *LIBRARIES, *PROGRAMS, *DATA]
+CACHES = [
+    (
+        r"(?s)(?:huggingface|transformers|torch[/.]hub).*No space left on device",
+        "models are larger than /tmp, where they are loaded to: app_env: {{HF_HOME: /data/huggingface, TORCH_HOME: "
+        "/data/torch}}, which is kept",
+    ),
+    (
+        r"problem when trying to write in your cache folder|PermissionError at \S*huggingface|"
+        r"(?:Permission denied|Read-only file system): '[^']*(?:huggingface|transformers)",
+        "models are loaded to where the app may not write: app_env: {{HF_HOME: /data/huggingface}}",
+    ),
+    (
+        r"cannot cache function [^\n]*: no locator available",
+        "Numba may not write beside the code: app_env: {{NUMBA_CACHE_DIR: /tmp/numba}}",
+    ),
+    (
+        r"(?i)(?:Permission denied|Read-only file system|not a writable directory)[^\n]*matplotlib|"
+        r"matplotlib[^\n]*not a writable directory",
+        "Matplotlib may not write its cache: app_env: {{MPLCONFIGDIR: /tmp/matplotlib}}",
+    ),
+    (
+        r"Fontconfig error: No writable cache directories",
+        "fontconfig may not write its cache: app_env: {{XDG_CACHE_HOME: /tmp/cache}}",
+    ),
+    (
+        r"(?:Permission denied|Read-only file system): '[^']*nltk_data",
+        "NLTK may not write there: build_command: python -m nltk.downloader -d /venv/nltk_data, with what it "
+        "downloads, in place of nltk.download() in the code",
+    ),
+]
+IMAGE = [*COMPILED, *LIBRARIES, *PROGRAMS, *DATA, *CACHES]
