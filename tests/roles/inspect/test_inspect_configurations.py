@@ -236,3 +236,36 @@ def test_a_database_that_is_a_server_by_default_is_a_secret(decided):
     code = "import os\nURL = os.getenv('DATABASE_URL', 'postgresql://localhost/shop')\nLITE = 'sqlite:///dev.db'\n"
     found = decided({"shop.py": APP, "config.py": code})
     assert (list(found["app_secrets"]), found.get("app_env")) == (["DATABASE_URL"], None)
+
+
+PARTS = {
+    "config_base.py": "SIZE = 3\n",
+    "config_dev.py": "import os\nfrom config_base import *\nA = os.environ['DEV_URL']\n",
+    "config_test.py": "import os\nA = os.environ['CI_TOKEN']\n",
+    "config_prod.py": "import os\nfrom config_base import *\nA = os.environ['PAY_TOKEN']\n",
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["'config_' + name", "f'config_{name}'", "'config_{}'.format(name)", "'config_%s' % name"]
+)
+def test_of_modules_that_are_chosen_by_a_part_of_their_name_the_one_for_production_is_read(decided, name):
+    code = f"{APP}name = os.environ.get('SHOP_MODE', 'dev')\napp.config.from_object({name})\n"
+    found = decided({**PARTS, "shop.py": code})
+    assert found["app_env"] == {"SHOP_MODE": "prod"}
+    assert list(found["app_secrets"]) == ["PAY_TOKEN"]
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("app.config.from_object('config.' + name + 'Config')", "Production"),
+        ("app.config.from_object(f'config.{name.title()}Config')", "production"),
+        ("app.config.from_object(getattr(config, name.capitalize() + 'Config'))", "production"),
+    ],
+)
+def test_of_classes_that_are_chosen_by_a_part_of_their_name_the_one_for_production_is_read(decided, code, value):
+    default = "Development" if value.istitle() else "development"
+    found = decided(shop(f"name = os.getenv('SHOP_MODE', '{default}')\n{code}\n"))
+    assert found["app_env"] == {"SHOP_MODE": value}
+    assert list(found["app_secrets"]) == ["PAY_SECRET_KEY"]

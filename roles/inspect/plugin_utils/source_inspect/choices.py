@@ -84,7 +84,7 @@ def _value(use: str, default: str, told: str, known: Configurations) -> str:
     live = known.live()
     keys = [key for each in known.maps if (key := known.key(each))]
     if use == "path" and live:
-        return f"{module(known.classes[live[0]][0])}.{live[0]}"
+        return known.path(live[0])
     if use == "word":
         return known.production("development")
     return keys[0] if use == "key" and keys else ""
@@ -220,7 +220,7 @@ def _plain(found: Found, known: Configurations, answer: Answer, settled: bool) -
     text = _text(call.args[0], None, known)
     live = known.live()
     if text and live and known.develops(text) and stage(text) == "development":
-        path = f"{module(known.classes[live[0]][0])}.{live[0]}"
+        path = known.path(live[0])
         answer.unsure.append(
             f"app_env: {file}:{call.lineno} always takes {text}; let a variable choose: "
             f"from_object(os.environ.get('APP_SETTINGS', {path!r}))"

@@ -76,7 +76,7 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
         )
     makers = commands.makers(code.modules, code.sql)
     root = next((name.rpartition("/")[0] for name, tree in code.modules.items() if apps.is_root(tree)), "")
-    for name, module_ in list(code.modules.items()):
+    for name, module_ in [row for row in code.modules.items() if id(row[1]) not in dead]:
         try:
             reader = Reader(code, name, module_, dead, root)
             reader.read()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .apps import FACTORY
+from .apps import FACTORY, imported
 from .facts import file_of, module
 from .serving import Found
 from .syntax import constant, dotted
@@ -21,6 +21,7 @@ STAGES = {
 CLASS = re.compile(r"\w*(config|configuration|settings|conf)", re.IGNORECASE)
 HOPS = 2  # names that a variable's value is handed on by
 DYNACONF = re.compile(r"([\w-]+/)*(settings|config)\.(toml|ya?ml|json|ini)")
+BY_NAME = ("from_object", "import_string", "import_module")
 TAKES = {"config_by_name", "get_config", "load_config"}
 
 
@@ -35,7 +36,7 @@ class Configurations:
     """What a source has of them: its classes, {key: class} of its maps, and words that it compares with."""
 
     found: Found
-    classes: dict[str, tuple[str, ast.ClassDef]] = field(default_factory=dict)
+    classes: dict[str, tuple[str, ast.ClassDef | ast.Module]] = field(default_factory=dict)
     maps: list[dict[str, str]] = field(default_factory=list)
     words: set[str] = field(default_factory=set)
 
@@ -48,6 +49,7 @@ class Configurations:
         for tree in modules.values():
             for node in ast.walk(tree):
                 self._map(node)
+                self._named(node)
                 if isinstance(node, ast.Compare):
                     sides = [inner for side in [node.left, *node.comparators] for inner in ast.walk(side)]
                     self.words |= {constant(each) for each in sides if stage(str(constant(each) or "")) == "production"}
@@ -70,6 +72,29 @@ class Configurations:
                 named[key] = name
         if len(named) > 1:
             self.maps.append(named)
+
+    def _named(self, node: ast.AST) -> None:
+        """Take the configurations whose name is put together, as `from_object('config_' + name)`."""
+        last = dotted(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+        if not isinstance(node, ast.Call) or last not in (*BY_NAME, "getattr"):
+            return
+        for begin, end, lower in filter(None, map(parts, node.args)):
+            paths = {self.path(name): name for name in self.classes}
+            paths |= {name: name for name in self.classes} if last == "getattr" else {}
+            trees = {module(file) or "": (file, tree) for file, tree in self.found.code.modules.items()}
+            found = {}
+            for path, name in [*paths.items(), *((path, path.rpartition(".")[2]) for path in trees)]:
+                key = path.removeprefix(begin).removesuffix(end)
+                if f"{begin}{key}{end}" == path and key.isidentifier():
+                    found[key.lower() if lower else key] = name
+                    self.classes.setdefault(name, trees.get(path, ("", ast.Module([], []))))
+            if sum(bool(stage(key)) for key in found) > 1:
+                self.maps.append(found)
+
+    def path(self, name: str) -> str:
+        """Return what a configuration is imported as."""
+        file, node = self.classes[name]
+        return f"{module(file)}.{name}" if isinstance(node, ast.ClassDef) else module(file) or ""
 
     def target(self, value: str) -> str:
         """Return the class that a value stands for, or ""."""
@@ -122,10 +147,35 @@ class Configurations:
             name = left.pop()
             if name in self.classes and name not in alive:
                 alive.add(name)
-                left += [dotted(base).rpartition(".")[2] for base in self.classes[name][1].bases]
+                node = self.classes[name][1]
+                left += [dotted(base).rpartition(".")[2] for base in getattr(node, "bases", ())]
+                left += [each.rpartition(".")[2] for each in imported(node)] if isinstance(node, ast.Module) else []
         mapped = {name for each in self.maps if chosen in each.values() for name in each.values()}
         staged = {name for name in self.classes if stage(name)}
         return {id(self.classes[name][1]) for name in (mapped | staged) - alive} if chosen in self.classes else set()
+
+
+def parts(node: ast.AST) -> tuple[str, str, bool] | None:
+    """Return (what stands before a name, what behind it, whether its case is changed) of a text of such parts."""
+    inner: list[ast.AST] = [node]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left = node.left
+        inner = [left.left, left.right] if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Add) else [left]
+        inner.append(node.right)
+    elif isinstance(node, ast.JoinedStr):
+        inner = [each.value if isinstance(each, ast.FormattedValue) else each for each in node.values]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        begin, braces, end = str(constant(node.func.value) or "").replace("{0}", "{}").partition("{}")
+        inner = [ast.Constant(begin), *node.args[:1], ast.Constant(end)] if braces else []
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        begin, sign, end = str(constant(node.left) or "").partition("%s")
+        inner = [ast.Constant(begin), node.right, ast.Constant(end)] if sign else []
+    names = [number for number, each in enumerate(inner) if not isinstance(constant(each), str)]
+    if len(inner) < 2 or len(names) != 1:
+        return None
+    texts = ["".join(str(constant(each)) for each in part) for part in (inner[: names[0]], inner[names[0] + 1 :])]
+    changed = getattr(getattr(inner[names[0]], "func", None), "attr", "") in ("title", "capitalize", "upper")
+    return texts[0], texts[1], changed
 
 
 def uses(found: Found) -> Iterator[tuple[int, str]]:
@@ -161,8 +211,10 @@ def _places(node: ast.AST, paths: set[str]) -> Iterator[tuple[str, list[ast.expr
     elif isinstance(node, ast.Call):
         owner, _, last = dotted(node.func).rpartition(".")
         given = [*node.args, *(each.value for each in node.keywords)]
-        if last in ("from_object", "import_string", "import_module"):
-            yield "path", given
+        if last in BY_NAME:
+            yield "key" if any(map(parts, given)) else "path", given
+        elif last == "getattr" and any(map(parts, given)):
+            yield "key", given[1:]
         elif last in TAKES or (last == "get" and re.search(r"config|settings", owner.lower())):
             yield "key", given[:1]
         elif FACTORY.fullmatch(last):
