@@ -255,7 +255,7 @@ WRONG |= {
         {"requirements.txt": "flask\npython-ldap==3.4.4\n"},
         {},
         "lber.h: No such file or directory",
-        "what to do: a header is missing, lber.h: build_packages",
+        "what to do: it needs OpenLDAP's headers: build_packages: [libldap-dev, libsasl2-dev]",
     ),
 }
 # By the app itself, as it starts or answers.
@@ -300,7 +300,7 @@ WRONG |= {
         {"shop.py": page("return ''", "import ctypes\nctypes.CDLL('libmagic.so.1')")},
         {},
         "libmagic.so.1: cannot open shared object file",
-        "what to do: the image lacks the library libmagic.so.1",
+        "what to do: the image lacks libmagic.so.1: build_image_packages: [libmagic1t64]",
     ),
     "page behind a login": (
         {"shop.py": page("return '', 401")},
