@@ -24,14 +24,14 @@ init_plugin_loader()
 
 # Python of a host is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
-for role in ("host", "build", "check", "postgres", "valkey", "archive", "restore", "doctor"):
+for role in ("host", "build", "check", "postgres", "valkey", "archive", "restore", "doctor", "report"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in (
     *("host", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup", "archive"),
-    *("logs", "run", "restore", "status", "remove", "doctor"),
+    *("logs", "run", "restore", "status", "remove", "doctor", "report"),
 ):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
-for role in ("check", "inspect", "build", "tokens", "app", "logs", "run", "doctor"):
+for role in ("check", "inspect", "build", "tokens", "app", "logs", "run", "doctor", "report"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
@@ -97,6 +97,7 @@ def constants():
         "restore",
         "remove",
         "doctor",
+        "report",
     ):
         for part in ("defaults", "vars"):
             path = ROOT / "roles" / role / part / "main.yml"

@@ -1,4 +1,4 @@
-"""Notes for playbooks/doctor.yml what roles would change, while they only look; other playbooks are not noted."""
+"""Notes what roles would change while they only look, for the playbooks that tell of it; others are not noted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ type: aggregate
 short_description: note what roles would change, for the doctor
 description: Does nothing in a run of another playbook.
 """
-PLAYBOOK = "doctor.yml"
+PLAYBOOKS = ("doctor.yml", "report.yml")
 
 
 class CallbackModule(CallbackBase):
@@ -29,7 +29,7 @@ class CallbackModule(CallbackBase):
     CALLBACK_VERSION, CALLBACK_TYPE, CALLBACK_NAME = 2.0, "aggregate", "doctor_drift"
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        self.disabled = os.path.basename(playbook._file_name) != PLAYBOOK
+        self.disabled = os.path.basename(playbook._file_name) not in PLAYBOOKS
         if not self.disabled:
             drift_notes.begin()
 

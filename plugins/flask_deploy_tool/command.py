@@ -76,7 +76,8 @@ def variable(word: Word, value: Any) -> list[str]:
 def call(verb: Verb, values: dict[str, Any], environment: str | None, extra: tuple[str, ...]) -> list[str]:
     """Return the call of ansible-playbook that a verb is."""
     given = {word: values[word.name.strip("-").lower()] for word in verb.words}
-    words = [project.ansible_playbook(), project.playbook(verb.playbook.format(**values))]
+    playbook = next((word.playbook for word, value in given.items() if word.playbook and value), verb.playbook)
+    words = [project.ansible_playbook(), project.playbook(playbook.format(**values))]
     if verb.inventory:
         for word in (word for word in verb.words if word.rest and not environment):
             in_place(verb, given[word])

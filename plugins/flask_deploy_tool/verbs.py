@@ -21,6 +21,7 @@ class Word:
     default: str | None = None
     rest: bool = False  # all words that follow are one value
     most: int = 0  # of a number, which is 1 at least
+    playbook: str = ""  # that is run in place of the verb's own where this is typed
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,20 @@ VERBS = (
         "rollback 3f9a0c41d2b7",
         (Word("RELEASE", "app_rollback_to", "Id of the release; the one before by default."),),
     ),
-    Verb("status", "playbooks/status.yml", "Show release, health, certificate, processes and jobs.", "status"),
+    Verb(
+        "status",
+        "playbooks/status.yml",
+        "Show release, health, certificate, processes and jobs.",
+        "status --html report.html",
+        (
+            Word(
+                "--html",
+                "report_file",
+                "Write a page instead, with requests and errors of the last day, too.",
+                playbook="playbooks/report.yml",
+            ),
+        ),
+    ),
     Verb(
         "doctor",
         "playbooks/doctor.yml",

@@ -113,6 +113,6 @@ def test_the_tool_says_that_it_began_a_run(here, monkeypatch, typed, known):
 
 
 def test_the_variables_of_each_role_are_known():
-    known = set(re.search('PREFIXES = "(.*)"', PLUGIN.read_text())[1].split("|"))
+    known = set(re.search(r'PREFIXES = \(?\s*"(.*)"', PLUGIN.read_text())[1].split("|"))
     roles = {path.parts[-3] for path in ROOT.glob("roles/*/defaults/main.yml") if path.read_text().strip("-\n# ")}
     assert known == roles

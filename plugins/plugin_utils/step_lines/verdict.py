@@ -7,7 +7,7 @@ import signal
 from collections.abc import Collection
 from typing import Any
 
-READS = {"check", "doctor", "inspect", "logs", "releases", "shell", "status"}  # playbooks that change nothing
+READS = {"check", "doctor", "inspect", "logs", "releases", "report", "shell", "status"}  # playbooks that change nothing
 STOPPED = {
     "run": "the command may still run on its server: typed again, it runs a second time",
     "restore": "see first what serves: ansible-playbook playbooks/status.yml -i inventories/...",

@@ -31,6 +31,8 @@ class Entry:
     :ivar seconds: how long it took, by a clock that nobody sets where the log has one.
     :ivar first: seconds to the app's first byte; None where there was none, or an older log does not tell.
     :ivar refused: whether no connection came about: then it went through the link, never by one that nginx had kept.
+    :ivar app: name of the app; "" where an older log does not tell.
+    :ivar path: as nginx logged it, cut where it was long.
     """
 
     release: str
@@ -41,6 +43,8 @@ class Entry:
     first: float | None
     refused: bool
     websocket: bool
+    app: str = ""
+    path: str = ""
 
     @property
     def failed(self) -> bool:
@@ -80,6 +84,8 @@ def parse(line: bytes) -> Entry | None:
         first=_seconds(told.get("first")),
         refused="connect" in told and _seconds(told["connect"]) is None,
         websocket=bool(told.get("websocket")) or status == 101,
+        app=str(told.get("app") or ""),
+        path=str(told.get("path") or ""),
     )
 
 
