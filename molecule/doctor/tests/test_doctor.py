@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -142,6 +145,44 @@ def test_nothing_is_found_on_a_fresh_host_and_nothing_is_changed(doctor, snapsho
     code, findings, beside = doctor()
     assert (code, said(findings)) == (0, ""), beside
     assert snapshot() == before
+
+
+def counted(log, release):
+    """Return requests, errors, and the 50th and 99th percentile of milliseconds, as somebody counts them in a log."""
+    entries = [json.loads(line) for line in log.splitlines()]
+    own = [each for each in entries if each["app"] == "app" and each["release"] == release and each["upstream_status"]]
+    times = sorted(round(1000 * float(each["first"])) for each in own if each["first"] != "-")
+    ranks = [times[math.ceil(len(times) * share) - 1] for share in (0.5, 0.99)]
+    return [str(len(own)), str(sum(each["status"] >= 500 for each in own)), *(f"{rank} ms" for rank in ranks)]
+
+
+def test_a_report_shows_what_nginx_logged_and_changes_nothing(play, host, get, release, snapshot, tmp_path):
+    for path in ("/", "/", "/nowhere"):
+        get(f"https://app.test{path}")
+    for _rotation in range(2):  # the second one compresses what the first one left
+        host.check_output("logrotate --force --state /run/report /usr/local/lib/flask-deploy/rotate_logs.conf; sleep 2")
+        get("https://app.test/")
+    failed = {
+        "at": time.time() - 60,
+        "app": "app",
+        "path": "/<script>",
+        "status": 500,
+        "seconds": 0.1,
+        "first": "0.100",
+    }
+    line = json.dumps({**failed, "upstream_status": "500", "release": release(), "named": "answer", "websocket": ""})
+    host.check_output("sleep 2; echo %s >>/var/log/nginx/access.log", line)
+    assert host.check_output("ls /var/log/nginx/access.log*gz")
+    before = snapshot()
+    play("playbooks/report.yml", "-e", f"report_file={tmp_path}/report.html")
+    assert snapshot() == before
+    page = (tmp_path / "report.html").read_text()
+    table = page.partition("<caption>Requests, errors and times by release</caption>")[2].partition("</table>")[0]
+    cells = re.findall(r"<td[^>]*>([^<]*)", table.partition(f"<code>{release()}</code>")[2])
+    assert [cells[place] for place in (0, 1, 3, 4)] == counted(
+        host.check_output("zcat -f /var/log/nginx/access.log*"), release()
+    )
+    assert "<code>/&lt;script&gt;</code>" in page and "<script" not in page
 
 
 @pytest.fixture(scope="module")

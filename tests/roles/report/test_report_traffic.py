@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 from ansible.module_utils import report_traffic as traffic
+
+from tests.conftest import ROOT
 
 NOW = 1_699_999_200.0  # a whole hour
 HOUR = 3600
@@ -138,3 +141,9 @@ def test_what_takes_too_long_is_left_out_and_said(log, monkeypatch):
     monkeypatch.setattr(traffic, "LIMIT", -1)
     told = read(log({"": [line(1)]}))
     assert (told["releases"], told["unread"]) == ({}, ["access.log: the rest took more than -1 s to read"])
+
+
+def test_the_command_for_goaccess_names_fields_that_are_logged():
+    logged = (ROOT / "roles/nginx/templates/nginx/log.conf.j2").read_text()
+    shown = json.loads(re.search(r"--log-format='(\{.*?\})'", (ROOT / "docs/how-to/report.md").read_text())[1])
+    assert [name for name in shown if f'"{name}":' not in logged] == []
