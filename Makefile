@@ -7,7 +7,7 @@ export MOLECULE_COMMAND_BORDERS := false
 # What each test run has, and what only test-all has: the other scenarios.
 SCENARIOS := bare default
 THOROUGH := $(filter-out $(SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench-jwt bench-deploy bench-before bench-public user docs lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench bench-jwt bench-deploy bench-before bench-public user docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ mutants: tools ## what the tests do not notice of thousands of small changes; on
 
 judge: tools ## deploys and rollbacks under load on the demo, and what was lost: SWITCHES=20 ARM=quiet|hogs|reload|noise
 	@python -m bench.command --switches $(or $(SWITCHES),20) --arm $(or $(ARM),quiet)
+
+bench: tools ## this project beside the copy-paste recipe on the demo: CASES="page slow" SIDES="recipe project" ROUNDS=5 QUICK=1 DOCS=1
+	@python -m bench.compare --cases "$(CASES)" --sides "$(SIDES)" $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(QUICK),--quick) $(if $(DOCS),--docs)
 
 bench-jwt: tools ## what tokens and logins cost, in process and through nginx on the demo
 	@python -m bench.logins

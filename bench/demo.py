@@ -35,10 +35,15 @@ class Play:
 
 def ensure():
     """Make the demo where it does not run, and put the app under judgement on its host."""
-    if " Up " not in subprocess.run([SCRIPT, "status"], capture_output=True, text=True, check=True).stdout:
-        subprocess.run([SCRIPT, "run"], check=True)
+    stand()
     play("site.yml")
     time.sleep(SETTLE)
+
+
+def stand():
+    """Make the demo where it does not run."""
+    if " Up " not in subprocess.run([SCRIPT, "status"], capture_output=True, text=True, check=True).stdout:
+        subprocess.run([SCRIPT, "run"], check=True)
 
 
 def address():
@@ -46,15 +51,16 @@ def address():
     return re.search(r"HostName (\S+)", SSH.read_text())[1]
 
 
-def shell(command):
+def shell(command, given=b""):
     """Run a command as root on the host and return what it prints.
 
+    :param given: bytes of its stdin.
     :raises RunError: it ended with another code than 0.
     """
-    done = subprocess.run(_over_ssh(command), capture_output=True, text=True, check=False)
+    done = subprocess.run(_over_ssh(command), input=given, capture_output=True, check=False)
     if done.returncode:
-        raise RunError(f"{command}: {done.stderr[-2000:]}")
-    return done.stdout
+        raise RunError(f"{command}: {done.stderr.decode(errors='replace')[-2000:]}")
+    return done.stdout.decode()
 
 
 def begin(command):
