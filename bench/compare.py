@@ -2,8 +2,8 @@
 
 All sides serve the same app (bench/measured) on the demo's host. Debian's wrk and h2load run there too and send their
 load over the loopback interface. Rounds alternate (A B A B), medians count. The command writes build/bench.json and
-build/bench.svg. With --docs it also writes docs/reference/speed.md and its picture, unless the run was quick or
-disturbed.
+build/bench.svg. With --docs it also writes docs/reference/speed.md and its picture, unless the run was shorter
+than a whole one or disturbed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import asdict
 from bench import bars, cases, conditions, demo, figures, loads, setting
 
 PAGE = demo.ROOT / "docs/reference/speed.md"
+ROUNDS, LASTING = 5, 6  # the least of a whole run; seconds of a load
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
@@ -33,7 +34,7 @@ def main(words=None):
             say(f"round {number + 1} of {options.rounds}, {time.time() - started:.0f} s")
         found["load after"] = run("cut -d' ' -f1-3 /proc/loadavg").strip()
     summary = figures.summary(rounds)
-    said = figures.labels(summary, options.quick)
+    said = shortened(options) + figures.labels(summary)
     write(summary, rounds, found, said)
     say("\n" + figures.plain(figures.rows(summary)) + "\n")
     say("ratio: to the recipe in the same case; CPU ms: of the side's processes, an answer; MB: their memory (PSS)")
@@ -51,17 +52,27 @@ def asked(words):
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--cases", default="", help=f"some of: {' '.join(cases.CASES)}")
     parser.add_argument("--sides", default="", help=f"some of: {' '.join(cases.SIDES)}")
-    parser.add_argument("--rounds", type=int, help="5; 2 in a quick run")
-    parser.add_argument("--seconds", type=int, help="that each load lasts: 6; 2 in a quick run")
+    parser.add_argument("--rounds", type=int, help=f"{ROUNDS}; 2 in a quick run")
+    parser.add_argument("--seconds", type=int, help=f"that each load lasts: {LASTING}; 2 in a quick run")
     parser.add_argument("--quick", action="store_true", help="four cases of the recipe and this project, in minutes")
     parser.add_argument("--docs", action="store_true", help="write the page of the documentation too")
     options = parser.parse_args(words)
     fewer = cases.QUICK if options.quick else {"cases": (), "sides": ()}
     options.cases = cases.chosen(options.cases.split() or fewer["cases"], cases.CASES, "case")
     options.sides = cases.chosen(options.sides.split() or fewer["sides"], cases.SIDES, "side")
-    options.rounds = options.rounds or (2 if options.quick else 5)
-    options.seconds = options.seconds or (2 if options.quick else 6)
+    options.rounds = options.rounds or (2 if options.quick else ROUNDS)
+    options.seconds = options.seconds or (2 if options.quick else LASTING)
     return options
+
+
+def shortened(options):
+    """Return why no claim can rest on a run that was asked for less than the whole."""
+    said = []
+    if options.rounds < ROUNDS or options.seconds < LASTING:
+        said.append(f"few or short rounds: {options.rounds} of {options.seconds} s")
+    if len(options.cases) < len(cases.CASES) or len(options.sides) < len(cases.SIDES):
+        said.append("not every case, or not every side")
+    return said
 
 
 def one_round(run, options, number):

@@ -92,11 +92,11 @@ def ratio(value, reference):
     return round(value / reference, 3) if reference else None
 
 
-def labels(found, quick):
-    """Return why no claim can rest on these figures."""
+def labels(found):
+    """Return what disturbed these figures so that no claim can rest on them."""
     sides = [side for case in found.values() for side in case.values()]
     others = statistics.median(side["others"] for side in sides)
-    said = ["a quick run: few and short rounds"] if quick else []
+    said = []
     if others > LOADED:
         said.append(f"a loaded machine: other processes took {others:.0%} of its processors")
     if not all(side["flat"] for side in sides):

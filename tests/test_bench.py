@@ -187,18 +187,22 @@ def test_a_reference_of_zero_gives_no_ratio():
 
 
 @pytest.mark.parametrize(
-    ("change", "quick", "said"),
+    ("change", "words", "said"),
     [
-        ({}, False, []),
-        ({}, True, ["a quick run"]),
-        ({"others": 0.4}, False, ["a loaded machine: other processes took 40%"]),
-        ({"flat": False}, False, ["not one group"]),
-        ({"flat": False, "others": 0.11}, True, ["a quick run", "a loaded machine", "not one group"]),
+        ({}, [], []),
+        ({}, ["--quick"], ["few or short rounds", "not every case"]),
+        ({}, ["--rounds", "2"], ["few or short rounds: 2 of 6 s"]),
+        ({}, ["--seconds", "2"], ["few or short rounds: 5 of 2 s"]),
+        ({}, ["--cases", "page"], ["not every case"]),
+        ({}, ["--sides", "recipe project"], ["not every case"]),
+        ({"others": 0.4}, [], ["a loaded machine: other processes took 40%"]),
+        ({"flat": False}, [], ["not one group"]),
     ],
 )
-def test_figures_say_why_no_claim_can_rest_on_them(change, quick, said):
-    found = figures.summary([{"page": {"recipe": replace(FIGURE, **change)}}])
-    labels = figures.labels(found, quick)
+def test_figures_say_why_no_claim_can_rest_on_them(change, words, said):
+    options = compare.asked(words)
+    labels = figures.labels(figures.summary([{"page": {"recipe": replace(FIGURE, **change)}}]))
+    labels = compare.shortened(options) + labels
     assert [label.startswith(begin) for label, begin in zip(labels, said, strict=True)] == [True] * len(said)
 
 
