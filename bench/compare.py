@@ -34,7 +34,7 @@ def main(words=None):
             say(f"round {number + 1} of {options.rounds}, {time.time() - started:.0f} s")
         found["load after"] = run("cut -d' ' -f1-3 /proc/loadavg").strip()
     summary = figures.summary(rounds)
-    said = shortened(options) + figures.labels(summary)
+    said = shortened(options) + missing(rounds, options) + figures.labels(summary)
     write(summary, rounds, found, said)
     say("\n" + figures.plain(figures.rows(summary)) + "\n")
     say("ratio: to the recipe in the same case; CPU ms: of the side's processes, an answer; MB: their memory (PSS)")
@@ -78,10 +78,29 @@ def shortened(options):
 def one_round(run, options, number):
     """Ask each side in each case once; every other round in the other order. Return {case: {side: Figure}}."""
     order = options.sides if number % 2 == 0 else options.sides[::-1]
-    return {
-        case: {side: one(run, side, case, options.seconds) for side in order if cases.answers(side, case)}
-        for case in options.cases
-    }
+    seen = {case: {} for case in options.cases}
+    for case, side in wanted(options, order):
+        try:
+            seen[case][side] = one(run, side, case, options.seconds)
+        except demo.RunError as error:
+            say(f"no figure of {error}")
+    return seen
+
+
+def wanted(options, order):
+    """Return each case with each side that can answer it."""
+    return [(case, side) for case in options.cases for side in order if cases.answers(side, case)]
+
+
+def missing(rounds, options):
+    """Return which loads gave no figures in some round, as a reason that no claim can rest on the run."""
+    gone = [
+        f"{case} of {side}"
+        for case, side in wanted(options, options.sides)
+        for seen in rounds
+        if side not in seen[case]
+    ]
+    return [f"loads without figures: {', '.join(dict.fromkeys(gone))}"] if gone else []
 
 
 def one(run, side, case, seconds):
@@ -99,9 +118,12 @@ def one(run, side, case, seconds):
     }
     took = json.loads(run("python3 /srv/bench/on_host.py", json.dumps(job).encode()))
     try:
-        return figures.figure(loads.read(took["said"]), took)
+        load = loads.read(took["said"])
     except loads.UnreadableError as error:
         raise demo.RunError(f"{case} of {side}: {error}") from error
+    if not load.requests:
+        raise demo.RunError(f"{case} of {side}: no answer was a success, {load.errors} errors")
+    return figures.figure(load, took)
 
 
 def write(summary, rounds, found, said):

@@ -51,7 +51,7 @@ def figure(load, took):
     """Return the figure of a load and of what on_host says it took."""
     return Figure(
         rate=load.rate,
-        cpu=took["cpu"] / load.requests if load.requests else 0,
+        cpu=took["cpu"] / load.requests,
         p50=load.p50,
         p99=load.p99,
         pss=took["pss"],

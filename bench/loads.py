@@ -23,7 +23,7 @@ class UnreadableError(Exception):
 class Load:
     """What one load saw.
 
-    :ivar requests: whole answers, of any status.
+    :ivar requests: whole answers whose status is a success.
     :ivar rate: of these a second.
     :ivar errors: connections and requests that failed, and answers that are no success.
     :ivar p50: median of the milliseconds that an answer took.
@@ -82,10 +82,11 @@ def of_wrk(said):
     read_bytes = re.search(r"requests in [^,]+, ([\d.]+)([KMG]?B) read", said)
     failed = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
     other = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    good = requests - int(other[1] if other else 0)
     return Load(
-        requests=requests,
-        rate=float(re.search(r"Requests/sec: +([\d.]+)", said)[1]),
-        errors=sum(map(int, failed.groups() if failed else ())) + int(other[1] if other else 0),
+        requests=good,
+        rate=float(re.search(r"Requests/sec: +([\d.]+)", said)[1]) * good / requests,
+        errors=sum(map(int, failed.groups() if failed else ())) + requests - good,
         p50=milliseconds(re.search(r"\b50% +(\S+)", said)[1]),
         p99=milliseconds(re.search(r"\b99% +(\S+)", said)[1]),
         size=round(float(read_bytes[1]) * SIZE[read_bytes[2]] / requests),
@@ -95,18 +96,19 @@ def of_wrk(said):
 def of_h2load(said):
     names = r"total|started|done|succeeded|failed|errored|timeout"
     counts = {name: int(count) for count, name in re.findall(rf"(\d+) ({names})\b", said)}
-    requests = counts["done"]
-    statuses = sum(int(count) for count in re.findall(r"(\d+) [345]xx", said)) if requests else 0
+    done = counts["done"]
+    statuses = sum(int(count) for count in re.findall(r"(\d+) [45]xx", said))
+    good = done - max(done - counts["succeeded"], statuses)
     p50, p99 = re.search(r"^parts (\d+) (\d+)$", said, re.M).groups()
     total = re.search(r"traffic: .*?\((\d+)\) total", said)
     agreed = re.search(r"Application protocol: (\S+)", said)
     return Load(
-        requests=requests,
-        rate=float(re.search(r"finished in [^,]+, ([\d.]+) req/s", said)[1]),
+        requests=good,
+        rate=float(re.search(r"finished in [^,]+, ([\d.]+) req/s", said)[1]) * good / done,
         errors=max(counts["failed"], statuses) + counts["timeout"],
         p50=int(p50) / 1000,
         p99=int(p99) / 1000,
-        size=round(int(total[1]) / requests),
+        size=round(int(total[1]) / done),
         protocol="HTTP/2" if agreed and agreed[1] == "h2" else "HTTP/1.1",
     )
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import bars, cases, compare, figures, loads, on_host, setting
+from bench import bars, cases, compare, demo, figures, loads, on_host, setting
 
 WRK = """\
 Running 2s test @ https://measured.test:8443/
@@ -27,7 +27,7 @@ Running 2s test @ https://measured.test:8443/
 {more}Requests/sec:    778.42
 Transfer/sec:    343.60KB
 """
-ERRORS = "  Socket errors: connect 1, read 20, write 300, timeout 4000\n  Non-2xx or 3xx responses: 50000\n"
+ERRORS = "  Socket errors: connect 10, read 200, write 3000, timeout 40000\n  Non-2xx or 3xx responses: 815\n"
 H2LOAD = """\
 starting benchmark...
 Application protocol: h2
@@ -47,8 +47,9 @@ def test_wrk_is_read():
     assert loads.read(WRK.format(more="")) == loads.Load(1630, 778.42, 0, 54.38, 1250.0, 452)
 
 
-def test_each_kind_of_error_of_wrk_counts():
-    assert loads.read(WRK.format(more=ERRORS)).errors == 54321
+def test_each_kind_of_error_of_wrk_counts_and_is_no_answer():
+    seen = loads.read(WRK.format(more=ERRORS))
+    assert (seen.errors, seen.requests, seen.rate) == (44025, 815, 778.42 / 2)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,16 @@ def test_h2load_is_read():
 )
 def test_an_answer_of_h2load_that_failed_in_two_ways_counts_once(seen, errors):
     assert loads.read(H2LOAD.format(**{**GOOD, **seen})).errors == errors
+
+
+def test_an_error_of_h2load_is_no_answer():
+    seen = loads.read(H2LOAD.format(**{**GOOD, "good": 288, "failed": 864, "broken": 864}))
+    assert (seen.errors, seen.requests, seen.rate) == (864, 288, 144)
+
+
+def test_a_side_that_only_fails_has_errors_and_no_answer():
+    seen = loads.read(WRK.format(more="  Non-2xx or 3xx responses: 1630\n"))
+    assert (seen.errors, seen.requests, seen.rate, seen.size) == (1630, 0, 0, 452)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +162,30 @@ def test_a_token_is_fetched_for_each_load_that_needs_one():
     host, options = Host(), compare.asked(["--cases", "page protected", "--sides", "recipe"])
     compare.one_round(host, options, 0)
     assert ["t0ken" in job["load"] for job in host.asked] == [False, True]
+
+
+def test_a_side_that_answered_nothing_well_has_no_figure():
+    def run(command, given):
+        said = WRK.format(more="  Non-2xx or 3xx responses: 1630\n")
+        return json.dumps({"said": said, "code": 0, "cpu": 1, "pss": 10, "others": 0.0, "flat": True})
+
+    with pytest.raises(demo.RunError, match="page of recipe: no answer was a success, 1630 errors"):
+        compare.one(run, "recipe", "page", 2)
+
+
+def test_a_load_without_figures_is_told_and_the_others_go_on(capsys):
+    host, options = Host(), compare.asked(["--cases", "page page-h1", "--sides", "recipe project"])
+
+    def run(command, given=b""):
+        if b":8443" in given and b"wrk" in given:
+            return json.dumps({"said": "unable to connect", "code": 1})
+        return host(command, given)
+
+    seen = [compare.one_round(run, options, 0)]
+    assert [list(sides) for sides in seen[0].values()] == [["project"], ["recipe", "project"]]
+    assert "page of recipe: unable to connect" in capsys.readouterr().out
+    assert compare.missing(seen, options) == ["loads without figures: page of recipe"]
+    assert figures.summary(seen)["page"]["project"]["ratios"] == {}
 
 
 FIGURE = figures.Figure(100.0, 0.002, 1.0, 10.0, 300, 0, 1000, 200, "HTTP/1.1", 0.0, True)
