@@ -26,6 +26,7 @@ def main(words=None):
     """Measure, print the table and write the files."""
     options = asked(words)
     started = time.time()
+    say(f"starting {', '.join(options.sides)} on the demo's server")
     with setting.sides(options.sides) as run:
         found = conditions.conditions(run, options)
         rounds = []

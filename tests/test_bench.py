@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import bars, cases, compare, demo, figures, loads, on_host, setting
+from bench import bars, cases, compare, conditions, demo, figures, loads, on_host, setting
 
 WRK = """\
 Running 2s test @ https://measured.test:8443/
@@ -288,6 +289,16 @@ def test_figures_that_carry_no_claim_reach_no_page(page):
     assert page.read_text() == before
 
 
+ASKED = """
+import app
+client = app.app.test_client()
+for user in ("demo", "quick"):
+    assert client.post("/auth", json={"username": user, "password": "wrong"}).status_code == 401
+    token = client.post("/auth", json={"username": user, "password": user}).json["access_token"]
+    said = client.get("/protected", headers={"Authorization": f"Bearer {token}"}).text
+    print(said, end=" " if user == "demo" else "\\n")
+assert client.get("/protected").status_code == 401
+"""
 BURN = (
     "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass\nprint(flush=True)\ninput()\n"
 )
@@ -356,6 +367,36 @@ def test_where_there_is_no_such_group_that_is_said(tmp_path, monkeypatch):
 def test_a_side_that_does_not_run_is_named():
     with pytest.raises(SystemExit, match="no process of this side runs: true"):
         on_host.measure("true", "true", "true", 1)
+
+
+PEERS = setting.HERE / "peers"
+LISTENING = {"recipe": "recipe/site.conf", "caddy": "peers/Caddyfile", "haproxy": "peers/haproxy.cfg"}
+
+
+@pytest.mark.parametrize(("side", "file"), [*LISTENING.items(), ("limit", "peers/limit.conf")])
+def test_a_side_listens_where_it_is_asked(side, file):
+    assert re.search(rf"[ :]{cases.SIDES[side].port}( ssl| \{{|;)", (setting.HERE / file).read_text())
+
+
+def test_each_side_has_a_way_to_start_and_each_script_is_there():
+    script = (PEERS / "sides").read_text()
+    started = re.search(r'^names="(.*)"$', script, re.M)[1].split()
+    assert {*started, "project", "socket"} == set(cases.SIDES)
+    assert all(f"\n{name}() {{" in script for name in started)
+    assert all((PEERS / case.script).is_file() for case in cases.CASES.values() if case.script)
+
+
+def test_the_versions_of_all_that_is_installed_are_shown():
+    installed = re.search(r"install --yes --no-install-recommends (.*) >", (PEERS / "sides").read_text())[1]
+    assert set(installed.split()) <= set(conditions.PACKAGES.split())
+
+
+def test_the_app_of_all_sides_logs_in_and_protects(tmp_path):
+    source = setting.app(tmp_path / "app")
+    (source / "keys").mkdir()
+    subprocess.run(["openssl", "genrsa", "-out", source / "keys/first.pem", "2048"], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", ASKED], cwd=source, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("Hello, demo! Hello, quick!\n", "")
 
 
 def test_both_sides_get_the_same_app_and_files(tmp_path):
