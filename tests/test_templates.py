@@ -355,6 +355,11 @@ def test_a_request_is_never_sent_twice(site, parse):
     assert values(proxied(parse(site())), "proxy_next_upstream") == [["off"]]
 
 
+def test_slow_clients_do_not_fill_the_disk(site, parse):
+    """By default each may have 1 GB of its answer there."""
+    assert values(proxied(parse(site())), "proxy_max_temp_file_size") == [["32m"]]
+
+
 def test_idle_connections_are_let_go_by_nginx_first(site, parse, settings):
     (upstream,) = blocks(parse(site()), "upstream", "app")
     idle = int(values(upstream, "keepalive_timeout")[0][0].rstrip("s"))
@@ -508,15 +513,52 @@ def test_proxies_are_trusted_only_where_they_are_listed(site, parse):
 def test_requests_of_one_address_are_limited(site, parse):
     directives = parse(site(site_login_paths=["/in"], site_login_rate=3, site_login_burst=4, site_request_rate=5))
     zones = [args[1:] for args in values(directives, "limit_req_zone")]
-    assert zones == [["zone=app_logins:10m", "rate=3r/s"], ["zone=app_requests:10m", "rate=5r/s"]]
-    (keys,) = blocks(directives, "map", "$uri", "$app_login_key")
-    assert {d["directive"]: d["args"] for d in keys} == {"default": [""], "/in": ["$binary_remote_addr"]}
+    logins = [["zone=app_logins:10m", "rate=3r/s"], ["zone=app_logins_long:10m", "rate=60r/m"]]
+    assert zones == [*logins, ["zone=app_requests:10m", "rate=5r/s"]]
     serving = server(directives, 443, "shop.example.com")
     assert values(serving, "limit_conn") == [["app_addresses", "100"]]
-    assert [args[0] for args in values(serving, "limit_req")] == ["zone=app_logins", "zone=app_requests"]
+    asked = [args[:2] for args in values(serving, "limit_req")]
+    logins = [["zone=app_logins", "burst=4"], ["zone=app_logins_long", "burst=1200"]]
+    assert asked == [*logins, ["zone=app_requests", "burst=100"]]
     assert values(serving, "limit_req_status") == values(serving, "limit_conn_status") == [["429"]]
     assert "limit_req zone" not in site(site_login_paths=[])
     assert "limit_conn app" not in site(site_connections_per_address=0)
+    assert "_logins_long" not in site(site_login_paths=["/in"], site_login_minute=0)
+
+
+def test_a_login_path_counts_however_the_app_may_be_asked(site, parse):
+    paths = ["/in", "/IN/", "/sign//", "/"]
+    (keys,) = blocks(parse(site(site_login_paths=paths)), "map", "$uri", "$app_login_key")
+    counted = [d["directive"] for d in keys]
+    assert counted == ["default", "/in", "/in/", "/sign", "/sign/", "/"]
+    assert {d["args"][0] for d in keys} == {"", "$app_source"}
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.7"),
+        ("2001:db8:0:a::1", "2001:db8:0:a::"),
+        ("2001:db8:a0a:a0a:ffff::1", "2001:db8:a0a:a0a::"),
+    ],
+)
+def test_a_limit_counts_a_network_of_ipv6_as_one(site, parse, address, source):
+    """As nginx reads the map: fixed texts first, then expressions in their order, over bytes."""
+    directives = parse(site(site_request_rate=5))
+    (rules,) = blocks(directives, "map", "$binary_remote_addr", "$app_source")
+    binary = ipaddress.ip_address(address).packed
+    patterns = {d["directive"].removeprefix("~").replace("?<", "?P<"): d["args"][0] for d in rules}
+    value = patterns.pop("default")
+    for expression, then in patterns.items():
+        flags = re.DOTALL if "(?s)" in expression else 0
+        if found := re.match(expression.replace("(?s)", "").encode(), binary, flags):
+            value = then
+            break
+    got = found["app_net"] if value == "$app_net" else {"$binary_remote_addr": binary}[value]
+    assert got == ipaddress.ip_address(source).packed[: len(got)] and len(got) in (4, 8, 16)
+    zones = values(directives, "limit_conn_zone") + values(directives, "limit_req_zone")
+    assert {args[0] for args in zones} == {"$app_source", "$app_login_key"}
 
 
 def test_maintenance_is_a_file_that_nginx_looks_for(site, parse):

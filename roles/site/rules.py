@@ -117,6 +117,7 @@ CHECKS = {
     "site_login_paths": each(pattern(URL_PATH, "[/login]")),
     "site_login_rate": number(1, 10**6),
     "site_login_burst": number(0, 10**6),
+    "site_login_minute": number(0, 10**6),
     "site_request_rate": number(0, 10**6),
     "site_request_burst": number(0, 10**6),
     "site_cors_origins": origins,
