@@ -29,6 +29,11 @@ def daemon_options(values: dict[str, Any]) -> str | None:
         if key not in DAEMON_KEYS:
             near = difflib.get_close_matches(key, DAEMON_KEYS, 1)
             return f"dockerd knows no key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    if "hosts" in values:
+        return (
+            "hosts does not go with Debian's docker.service, which names its socket; and who reaches a TCP port of the "
+            "engine is root on the host; remove it, and type: docker -H ssh://user@host ps"
+        )
     return None
 
 

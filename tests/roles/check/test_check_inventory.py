@@ -388,6 +388,7 @@ WRONG = [
     ("docker_log_max_files: 0", "docker_log_max_files", "between"),
     ("docker_journal_size: 1 GB", "docker_journal_size", "not valid"),
     ("docker_daemon_options: {live-restor: true}", "docker_daemon_options", "did you mean 'live-restore'"),
+    ("docker_daemon_options: {hosts: ['tcp://0.0.0.0:2375']}", "docker_daemon_options", "docker -H ssh://user@host ps"),
     ("docker_daemon_options: [debug]", "docker_daemon_options", "is not"),
     # 5: misspelt variables
     ("app_domian: shop.example.com", "app_domian", "did you mean site_domain?"),
