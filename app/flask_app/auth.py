@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from flask_jwt_keys import JWT, _default_jwt_payload_handler, current_identity, jwt_required
 
+from .slowing import Slowing
 from .users import User, UserFile
 
 blueprint = Blueprint("auth", __name__)
@@ -17,9 +18,17 @@ blueprint = Blueprint("auth", __name__)
 
 def init_app(app: Flask) -> None:
     """Add login, renewal, logout, the public keys and the protected route."""
-    users = UserFile(app.config["USERS_FILE"])
+    users, slowing = UserFile(app.config["USERS_FILE"]), Slowing()
     jwt = JWT()
-    jwt.authentication_handler(users.authenticate)
+
+    @jwt.authentication_handler
+    def authenticate(name: Any, password: Any) -> User | None:
+        if not isinstance(name, str):
+            return None  # the extension lets numbers through: a PIN may be one
+        slowing.ask(name)
+        user = users.authenticate(name, password)
+        slowing.tell(name, right=user is not None)
+        return user
 
     @jwt.jwt_payload_handler
     def payload(user: User) -> dict[str, Any]:
