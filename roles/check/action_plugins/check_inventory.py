@@ -27,6 +27,7 @@ from inventory_check.inventory import (
     with_examples,
     with_new_names,
 )
+from inventory_check.reach import swallowed
 
 CLOCK_SKEW = 60  # seconds; tokens and certificates are judged by the host's clock
 SYSTEMS = {"debian:12", "debian:13"}
@@ -51,7 +52,7 @@ class ActionModule(ActionBase):
             mistakes = self._check_system()
             seen = {} if mistakes else self._check_host(values, task_vars)
             mistakes = mistakes or seen["mistakes"]
-            lines = [] if mistakes else warnings(values, task_vars, seen)
+            lines = [] if mistakes else warnings(values, task_vars, seen) + self._swallowed(task_vars)
         if not mistakes:
             return {"changed": False, "warnings": lines}
         return {
@@ -127,6 +128,12 @@ class ActionModule(ActionBase):
         if not python:
             mistakes.append("has no python3; type there: sudo apt install python3")
         return mistakes
+
+    def _swallowed(self, task_vars: dict[str, Any]) -> list[str]:
+        """Ask the host's web ports, where it is reached over the network by an address of its own."""
+        if getattr(self._connection, "transport", "") not in ("ssh", "paramiko_ssh"):
+            return []
+        return swallowed(task_vars.get("ansible_host", task_vars["inventory_hostname"]))
 
     def _check_host(self, values: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what role check's module says of the host: its mistakes, its processors, whether keys are there."""
