@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.module_utils import doctor_beside as beside
 from ansible.module_utils import doctor_host as itself
+from ansible.module_utils import doctor_people as people
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
@@ -47,7 +48,8 @@ def look(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         "packages": itself.packages,
         "reboot": itself.reboot,
         "clock": itself.clock,
-        "accounts": itself.accounts,
+        "apparmor": itself.apparmor,
+        "accounts": people.accounts,
         "sshd": itself.sshd,
         "engine": beside.containers,
         "listening": beside.listening,

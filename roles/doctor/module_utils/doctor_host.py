@@ -13,6 +13,7 @@ from ansible.module_utils.flask_deploy.host import command, files
 SECONDS = 60  # that a program may take
 PLACES = ("/", "/var", "/srv", "/boot", "/tmp", "/run", "/var/log", "/var/lib/docker")  # noqa: S108
 REBOOT = "/run/reboot-required"
+SETTLED = 1800  # seconds after a start in which a clock may not be in step yet
 LISTS = "/var/lib/apt/lists"
 STAMP = "/var/lib/apt/periodic/update-success-stamp"
 UNFINISHED = re.compile(r"in a mess|not yet|half (configured|installed)")  # of the reasons that dpkg(1) --audit gives
@@ -168,21 +169,28 @@ def reboot() -> dict[str, Any] | None:
 
 
 def clock() -> dict[str, bool]:
-    """Return whether something sets the clock; a container has that of its host."""
+    """Return whether something sets the clock, and whether it is in step; a container has that of its host."""
     _code, out, _said = run("timedatectl", "show", "-p", "NTP", "-p", "NTPSynchronized")
     known = dict(line.partition("=")[::2] for line in out.splitlines())
-    inside = run("systemd-detect-virt", "--container", "--quiet")[0] == 0
-    return {"kept": inside or known.get("NTP", "yes") == "yes" or known.get("NTPSynchronized") == "yes"}
-
-
-def accounts() -> dict[str, list[str]]:
-    """Return users with root's id, and users without a password: shadow(5)."""
-    users = [line.split(":") for line in text("/etc/passwd").splitlines()]
-    passwords = [line.split(":") for line in text("/etc/shadow").splitlines()]
+    inside, in_step = inside_container(), known.get("NTPSynchronized") == "yes"
+    up = float((text("/proc/uptime").split() or ["0"])[0])
     return {
-        "root": [user[0] for user in users if len(user) > 2 and user[2] == "0" and user[0] != "root"],
-        "open": [entry[0] for entry in passwords if len(entry) > 1 and not entry[1]],
+        "kept": inside or known.get("NTP", "yes") == "yes" or in_step,
+        "in_step": inside or in_step or "NTPSynchronized" not in known or up < SETTLED,
     }
+
+
+def inside_container() -> bool:
+    return run("systemd-detect-virt", "--container", "--quiet")[0] == 0
+
+
+def apparmor() -> dict[str, bool] | None:
+    """Return whether the kernel has AppArmor, and the profile that Docker gives containers; None in a container."""
+    if inside_container():
+        return None
+    kernel = text("/sys/module/apparmor/parameters/enabled").strip() == "Y"
+    profiles = text("/sys/kernel/security/apparmor/profiles")
+    return {"kernel": kernel, "docker": bool(re.search(r"^docker-default \(enforce\)$", profiles, re.MULTILINE))}
 
 
 def sshd() -> str:

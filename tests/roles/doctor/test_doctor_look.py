@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils import doctor_beside as beside
 from ansible.module_utils import doctor_host as itself
+from ansible.module_utils import doctor_people as people
 from ansible.modules import doctor_look
 
 
@@ -115,13 +116,101 @@ def test_where_systemd_does_not_answer_nobody_says_that_all_is_well(monkeypatch)
         itself.units()
 
 
-def test_accounts_of_root_and_without_a_password(monkeypatch):
-    texts = {
-        "/etc/passwd": "root:x:0:0:::\ntoor:x:0:0:::\nada:x:1000:1000:::\n",
-        "/etc/shadow": "root:*:1::::::\nada::1::::::\n",
+PEOPLE = {
+    "/etc/passwd": """\
+root:x:0:0::/root:/bin/bash
+toor:x:0:0::/root:/bin/sh
+daemon:x:1:1::/:/usr/sbin/nologin
+sync:x:4:65534::/bin:/bin/sync
+games:x:5:60::/usr/games:/bin/sh
+www-data:x:33:33::/var/www:/bin/bash
+git:x:998:998::/srv/git:/bin/bash
+postgres:x:112:120::/var/lib/postgresql:/bin/bash
+ada:x:1000:1000::/home/ada:/bin/bash
+broken line""",
+    "/etc/shadow": "root:$y$1:1::::::\nada::1::::::\ngames:!:1::::::\nwww-data:$y$2:1::::::\npostgres:!*:1::::::\n",
+    "/etc/shells": "# shells\n/bin/sh\n/bin/bash\n",
+    "/srv/git/.ssh/authorized_keys": "ssh-ed25519 AAAA\n",
+}
+SUDOERS = """{"Defaults": [
+    {"Options": [{"env_reset": true}]},
+    {"Binding": [{"username": "eve"}], "Options": [{"authenticate": false}]},
+    {"Binding": [{"username": "bob"}], "Options": [{"insults": true}]}],
+  "User_Specs": [
+    {"User_List": [{"username": "deploy"}, {"username": "ops"}], "Cmnd_Specs": [
+        {"Options": [{"authenticate": false}, {"setenv": true}], "Commands": [{"command": "ALL"}]}]},
+    {"User_List": [{"username": "backup"}], "Cmnd_Specs": [
+        {"Options": [{"authenticate": false}], "Commands": [{"command": "/usr/bin/rsync"}]}]},
+    {"User_List": [{"usergroup": "wheel"}, {"usergroup": "nobodys-group"}], "Cmnd_Specs": [
+        {"Options": [{"authenticate": false}], "Commands": [{"command": "ALL"}]}]},
+    {"User_List": [{"username": "root"}, {"usergroup": "sudo"}], "Cmnd_Specs": [
+        {"Options": [{"setenv": true}], "Commands": [{"command": "ALL"}]}]}]}"""
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """Let a host have many accounts; return what program answers what."""
+    answers = {"cvtsudoers": (0, SUDOERS, "")}
+    monkeypatch.setattr(people, "text", lambda path: PEOPLE.get(path, ""))
+    monkeypatch.setattr(people, "run", lambda program, *_: answers[program])
+    monkeypatch.setattr(people.connection, "current", lambda: people.connection.Connection("a", 1, 22, "deploy"))
+
+    def group(name):
+        members = {"wheel": ["ann", "deploy"]}[name]
+        return type("Group", (), {"gr_mem": members})
+
+    monkeypatch.setattr(people.grp, "getgrnam", group)
+    return answers
+
+
+def test_accounts_that_may_more_than_they_should_are_told(many):
+    assert people.accounts() == {
+        "root": ["toor"],
+        "open": ["ada"],
+        "enter": ["www-data", "git"],
+        "shell": ["games", "www-data", "git"],
+        "sudo": ["ann", "eve", "ops"],
     }
-    monkeypatch.setattr(itself, "text", texts.get)
-    assert itself.accounts() == {"root": ["toor"], "open": ["ada"]}
+
+
+@pytest.mark.parametrize("answer", [(127, "", "no such program"), (1, "", "syntax error")])
+def test_a_host_without_sudo_has_nobody_who_uses_it(many, answer):
+    many["cvtsudoers"] = answer
+    assert people.accounts()["sudo"] == []
+
+
+CLOCKS = [
+    ("NTP=yes\nNTPSynchronized=yes", 9000, 1, {"kept": True, "in_step": True}),
+    ("NTP=yes\nNTPSynchronized=no", 9000, 1, {"kept": True, "in_step": False}),
+    ("NTP=yes\nNTPSynchronized=no", 60, 1, {"kept": True, "in_step": True}),
+    ("NTP=no\nNTPSynchronized=no", 9000, 1, {"kept": False, "in_step": False}),
+    ("NTP=no\nNTPSynchronized=yes", 9000, 1, {"kept": True, "in_step": True}),
+    ("NTP=no\nNTPSynchronized=no", 9000, 0, {"kept": True, "in_step": True}),
+    ("", 9000, 1, {"kept": True, "in_step": True}),
+]
+
+
+@pytest.mark.parametrize(("said", "up", "inside", "told"), CLOCKS)
+def test_a_clock_that_is_not_in_step_is_told_once_it_had_time(monkeypatch, said, up, inside, told):
+    """A container has the clock of its host."""
+    answers = {"timedatectl": (0, said, ""), "systemd-detect-virt": (inside, "", "")}
+    monkeypatch.setattr(itself, "run", lambda program, *_: answers[program])
+    monkeypatch.setattr(itself, "text", lambda path: f"{up}.5 100.0")
+    assert itself.clock() == told
+
+
+def test_the_profile_of_containers_is_looked_for(monkeypatch):
+    texts = {"/sys/module/apparmor/parameters/enabled": "Y\n"}
+    texts["/sys/kernel/security/apparmor/profiles"] = "man (enforce)\ndocker-default (enforce)\n"
+    monkeypatch.setattr(itself, "text", lambda path: texts.get(path, ""))
+    monkeypatch.setattr(itself, "inside_container", lambda: False)
+    assert itself.apparmor() == {"kernel": True, "docker": True}
+    texts["/sys/kernel/security/apparmor/profiles"] = "docker-default (complain)\n"
+    assert itself.apparmor() == {"kernel": True, "docker": False}
+    texts.clear()
+    assert itself.apparmor() == {"kernel": False, "docker": False}
+    monkeypatch.setattr(itself, "inside_container", lambda: True)
+    assert itself.apparmor() is None
 
 
 def test_what_listens_for_others_is_told_once_and_not_what_is_the_host_s_own(says):

@@ -25,8 +25,8 @@ def judge(facts: dict[str, Any], told: dict[str, Any]) -> list[Finding]:
     :param facts: what module doctor_look told.
     :param told: what the inventory says of it: host_firewall, host_updates, host_ports.
     """
-    found = [finding for rule in (room, short, limits, units, packages, reboot) for finding in rule(facts, told)]
-    return found + [finding for rule in (settings, engine, strangers, ports, sites) for finding in rule(facts, told)]
+    rules = (room, short, limits, units, packages, reboot, settings, people, engine, apparmor, strangers, ports, sites)
+    return [finding for rule in rules for finding in rule(facts, told)]
 
 
 def level(share: float) -> str | None:
@@ -112,16 +112,32 @@ def settings(facts: dict[str, Any], _told: dict[str, Any]) -> Iterator[Finding]:
     """What was changed by hand, and no role looks at."""
     if not facts.get("clock", {}).get("kept", True):
         yield Finding(SOON, "nothing sets the clock", "clock", "sudo timedatectl set-ntp true")
+    elif not facts.get("clock", {}).get("in_step", True):
+        yield Finding(SOON, "the clock is not in step with any time server", "clock", "timedatectl timesync-status")
+    if facts.get("sshd"):
+        what = f"sshd refuses its settings, and does not start again: {facts['sshd']}"
+        yield Finding(BROKEN, what, "/etc/ssh", "sudo sshd -t")
+
+
+def people(facts: dict[str, Any], _told: dict[str, Any]) -> Iterator[Finding]:
     accounts = facts.get("accounts") or {}
+    enter = accounts.get("enter", [])
     for name in accounts.get("root", []):
         yield Finding(BROKEN, f"the user {name} has root's id 0", "/etc/passwd", f"getent passwd {name}; last {name}")
     for name in accounts.get("open", []):
         yield Finding(
             BROKEN, f"the user {name} has no password and needs none", "/etc/shadow", f"sudo passwd --lock {name}"
         )
-    if facts.get("sshd"):
-        what = f"sshd refuses its settings, and does not start again: {facts['sshd']}"
-        yield Finding(BROKEN, what, "/etc/ssh", "sudo sshd -t")
+    for name in enter:
+        what = f"{name}, a user of the system, can log in by a password or a key"
+        yield Finding(NOTE, what, "/etc/passwd", f"getent passwd {name}; last {name}")
+    for name in accounts.get("shell", []):
+        if name not in enter:
+            what = f"{name}, a user of the system, has a shell to log in with"
+            yield Finding(NOTE, what, "/etc/passwd", f"sudo usermod --shell /usr/sbin/nologin {name}")
+    for name in accounts.get("sudo", []):
+        what = f"the user {name} becomes root without a password, and is not the one who deploys"
+        yield Finding(NOTE, what, "/etc/sudoers", f"sudo -l -U {name}")
 
 
 def engine(facts: dict[str, Any], _told: dict[str, Any]) -> Iterator[Finding]:
@@ -135,6 +151,18 @@ def engine(facts: dict[str, Any], _told: dict[str, Any]) -> Iterator[Finding]:
             "docker.service",
             "sudo systemctl restart docker",
         )
+
+
+def apparmor(facts: dict[str, Any], _told: dict[str, Any]) -> Iterator[Finding]:
+    known, engine = facts.get("apparmor"), facts.get("engine") or {}
+    if not known or not engine.get("installed") or engine.get("error"):
+        return
+    if not known["kernel"]:
+        what = "the kernel has no AppArmor; capabilities and seccomp alone hold containers"
+        yield Finding(NOTE, what, "AppArmor", "cat /sys/kernel/security/lsm")
+    elif not known["docker"]:
+        what = "containers run without AppArmor, because Docker's profile is not loaded"
+        yield Finding(SOON, what, "AppArmor", "sudo apt install apparmor && sudo systemctl restart docker")
 
 
 def strangers(facts: dict[str, Any], _told: dict[str, Any]) -> Iterator[Finding]:
