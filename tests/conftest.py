@@ -27,7 +27,7 @@ ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
 for role in ("host", "build", "check", "postgres", "valkey", "archive", "restore", "doctor", "report"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in (
-    *("host", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup", "archive"),
+    *("host", "kernel", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup", "archive"),
     *("logs", "run", "restore", "status", "remove", "doctor", "report"),
 ):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
@@ -82,6 +82,7 @@ def constants():
     known = {}
     for role in (
         "host",
+        "kernel",
         "docker",
         "nginx",
         "postgres",

@@ -94,7 +94,7 @@ def test_every_source_named_has_an_address(page):
 def test_every_variable_named_exists(page):
     named = set(
         re.findall(
-            r"(?<![\w.-])(?:app|build|site|tokens|nginx|postgres|valkey|docker|host|backup|archive|restore|run|remove|doctor"
+            r"(?<![\w.-])(?:app|build|site|tokens|nginx|postgres|valkey|docker|host|kernel|backup|archive|restore|run|remove|doctor"
             r"|report)_[a-z0-9_]+\b(?!\.)",
             text(page),
         )

@@ -13,7 +13,7 @@ from inventory_check.inventory import CHECKS
 
 ROLES = Path(__file__).parents[1] / "roles"
 NAMES = (
-    *("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup", "archive"),
+    *("host", "kernel", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup", "archive"),
     *("logs", "run", "restore", "remove", "doctor", "report"),
 )
 WITHOUT = ("check", "inspect", "restart", "status")  # variables of their own

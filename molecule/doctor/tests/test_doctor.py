@@ -39,6 +39,18 @@ DONE = {
         "",
     ),
     "updates": ("rm /etc/apt/apt.conf.d/60flask-deploy", "soon", "/etc/apt/apt.conf.d/60flask-deploy", ""),
+    "sysctl's file": (
+        "echo net.ipv4.tcp_syncookies=0 >>/etc/sysctl.d/60-flask-deploy.conf",
+        *("soon", "/etc/sysctl.d/60-flask-deploy.conf is not as", ""),
+    ),
+    "a user of the system": (
+        "usermod --shell /bin/sh games; echo games:secret | chpasswd",
+        *("note", "games, a user of the system, can log in", "usermod --shell /usr/sbin/nologin -p '*' games"),
+    ),
+    "sudo": (
+        "useradd eve; echo 'eve ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/eve",
+        *("note", "the user eve becomes root without a password", "userdel eve; rm /etc/sudoers.d/eve"),
+    ),
     "a timer": (
         "systemctl -q stop flask-deploy-certificates.timer",
         *("broken", "flask-deploy-certificates.timer is inactive", ""),

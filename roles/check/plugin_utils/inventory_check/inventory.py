@@ -20,7 +20,7 @@ from .renamed import GONE, RENAMED, hint, unprefixed
 
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 ROLE_NAMES = (
-    *("host", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup", "archive"),
+    *("host", "kernel", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup", "archive"),
     *("logs", "run", "restore", "remove", "doctor", "report"),
 )
 PREFIXES = tuple(f"{role}_" for role in ROLE_NAMES)

@@ -23,6 +23,7 @@ GENTLE = {  # what status says that is not broken
 
 TASKS = {  # those whose modules name no file
     "Set the firewall": (BROKEN, "the firewall is not loaded, or not as the inventory says"),
+    "Set the kernel": (SOON, "the kernel has other settings than the inventory says"),
     "Harden SSH": (SOON, "the settings of SSH are not as the inventory says"),
     "Keep the certificate": (SOON, "what looks after certificates is not as the inventory says"),
     "Keep backups": (SOON, "what makes backups is not as the inventory says"),
