@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -45,13 +47,46 @@ def test_services_are_restarted_but_none_of_a_deploy(unit, restarts):
     assert subprocess.run(["perl", "-we", judge], capture_output=True, text=True, check=True).stdout == restarts
 
 
-def test_hosts_start_again_one_after_the_other_and_where_it_is_needed(render):
-    texts = [
-        render("host", "flask-deploy-reboot.service.j2", groups={"web": ["a", "b", "c"]}, inventory_hostname=name)
-        for name in "abc"
+@pytest.fixture
+def reboots(render):
+    """Return the unit of a host among three."""
+    groups, known = {"web": ["a", "b", "c"]}, {"a": {"ansible_host": "2001:db8::1"}, "b": {}, "c": {}}
+
+    def unit(name):
+        said = {"groups": groups, "hostvars": known, "inventory_hostname": name}
+        return render("host", "flask-deploy-reboot.service.j2", **said)
+
+    return unit
+
+
+def test_hosts_start_again_one_after_the_other_and_where_it_is_needed(reboots):
+    texts = [reboots(name) for name in "abc"]
+    assert [re.findall(r"^ExecStart=/usr/bin/sleep (\d+)m$", text, re.MULTILINE) for text in texts] == [
+        [],
+        ["15"],
+        ["30"],
     ]
-    assert [re.search(r"shutdown -r \+(\d+)", text)[1] for text in texts] == ["1", "16", "31"]
+    assert all(text.count("/usr/sbin/shutdown -r +1 ") == 1 for text in texts)
     assert all("ConditionPathExists=/run/reboot-required\n" in text for text in texts)
+
+
+def test_no_host_starts_again_while_one_before_it_is_away(reboots):
+    asked = [re.findall(r"/dev/tcp/(\S+)/443'$", reboots(name), re.MULTILINE) for name in "abc"]
+    assert asked == [[], ["2001:db8::1"], ["2001:db8::1", "b"]]
+    commands = re.findall(r"^ExecStart=(\S+)", reboots("c"), re.MULTILINE)
+    assert [command.rpartition("/")[2] for command in commands] == ["sleep", "timeout", "timeout", "shutdown"]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_host_that_does_not_answer_is_seen(reboots, answers):
+    """As systemd runs the line: a failure ends the unit before the next line."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if not answers:
+            server.close()
+        (line,) = re.findall(r"^ExecStart=(.*/dev/tcp/.*)$", reboots("b"), re.MULTILINE)
+        command = shlex.split(line.replace("2001:db8::1/443", f"127.0.0.1/{port}"))
+        assert (subprocess.run(command, capture_output=True, check=False).returncode == 0) is answers
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
