@@ -339,7 +339,11 @@ PATH=$PWD/bin:$PATH; cd infra
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize(
     ("job", "call"),
-    [("plan", "plan -e production"), ("deploy", "deploy -e production -- -e app_lock_wait=900")],
+    [
+        ("plan", "plan -e production"),
+        ("deploy", "deploy -e production -- -e app_lock_wait=900"),
+        ("rebuild", "deploy -e production -- -e app_lock_wait=900 -e build_fresh=true"),
+    ],
 )
 def test_the_steps_of_ci_prepare_what_ansible_needs(here, runner, job, call):
     new("infra", *FLAGS)
@@ -380,14 +384,19 @@ def test_the_readme_names_the_secrets_of_ci_and_six_commands(here):
         assert command.cli.commands[verb].make_context(verb, words)
 
 
-def test_only_plans_run_on_pull_requests_and_only_deploys_on_main(here):
+def test_only_plans_run_on_pull_requests_only_deploys_on_main_and_only_rebuilds_on_a_schedule(here):
     new("infra", *FLAGS)
     jobs = yaml.safe_load((here / "infra/.github/workflows/flask-deploy.yml").read_text())["jobs"]
     assert jobs["plan"]["if"].startswith("github.event_name == 'pull_request' && ")
     assert jobs["deploy"]["if"] == "github.event_name == 'push'"
+    assert jobs["rebuild"]["if"] == "github.event_name == 'schedule'"
+    assert jobs["rebuild"]["concurrency"] == jobs["deploy"]["concurrency"]
     gitlab = yaml.safe_load((here / "infra/.gitlab-ci.yml").read_text())
     assert gitlab["plan"]["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'}]
-    assert gitlab["deploy"]["rules"] == [{"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}]
+    pushed = '$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH && $CI_PIPELINE_SOURCE != "schedule"'
+    assert gitlab["deploy"]["rules"] == [{"if": pushed}]
+    assert gitlab["rebuild"]["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "schedule"'}]
+    assert gitlab["rebuild"]["resource_group"] == gitlab["deploy"]["resource_group"]
 
 
 @pytest.mark.parametrize(
