@@ -44,7 +44,7 @@ ROOT = "/proc/sys"
 HEAD = "# Managed by Ansible: flask-deploy. What another file in /etc/sysctl.d names is left to that file.\n"
 # Reason, and settings as paths below ROOT. Docker's forwarding, bridges and NAT need none of them, nor does a database.
 NETWORK = {
-    "Nobody beside the host tells it another way for its packets, RFC 1812 section 5.3.3 would let routers.": {
+    "Nobody beside the host sends its packets another way: redirects of ICMP can be forged.": {
         "net/ipv4/conf/*/accept_redirects": "0",
         "net/ipv6/conf/*/accept_redirects": "0",
     },
@@ -199,7 +199,8 @@ def apparmor() -> list[str]:
 
 def keep(params: dict[str, Any], dry: bool) -> dict[str, Any]:
     """Return what the module says."""
-    inside = run("systemd-detect-virt", "--container", "--quiet")[0] == 0
+    # Where nobody tells, it may be one: what is set there is set for all that share the kernel.
+    inside = run("systemd-detect-virt", "--container", "--quiet")[0] in (0, 127, None)
     chosen = wanted(params["settings"], params["core_dumps"], inside)
     written = write(chosen, dry)
     changed, told = put(chosen, dry)

@@ -125,6 +125,13 @@ def test_a_container_sets_its_network_alone_and_has_no_clock_of_its_own(host):
     assert "kernel." not in Path(kernel.FILE).read_text()
 
 
+def test_where_nobody_tells_whether_it_is_a_container_the_machine_is_left_alone(host):
+    """A kernel's own settings would be those of all that share it."""
+    host.said["systemd-detect-virt"] = (127, "")
+    keep()
+    assert now(host) == {**CLOSED, **{path: HAS[path] for path in HAS if not path.startswith("net/")}}
+
+
 def test_core_dumps_and_settings_are_words_of_their_own(host):
     keep(settings=False)
     assert now(host) == {**HAS, "kernel/core_pattern": "|/bin/false"}
