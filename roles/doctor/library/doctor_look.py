@@ -10,6 +10,7 @@ from typing import Any
 from ansible.module_utils import doctor_beside as beside
 from ansible.module_utils import doctor_host as itself
 from ansible.module_utils import doctor_people as people
+from ansible.module_utils.flask_deploy.host import condition
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
@@ -44,18 +45,18 @@ def look(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         "disks": itself.disks,
         "memory": itself.memory,
         "limits": itself.limits,
-        "units": itself.units,
+        "units": condition.units,
         "packages": itself.packages,
         "reboot": itself.reboot,
-        "clock": itself.clock,
+        "clock": condition.clock,
         "apparmor": itself.apparmor,
         "accounts": people.accounts,
         "sshd": itself.sshd,
         "engine": beside.containers,
         "listening": beside.listening,
         "sites": beside.sites,
-        "certificate": lambda: beside.told("keep_certificates", owner),
-        "backup": lambda: beside.told("keep_backups", app) if params["backup"] else {},
+        "certificate": lambda: condition.told("keep_certificates", owner),
+        "backup": lambda: condition.told("keep_backups", app) if params["backup"] else {},
         "release": lambda: beside.release(app),
         "fingerprint": lambda: beside.fingerprint(owner),
         "changed": lambda: itself.changed(params["paths"]),

@@ -12,15 +12,14 @@ import re
 from datetime import datetime
 from typing import Any
 
-from ansible.module_utils.doctor_host import run, text
 from ansible.module_utils.flask_deploy.host import engine, files
+from ansible.module_utils.flask_deploy.host.condition import run, text
 from ansible.module_utils.flask_deploy.release.places import App
 
 CONF = "/etc/nginx"
 OURS = "# Managed by Ansible: flask-deploy"
 ASIDE = ".left-out"  # a site that the guard took away before nginx started
 LABEL = "flask-deploy.app"
-PROGRAMS = "/usr/local/lib/flask-deploy"
 RECORD = "/var/lib/flask-deploy/host.json"  # of what was taken over
 LOCAL = re.compile(r"^\[?(127\.|::1\b|::ffff:127\.)|%lo$")
 
@@ -116,20 +115,6 @@ def sites() -> dict[str, Any]:
 def _is_ours(path: str) -> bool:
     name = os.path.basename(path).removesuffix(".conf")
     return text(path).startswith(OURS) or os.path.isdir(f"/etc/{name}/tls")
-
-
-def told(program: str, app: str) -> dict[str, Any] | None:
-    """Return what a program of ours tells of an app; None where it was not set up here.
-
-    :param program: keep_certificates or keep_backups.
-    """
-    if not os.path.isdir(f"{PROGRAMS}/{program}"):
-        return None
-    _code, out, said = run("python3", "-B", "-m", program, "status", app, PYTHONPATH=PROGRAMS)
-    try:
-        return dict(json.loads(out))
-    except ValueError:
-        return {"problems": [" ".join(said.split()[-40:]) or f"{program} tells nothing"]}
 
 
 def release(name: str) -> dict[str, Any]:

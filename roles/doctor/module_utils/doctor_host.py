@@ -5,36 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import command, files
+from ansible.module_utils.flask_deploy.host import condition, files
+from ansible.module_utils.flask_deploy.host.condition import run, text
 
-SECONDS = 60  # that a program may take
 PLACES = ("/", "/var", "/srv", "/boot", "/tmp", "/run", "/var/log", "/var/lib/docker")  # noqa: S108
 REBOOT = "/run/reboot-required"
-SETTLED = 1800  # seconds after a start in which a clock may not be in step yet
 LISTS = "/var/lib/apt/lists"
 STAMP = "/var/lib/apt/periodic/update-success-stamp"
 UNFINISHED = re.compile(r"in a mess|not yet|half (configured|installed)")  # of the reasons that dpkg(1) --audit gives
-SHOWN = ("Id", "Result", "StateChangeTimestamp", "NRestarts")  # of a unit that is not well
-
-
-def run(*words: str, limit: float = SECONDS, **environment: str) -> tuple[int | None, str, str]:
-    """Return (exit code, what a program printed, its errors); 127 where there is no such program."""
-    try:
-        done = command.attempt(*words, limit=limit, environment={"LC_ALL": "C", **environment})
-    except OSError as error:
-        return 127, "", str(error)
-    return done.code, done.out.decode(errors="replace"), done.said
-
-
-def text(path: str) -> str:
-    """Return a file's text; "" where there is none, or it may not be read."""
-    try:
-        return (files.read(path) or b"").decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def disks(places: Iterable[str] = PLACES) -> list[dict[str, Any]]:
@@ -88,43 +69,6 @@ def limits() -> dict[str, list[int]]:
     return found
 
 
-def units() -> dict[str, list[dict[str, Any]]]:
-    """Return units that failed, and those that systemd starts again and again."""
-    return {word: _shown(_listed(word)) for word in ("failed", "auto-restart")}
-
-
-def _listed(state: str) -> list[str]:
-    code, out, said = run(
-        "systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager", f"--state={state}"
-    )
-    if code:
-        raise OSError(said)
-    return [line.split()[0] for line in out.splitlines() if line.split()]
-
-
-def _shown(names: Sequence[str]) -> list[dict[str, Any]]:
-    if not names:
-        return []
-    wanted = [word for name in SHOWN for word in ("-p", name)]
-    blocks = run("systemctl", "show", "--timestamp=unix", *wanted, *names)[1].strip().split("\n\n")
-    known = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
-    return [
-        {
-            "name": each.get("Id", "?"),
-            "result": each.get("Result", ""),
-            "since": moment(each.get("StateChangeTimestamp", "")),
-            "restarts": int(each.get("NRestarts") or 0),
-        }
-        for each in known
-    ]
-
-
-def moment(stamp: str) -> float | None:
-    """Return a time of systemd's, such as @1764356400, in seconds since 1970."""
-    number = stamp.removeprefix("@")
-    return float(number) if number.isdigit() and int(number) else None
-
-
 def packages() -> dict[str, Any]:
     """Return security updates that wait, when Debian was last asked, and packages that are broken or held."""
     told = run("apt-get", "--simulate", "-o", "Debug::NoLocking=1", "dist-upgrade", limit=120)[1]
@@ -168,25 +112,9 @@ def reboot() -> dict[str, Any] | None:
     return {"since": since, "packages": sorted(set(text(f"{REBOOT}.pkgs").split()))}
 
 
-def clock() -> dict[str, bool]:
-    """Return whether something sets the clock, and whether it is in step; a container has that of its host."""
-    _code, out, _said = run("timedatectl", "show", "-p", "NTP", "-p", "NTPSynchronized")
-    known = dict(line.partition("=")[::2] for line in out.splitlines())
-    inside, in_step = inside_container(), known.get("NTPSynchronized") == "yes"
-    up = float((text("/proc/uptime").split() or ["0"])[0])
-    return {
-        "kept": inside or known.get("NTP", "yes") == "yes" or in_step,
-        "in_step": inside or in_step or "NTPSynchronized" not in known or up < SETTLED,
-    }
-
-
-def inside_container() -> bool:
-    return run("systemd-detect-virt", "--container", "--quiet")[0] == 0
-
-
 def apparmor() -> dict[str, bool] | None:
     """Return whether the kernel has AppArmor, and the profile that Docker gives containers; None in a container."""
-    if inside_container():
+    if condition.inside_container():
         return None
     kernel = text("/sys/module/apparmor/parameters/enabled").strip() == "Y"
     profiles = text("/sys/kernel/security/apparmor/profiles")

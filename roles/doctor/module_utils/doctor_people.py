@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ansible.module_utils.doctor_host import run, text
 from ansible.module_utils.flask_deploy.host import connection
+from ansible.module_utils.flask_deploy.host.condition import run, text
 
 FIRST = 1000  # user id of people: adduser.conf(5)
 OF_DEBIAN = {"root", "sync", "postgres"}  # whose packages give them a shell

@@ -11,12 +11,13 @@ import pytest
 from ansible.module_utils import doctor_beside as beside
 from ansible.module_utils import doctor_host as itself
 from ansible.module_utils import doctor_people as people
+from ansible.module_utils.flask_deploy.host import condition
 from ansible.modules import doctor_look
 
 
 def test_this_machine_is_looked_at_and_what_cannot_be_seen_hides_nothing(monkeypatch):
     monkeypatch.setattr(itself, "packages", lambda: {"security": [], "asked": None, "broken": [], "held": []})
-    monkeypatch.setattr(itself, "units", lambda: 1 / 0)
+    monkeypatch.setattr(condition, "units", lambda: 1 / 0)
     facts, unseen = doctor_look.look(
         {"app": "shop", "certificate": "shop", "backup": False, "paths": ["/etc/hosts", "/nowhere"]}
     )
@@ -103,17 +104,17 @@ def test_units_that_failed_are_told_with_their_time(monkeypatch):
         "list-units": (0, "backup.service loaded failed failed Backup\nsrv.mount loaded failed", ""),
         "show": (0, SHOWN, ""),
     }
-    monkeypatch.setattr(itself, "run", lambda _name, verb, *words: answers[verb])
-    assert itself.units()["failed"] == [
+    monkeypatch.setattr(condition, "run", lambda _name, verb, *words: answers[verb])
+    assert condition.units()["failed"] == [
         {"name": "backup.service", "result": "exit-code", "since": 1764356400.0, "restarts": 0},
         {"name": "srv.mount", "result": "timeout", "since": None, "restarts": 0},
     ]
 
 
 def test_where_systemd_does_not_answer_nobody_says_that_all_is_well(monkeypatch):
-    monkeypatch.setattr(itself, "run", lambda *words: (1, "", "Failed to connect to bus"))
+    monkeypatch.setattr(condition, "run", lambda *words: (1, "", "Failed to connect to bus"))
     with pytest.raises(OSError, match="Failed to connect"):
-        itself.units()
+        condition.units()
 
 
 PEOPLE = {
@@ -194,22 +195,22 @@ CLOCKS = [
 def test_a_clock_that_is_not_in_step_is_told_once_it_had_time(monkeypatch, said, up, inside, told):
     """A container has the clock of its host."""
     answers = {"timedatectl": (0, said, ""), "systemd-detect-virt": (inside, "", "")}
-    monkeypatch.setattr(itself, "run", lambda program, *_: answers[program])
-    monkeypatch.setattr(itself, "text", lambda path: f"{up}.5 100.0")
-    assert itself.clock() == told
+    monkeypatch.setattr(condition, "run", lambda program, *_: answers[program])
+    monkeypatch.setattr(condition, "text", lambda path: f"{up}.5 100.0")
+    assert condition.clock() == told
 
 
 def test_the_profile_of_containers_is_looked_for(monkeypatch):
     texts = {"/sys/module/apparmor/parameters/enabled": "Y\n"}
     texts["/sys/kernel/security/apparmor/profiles"] = "man (enforce)\ndocker-default (enforce)\n"
     monkeypatch.setattr(itself, "text", lambda path: texts.get(path, ""))
-    monkeypatch.setattr(itself, "inside_container", lambda: False)
+    monkeypatch.setattr(condition, "inside_container", lambda: False)
     assert itself.apparmor() == {"kernel": True, "docker": True}
     texts["/sys/kernel/security/apparmor/profiles"] = "docker-default (complain)\n"
     assert itself.apparmor() == {"kernel": True, "docker": False}
     texts.clear()
     assert itself.apparmor() == {"kernel": False, "docker": False}
-    monkeypatch.setattr(itself, "inside_container", lambda: True)
+    monkeypatch.setattr(condition, "inside_container", lambda: True)
     assert itself.apparmor() is None
 
 
@@ -301,9 +302,9 @@ def test_sites_of_nobody_and_those_left_out(monkeypatch, tmp_path, says):
 
 def test_what_a_program_of_ours_tells_without_json_is_a_problem(monkeypatch, tmp_path, says):
     (tmp_path / "keep_backups").mkdir()
-    monkeypatch.setattr(beside, "PROGRAMS", str(tmp_path))
+    monkeypatch.setattr(condition, "PROGRAMS", str(tmp_path))
     says(python3=('{"problems": ["late"]}', 1))
-    assert beside.told("keep_backups", "shop") == {"problems": ["late"]}
+    assert condition.told("keep_backups", "shop") == {"problems": ["late"]}
     says(python3=("Traceback: it is damaged", 1))
-    assert beside.told("keep_backups", "shop")["problems"] == ["Traceback: it is damaged"]
-    assert beside.told("keep_certificates", "shop") is None
+    assert condition.told("keep_backups", "shop")["problems"] == ["Traceback: it is damaged"]
+    assert condition.told("keep_certificates", "shop") is None
