@@ -19,6 +19,7 @@ PACKAGES = (
     "roles/nginx/files/keep_certificates",
     "roles/backup/files/keep_backups",
     "roles/archive/files/keep_archive",
+    "roles/monitor/files/keep_watch",
 )
 
 

@@ -37,6 +37,8 @@ SAMPLES = {
     "app_release_command": "flask db upgrade",
     "app_writable": ["static/.webassets-cache", "cache:memory", "/tmp:200m"],
     "remove_app": "shop",
+    "monitor_smtp": "smtps://user:5f0c5f0c@smtp.example.com",
+    "monitor_ping": "https://hc-ping.example.com/5f0c5f0c",
     "restore_app": "shop",
     "backup_password": "5f0c5f0c5f0c5f0c",
     "backup_env": {"AWS_ACCESS_KEY_ID": "5f0c"},

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 
 from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx, postgres, systemd
@@ -40,6 +41,9 @@ left: {type: list, returned: always, description: "What did not go, why, and wha
 
 DATA = ("data", "restore", "writable")  # a restore that was cut off has what was there before
 ARCHIVE = "/etc/flask-deploy/archive"  # of the host's PostgreSQL, kept with one app's backups
+# Of role monitor: an app that is gone does not answer.
+WATCHED = ("/etc/flask-deploy/monitor/{app}.*", "/var/lib/flask-deploy/monitor/found/{app}.*")
+MONITOR = "flask-deploy-monitor.service"
 BACKUPS = ("backup", "drill", "archive", "archive-drill")
 AGAIN = "the same command removes it"
 IMAGES = "{{.ID}} {{.Repository}}:{{.Tag}}"
@@ -55,7 +59,8 @@ def goes(app: places.App, data: bool) -> list[str]:
     texts, links = unit.paths(app)
     timed = backup_paths(app) if data else []
     timed += [path for job in jobs.known(app) for path in jobs.paths(app, job)]
-    return [path for path in [app.include, *links, *texts, *timed, *paths] if os.path.lexists(path)]
+    watched = [path for pattern in WATCHED for path in glob.glob(pattern.format(app=app.name))]
+    return [path for path in [app.include, *links, *texts, *timed, *watched, *paths] if os.path.lexists(path)]
 
 
 def backup_paths(app: places.App) -> list[str]:
@@ -96,6 +101,8 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
     done = remove_from_engine(app, False, left)
     for path in goes(app, data):
         _delete(path, left)
+    if any(path.endswith(".monit") for path in before):
+        systemd.ask("try-restart", MONITOR)
     return [f"removed {path}" for path in before if not os.path.lexists(path)] + done
 
 

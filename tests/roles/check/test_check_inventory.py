@@ -120,6 +120,22 @@ WRONG = [
     ("backup_keep: {daily: 0}", "backup_keep", "keeps no backup at all; example: backup_keep: {daily: 7"),
     ("backup_keep: {daily: many}", "backup_keep", "daily: 'many' is not a whole number"),
     ("backup_jitter: -1", "backup_jitter", "between"),
+    (
+        "monitor_webhooks: {teams: 'https://a.example'}",
+        "monitor_webhooks",
+        "there is no 'teams' here; supported are",
+    ),
+    ("monitor_webhooks: {ntfy: ntfy.sh/shop}", "monitor_webhooks", "ntfy: is no address; it begins with https://"),
+    ("monitor_webhooks: {ntfy: 7}", "monitor_webhooks", "ntfy: is not text; example"),
+    ("monitor_mail: [ops]", "monitor_mail", "'ops' is no address; example: monitor_mail: [ops@example.com]"),
+    ("monitor_mail: [ops@example.com]", "monitor_smtp", "is needed with monitor_mail; example: monitor_smtp: smtps://"),
+    ("monitor_smtp: smtp.example.com", "monitor_smtp", "is no server for mail; example: monitor_smtp: smtps://"),
+    ("monitor_smtp: smtp://ada@smtp.example.com", "monitor_smtp", "is no server for mail"),
+    ("monitor_smtp: 'smtp://smtp.example.com:99999'", "monitor_smtp", "is no server for mail"),
+    ("monitor_ping: hc-ping.com/5f0c", "monitor_ping", "is no address; it begins with https://; example"),
+    ("monitor_errors: 101", "monitor_errors", "101 is not between 0 and 100"),
+    ("monitor_slow: -1", "monitor_slow", "between"),
+    ("monitor_limit: 0", "monitor_limit", "0 is not between 1 and"),
     ("archive_to: mnt/backup", "archive_to", "is not a directory, sftp: or s3:; example: archive_to: sftp:"),
     ("app_needs: [postgres]\narchive_to: /mnt/backup", "archive_to", "needs backup_to, whose password"),
     (
@@ -676,6 +692,9 @@ CERTIFICATES = [
     ("cert.pem", "readable.pem", "nginx_certificate_key_file", "others may read it; type: chmod 600"),
 ]
 VALID = [
+    "monitor_webhooks: {ntfy: 'https://:tk_5f0c@ntfy.example.com/shop', slack: 'http://chat.example.com:8065/hooks/x'}",
+    "monitor_mail: [ops+shop@example.com]\nmonitor_smtp: smtp://localhost\nmonitor_errors: 0\nmonitor_slow: 0",
+    "monitor_smtp: smtps://ops%40example.com:5f%2F0c@smtp.example.com:465\nmonitor_ping: https://hc.example.com/5f0c",
     f"{BACKUP}{SFTP}\nbackup_host_key: {HOST_KEY}\nbackup_ssh_key: {SSH_KEY}",
     f"{BACKUP}/mnt/backup/app\nbackup_keep: {{monthly: 3}}\nbackup_at: hourly\nbackup_drill_read: 1/10",
     f"{BACKUP}{SFTP}\nbackup_host_key: {HOST_KEY}\nbackup_ssh_key: {SSH_KEY}\napp_needs: [postgres]\narchive_queue: 9",

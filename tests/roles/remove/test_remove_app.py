@@ -45,6 +45,17 @@ def test_everything_goes_but_data_and_keys(app, engine):
     assert "removed container shop-aaa" in actions and "removed 1 images" in actions
 
 
+def test_an_app_that_is_gone_is_not_watched(app, tmp_path, monkeypatch):
+    for name in ("shop.json", "shop.monit", "host.monit", "shop-two.monit"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(module, "WATCHED", (f"{tmp_path}/{{app}}.*",))
+    told = []
+    monkeypatch.setattr(module.systemd, "ask", lambda *words, **options: told.append(words) or "")
+    module.remove(app, data=False, dry=False)
+    assert ("try-restart", "flask-deploy-monitor.service") in told
+    assert sorted(path.name for path in tmp_path.glob("*.monit")) == ["host.monit", "shop-two.monit"]
+
+
 def test_data_goes_when_it_is_named(app):
     module.remove(app, data=True, dry=False)
     assert not os.path.exists(app.root) and not os.path.exists(app.etc)

@@ -150,6 +150,11 @@ class Log:
         for part in self.parts:
             part.file.close()
 
+    def reached(self) -> list[int] | None:
+        """Return the position behind the last whole line that was read, see ``position``."""
+        last = self.parts[-1] if self.parts else None
+        return [last.inode, last.file.tell() - len(last.rest)] if last else None
+
     def before(self, release: str | None) -> Iterator[Entry]:
         """Yield the entries of a release that lie before the position, from some MiB on."""
         room = TAIL

@@ -1,0 +1,171 @@
+"""What is wrong with apps and their host, as far as monit does not see it itself: {item: what, and what to type}.
+
+A key is one check of monit's: <app>.<what>, or host.<what>.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.flask_deploy.host import condition, engine, files, nginx
+from ansible.module_utils.flask_deploy.release import jobs, processes
+from ansible.module_utils.flask_deploy.release.places import App
+
+from . import places, traffic
+
+SELDOM = 55  # seconds; programs that take long to answer are not asked more often
+BOOT = 180  # seconds after a boot in which an app may still start, and the clock be set
+PATIENCE = 4  # seconds that an app has to answer
+TOLD = ("backup", "drill", "archive", "archive-drill")  # units whose failure keep_backups tells
+UNITS = re.compile(r"flask-deploy-certificates\.service|(nginx|docker)\.service")  # are told by other keys
+DOWN = "{}: {} answers {} through nginx; type there: sudo docker logs --tail 50 {}"
+Question = Callable[[App, dict[str, Any]], dict[str, str]]
+
+
+def look(now: float) -> None:
+    """Look at everything, and write down what was found."""
+    known = places.settings()
+    files.ensure_directory(places.WORK, 0o700)
+    files.ensure_directory(f"{places.WORK}/found", 0o700)
+    counts = functools.cache(lambda: traffic.look({name: told["slow"] for name, told in known.items()}, now))
+    for name, told in known.items():
+        for what, question in APP.items():
+            _keep(f"{name}.{what}", lambda question=question, told=told, name=name: question(App(name), told), now)
+        for what, judge in traffic.JUDGES.items():
+            _keep(f"{name}.{what}", lambda judge=judge, told=told, name=name: judge(name, counts()[name], told), now)
+    _keep("host.units", lambda: units(list(known)), now)
+    _keep("host.clock", clock, now)
+
+
+def _keep(key: str, question: Callable[[], dict[str, str]], now: float) -> None:
+    """Ask, and write down; what cannot be looked at is wrong too, and hides nothing else."""
+    if key.rpartition(".")[2] in ("certificate", "backup") and _age(places.found(key), now) < SELDOM:
+        return
+    try:
+        places.keep(key, question(), now)
+    except Exception as error:  # whatever is wrong with a host
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        places.keep(key, {"look": f"{key} cannot be looked at: {said}"}, now)
+
+
+def _age(path: str, now: float) -> float:
+    return now - os.stat(path).st_mtime if os.path.exists(path) else now
+
+
+def answers(app: App, _told: dict[str, Any]) -> dict[str, str]:
+    """Return whether the release that serves answers on its health path, as visitors ask it: through nginx."""
+    release = app.serving()
+    if not release or _boots() or os.path.exists(f"{app.root}/maintenance/html"):
+        return {}
+    record = app.record(release)
+    try:
+        status = str(nginx.probe_door(record["domain"], record["health_path"], PATIENCE))
+        good = int(status) < 400
+    except Exception as error:  # whatever an app may answer with
+        status, good = " ".join(str(error).split())[:200], False
+    said = DOWN.format(app.name, record["health_path"], status, app.container(release))
+    return {} if good else {"web": said}
+
+
+def beside(app: App, _told: dict[str, Any]) -> dict[str, str]:
+    """Return which processes beside the web are not up; while a switch is under way they change over."""
+    if _boots() or files.read(app.pending) is not None:
+        return {}
+    try:
+        known = processes.told(app)
+    except engine.EngineError:  # is told of the engine
+        return {}
+    return {
+        each["process"]: "{}: {} of {} {} are up; type there: sudo docker logs --tail 50 {}".format(
+            app.name, each["up"], each["wanted"], each["process"], each["down"]
+        )
+        for each in known
+        if each["up"] < each["wanted"]
+    }
+
+
+def failed_jobs(app: App, _told: dict[str, Any]) -> dict[str, str]:
+    """Return which jobs' last run failed, and which have no timer."""
+    rows, lines = jobs.status(app), {}
+    for row in rows:
+        record, name = row["record"], row["name"]
+        log = f"type there: sudo journalctl -n 50 -u {jobs.unit(app, name)}"
+        if not row["timer"]:
+            lines[f"{name} timer"] = f"{app.name}: the timer of job {name} does not run; deploy again"
+        if row["runs"] or not record:
+            continue
+        if "ended" not in record:
+            lines[name] = f"{app.name}: job {name} was cut off with its host; {log}"
+        elif record.get("result") != "success":
+            lines[name] = f"{app.name}: job {name} failed ({record.get('result')} {record.get('code')}); {log}"
+    return lines
+
+
+def certificate(_app: App, told: dict[str, Any]) -> dict[str, str]:
+    """Return what role nginx's keeper of certificates says is wrong."""
+    known = condition.told("keep_certificates", told["certificate"]) or {}
+    days, said = known.get("days_left"), "; ".join(known.get("problems", []))
+    left = "" if days is None else f" ({days} days left)"
+    look = "type there: sudo journalctl -n 50 -u flask-deploy-certificates"
+    return {"certificate": f"the certificate of {told['domain']}{left}: {said}; {look}"} if said else {}
+
+
+def backup(app: App, told: dict[str, Any]) -> dict[str, str]:
+    """Return what the program of role backup says is wrong: one that failed, is late or was never proved."""
+    known = (condition.told("keep_backups", app.name) or {}) if told["backup"] else {}
+    # Of one that is late again and again the line has another time.
+    return {re.sub(r" of \d.*", "", line)[:40]: f"{app.name}: {line}" for line in known.get("problems", [])}
+
+
+def release(app: App, _told: dict[str, Any]) -> dict[str, str]:
+    """Return what became of releases: which serves, and which was taken back; each is told once, as it happens."""
+    happened = {}
+    for each in app.known():
+        state, record = app.state(each), app.record(each)
+        word, order = state.get("state"), state.get("order", 0)
+        if word == "live" and each == app.serving():
+            by = record.get("by") or "unknown"
+            happened[f"{each} {order}"] = f"{app.name}: release {each} of {by} serves"
+        elif word in ("rejected", "reverted"):
+            why = " ".join(str(state.get("reason")).split())[:200]
+            happened[f"{each} {order} {word}"] = f"{app.name}: release {each} was taken back: {why}"
+    return happened
+
+
+APP: dict[str, Question] = {
+    "answers": answers,
+    "processes": beside,
+    "jobs": failed_jobs,
+    "certificate": certificate,
+    "backup": backup,
+    places.EVENTS: release,
+}
+
+
+def units(apps: list[str]) -> dict[str, str]:
+    """Return which units failed or are started again and again; what other keys tell is not told twice."""
+    told, lines = [f"flask-deploy-{kind}@{app}.service" for kind in TOLD for app in apps], {}
+    jobs_of = tuple(f"flask-deploy-job-{app}-" for app in apps)
+    for state, found in condition.units().items():
+        for each in found:
+            name = each["name"]
+            if name in told or name.startswith(jobs_of) or UNITS.fullmatch(name):
+                continue
+            how = f"failed ({each['result']})" if state == "failed" else "is started again and again"
+            lines[name] = f"{name} {how}; type there: sudo journalctl -n 50 -u {name}"
+    return lines
+
+
+def clock() -> dict[str, str]:
+    known = condition.clock()
+    said = "the clock is not set by any server; type there: timedatectl"
+    return {} if known["right"] or _boots() else {"clock": said}
+
+
+def _boots() -> bool:
+    """Tell whether the host began so lately that an app may not be up yet."""
+    return float((files.read("/proc/uptime") or b"0").split()[0]) < BOOT

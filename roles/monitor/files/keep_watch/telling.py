@@ -1,0 +1,146 @@
+"""What was told to whom: each thing once when it goes wrong, and once when it is good again."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from ansible.module_utils.flask_deploy.host import condition, files, locks
+
+from . import places, sending
+
+HOUR = 3600
+MOST = 200  # lines that wait for one target
+SETTLED = 300  # seconds after its start in which monit has judged everything anew
+# By the last word of a key that monit judges itself.
+ADVICE = {
+    "nginx": "nginx does not run; type there: sudo systemctl status nginx",
+    "docker": "the Docker engine does not run; type there: sudo systemctl status docker",
+    "postgres": "PostgreSQL does not answer; type there: sudo systemctl status 'postgresql*'",
+    "valkey": "Valkey does not answer; type there: systemctl --failed",
+    "memory": "memory is short: {said}; type there: ps aux --sort=-rss | head",
+    "disk": "{place} is nearly full: {said}; type there: df -h {place}",
+    "inodes": "{place} has nearly no inodes left: {said}; type there: df -i {place}",
+    "look": "the watch cannot look at this host: {said}; type there: sudo /usr/local/lib/flask-deploy/watch look",
+}
+
+
+def _record() -> dict[str, Any]:
+    return {"open": {}, "queue": {}, "sent": {}, **files.read_json(f"{places.WORK}/record.json", {})}
+
+
+def _write(known: dict[str, Any]) -> None:
+    files.ensure_directory(places.WORK, 0o700)
+    files.write_json(f"{places.WORK}/record.json", known, 0o600)
+
+
+def words(key: str, said: str) -> str:
+    """Return what is wrong, in words, of a key that monit judges itself.
+
+    :param said: monit's own words.
+    """
+    _host, what, *place = key.split(".", 2)
+    return ADVICE.get(what, "{said}").format(said=said, place=place[0] if place else "")
+
+
+def note(key: str, items: dict[str, str], now: float | None = None) -> None:
+    """Queue what is new of a key, and what is good again; what was told before is not told again."""
+    now = time.time() if now is None else now
+    with locks.locked(places.LOCKS["record"]):
+        known = _record()
+        first, before = key not in known["open"], known["open"].get(key, {})
+        event = key.endswith(f".{places.EVENTS}")
+        new = [items[item] for item in items if item not in before]
+        gone = [told for item, told in before.items() if item not in items]
+        lines = new + ([] if event else [f"good again {_after(now - told['since'])}: {told['text']}" for told in gone])
+        since = {item: before.get(item, {"since": now, "text": text}) for item, text in items.items()}
+        known["open"][key] = since
+        if lines and not (first and event):
+            _queue(known, key, lines)
+        _write(known)
+
+
+def begin() -> None:
+    """Let what happened before a host was watched be told to nobody."""
+    known = _record()["open"]
+    for key in (f"{app}.{places.EVENTS}" for app in places.settings()):
+        if key not in known:
+            note(key, places.items(key))
+
+
+def _after(seconds: float) -> str:
+    return f"after {seconds / 60:.0f} min" if seconds < 2 * HOUR else f"after {seconds / HOUR:.0f} h"
+
+
+def _queue(known: dict[str, Any], key: str, lines: list[str]) -> None:
+    apps = places.settings()
+    owner = key.partition(".")[0]
+    told = apps.values() if owner == places.HOST else [apps[owner]] if owner in apps else []
+    for target in {name for each in told for name in sending.targets(each)}:
+        known["queue"][target] = [*known["queue"].get(target, []), *lines][-MOST:]
+
+
+def tell(now: float | None = None) -> None:
+    """Send what waits; what nobody takes, or what came too often, waits on."""
+    now = time.time() if now is None else now
+    try:
+        with locks.locked(places.LOCKS["tell"], 0):
+            known, apps = _record(), places.settings()
+            known_targets = {name: each for each in apps.values() for name in sending.targets(each)}
+            for target, lines in known["queue"].items():
+                recent = [at for at in known["sent"].get(target, []) if now - HOUR < at <= now]
+                settings = known_targets.get(target)
+                if settings is None:
+                    _sent(target, len(lines), [])
+                elif lines and len(recent) < settings["limit"] and _send(target, settings, lines):
+                    _sent(target, len(lines), [*recent, now])
+    except locks.LockError:  # another is at it, and comes again
+        return
+
+
+def _send(target: str, settings: dict[str, Any], lines: list[str]) -> bool:
+    try:
+        sending.send(target, settings, lines)
+    except Exception as error:  # whatever a receiver may do
+        kind = target.partition(" ")[0]
+        sys.stderr.write(f"{kind}: {len(lines)} lines wait: {sending.plain(error, target)}\n")
+        return False
+    return True
+
+
+def _sent(target: str, number: int, times: list[float]) -> None:
+    with locks.locked(places.LOCKS["record"]):
+        known = _record()
+        known["queue"][target] = known["queue"].get(target, [])[number:]
+        known["sent"][target] = times
+        for name in [name for name, lines in known["queue"].items() if not lines]:
+            del known["queue"][name]
+        _write(known)
+
+
+def settle(now: float | None = None) -> None:
+    """Once after each start of monit, note what got well while it was away: it tells of changes that it sees alone."""
+    now = time.time() if now is None else now
+    began = os.stat(places.PID).st_mtime if os.path.exists(places.PID) else now
+    known = _record()
+    if now - began < SETTLED or known.get("settled") == began:
+        return
+    states = summary()
+    for key, items in known["open"].items():
+        if os.path.exists(places.found(key)):
+            note(key, places.items(key), now)
+        elif items and states.get(key) == "OK":
+            note(key, {}, now)
+    with locks.locked(places.LOCKS["record"]):
+        known = _record()
+        known["open"] = {key: told for key, told in known["open"].items() if not states or key in states}
+        _write({**known, "settled": began})
+
+
+def summary() -> dict[str, str]:
+    """Return {key: monit's word for how it is}."""
+    _code, out, _said = condition.run("monit", "-c", f"{places.ETC}/monitrc", "-B", "summary")
+    rows = [line.split() for line in out.splitlines()[2:]]
+    return {row[0]: " ".join(row[1:-1]) for row in rows if len(row) > 2}

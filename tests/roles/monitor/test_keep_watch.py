@@ -1,0 +1,485 @@
+"""What is found wrong on a host is told to people: once, to each of them, and once more when it is good again."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import os
+import smtplib
+import socketserver
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.flask_deploy.host import condition, engine, nginx
+from ansible.module_utils.flask_deploy.release import jobs, processes
+from ansible.module_utils.flask_deploy.switch import log
+from keep_watch import __main__ as program
+from keep_watch import looking, places, sending, telling, traffic
+
+from tests.deploys import deploy
+
+NOON = 1_795_000_000
+
+
+@pytest.fixture
+def receiver():
+    """Return an address that takes messages, and the list of (path, headers, body) that it took."""
+    taken = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            taken.append((self.path, dict(self.headers), body.decode()))
+            self.send_response(500 if "broken" in self.path else 200)
+            self.end_headers()
+
+        do_GET = do_POST
+
+        def log_message(self, *words):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", taken
+        server.shutdown()
+
+
+@pytest.fixture
+def watch(tmp_path, monkeypatch, owners, receiver):
+    """Return what gives an app its settings; its messages go to the receiver."""
+    monkeypatch.setattr(places, "ETC", str(tmp_path / "monitor"))
+    monkeypatch.setattr(places, "WORK", str(tmp_path / "work"))
+    monkeypatch.setattr(places, "PID", str(tmp_path / "monit.pid"))
+    monkeypatch.setattr(places, "LOCKS", {name: str(tmp_path / "run" / name) for name in ("record", "tell")})
+    for folder in ("monitor", "work/found"):
+        (tmp_path / folder).mkdir(parents=True)
+
+    def told(app="shop", **more):
+        known = {"app": app, "host": "web1", "domain": "shop.example.com", "certificate": app, "backup": True}
+        known |= {"needs": [], "webhooks": {"ntfy": f"{receiver[0]}/{app}"}, "mail": [], "smtp": "", "ping": ""}
+        known |= {"errors": 5, "slow": 5, "limit": 20}
+        (tmp_path / f"monitor/{app}.json").write_text(json.dumps({**known, **more}))
+
+    told()
+    return told
+
+
+def bodies(receiver):
+    return [body for _path, _headers, body in receiver[1]]
+
+
+def test_each_thing_is_told_once_and_once_more_when_it_is_good_again(watch, receiver):
+    for moment in range(3):
+        telling.note("shop.jobs", {"purge": "job purge failed"}, NOON + moment)
+        telling.tell(NOON + moment)
+    telling.note("shop.jobs", {"purge": "job purge failed", "mail": "job mail failed"}, NOON + 60)
+    telling.tell(NOON + 60)
+    for moment in (720, 721):
+        telling.note("shop.jobs", {"mail": "job mail failed"}, NOON + moment)
+        telling.tell(NOON + moment)
+    assert bodies(receiver) == [
+        "web1: job purge failed",
+        "web1: job mail failed",
+        "web1: good again after 12 min: job purge failed",
+    ]
+
+
+def test_what_nobody_takes_waits_and_loses_nothing(watch, receiver, capsys):
+    watch(webhooks={"ntfy": f"{receiver[0]}/broken/5f0c"})
+    telling.note("shop.jobs", {"purge": "job purge failed"}, NOON)
+    telling.tell(NOON)
+    telling.note("host.units", {"a.service": "a.service failed"}, NOON)
+    telling.tell(NOON)
+    said = capsys.readouterr().err
+    assert "2 lines wait: HTTP Error 500" in said and "5f0c" not in said
+    receiver[1].clear()
+    address = f"{receiver[0]}/broken/5f0c".replace("broken", "whole")
+    watch(webhooks={"ntfy": address})
+    telling.note("shop.answers", {"web": "no answer"}, NOON)
+    telling.tell(NOON)
+    assert bodies(receiver) == ["web1: no answer"], "an address that is no longer named gets nothing"
+
+
+def test_what_comes_too_often_waits_and_comes_as_one(watch, receiver):
+    watch(limit=2)
+    for number in range(5):
+        telling.note("host.units", {f"{each}.service": f"{each} failed" for each in range(number + 1)}, NOON + number)
+        telling.tell(NOON + number)
+    assert bodies(receiver) == ["web1: 0 failed", "web1: 1 failed"]
+    telling.tell(NOON + 3602)
+    assert bodies(receiver)[2:] == ["web1: 2 failed\nweb1: 3 failed\nweb1: 4 failed"]
+    telling.tell(NOON + 3603)
+    assert len(receiver[1]) == 3
+
+
+def test_what_is_the_host_s_is_told_to_the_people_of_each_app_once(watch, receiver):
+    watch("blog", webhooks={"ntfy": f"{receiver[0]}/shop", "slack": f"{receiver[0]}/slack"})
+    telling.note("host.units", {"a.service": "a.service failed"})
+    telling.note("blog.jobs", {"x": "x failed"})
+    telling.note("shop.jobs", {"y": "y failed"})
+    telling.tell()
+    assert sorted(path for path, _headers, _body in receiver[1]) == ["/shop", "/slack"]
+    assert {path: body.count("failed") for path, _headers, body in receiver[1]} == {"/shop": 3, "/slack": 2}
+
+
+def test_each_kind_has_its_form(watch, receiver):
+    forms = {kind: f"{receiver[0]}/{kind}" for kind in ("slack", "discord")}
+    with_password = f"{receiver[0].replace('//', '//ada:5f%40c@')}/ntfy"
+    watch(webhooks={**forms, "ntfy": with_password})
+    telling.note("shop.jobs", {"purge": "Jöb failed"})
+    telling.tell()
+    got = {path: (headers, body) for path, headers, body in receiver[1]}
+    assert json.loads(got["/slack"][1]) == {"text": "web1: Jöb failed"}
+    assert json.loads(got["/discord"][1]) == {"content": "web1: Jöb failed"}
+    headers, body = got["/ntfy"]
+    assert body.encode("latin-1", "replace") and headers["Content-Type"].startswith("text/plain")
+    assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")) == b"ada:5f@c"
+
+
+def test_a_text_is_as_short_as_every_receiver_takes():
+    text = sending.short([f"line {number} " + "x" * 90 for number in range(100)])
+    assert len(text) <= 2000 and text.endswith("line 99 " + "x" * 90) and text.startswith("81 older lines")
+    assert len(sending.short(["y" * 9000])) <= 2000
+
+
+def test_mail_goes_to_the_people_by_the_server(watch, receiver):
+    taken = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.wfile.write(b"220 ready\r\n")
+            while line := self.rfile.readline():
+                word = line[:4].upper()
+                if word == b"DATA":
+                    self.wfile.write(b"354 go\r\n")
+                    lines = iter(self.rfile.readline, b".\r\n")
+                    taken.append(b"".join(lines).decode())
+                self.wfile.write(b"250 ok\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        watch(webhooks={}, mail=["ops@example.com", "ada@example.com"], smtp=f"smtp://127.0.0.1:{port}")
+        telling.note("shop.jobs", {"purge": "job purge failed"})
+        telling.tell()
+        server.shutdown()
+    assert len(taken) == 1 and "To: ops@example.com, ada@example.com" in taken[0]
+    assert "Subject: web1: job purge failed" in taken[0]
+
+
+def test_a_password_for_mail_never_goes_in_the_clear(watch, monkeypatch):
+    monkeypatch.setattr(smtplib.SMTP, "connect", lambda self, *_where: (220, b"ready"))
+    monkeypatch.setattr(smtplib.SMTP, "ehlo_or_helo_if_needed", lambda self: None)
+    monkeypatch.setattr(smtplib.SMTP, "close", lambda self: None)
+    logged = []
+    monkeypatch.setattr(smtplib.SMTP, "login", lambda self, *words: logged.append(words))
+    watch(webhooks={}, mail=["ops@example.com"], smtp="smtp://ada:5f0c@smtp.example.com")
+    target = sending.targets(places.settings()["shop"])[0]
+    with pytest.raises(smtplib.SMTPException, match="STARTTLS"):
+        sending.send(target, places.settings()["shop"], ["x"])
+    assert logged == []
+
+
+def test_what_happened_is_told_and_never_good_again(watch, receiver):
+    places.keep("shop.release", {"aaa 1": "release aaa serves"}, NOON)
+    telling.begin()
+    telling.tell()
+    assert bodies(receiver) == [], "what was there before is no news"
+    telling.note("shop.release", {"aaa 1": "release aaa serves", "bbb 2": "release bbb serves"})
+    telling.note("shop.release", {"bbb 2": "release bbb serves"})
+    telling.begin()
+    telling.tell()
+    assert bodies(receiver) == ["web1: release bbb serves"]
+
+
+def test_after_a_restart_of_monit_what_got_well_meanwhile_is_told(watch, receiver, monkeypatch):
+    states = {"host.nginx": "OK", "host.docker": "Does not exist", "shop.jobs": "OK"}
+    monkeypatch.setattr(telling, "summary", lambda: states)
+    for key in ("host.nginx", "host.docker", "old.jobs"):
+        telling.note(key, {key: f"{key} is ill"}, NOON)
+    places.keep("shop.jobs", {}, NOON)
+    telling.note("shop.jobs", {"purge": "purge failed"}, NOON)
+    telling.tell(NOON)
+    receiver[1].clear()
+    Path(places.PID).touch()
+    os.utime(places.PID, (NOON, NOON))
+    telling.settle(NOON + 200)
+    telling.tell(NOON + 200)
+    assert bodies(receiver) == [], "monit has not looked at everything yet"
+    for moment in (360, 420):
+        telling.settle(NOON + moment)
+        telling.tell(NOON + moment)
+    assert sorted("".join(bodies(receiver)).splitlines()) == [
+        "web1: good again after 6 min: host.nginx is ill",
+        "web1: good again after 6 min: purge failed",
+    ]
+    assert set(telling._record()["open"]) == {"host.nginx", "host.docker", "shop.jobs"}
+
+
+def test_monit_s_summary_is_read(monkeypatch):
+    said = "Monit 5.33.0 uptime: 0m\n Service Name  Status  Type\n host.nginx  OK  Process\n a.b  Does not exist  File"
+    monkeypatch.setattr(condition, "run", lambda *words: (0, said, ""))
+    assert telling.summary() == {"host.nginx": "OK", "a.b": "Does not exist"}
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("host.nginx", "nginx does not run; type there: "),
+        ("host.disk./srv", "/srv is nearly full: 95 %; type there: df -h /srv"),
+        ("shop.valkey", "Valkey does not answer"),
+        ("host.memory", "memory is short: 95 %"),
+    ],
+)
+def test_what_monit_sees_is_told_in_words_with_a_command(key, words):
+    assert telling.words(key, "95 %").startswith(words)
+
+
+# What is looked at.
+
+
+def line(release, **more):
+    told = {"at": time.time(), "release": release, "status": 200, "seconds": 0.1, "upstream_seconds": "0.1"}
+    return json.dumps({**told, "first": "0.1", "upstream_status": "200", **more}) + "\n"
+
+
+@pytest.fixture
+def logged(app, monkeypatch):
+    """Return what writes requests of a release that serves into nginx's log."""
+    monkeypatch.setattr(traffic, "App", lambda _name: app)
+    release = deploy(app)
+    path = Path(log.LOG)
+
+    def write(number, **more):
+        with path.open("a") as file:
+            file.write(line(release, **more) * number)
+
+    write(50, status=502)  # before anybody looked
+    return write
+
+
+def counted(now):
+    return traffic.look({"shop": 5}, now)["shop"]
+
+
+def test_requests_are_counted_once_from_the_first_look_on_for_five_minutes(watch, logged):
+    assert counted(NOON) == {"requests": 0, "failed": 0, "slow": 0}
+    logged(90)
+    logged(10, status=502)
+    logged(7, first="6.0")
+    assert counted(NOON + 30) == {"requests": 107, "failed": 10, "slow": 7}
+    assert counted(NOON + 60) == {"requests": 107, "failed": 10, "slow": 7}
+    os.rename(log.LOG, f"{log.LOG}.1")
+    logged(3)
+    assert counted(NOON + 90)["requests"] == 110
+    assert counted(NOON + 331)["requests"] == 3
+    assert counted(NOON + 400)["requests"] == 0
+
+
+def test_a_line_that_is_half_written_is_counted_when_it_is_whole(watch, logged, app):
+    counted(NOON)
+    whole = line(app.serving())
+    with open(log.LOG, "a") as file:
+        file.write(whole[:40])
+    assert counted(NOON + 30)["requests"] == 0
+    with open(log.LOG, "a") as file:
+        file.write(whole[40:])
+    assert counted(NOON + 60)["requests"] == 1
+
+
+@pytest.mark.parametrize(
+    ("requests", "failed", "slow", "wrong"),
+    [
+        (0, 0, 0, []),
+        (1000, 49, 99, []),
+        (1000, 50, 0, ["errors"]),
+        (1000, 0, 100, ["slow"]),
+        (4, 4, 0, []),
+        (5, 5, 0, ["errors"]),
+        (10, 5, 5, ["errors", "slow"]),
+    ],
+)
+def test_errors_and_slow_answers_are_judged_by_their_share(requests, failed, slow, wrong):
+    counts, told = {"requests": requests, "failed": failed, "slow": slow}, {"errors": 5, "slow": 5}
+    assert [what for what, judge in traffic.JUDGES.items() if judge("shop", counts, told)] == wrong
+
+
+def test_what_is_not_to_be_judged_is_not():
+    counts, told = {"requests": 10, "failed": 10, "slow": 10}, {"errors": 0, "slow": 0}
+    assert [judge("shop", counts, told) for judge in traffic.JUDGES.values()] == [{}, {}]
+
+
+@pytest.fixture
+def quiet(watch, logged, app, monkeypatch):
+    """A host on which all is well; return what it says, to be changed."""
+    said = {"units": {"failed": [], "auto-restart": []}, "clock": {"kept": True, "right": True}, "told": {}}
+    said |= {"processes": [], "jobs": [], "status": 200}
+    monkeypatch.setattr(looking, "App", lambda _name: app)
+    monkeypatch.setattr(looking, "BOOT", 0)
+    for name in ("units", "clock"):
+        monkeypatch.setattr(condition, name, lambda name=name: said[name])
+    monkeypatch.setattr(condition, "told", lambda kind, _app: said["told"].get(kind, {"problems": [], "days_left": 60}))
+    monkeypatch.setattr(processes, "told", lambda _app: said["processes"])
+    monkeypatch.setattr(jobs, "status", lambda _app: said["jobs"])
+    monkeypatch.setattr(nginx, "probe_door", lambda _domain, _path, _patience: said["status"])
+    return said
+
+
+def row(name="purge", timer=True, **record):
+    return {"name": name, "runs": False, "next": 0, "timer": timer, "record": record}
+
+
+def unit(name, **more):
+    return {"name": name, "result": "exit-code", "since": NOON, "restarts": 3, **more}
+
+
+def wrong(now=NOON):
+    looking.look(now)
+    found = Path(places.WORK, "found").iterdir()
+    return {path.name: places.items(path.name) for path in found if path.read_text() and path.name != "shop.release"}
+
+
+WRONG = {
+    "shop.answers": ({"status": 503}, "/ answers 503 through nginx"),
+    "shop.processes": (
+        {"processes": [{"process": "worker", "up": 1, "wanted": 2, "down": "shop-x-worker-2"}]},
+        "1 of 2 worker are up; type there: sudo docker logs --tail 50 shop-x-worker-2",
+    ),
+    "shop.jobs": (
+        {"jobs": [row(began=1, ended=2, result="exit-code", code="1")]},
+        "job purge failed (exit-code 1); type there: sudo journalctl -n 50 -u flask-deploy-job-shop-purge.service",
+    ),
+    "shop.certificate": (
+        {"told": {"keep_certificates": {"days_left": 5, "problems": ["expires at noon"]}}},
+        "the certificate of shop.example.com (5 days left): expires at noon",
+    ),
+    "shop.backup": ({"told": {"keep_backups": {"problems": ["the backup is late"]}}}, "shop: the backup is late"),
+    "host.units": (
+        {"units": {"failed": [unit("a.service")], "auto-restart": []}},
+        "a.service failed (exit-code); type there: sudo journalctl -n 50 -u a.service",
+    ),
+    "host.clock": ({"clock": {"kept": True, "right": False}}, "the clock is not set by any server"),
+}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_each_thing_that_is_wrong_is_one_item_and_goes_again(quiet, key):
+    assert wrong() == {}
+    change, words = WRONG[key]
+    before = {name: quiet[name] for name in change}
+    quiet.update(change)
+    found = wrong(time.time() + 60)
+    assert list(found) == [key] and [words in text for text in found[key].values()] == [True]
+    quiet.update(before)
+    assert wrong(time.time() + 120) == {}
+
+
+def test_a_restart_loop_is_wrong_and_what_other_keys_tell_is_not_told_by_units(quiet):
+    quiet["units"] = {
+        "failed": [unit(f"flask-deploy-{name}.service") for name in ("job-shop-purge", "backup@shop", "certificates")],
+        "auto-restart": [unit("loop.service"), unit("docker.service")],
+    }
+    assert wrong() == {"host.units": {"loop.service": wrong()["host.units"]["loop.service"]}}
+    assert "is started again and again" in wrong()["host.units"]["loop.service"]
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (row(began=1), "was cut off with its host"),
+        (row(timer=False), "the timer of job purge does not run"),
+    ],
+)
+def test_a_job_that_was_cut_off_or_has_no_timer_is_wrong(quiet, job, words):
+    quiet["jobs"] = [job]
+    (text,) = wrong()["shop.jobs"].values()
+    assert words in text
+
+
+def test_a_job_that_runs_or_never_ran_is_not_wrong(quiet):
+    quiet["jobs"] = [row(), {**row(began=1), "runs": True}, row(began=1, ended=2, result="success", code="0")]
+    assert wrong() == {}
+
+
+def test_maintenance_and_a_switch_under_way_are_not_wrong(quiet, app):
+    quiet.update(status=503, processes=[{"process": "worker", "up": 0, "wanted": 1, "down": "x"}])
+    Path(app.root, "maintenance/html").mkdir(parents=True)
+    Path(app.pending).write_text("{}")
+    assert wrong() == {}
+
+
+def test_an_app_that_starts_with_its_host_is_given_time(quiet, monkeypatch):
+    quiet["status"] = 502
+    monkeypatch.setattr(looking, "BOOT", float("inf"))
+    assert wrong() == {}
+
+
+def test_an_engine_that_is_away_is_told_by_monit_alone(quiet, monkeypatch):
+    def away(_app):
+        raise engine.EngineError("no answer")
+
+    monkeypatch.setattr(processes, "told", away)
+    assert wrong() == {}
+
+
+def test_what_cannot_be_looked_at_is_told_and_hides_nothing(quiet, monkeypatch):
+    Path(places.WORK, "traffic.json").write_text('{"position": "x"}')
+    monkeypatch.setattr(jobs, "status", lambda _app: 1 / 0)
+    quiet["status"] = 503
+    assert wrong()["shop.jobs"] == {"look": "shop.jobs cannot be looked at: ZeroDivisionError: division by zero"}
+    assert wrong().keys() == {"shop.jobs", "shop.answers", "shop.errors", "shop.slow"}
+
+
+def test_backups_and_certificates_are_not_asked_at_each_look(quiet, monkeypatch):
+    asked = []
+    monkeypatch.setattr(condition, "told", lambda kind, _app: asked.append(kind) or {})
+    now = time.time()
+    for moment in (0, 30, 60, 90):
+        looking.look(now + moment)
+    assert asked.count("keep_certificates") == 2
+
+
+def test_an_app_without_backups_is_not_asked_for_them(quiet, watch):
+    watch(backup=False)
+    quiet["told"] = {"keep_backups": {"problems": ["late"]}}
+    assert wrong() == {}
+
+
+def test_a_deploy_and_a_return_are_told(quiet, app, receiver):
+    looking.look(NOON)
+    telling.begin()
+    first = app.serving()
+    second = deploy(app, environment={"A": "2"})
+    looking.look(NOON + 30)
+    telling.note("shop.release", places.items("shop.release"))
+    app.set_state(second, "rejected", reason="too many errors")
+    looking.look(NOON + 60)
+    telling.note("shop.release", places.items("shop.release"))
+    telling.tell()
+    said = "\n".join(bodies(receiver))
+    assert f"release {second} of" in said and f"release {second} was taken back: too many errors" in said
+    assert first not in said
+
+
+def test_the_program_s_words_do_what_monit_needs(quiet, receiver, watch, monkeypatch):
+    watch(ping=f"{receiver[0]}/alive")
+    monkeypatch.setattr(telling, "summary", dict)
+    quiet["status"] = 503
+
+    def typed(*words):
+        monkeypatch.setattr("sys.argv", ["watch", *words])
+        assert program.main() == 0
+
+    typed("look")
+    typed("note", "shop.answers")
+    monkeypatch.setenv("MONIT_DESCRIPTION", "process is not running")
+    typed("failed", "host.nginx")
+    typed("good", "host.nginx")
+    typed("tell")
+    typed("try")
+    assert [path for path, _headers, _body in receiver[1]] == ["/shop", "/shop", "/shop", "/alive", "/shop"]
+    assert "nginx does not run" in bodies(receiver)[1] and "good again" in bodies(receiver)[2]
+    assert bodies(receiver)[4] == f"web1: {program.TRY}"

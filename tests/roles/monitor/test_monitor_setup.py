@@ -1,0 +1,120 @@
+"""What role monitor puts on a host: a program that is whole, and a configuration that the real monit obeys."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import monitor_conf as conf
+from ansible.module_utils.flask_deploy.host import systemd, timed
+from ansible.modules import monitor_setup as module
+
+from tests.conftest import ROOT
+
+FILES = ROOT / "roles/monitor/files/keep_watch"
+SETTINGS = {"app": "shop", "needs": ["postgres", "valkey"], "valkey": "/run/valkey-shop-queue/valkey.sock", "limit": 20}
+with_monit = pytest.mark.skipif(not shutil.which("monit"), reason="make tools installs monit")
+
+
+def test_the_program_finds_all_its_parts_by_itself(tmp_path):
+    """And needs no others, though Ansible is installed where it runs."""
+    parts = module.sources({path.name: path.read_text() for path in FILES.glob("*.py")})
+    for path, text in parts.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    ask = "import sys, keep_watch.__main__; print(*(getattr(m, '__file__', '') for m in sys.modules.values()))"
+    done = subprocess.run([sys.executable, "-B", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
+    used = {path for path in done.stdout.split() if "/ansible/" in path or "/keep_watch/" in path}
+    assert used == {str(tmp_path / path) for path in parts}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, owners):
+    """Let the host be a directory."""
+    for name, path in {"ETC": "etc", "WORK": "work", "CALL": "watch"}.items():
+        monkeypatch.setattr(conf, name, str(tmp_path / path))
+    monkeypatch.setattr(module, "UNITS", str(tmp_path / "units"))
+    monkeypatch.setattr(timed, "PLACE", str(tmp_path / "lib"))
+    monkeypatch.setattr(systemd, "ask", lambda *words: "")
+    return tmp_path
+
+
+@with_monit
+def test_monit_takes_what_is_written_and_twice_is_no_change(place):
+    written = module.ensure(SETTINGS, {"__main__.py": "pass"}, dry=False)
+    names = {os.path.basename(path) for path in written}
+    assert {"monitrc", "host.monit", "shop.monit", "shop.json", "watch", "flask-deploy-monitor.service"} <= names
+    assert module.ensure(SETTINGS, {"__main__.py": "pass"}, dry=False) == []
+    assert json.loads((place / "etc/shop.json").read_text()) == SETTINGS
+    modes = {path.name: path.stat().st_mode & 0o777 for path in [place / "etc", *(place / "etc").iterdir()]}
+    assert modes.pop("etc") == 0o700 and modes.pop("shop.json") == 0o400 and set(modes.values()) == {0o600}
+
+
+@with_monit
+def test_what_monit_refuses_is_not_put_in_place(place, monkeypatch):
+    monkeypatch.setattr(conf, "MEMORY", "check nonsense\n")
+    with pytest.raises(module.Refused, match=r"host\.monit.*syntax error"):
+        module.ensure(SETTINGS, {}, dry=False)
+    assert not (place / "etc/monitrc").exists()
+
+
+def test_a_dry_run_writes_nothing(place):
+    assert module.ensure(SETTINGS, {"__main__.py": "pass"}, dry=True)
+    assert list(place.iterdir()) == []
+
+
+def test_services_of_an_app_are_watched_where_it_has_them():
+    alone, beside = conf.of_app({**SETTINGS, "needs": []}), conf.of_app(SETTINGS)
+    assert "postgres" not in alone and "valkey" not in alone
+    assert "unixsocket /run/postgresql/.s.PGSQL.5432 protocol pgsql" in beside
+    assert "unixsocket /run/valkey-shop-queue/valkey.sock protocol redis" in beside
+
+
+def test_a_file_system_is_watched_once(tmp_path):
+    assert conf.mounts((str(tmp_path), str(tmp_path / "no"), f"{tmp_path}/..")) == [str(tmp_path)]
+
+
+def test_each_check_has_a_name_of_its_own():
+    names = re.findall(r'^check \w+ "(.+?)"', conf.of_host(["/", "/srv"]) + conf.of_app(SETTINGS), re.MULTILINE)
+    assert len(names) == len(set(names)) > 15
+
+
+@with_monit
+def test_monit_calls_once_for_a_change_and_once_for_its_end(place, monkeypatch):
+    """With the program replaced by one that writes down how it is called, and a cycle of a second."""
+    module.ensure({**SETTINGS, "needs": []}, {}, dry=False)
+    calls = place / "calls"
+    calls.touch()
+    (place / "watch").write_text(f'#!/bin/sh\necho "$*" >>{calls}\n')
+    rc = place / "etc/monitrc"
+    text = re.sub(r"/run/flask-deploy-monitor", str(place / "monitor"), rc.read_text())
+    rc.write_text(text.replace("set daemon 30", "set daemon 1"))
+    (place / "etc/host.monit").unlink()
+    found = place / "work/found"
+    with subprocess.Popen(["monit", "-I", "-c", rc], stdout=subprocess.DEVNULL) as monit:
+        try:
+            time.sleep(3)
+            assert calls.read_text() == "", "all is well"
+            (found / "shop.errors").write_text("errors\tmany\n")
+            (found / "shop.release").write_text("aaa\tserves\n")
+            time.sleep(5)
+            assert sorted(calls.read_text().split("\n")[:-1]) == ["note shop.errors", "note shop.release"]
+            (found / "shop.errors").write_text("")
+            time.sleep(7)
+            assert calls.read_text().count("note shop.errors") == 2
+            (found / "shop.jobs").write_text("purge\tfailed\n")
+            time.sleep(3)
+            (found / "shop.jobs").write_text("purge\tfailed\nmail\tfailed\n")
+            time.sleep(3)
+            assert calls.read_text().count("note shop.jobs") >= 2
+            assert Path(rc).exists()
+        finally:
+            monit.send_signal(signal.SIGTERM)
