@@ -14,6 +14,7 @@ from ansible.module_utils.flask_deploy.host import condition as _condition  # no
 from ansible.module_utils.flask_deploy.host import program as programs
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import jobs as _jobs  # noqa: F401 - as the one above
+from ansible.module_utils.flask_deploy.release import processes as _processes  # noqa: F401 - as the one above
 from ansible.module_utils.flask_deploy.switch import tally as _tally  # noqa: F401 - as the one above
 
 DOCUMENTATION = r"""

@@ -36,6 +36,22 @@ def test_the_program_finds_all_its_parts_by_itself(tmp_path):
     assert used == {str(tmp_path / path) for path in parts}
 
 
+def test_the_module_imports_what_it_is_to_carry():
+    """Ansible sends to a host what a module imports, and nothing else."""
+    paths = [str(ROOT / "plugins/module_utils"), str(ROOT / "roles/monitor/module_utils")]
+    ask = f"""
+import sys, ansible.module_utils as utils
+utils.__path__ += {paths}
+sys.path.append({str(ROOT / "roles/monitor/library")!r})
+import monitor_setup as module
+wanted = [f"{{module.programs.PACKAGE}}.{{room}}.{{name}}" for room, all in module.PARTS.items()
+    for name in all.split()]
+print(*set(wanted) - sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-B", "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch, owners):
     """Let the host be a directory."""
