@@ -42,6 +42,23 @@ def test_the_log_is_followed_over_its_rotation(path):
         assert count(followed.entries({ONE})) == 2
 
 
+def test_another_reader_goes_on_behind_the_last_whole_line(path):
+    write(path, times=2)
+    with closing(log.Log(path, None)) as followed:
+        assert count(followed.entries({ONE})) == 2
+        write(path)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write('{"at": 1')
+        assert count(followed.entries({ONE})) == 1
+        reached = followed.reached()
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(f', "release": "{ONE}", "status": 200}}\n')
+    with closing(log.Log(path, reached)) as followed:
+        assert count(followed.entries({ONE})) == 1
+    with closing(log.Log(f"{path}.none", None)) as followed:
+        assert followed.reached() is None
+
+
 def test_a_rotation_between_the_position_and_the_first_look_loses_nothing(path):
     write(path, times=5)
     write(path, TWO, times=2)
