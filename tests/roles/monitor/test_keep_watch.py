@@ -73,7 +73,7 @@ def bodies(receiver):
 
 def test_each_thing_is_told_once_and_once_more_when_it_is_good_again(watch, receiver):
     for moment in range(3):
-        telling.note("shop.jobs", {"purge": "job purge failed"}, NOON + moment)
+        telling.note("shop.jobs", {"purge": "job purge failed; type there: x"}, NOON + moment)
         telling.tell(NOON + moment)
     telling.note("shop.jobs", {"purge": "job purge failed", "mail": "job mail failed"}, NOON + 60)
     telling.tell(NOON + 60)
@@ -81,7 +81,7 @@ def test_each_thing_is_told_once_and_once_more_when_it_is_good_again(watch, rece
         telling.note("shop.jobs", {"mail": "job mail failed"}, NOON + moment)
         telling.tell(NOON + moment)
     assert bodies(receiver) == [
-        "web1: job purge failed",
+        "web1: job purge failed; type there: x",
         "web1: job mail failed",
         "web1: good again after 12 min: job purge failed",
     ]

@@ -54,7 +54,7 @@ def note(key: str, items: dict[str, str], now: float | None = None) -> None:
         event = key.endswith(f".{places.EVENTS}")
         new = [items[item] for item in items if item not in before]
         gone = [told for item, told in before.items() if item not in items]
-        lines = new + ([] if event else [f"good again {_after(now - told['since'])}: {told['text']}" for told in gone])
+        lines = new + ([] if event else [_good(told, now) for told in gone])
         since = {item: before.get(item, {"since": now, "text": text}) for item, text in items.items()}
         known["open"][key] = since
         if lines and not (first and event):
@@ -70,8 +70,10 @@ def begin() -> None:
             note(key, places.items(key))
 
 
-def _after(seconds: float) -> str:
-    return f"after {seconds / 60:.0f} min" if seconds < 2 * HOUR else f"after {seconds / HOUR:.0f} h"
+def _good(told: dict[str, Any], now: float) -> str:
+    seconds, said = now - told["since"], told["text"].partition("; type there: ")[0]
+    after = f"{seconds / 60:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.0f} h"
+    return f"good again after {after}: {said}"
 
 
 def _queue(known: dict[str, Any], key: str, lines: list[str]) -> None:
