@@ -315,7 +315,7 @@ def test_what_is_not_to_be_judged_is_not():
 @pytest.fixture
 def quiet(watch, logged, app, monkeypatch):
     """A host on which all is well; return what it says, to be changed."""
-    said = {"units": {"failed": [], "auto-restart": []}, "clock": {"kept": True, "right": True}, "told": {}}
+    said = {"units": {"failed": [], "auto-restart": []}, "clock": {"kept": True, "in_step": True}, "told": {}}
     said |= {"processes": [], "jobs": [], "status": 200}
     monkeypatch.setattr(looking, "App", lambda _name: app)
     monkeypatch.setattr(looking, "BOOT", 0)
@@ -361,7 +361,7 @@ WRONG = {
         {"units": {"failed": [unit("a.service")], "auto-restart": []}},
         "a.service failed (exit-code); type there: sudo journalctl -n 50 -u a.service",
     ),
-    "host.clock": ({"clock": {"kept": True, "right": False}}, "the clock is not set by any server"),
+    "host.clock": ({"clock": {"kept": True, "in_step": False}}, "the clock is not set by any server"),
 }
 
 

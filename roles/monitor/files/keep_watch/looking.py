@@ -163,7 +163,7 @@ def units(apps: list[str]) -> dict[str, str]:
 def clock() -> dict[str, str]:
     known = condition.clock()
     said = "the clock is not set by any server; type there: timedatectl"
-    return {} if known["right"] or _boots() else {"clock": said}
+    return {} if known["in_step"] or _boots() else {"clock": said}
 
 
 def _boots() -> bool:
