@@ -154,6 +154,7 @@ VERBS = (
         (
             Word("SOURCE", "build_source", "A directory, or a repository's address.", default="."),
             Word("--ref", "build_ref", "Branch, tag or commit of a repository."),
+            Word("--dockerfile", "build_dockerfile", "File that it is built by; none takes the role's own."),
         ),
         inventory=False,
     ),

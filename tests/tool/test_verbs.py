@@ -69,6 +69,9 @@ CALLS = {
     "inspect https://git.example.com/shop.git --ref v1": [
         *("playbooks/inspect.yml", "-e", "build_source=https://git.example.com/shop.git", "-e", "build_ref=v1"),
     ],
+    "inspect shop --dockerfile none": [
+        *("playbooks/inspect.yml", "-e", "build_source=shop", "-e", "build_dockerfile=none"),
+    ],
     "remove shop": ["playbooks/remove.yml", *ALWAYS, "-e", "remove_app=shop"],
     "remove shop --data": ["playbooks/remove.yml", *ALWAYS, "-e", "remove_app=shop", "-e", "remove_data=true"],
 }

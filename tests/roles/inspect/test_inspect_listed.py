@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 from source_inspect import report
+from source_inspect.tree import TreeError
 
 APP = "from flask import Flask\napp = Flask('x')\n"
 POETRY = "[tool.poetry]\nname = 'x'\n[tool.poetry.dependencies]\nflask = '*'\n"
@@ -164,3 +165,86 @@ def test_a_list_in_utf_16_is_read(text, kind):
     printed = text({"app.py": APP, "requirements.txt": "\ufeffflask\r\nflask-socketio\r\n".encode(kind)})
     assert yaml.safe_load(printed)["app_workers"] == 1
     assert "dependencies of requirements.txt" in printed or "build_dependencies" not in printed
+
+
+IMAGE = "FROM python:3.8\nWORKDIR /srv\nCOPY web /srv\nENV CITY=Ulm PIP_NO_CACHE_DIR=1\nEXPOSE 8080\nCMD {}\n"
+OWN = {
+    "shop/__init__.py": f"{APP}import os\nos.environ['CITY']\n",
+    "shop/pages.py": APP,
+    "pyproject.toml": f"{PROJECT}[project.optional-dependencies]\nserver = ['flask-login']\n",
+}
+
+
+def test_a_dockerfile_that_is_set_aside_tells_what_is_served_alone(text):
+    files = {**OWN, "Dockerfile": IMAGE.format("gunicorn -w 3 shop.pages:app")}
+    with_it = yaml.safe_load(text(files))
+    assert "build_extras" not in with_it
+    printed = text(files, build_dockerfile="none")
+    found = yaml.safe_load(printed)
+    assert found.pop("build_source")
+    assert found == {
+        "app_name": "shop",
+        "build_dockerfile": "none",
+        "build_extras": ["server"],
+        "app_wsgi": "shop.pages:app",
+        "app_workers": 3,
+        "app_env": {"CITY": "Ulm"},
+    }
+    assert "build_dockerfile: none  # as you gave it" in printed
+    assert "dependencies of pyproject.toml" in printed
+    assert "Dockerfile: the image is built by it" not in printed
+    assert "to have it built by the role's own" not in printed
+
+
+def test_a_dockerfile_s_own_command_names_no_port_where_it_is_set_aside(text):
+    files = {**OWN, "Dockerfile": IMAGE.format("python -m shop")}
+    assert yaml.safe_load(text(files))["app_server"] == "port:8080"
+    assert "app_server" not in text(files, build_dockerfile="none")
+
+
+def test_an_app_in_a_directory_is_found_where_its_dockerfile_is_set_aside(text):
+    files = {**part("web"), "Dockerfile": IMAGE.format("gunicorn -t 50 app:app"), "web/Dockerfile": "FROM x\n"}
+    found = yaml.safe_load(text(files, build_dockerfile="none"))
+    assert (found["build_subdir"], found["app_wsgi"], found["app_timeout"]) == ("web", "app:app", 50)
+
+
+def test_the_hint_on_a_dockerfile_says_how_to_learn_the_rest(text):
+    printed = text({**OWN, "Dockerfile": IMAGE.format("gunicorn shop:app")})
+    assert (
+        "#   build_dockerfile: none, to have it built by the role's own Dockerfile instead; "
+        "inspect it again to see with which dependencies and Python: -e build_dockerfile=none\n"
+    ) in printed
+
+
+def test_a_dockerfile_of_another_name_is_read(text):
+    files = {
+        "app.py": APP,
+        "web.py": APP,
+        "requirements.txt": "flask",
+        "deploy/web.docker": IMAGE.format("gunicorn web:app"),
+    }
+    found = yaml.safe_load(text(files, build_dockerfile="deploy/web.docker"))
+    assert (found["build_dockerfile"], found["app_wsgi"]) == ("deploy/web.docker", "web:app")
+    with pytest.raises(TreeError, match="build_dockerfile: the source has no Dockerfile-prod; none takes"):
+        text(files, build_dockerfile="Dockerfile-prod")
+
+
+EXTRAS = "[project.optional-dependencies]\nserver = ['flask']\nwords = ['flask-babel']\n"
+SERVER = f"{PROJECT.replace('flask', 'rich')}{EXTRAS}"
+
+
+@pytest.mark.parametrize(
+    ("listed", "project", "expected"),
+    [
+        ("rich\n", SERVER, ("pyproject.toml", ["server"])),
+        ("rich\n", PROJECT, ("pyproject.toml", None)),
+        ("flask-login\n", SERVER, (None, None)),
+        ("-r more.txt\n", SERVER, (None, None)),
+        (".[server]\n", SERVER, (None, None)),
+        ("rich\n", PROJECT.replace("flask", "rich"), (None, None)),
+    ],
+)
+def test_a_list_without_flask_gives_way_to_a_project_that_has_it(text, listed, project, expected):
+    files = {"app.py": APP, "requirements.txt": listed, "pyproject.toml": project, "more.txt": "flask"}
+    found = yaml.safe_load(text(files))
+    assert (found.get("build_dependencies"), found.get("build_extras")) == expected

@@ -69,7 +69,7 @@ def read(tree: Tree) -> Declared:
     _app_json(tree, found)
     found.gunicorn = code.constants(tree.text("gunicorn.conf.py"))
     found.dockerfile = "Dockerfile" if "Dockerfile" in tree.names else ""
-    _dockerfile(tree, found)
+    _dockerfile(tree.text("Dockerfile"), found)
     for name in COMPOSE:
         _compose(tree, name, found)
     for name in EXAMPLES:
@@ -172,8 +172,8 @@ def _environment(told: Any) -> Iterator[tuple[str, str]]:
             yield name, "" if "$" in text else text
 
 
-def _dockerfile(tree: Tree, found: Declared) -> None:
-    for word, rest in build_dockerfiles.instructions(tree.text("Dockerfile")):
+def _dockerfile(text: str, found: Declared) -> None:
+    for word, rest in build_dockerfiles.instructions(text):
         if word == "FROM":
             found.commands.pop("image", None)
             found.copied, found.workdir = {}, "/"
@@ -188,6 +188,17 @@ def _dockerfile(tree: Tree, found: Declared) -> None:
             found.commands["image"] = (f"{before} {_of_exec(rest)}".strip(), "Dockerfile")
         elif word == "EXPOSE":
             found.ports += [port.partition("/")[0] for port in rest.split() if port.partition("/")[0].isdecimal()]
+
+
+def set_aside(text: str, found: Declared) -> None:
+    """Take what a Dockerfile tells of an app that is built without it: what it serves, and its environment."""
+    other = Declared()
+    _dockerfile(text, other)
+    found.commands |= other.commands
+    rows = [rest for word, rest in build_dockerfiles.instructions(text) if word == "ENV"]
+    pairs = [each.partition("=") if "=" in rest else rest.partition(" ") for rest in rows for each in words(rest)]
+    known = {name: value for name, _, value in pairs if NAME.fullmatch(name) and "$" not in value}
+    found.variables = {name: (value, "Dockerfile") for name, value in known.items()} | found.variables
 
 
 def in_image(tree: Tree, told: Declared) -> Tree:

@@ -15,7 +15,7 @@ from . import code
 from .block import Answer
 from .declared import Loader
 from .facts import FLASK
-from .places import LEFT_OUT, REQUIREMENT
+from .places import LEFT_OUT, REQUIREMENT, SERVED, lacks_flask
 from .tree import Tree
 
 DEEP = 3  # directories that an app may lie in, such as services/web
@@ -26,7 +26,7 @@ LISTS = re.compile(
 )
 WEB = ("backend", "back", "back-end", "api", "server", "web", "app", "flask", "src")  # directories, the likeliest first
 ODD = re.compile(r"[\w.-]*(requires?|requirements?|deps|dependencies|packages|pip|freeze)[\w.-]*", re.IGNORECASE)
-SERVED = re.compile(r"^\s*[\"']?(flask|apiflask|dash|connexion|eve|quart)\b", re.IGNORECASE | re.MULTILINE)
+ITSELF = re.compile(rf"{SERVED.pattern}(?!-)", re.IGNORECASE)
 CONDA = re.compile(r"(conda-)?(environment|env|conda)([_.-][\w-]+)?\.ya?ml|pixi\.(toml|lock)|conda-lock\.ya?ml")
 # Files that list something and are not read: what to type for a list that is.
 UNREAD = {
@@ -155,6 +155,9 @@ def _file(tree: Tree, first: build_plan.Plan, answer: Answer) -> build_plan.Choi
     for name, command in UNREAD.items():
         if name in tree.names and not locked and first.file in ("", "pyproject.toml"):
             answer.unsure.append(f"build_dependencies: {name} is not read; for the versions of it type: {command}")
+    if first.file.endswith(".txt") and lacks_flask(told(tree), first.file):
+        answer.set("build_dependencies", "pyproject.toml", f"{first.file} lists no Flask; this does")
+        return build_plan.Choices(dependencies="pyproject.toml")
     if first.file:
         return None
     top = [name for name in tree.names if "/" not in name or name.startswith("requirements/")]
@@ -207,6 +210,8 @@ def _chosen(files: Mapping[str, str], first: build_plan.Plan, answer: Answer) ->
         groups = {name: list(about) for name, about in table(files, "Pipfile").items() if name not in plain}
     for variable, known in (("build_groups", groups), ("build_extras", extras)):
         named, held = [], {}
+        lists = [str(each) for about in known.values() if isinstance(about, list) for each in about]
+        itself = ITSELF if any(map(ITSELF.match, lists)) else SERVED  # not only a library for it
         for name, about in known.items():
             inside = [str(each) for each in about] if isinstance(about, list) else []
             drivers = [
@@ -217,7 +222,7 @@ def _chosen(files: Mapping[str, str], first: build_plan.Plan, answer: Answer) ->
             words = re.split(r"[-_.]", name.lower())
             if any(map(FOR_WORK.fullmatch, words)) or not _can(files, first, variable, name):
                 continue
-            if any(map(PRODUCTION.fullmatch, words)) or SERVED.search("\n".join(inside)):
+            if any(map(PRODUCTION.fullmatch, words)) or any(map(itself.match, inside)):
                 named.append(name)
             elif drivers:
                 held[name] = drivers

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
-from ansible.module_utils import build_kinds
+from ansible.module_utils import build_kinds, build_sources
 from ansible.module_utils.build_python import setup_options, table
 
 from .apps import imported
@@ -23,6 +23,7 @@ FOLDERS = re.compile(
 LEFT_OUT = re.compile(r"(.*/)?(node_modules|tests?|docs?|\.?venv|examples?)(/.*)?")
 REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]\n]*\])?", re.MULTILINE)
 KEEPS = re.compile(r"\.git(keep|ignore)|\.(keep|placeholder)|README(\.\w+)?", re.IGNORECASE)
+SERVED = re.compile(r"^\s*[\"']?(flask|apiflask|dash|connexion|eve|quart)\b", re.IGNORECASE | re.MULTILINE)
 MIB = 1 << 20
 # Package of Python: packages of Debian in the image, and such that its build needs beside the usual headers.
 OF_DEBIAN = {
@@ -54,6 +55,18 @@ def dependencies(files: Mapping[str, str], file: str) -> dict[str, str]:
     wanted += setup_options(files).get("install_requires", "").splitlines()
     matches = [match for match in map(REQUIREMENT.match, wanted) if match]
     return {re.sub(r"[-_.]+", "-", match[1]).lower(): match[2] or "" for match in matches}
+
+
+def lacks_flask(files: Mapping[str, str], file: str) -> bool:
+    """Tell whether a list of dependencies, with all that it includes, has no Flask, and the project beside it has."""
+    names = build_kinds.included(file, files)
+    text = "\n".join(files.get(name, "") for name in names)
+    project = table(files, "pyproject.toml", "project")
+    extras = table(files, "pyproject.toml", "project", "optional-dependencies")
+    rows = [row for row in (project.get("dependencies"), *extras.values()) if isinstance(row, list)]
+    own = SERVED.search(text) or re.search(r"^\s*(-e|--editable|\.)", text, re.MULTILINE)
+    unread = len(build_sources.INCLUDED.findall(text)) >= len(names)
+    return not (own or unread) and any(SERVED.match(str(each)) for row in rows for each in row)
 
 
 def _with_extras(name: str, about: object) -> str:

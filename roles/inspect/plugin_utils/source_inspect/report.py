@@ -16,7 +16,7 @@ from . import tree as trees
 from .block import Answer, block
 from .tree import Tree
 
-GIVEN = ("build_source", "build_ref", "build_subdir", "app_name", "site_domain")
+GIVEN = ("build_source", "build_ref", "build_subdir", "build_dockerfile", "app_name", "site_domain")
 PORT = re.compile(r"(?:^|[\s:=])([1-9][0-9]{3,4})(?=\s|$)")
 
 
@@ -44,6 +44,7 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     :param given: {variable: value} that its user wrote: build_source, and perhaps more.
     """
     answer = _given(given)
+    whole, tree = tree, _built_by(tree, given.get("build_dockerfile") or "Dockerfile")
     told = listed.told(tree)
     plan = listed.plan(told, answer)
     subdir = listed.folder(tree, plan.file, given, answer)
@@ -58,6 +59,9 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
         told[plan.file] = tree.text(plan.file)
     needs = places.dependencies(told, plan.file)
     said = declared.read(tree)
+    if given.get("build_dockerfile") == "none":
+        for name in dict.fromkeys(("Dockerfile", f"{subdir}/Dockerfile".lstrip("/"))):
+            declared.set_aside(whole.text(name), said)
     tree = declared.in_image(tree, said)
     found = serving.Found(tree, code.read(tree), said, needs)
     serving.decide(found, answer)
@@ -76,6 +80,19 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     return checked(answer)
 
 
+def _built_by(tree: Tree, name: str) -> Tree:
+    """Return a source with the file that builds it as its Dockerfile, or, by the name none, without any."""
+    if name == "Dockerfile":
+        return tree
+    if name == "none":
+        return Tree([each for each in tree.names if each.rpartition("/")[2] != "Dockerfile"], tree.bytes)
+    if name not in tree.names:
+        raise trees.TreeError(f"build_dockerfile: the source has no {name}; none takes the role's own")
+    return Tree(
+        [*tree.names, "Dockerfile"], lambda each, most: tree.bytes(name if each == "Dockerfile" else each, most)
+    )
+
+
 def _given(given: dict[str, Any]) -> Answer:
     """Return an answer that holds what the user wrote."""
     answer = Answer()
@@ -87,8 +104,9 @@ def _given(given: dict[str, Any]) -> Answer:
         answer.set("site_domain", given["site_domain"], "as you gave it")
     else:
         answer.unsure.append("site_domain: the public name, which you have to write; example: shop.example.com")
-    for variable in ("build_source", "build_ref", "build_subdir"):
-        if given.get(variable, "HEAD" if variable == "build_ref" else "") not in ("", "HEAD"):
+    usual = {"build_ref": "HEAD", "build_dockerfile": "Dockerfile"}
+    for variable in ("build_source", "build_ref", "build_subdir", "build_dockerfile"):
+        if given.get(variable, "") not in ("", usual.get(variable)):
             answer.set(variable, given[variable], "as you gave it")
     return answer
 
@@ -108,7 +126,10 @@ def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], a
         answer.unsure += [] if plan.file else [f"build_dependencies: {plan.said}"]
         return
     answer.itself.append("Dockerfile: the image is built by it")
-    answer.unsure.append("build_dockerfile: none, to have it built by the role's own Dockerfile instead")
+    answer.unsure.append(
+        "build_dockerfile: none, to have it built by the role's own Dockerfile instead; "
+        "inspect it again to see with which dependencies and Python: -e build_dockerfile=none"
+    )
     if "app_server" in answer.values and str(answer.values["app_server"][0]).startswith("port:"):
         return
     command = told.commands.get("image", ("", ""))[0]
