@@ -9,7 +9,6 @@ from typing import Any
 
 from ansible.module_utils import doctor_beside as beside
 from ansible.module_utils import doctor_host as itself
-from ansible.module_utils import doctor_people as people
 from ansible.module_utils.flask_deploy.host import condition
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
@@ -50,7 +49,7 @@ def look(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         "reboot": itself.reboot,
         "clock": condition.clock,
         "apparmor": itself.apparmor,
-        "accounts": people.accounts,
+        "accounts": itself.accounts,
         "sshd": itself.sshd,
         "engine": beside.containers,
         "listening": beside.listening,

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from ansible.module_utils import doctor_beside as beside
 from ansible.module_utils import doctor_host as itself
-from ansible.module_utils import doctor_people as people
 from ansible.module_utils.flask_deploy.host import condition
 from ansible.modules import doctor_look
 
@@ -152,20 +151,20 @@ SUDOERS = """{"Defaults": [
 def many(monkeypatch):
     """Let a host have many accounts; return what program answers what."""
     answers = {"cvtsudoers": (0, SUDOERS, "")}
-    monkeypatch.setattr(people, "text", lambda path: PEOPLE.get(path, ""))
-    monkeypatch.setattr(people, "run", lambda program, *_: answers[program])
-    monkeypatch.setattr(people.connection, "current", lambda: people.connection.Connection("a", 1, 22, "deploy"))
+    monkeypatch.setattr(itself, "text", lambda path: PEOPLE.get(path, ""))
+    monkeypatch.setattr(itself, "run", lambda program, *_: answers[program])
+    monkeypatch.setattr(itself.connection, "current", lambda: itself.connection.Connection("a", 1, 22, "deploy"))
 
     def group(name):
         members = {"wheel": ["ann", "deploy"]}[name]
         return type("Group", (), {"gr_mem": members})
 
-    monkeypatch.setattr(people.grp, "getgrnam", group)
+    monkeypatch.setattr(itself.grp, "getgrnam", group)
     return answers
 
 
 def test_accounts_that_may_more_than_they_should_are_told(many):
-    assert people.accounts() == {
+    assert itself.accounts() == {
         "root": ["toor"],
         "open": ["ada"],
         "enter": ["www-data", "git"],
@@ -177,7 +176,7 @@ def test_accounts_that_may_more_than_they_should_are_told(many):
 @pytest.mark.parametrize("answer", [(127, "", "no such program"), (1, "", "syntax error")])
 def test_a_host_without_sudo_has_nobody_who_uses_it(many, answer):
     many["cvtsudoers"] = answer
-    assert people.accounts()["sudo"] == []
+    assert itself.accounts()["sudo"] == []
 
 
 CLOCKS = [
