@@ -35,7 +35,8 @@ def test_the_table_of_verbs_is_the_tool_s_own():
         assert re.findall(r"--[a-z]+", shown) == options
         choices = [choice for word in verb.words for choice in word.choices]
         named = re.findall(r"`(\S+\.yml)`", playbooks)
-        assert named == list(dict.fromkeys(verb.playbook.format(action=each) for each in choices or [""]))
+        of_words = [word.playbook for word in verb.words if word.playbook]
+        assert named == list(dict.fromkeys(verb.playbook.format(action=each) for each in choices or [""])) + of_words
         assert all(argument in playbooks for argument in verb.arguments)
 
 
