@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -113,6 +114,7 @@ def test_the_tool_says_that_it_began_a_run(here, monkeypatch, typed, known):
 
 
 def test_the_variables_of_each_role_are_known():
-    known = set(re.search(r'PREFIXES = \(?\s*"(.*)"', PLUGIN.read_text())[1].split("|"))
+    written = re.search(r"PREFIXES = (\(.*?\)|\".*?\")\n", PLUGIN.read_text(), re.DOTALL)[1]
+    known = set(ast.literal_eval(written).split("|"))
     roles = {path.parts[-3] for path in ROOT.glob("roles/*/defaults/main.yml") if path.read_text().strip("-\n# ")}
     assert known == roles

@@ -108,7 +108,7 @@ OF_COMMANDS = {
     "  FAILED: Multiple head revisions are present for given argument 'head'": "flask db merge heads",
     "ERROR [flask_migrate] Error: Path doesn't exist: 'migrations'.  Please use the 'init' command to create a new "
     "scripts folder.": "the image has no migrations at migrations: git has to list",
-    "FAILED: No config file 'alembic.ini' found, or file has no '[alembic]' section": "no migrations at alembic.ini",
+    "FAILED: No config file 'alembic.ini' found, or file has no '[alembic]' section": "finds no alembic.ini where",
     "ERROR [flask_migrate] Error: Target database is not up to date.": "app_release_command: flask db upgrade",
     worker("KeyError: '8a1b2c3d4e5f'", "alembic/script/revision.py"): "a migration comes after 8a1b2c3d4e5f",
     worker("sqlite3.OperationalError: table users already exists"): "users is made a second time",

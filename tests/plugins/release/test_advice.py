@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import pytest
 from ansible.module_utils.flask_deploy.release import inside
-from ansible.module_utils.flask_deploy.release.advice import About, known
+from ansible.module_utils.flask_deploy.release.advice import About
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 
 FLASK = "import os, sqlite3, subprocess\nfrom flask import Flask, session\n"
@@ -323,40 +323,3 @@ def test_a_command_that_listens_on_another_port_is_told_which():
         "what to do: it listens on another port: app_server: port:8000"
     )
     assert "another port" not in diagnose("abc", reason, said, replace(about, port="8000"))
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('could not translate host name "word@10.0.0.5" to address: Name or service not known', "write @ as %40"),
-        ("failed to resolve host 'word@db.example.com': [Errno -2] Name or service not known", "write @ as %40"),
-        ("(2003, \"Can't connect to MySQL server on 'word@db.example.com' ([Errno -2])\")", "write @ as %40"),
-        ("ValueError: invalid literal for int() with base 10: 'wo#rd@db'", "write @ as %40"),
-        (
-            "FAILED: No config file 'alembic.ini' found, or file has no '[alembic]' section",
-            "finds no alembic.ini where",
-        ),
-        ("FAILED: No 'script_location' key found in configuration.", "script_location = migrations in alembic.ini"),
-        (
-            "Error: Path doesn't exist: 'migrations'.  Please use the 'init' command",
-            "no directory of migrations migrations",
-        ),
-        (
-            "RuntimeError: cannot cache function 'f': no locator available for file '/venv/x.py'",
-            "NUMBA_CACHE_DIR: /tmp/",
-        ),
-        (
-            "PermissionError: [Errno 13] Permission denied: '/home/a/.config/matplotlib'",
-            "{MPLCONFIGDIR: /tmp/matplotlib}",
-        ),
-        (
-            'File "/venv/lib/huggingface_hub/file_download.py"\nOSError: [Errno 28] No space left on device',
-            "{HF_HOME: /data/huggingface, TORCH_HOME: /data/torch}",
-        ),
-        ("OSError: PermissionError at /.cache/huggingface/hub when downloading x", "{HF_HOME: /data/huggingface}"),
-        ("Fontconfig error: No writable cache directories", "{XDG_CACHE_HOME: /tmp/cache}"),
-        ("OSError: [Errno 30] Read-only file system: '/venv/nltk_data'", "NLTK may not write there"),
-    ],
-)
-def test_addresses_migrations_and_caches_have_their_own_advice(text, said):
-    assert said in (known(text, About()) or "")

@@ -9,11 +9,11 @@ from ansible.module_utils.flask_deploy.release.advice import ADVICE, ANSWERED, O
 from ansible.module_utils.flask_deploy.release.diagnosis import advise, diagnose
 from ansible.module_utils.flask_deploy.release.tracebacks import causes
 
-from tests.plugins.release import starts, starts_flask, starts_imports
+from tests.plugins.release import starts, starts_flask, starts_imports, starts_places
 from tests.plugins.release.starts import HARMLESS, SITE
 
 ABOUT = About("shop:app")
-STARTS = {**starts.STARTS, **starts_imports.OF_IMPORTS, **starts_flask.OF_FLASK}
+STARTS = {**starts.STARTS, **starts_imports.OF_IMPORTS, **starts_flask.OF_FLASK, **starts_places.OF_PLACES}
 HALTED = """\
 Traceback (most recent call last):
   File "/venv/lib/python3.13/site-packages/gunicorn/arbiter.py", line 270, in run

@@ -32,11 +32,6 @@ FLASK = [
         "has to list, or app_release_command: alembic -c with the file that has it",
     ),
     (
-        r"Path doesn't exist: '?([\w./-]+)",
-        "the image has no directory of migrations {0}: git has to list it; where it lies elsewhere, "
-        "app_release_command: flask db upgrade -d backend/migrations",
-    ),
-    (
         rf"{CONFIGURATION}[^\n]*?{ASKED}{BELOW}KeyError: (None|'\w*')",
         "the variable {0} chooses one of the app's configurations, and none has the name {1}: set it in app_env",
     ),

@@ -168,10 +168,6 @@ CACHES = [
         "Matplotlib may not write its cache: app_env: {{MPLCONFIGDIR: /tmp/matplotlib}}",
     ),
     (
-        r"Fontconfig error: No writable cache directories",
-        "fontconfig may not write its cache: app_env: {{XDG_CACHE_HOME: /tmp/cache}}",
-    ),
-    (
         r"(?:Permission denied|Read-only file system): '[^']*nltk_data",
         "NLTK may not write there: build_command: python -m nltk.downloader -d /venv/nltk_data, with what it "
         "downloads, in place of nltk.download() in the code",

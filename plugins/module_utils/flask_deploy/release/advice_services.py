@@ -41,8 +41,7 @@ MIGRATIONS = [
         "two migrations are the last one: join them, flask db merge heads",
     ),
     (
-        r"Path doesn't exist: '?\"?([^\s'\"]+?)'?\"?\.\s+Please use the 'init'|No '?script_location'? key found|"
-        r"No config file '([^']+)' found",
+        r"Path doesn't exist: '?\"?([^\s'\"]+?)'?\"?\.\s+Please use the 'init'",
         "the image has no migrations at {0}: git has to list their directory, or the command names another, example: "
         "flask db upgrade -d web/migrations",
     ),
