@@ -374,7 +374,7 @@ def test_each_thing_that_is_wrong_is_one_item_and_goes_again(quiet, key):
     found = wrong(time.time() + 60)
     assert list(found) == [key] and [words in text for text in found[key].values()] == [True]
     quiet.update(before)
-    assert wrong(time.time() + 120) == {}
+    assert wrong(time.time() + 300) == {}
 
 
 def test_a_restart_loop_is_wrong_and_what_other_keys_tell_is_not_told_by_units(quiet):
@@ -397,6 +397,23 @@ def test_a_job_that_was_cut_off_or_has_no_timer_is_wrong(quiet, job, words):
     quiet["jobs"] = [job]
     (text,) = wrong()["shop.jobs"].values()
     assert words in text
+
+
+def test_what_is_started_again_and_again_is_wrong_until_it_is_well_for_a_while(quiet):
+    loop = {"failed": [], "auto-restart": [unit("loop.service")]}
+    well = quiet["units"]
+    for moment, state, number in ((0, loop, 1), (30, well, 1), (60, loop, 1), (120, well, 1), (160, well, 0)):
+        quiet["units"] = state
+        assert len(wrong(NOON + moment)) == number, moment
+
+
+def test_a_job_that_failed_is_wrong_until_a_run_of_it_ends_well(quiet):
+    quiet["jobs"] = [row(began=1, ended=2, result="exit-code", code="1")]
+    failed = wrong(NOON)
+    quiet["jobs"] = [{**row(began=900), "runs": True}]
+    assert wrong(NOON + 900) == failed
+    quiet["jobs"] = [row(began=900, ended=2000, result="success", code="0")]
+    assert wrong(NOON + 2000) == {}
 
 
 def test_a_job_that_runs_or_never_ran_is_not_wrong(quiet):

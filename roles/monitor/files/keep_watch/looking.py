@@ -18,6 +18,7 @@ from ansible.module_utils.flask_deploy.release.places import App
 from . import places, traffic
 
 SELDOM = 55  # seconds; programs that take long to answer are not asked more often
+STEADY, HOLD = ("jobs", "units"), 90  # keys, and seconds that one of their items is well before it counts as such
 BOOT = 180  # seconds after a boot in which an app may still start, and the clock be set
 PATIENCE = 4  # seconds that an app has to answer
 TOLD = ("backup", "drill", "archive", "archive-drill")  # units whose failure keep_backups tells
@@ -46,10 +47,22 @@ def _keep(key: str, question: Callable[[], dict[str, str]], now: float) -> None:
     if key.rpartition(".")[2] in ("certificate", "backup") and _age(places.found(key), now) < SELDOM:
         return
     try:
-        places.keep(key, question(), now)
+        known = question()
+        places.keep(key, _steady(key, known, now) if key.rpartition(".")[2] in STEADY else known, now)
     except Exception as error:  # whatever is wrong with a host
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         places.keep(key, {"look": f"{key} cannot be looked at: {said}"}, now)
+
+
+def _steady(key: str, known: dict[str, str], now: float) -> dict[str, str]:
+    """Return what is wrong, with what was so a moment ago: what is started again and again is well in between."""
+    path, before = f"{places.WORK}/seen.json", places.items(key)
+    seen = files.read_json(path, {})
+    times = {item: at for item, at in seen.get(key, {}).items() if item in before and 0 <= now - at < HOLD}
+    times |= dict.fromkeys(known, now)
+    if times != seen.get(key, {}):
+        files.write_json(path, {**seen, key: times}, 0o600)
+    return {item: known.get(item) or before[item] for item in times}
 
 
 def _age(path: str, now: float) -> float:
@@ -90,12 +103,14 @@ def beside(app: App, _told: dict[str, Any]) -> dict[str, str]:
 
 def failed_jobs(app: App, _told: dict[str, Any]) -> dict[str, str]:
     """Return which jobs' last run failed, and which have no timer."""
-    rows, lines = jobs.status(app), {}
+    rows, lines, before = jobs.status(app), {}, places.items(f"{app.name}.jobs")
     for row in rows:
         record, name = row["record"], row["name"]
         log = f"type there: sudo journalctl -n 50 -u {jobs.unit(app, name)}"
         if not row["timer"]:
             lines[f"{name} timer"] = f"{app.name}: the timer of job {name} does not run; deploy again"
+        if row["runs"] and name in before:  # nobody knows how this run ends
+            lines[name] = before[name]
         if row["runs"] or not record:
             continue
         if "ended" not in record:
