@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.flask_deploy.host import condition, engine, nginx
+from ansible.module_utils.flask_deploy.host import condition, engine, locks, nginx
 from ansible.module_utils.flask_deploy.release import jobs, processes
 from ansible.module_utils.flask_deploy.switch import log
 from keep_watch import __main__ as program
@@ -101,6 +101,17 @@ def test_what_nobody_takes_waits_and_loses_nothing(watch, receiver, capsys):
     telling.note("shop.answers", {"web": "no answer"}, NOON)
     telling.tell(NOON)
     assert bodies(receiver) == ["web1: no answer"], "an address that is no longer named gets nothing"
+
+
+def test_a_run_waits_for_another_that_sends(watch, receiver):
+    with locks.locked(places.LOCKS["tell"]):
+        telling.note("shop.jobs", {"purge": "job purge failed"})
+        other = threading.Thread(target=telling.tell)
+        other.start()
+        time.sleep(0.3)
+        assert bodies(receiver) == []
+    other.join()
+    assert bodies(receiver) == ["web1: job purge failed"]
 
 
 def test_what_comes_too_often_waits_and_comes_as_one(watch, receiver):

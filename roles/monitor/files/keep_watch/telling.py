@@ -12,6 +12,7 @@ from ansible.module_utils.flask_deploy.host import condition, files, locks
 from . import places, sending
 
 HOUR = 3600
+TURN = 30  # seconds to wait while another run sends
 MOST = 200  # lines that wait for one target
 SETTLED = 300  # seconds after its start in which monit has judged everything anew
 # By the last word of a key that monit judges itself.
@@ -88,7 +89,7 @@ def tell(now: float | None = None) -> None:
     """Send what waits; what nobody takes, or what came too often, waits on."""
     now = time.time() if now is None else now
     try:
-        with locks.locked(places.LOCKS["tell"], 0):
+        with locks.locked(places.LOCKS["tell"], TURN):
             known, apps = _record(), places.settings()
             known_targets = {name: each for each in apps.values() for name in sending.targets(each)}
             for target, lines in known["queue"].items():
@@ -98,7 +99,7 @@ def tell(now: float | None = None) -> None:
                     _sent(target, len(lines), [])
                 elif lines and len(recent) < settings["limit"] and _send(target, settings, lines):
                     _sent(target, len(lines), [*recent, now])
-    except locks.LockError:  # another is at it, and comes again
+    except locks.LockError:  # a receiver hangs; the next run sends
         return
 
 
