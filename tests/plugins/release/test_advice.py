@@ -323,3 +323,27 @@ def test_a_command_that_listens_on_another_port_is_told_which():
         "what to do: it listens on another port: app_server: port:8000"
     )
     assert "another port" not in diagnose("abc", reason, said, replace(about, port="8000"))
+
+
+ADDRESS = "postgresql://shop:pass@w0rd/more@10.0.0.5/shop"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ('Error: could not translate host name "w0rd@10.0.0.5" to address: not known', 'host name "***@10.0.0.5" to'),
+        ("Error: failed to resolve host 'wo@rd@db.example.com': not known", "host '***@db.example.com'"),
+        ("Error: (2003, \"Can't connect to MySQL server on 'x#y@db' (-2)\")", "server on '***@db'"),
+        ("ValueError: invalid literal for int() with base 10: 'wo#rd@db'", "base 10: '***@db'"),
+        (f"sqlalchemy.exc.ArgumentError: Could not parse {ADDRESS!r}", "postgresql://***@10.0.0.5/shop"),
+        ("KeyError: 'mysql+pymysql://root:secret@db/x'", "mysql+pymysql://***@db/x"),
+        (
+            "ValueError: write to me@example.com, see https://example.com/a@b",
+            "me@example.com, see https://example.com/a@b",
+        ),
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(said, shown):
+    printed = diagnose("abc", "exited 1", ["Traceback (most recent call last):", said], About())
+    assert shown in printed
+    assert not any(part in printed for part in ("w0rd", "wo#rd", "wo@rd", "x#y", "secret"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ansible.module_utils.flask_deploy.host import files
@@ -15,6 +16,10 @@ from ansible.module_utils.flask_deploy.release.tracebacks import Cause, causes, 
 SHOWN = 20  # last lines
 WHAT = "what to do"
 PARTS = ("what it says of the cause", "its last lines")
+PASSWORDS = re.compile(
+    r"(\b(?!https?:)[a-z][\w+.-]*://)[^\s'\"]+@|(\bhttps?://)[^\s'\"/@]+:[^\s'\"/]+@"
+    r"|((?:host name|resolve host|server on|with base 10:) ['\"])[^\n]*@"
+)
 
 
 def diagnose(release: str, reason: str, said: Sequence[str], about: About, unused: str = "") -> str:
@@ -37,7 +42,7 @@ def about(app: App, release: str) -> About:
 
 def explain(reason: str, said: Sequence[str], about: About, unused: str = "") -> list[str]:
     """Return lines below a failure: what was said of its cause, what was said last, and what to do."""
-    said = [plain(line) for line in said]
+    said = [_without_password(plain(line)) for line in said]
     last = cause(said)
     shown = [*last.own(), *(f"  {line}" for line in last.words)] if last else _of_memory(said)
     parts = dict(zip(PARTS, (shown, without_server(said)[-SHOWN:]), strict=True))
@@ -49,6 +54,11 @@ def explain(reason: str, said: Sequence[str], about: About, unused: str = "") ->
     lines += [f"  {unused}"] if unused else []
     advice = advise(reason, said, about)
     return [*lines, f"  {WHAT}: {advice}"] if advice else lines
+
+
+def _without_password(line: str) -> str:
+    """Return a line without the passwords of addresses; one with an @ is cut there, and its end taken for a host."""
+    return PASSWORDS.sub(lambda match: f"{match[1] or match[2] or match[3]}***@", line)
 
 
 def cause(said: Sequence[str]) -> Cause | None:
