@@ -72,7 +72,7 @@ def found(key: str, cycles: int = 1, several: bool = False) -> str:
 
 def of_host(mounts: list[str]) -> str:
     """Return monit's checks of a host, the same for all apps."""
-    look = {"key": "host.look", "call": CALL, "word": "look", "timeout": 25, "every": 1, **calls("host.look")}
+    look = {"key": "host.look", "call": CALL, "word": "look", "timeout": 55, "every": 1, **calls("host.look")}
     tell = {
         "key": "host.tell",
         "call": CALL,
