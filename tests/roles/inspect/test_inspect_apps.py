@@ -156,3 +156,46 @@ def test_an_app_of_asgi_with_a_dockerfile_is_served_by_that(decided, command, po
     files = {"main.py": "from quart import Quart\napp = Quart('x')\n"}
     found = decided({**files, "Dockerfile": f"FROM python\nEXPOSE 5000\nCMD {command}\n"})
     assert found == {"app_wsgi": "main:app", "app_server": f"port:{port}"}
+
+
+BARE = {
+    "shop/__init__.py": f"{FLASK}app = Flask(__name__)\n",
+    "shop/views.py": "from . import app\n@app.get('/')\ndef home():\n    return 'x'\n",
+    "shop/start.py": "from . import app\nfrom . import views\n",
+    "shop/other.py": "from . import app\n@app.get('/healthz')\ndef home():\n    return 'x'\n",
+    "main2.py": "from shop.start import app\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "served"),
+    [
+        ({"startup.txt": "gunicorn --bind=0.0.0.0 --workers=4 main2:app\n"}, "main2:app"),
+        ({"startup.sh": "flask db upgrade\ngunicorn --workers 2 \\\n  --bind=:8000 \\\n  main2:app\n"}, "main2:app"),
+        ({"uwsgi.ini": "[uwsgi]\nmodule = shop.start\ncallable = app\n"}, "shop.start:app"),
+        ({"uwsgi.ini": "[uwsgi]\nmodule = shop.start:app\n"}, "shop.start:app"),
+        ({"uwsgi.ini": "[uwsgi]\nwsgi-file = shop/start.py\ncallable: app\n"}, "shop.start:app"),
+        ({"uwsgi.ini": "[uwsgi]\nmount = /=shop/start.py\ncallable=app ; x\n"}, "shop.start:app"),
+        ({"uwsgi.ini": "[uwsgi]\nmount = /shop=shop.start:app\nmanage-script-name = true\n"}, "shop.start:app"),
+        ({"conf/uwsgi.ini": "[uwsgi]\nwsgi = shop.start:app\n"}, "shop.start:app"),
+        ({}, "main2:app"),
+        ({"main2.py": ""}, "shop.start:app"),
+        ({"shop/__init__.py": f"{FLASK}app = Flask(__name__)\nfrom . import views\n"}, "shop:app"),
+        (
+            {"uwsgi.ini": "[uwsgi]\nmodule = gone\nno line\n", "Procfile": "web: gunicorn shop.start:app"},
+            "shop.start:app",
+        ),
+    ],
+)
+def test_the_module_that_reaches_the_pages_is_served(decided, files, served):
+    found = decided({**BARE, **files})
+    assert found["app_wsgi"] == served
+    assert "app_health_path" not in found  # the page that tells it is in a module that nothing imports
+
+
+def test_pages_that_only_the_running_app_imports_may_be_there(decided):
+    files = {
+        **BARE,
+        "shop/start.py": "import importlib\nfrom . import app, views\nimportlib.import_module('shop.other')\n",
+    }
+    assert decided(files)["app_health_path"] == "/healthz"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from . import commands
-from .facts import FLASK, App, module
-from .syntax import constants_of, demands_of, dotted, runs_server
+from .facts import FLASK, App, Code, module
+from .syntax import constants_of, demands_of, dotted, module_of, runs_server
 
 CONNEXION = {"connexion.App": "Connexion", "connexion.FlaskApp": "Connexion", "connexion.AsyncApp": "Connexion 3"}
 # Classes: what their apps are.
@@ -27,6 +27,8 @@ SURE = ("create_app", "make_app", "build_app", "app_factory", "create_applicatio
 WRAPS = re.compile(r"\w*(Middleware|ProxyFix|ReverseProxied|WhiteNoise)")
 KNOWN = ("app", "application")  # what is imported under such a name is taken for an app
 NAMED = (*KNOWN, "server", "wsgi")  # what an `if` of a module makes under another name is for something else
+# What imports modules that only the running code knows.
+FINDS = ("import_module", "__import__", "import_string", "find_modules", "walk_packages", "iter_modules")
 ROUNDS = 4  # classes and factories that are made of each other
 
 
@@ -191,3 +193,44 @@ def resolved(apps: list[App], modules: Mapping[str, ast.Module]) -> None:
             if other.kind == "instance" and other.name == origin[-1] and place == (origin[-2:-1] or [place])[0]:
                 app.framework = other.framework
                 break
+
+
+def _reached(file: str, modules: Mapping[str, ast.Module]) -> set[str]:
+    """Return the files that an import of a file runs, and those that its functions import; all where code decides."""
+    names, seen, left = {module(name): name for name in modules}, set[str](), [file]
+    while left:
+        here = left.pop()
+        if here in seen or here not in modules:
+            continue
+        seen.add(here)
+        own = module(here) or ""
+        package = own if here.endswith("__init__.py") else own.rpartition(".")[0]
+        wanted = [own]
+        for node in ast.walk(modules[here]):
+            if isinstance(node, ast.Import):
+                wanted += [each.name for each in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                origin = module_of(node, package)
+                wanted += [f"{origin}.{each.name}".lstrip(".") for each in node.names]
+            elif isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in FINDS:
+                return set(modules)
+        parts = [name.split(".") for name in wanted]
+        left += [names[name] for each in parts for n in range(len(each)) if (name := ".".join(each[: n + 1])) in names]
+    return seen
+
+
+def with_pages(best: App, apps: list[App], code: Code) -> App:
+    """Return the app of a module that imports the pages too, where the best one's module does not."""
+    files = {place.rpartition(":")[0] for place in code.routes.values()}
+    if not files or best.kind != "instance" or _reached(best.file, code.modules) & files:
+        return best
+    reach = {app.file: _reached(app.file, code.modules) for app in apps}
+    more = [app for app in apps if best.file in reach[app.file] and reach[app.file] & files and not app.runs]
+    return min(more, key=lambda app: (-len(reach[app.file] & files), app.file in files), default=best)
+
+
+def there(code: Code, served: str | None) -> dict[str, str]:
+    """Return the pages that the module which is served has, as far as its imports tell."""
+    reach = _reached(served, code.modules) if served else set()
+    found = {path: place for path, place in code.routes.items() if place.rpartition(":")[0] in reach}
+    return found or code.routes

@@ -1,4 +1,4 @@
-"""What is run beside the web: the name that `celery -A` takes, and commands that make the tables of a database."""
+"""What is run: what starts the web, the name that `celery -A` takes, and commands that make a database's tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from .facts import module
 from .syntax import constant, demands_of, dotted
+from .tree import Tree
 
 NAMES = ("celery", "celery_app")
 MAKES = {"create_all", "create_tables", "init_db"}
@@ -18,7 +19,31 @@ TWICE = ", which fails where they are"
 EXECUTES = {"execute", "executescript", "execute_script"}
 CREATES = re.compile(r"\bCREATE\s+TABLE\b(\s+IF\s+NOT\s+EXISTS\b)?", re.IGNORECASE)
 DROP = re.compile(r"\bDROP\s+TABLE\b", re.IGNORECASE)
+STARTS = re.compile(r"(exec )?(\S*/)?(gunicorn|waitress-serve|uwsgi|hypercorn|uvicorn)\s")
+UWSGI = re.compile(r"([^/]+/)?uwsgi[\w.-]*\.ini")
+SETTING = re.compile(r"\s*(module|wsgi|wsgi-file|mount|callable)\s*[=:]\s*([^\s;#]+)")
 SETUP = re.compile(r"(init|create|setup|make|build|seed|reset)\w*|\w*(init|schema|setup)|db|database", re.IGNORECASE)
+
+
+def starters(tree: Tree) -> dict[str, tuple[str, str]]:
+    """Return {"startup" or "uwsgi": (command, file)} of files that start the web: Azure's, and uWSGI's settings.
+
+    https://learn.microsoft.com/azure/app-service/configure-language-python, https://uwsgi-docs.readthedocs.io
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for file in ("startup.txt", "startup.sh"):
+        lines = [line.strip() for line in re.sub(r"\\\s*\n", " ", tree.text(file)).splitlines()]
+        serving = [line for line in lines if STARTS.match(line)]
+        if serving:
+            found.setdefault("startup", (serving[-1].removeprefix("exec "), file))
+    for file in sorted(name for name in tree.names if UWSGI.fullmatch(name)):
+        told = dict(match.groups() for match in map(SETTING.match, tree.text(file).splitlines()) if match)
+        path = told.get("wsgi-file") or told.get("mount", "").partition("=")[2]
+        served = told.get("module") or told.get("wsgi") or path.removesuffix(".py").strip("/").replace("/", ".")
+        name = "" if ":" in served or "callable" not in told else f":{told['callable']}"
+        if served:
+            found.setdefault("uwsgi", (f"uwsgi {served}{name}", file))
+    return found
 
 
 def makes_celery(called: str) -> bool:

@@ -13,18 +13,12 @@ from typing import Any
 import yaml
 from ansible.module_utils import build_dockerfiles
 
-from . import code
+from . import code, commands
 from .tree import Tree
 
 COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
 EXAMPLES = (
-    ".env.example",
-    ".env.sample",
-    ".env.template",
-    ".env.dist",
-    "env.example",
-    "example.env",
-    ".env.production",
+    *(".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", "example.env", ".env.production"),
 )
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 PLAIN = (str, int, float, bool)
@@ -70,6 +64,7 @@ def read(tree: Tree) -> Declared:
     found.gunicorn = code.constants(tree.text("gunicorn.conf.py"))
     found.dockerfile = "Dockerfile" if "Dockerfile" in tree.names else ""
     _dockerfile(tree.text("Dockerfile"), found)
+    found.commands |= commands.starters(tree)
     for name in COMPOSE:
         _compose(tree, name, found)
     for name in EXAMPLES:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .facts import module
-from .syntax import constant, dotted, named_of
+from .syntax import constant, dotted, module_of, named_of
 
 HOPS = 10  # imports that a name is followed through, and blueprints within each other
 UNKNOWN = "\0"  # begins a prefix that only the running app knows, and so no path that is asked for
@@ -97,8 +97,7 @@ class Routes:
         self.ruled += [(text, (here, holder), place, (here, dotted(inner))) for text in texts]
 
     def _import(self, node: ast.ImportFrom, here: str, package: str) -> None:
-        above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-        origin = ".".join([*filter(None, above), *filter(None, [node.module])])
+        origin = module_of(node, package)
         for each in node.names:
             self.imports[here, each.asname or each.name] = (origin, each.name)
 

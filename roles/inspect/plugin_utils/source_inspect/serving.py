@@ -9,6 +9,7 @@ from typing import Any
 
 from . import beyond, declared
 from . import routes as pages
+from .apps import there, with_pages
 from .block import Answer
 from .declared import Declared
 from .facts import FLASK, App, Code, file_of, module
@@ -28,6 +29,7 @@ OPTIONS = {
     "--max-requests": ("", "max_requests", "app_max_requests"),
     "--preload": ("", "preload_app", "app_preload"),
 }
+STARTS = ("web", "startup", "image", "uwsgi", "app", "backend", "api")  # commands that serve, the likeliest first
 KINDS = {"gevent", "gthread", "sync"}
 
 
@@ -57,7 +59,7 @@ def decide(found: Found, answer: Answer) -> None:
 def named(found: Found) -> tuple[str, str] | None:
     """Return (what a command or a settings file serves, why)."""
     told = found.declared
-    for command, file in (told.commands.get(name, ("", "")) for name in ("web", "image", "app", "backend", "api")):
+    for command, file in (told.commands.get(name, ("", "")) for name in STARTS):
         command = through_script(found.tree, command)
         words = declared.words(command)
         server = next((number for number, word in enumerate(words) if word.rpartition("/")[2] in SERVERS), None)
@@ -67,10 +69,9 @@ def named(found: Found) -> tuple[str, str] | None:
                 return wsgi, f"{file} serves it: {command}"
     if wsgi := _existing(found, str(told.gunicorn.get("wsgi_app", ""))):
         return wsgi, "gunicorn.conf.py"
-    for name in ("FLASK_APP",):
-        value, file = told.flask.get(name, ("", ""))
-        if wsgi := _existing(found, value.removesuffix(".py").replace("/", ".").removeprefix("."), False, "FLASK_APP"):
-            return wsgi, f"FLASK_APP={value} in {file}"
+    value, file = told.flask.get("FLASK_APP", ("", ""))
+    if wsgi := _existing(found, value.removesuffix(".py").replace("/", ".").removeprefix("."), False, "FLASK_APP"):
+        return wsgi, f"FLASK_APP={value} in {file}"
     return None
 
 
@@ -136,7 +137,7 @@ def guessed(found: Found, answer: Answer) -> tuple[str, str] | None:
     scripts = [app for app in apps if "/" not in app.file and _stem(app) not in FILES and app.kind == "instance"]
     if best in scripts[:1] and len(scripts) > 1:  # each makes the app for what it does with it
         best = next((app for app in apps if app.kind == "factory"), best)
-    best = beyond.laid_out(best, apps, found.code, answer)
+    best = beyond.laid_out(with_pages(best, apps, found.code), apps, found.code, answer)
     if rival := _rival(best, apps):
         both = f"{_wsgi(best)} and {_wsgi(rival)}"
         answer.unsure.append(
@@ -181,7 +182,7 @@ def _stem(app: App) -> str:
 
 def _gunicorn(found: Found, answer: Answer) -> None:
     """Take over what the repository tells gunicorn, as far as it has a variable here."""
-    command, file = found.declared.commands.get("web") or found.declared.commands.get("image") or ("", "")
+    command, file = next((row for name in STARTS[:3] if (row := found.declared.commands.get(name))), ("", ""))
     parts = [part.strip() for part in re.split(r"&&|;", command) if part.strip()]
     if len(parts) > 1:
         answer.unsure.append(f"build_command, app_release_command: {file} also runs, before it serves: {parts[:-1]}")
@@ -228,7 +229,8 @@ def _option(words: list[str], option: str, short: str) -> str | bool | None:
 
 
 def _health(found: Found, answer: Answer) -> None:
-    routes, own = found.code.routes, {app.file for app in found.code.apps if _serves(found, answer, app)}
+    served = file_of(found.tree, answer.values.get("app_wsgi", ("",))[0].partition(":")[0])
+    routes, own = there(found.code, served), {app.file for app in found.code.apps if _serves(found, answer, app)}
     others = {app.file for app in found.code.apps if app.kind != "imported"} - own
     path = pages.health(routes, found.code.open, own, others)
     first = next((name for name in FIRST_PAGE if name in found.needs), None)

@@ -97,6 +97,12 @@ def dotted(node: ast.AST | None) -> str:
     return ""
 
 
+def module_of(node: ast.ImportFrom, package: str) -> str:
+    """Return the module that a statement takes something out of."""
+    above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+    return ".".join([*filter(None, above), *filter(None, [node.module])])
+
+
 def constant(node: ast.AST | None) -> Any:
     return node.value if isinstance(node, ast.Constant) else None
 
