@@ -129,6 +129,7 @@ def test_warnings_come_with_an_inventory_that_is_right_and_stop_nothing(monkeypa
     known = {"inventory_hostname": "web1", "groups": {"web": ["web1"]}}
     monkeypatch.setattr(check_inventory.ActionBase, "run", lambda *given: None)
     plugin._task = type("Task", (), {"args": {}})
+    plugin._connection = type("Connection", (), {"transport": "local"})
     plugin._check_inventory = lambda *given: (values, [])
     plugin._check_system = lambda: []
     plugin._check_host = lambda *given: {"mistakes": [], "processors": 2, "keys": False}
