@@ -12,24 +12,9 @@ import pytest
 
 APPS = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "molecule/apps/app"
 CERTIFICATES = next((os.environ[name] for name in ("PIP_CERT", "SSL_CERT_FILE") if os.environ.get(name)), None)
-# As the recipe has it, but for the address, which its copies have lost.
-DOCKERFILE = """\
-FROM python:3.7.2
-
-RUN pip install pipenv
-
-ADD . /flask-deploy
-
-WORKDIR /flask-deploy
-
-RUN pipenv install --system --skip-lock
-
-RUN pip install gunicorn[gevent]
-
-EXPOSE 5000
-
-CMD gunicorn --worker-class gevent --workers 8 --bind 0.0.0.0:5000 app:app --max-requests 10000 --timeout 5 --keep-alive 5 --log-level info
-"""  # noqa: E501
+# As the recipe has it, without a line for the linter, and with the port, which its copies have lost.
+RECIPE = APPS.parents[2] / "bench/recipe/Dockerfile"
+DOCKERFILE = RECIPE.read_text().partition("\n")[2].replace("\n\n\nCMD", "\n\nEXPOSE 5000\n\nCMD")
 # What stands in for the image of a registry: Debian's Python with pip, and the certificates of this machine.
 BASE = """\
 FROM {}

@@ -132,8 +132,7 @@ def ensure(settings: dict[str, Any], sent: dict[str, str], dry: bool) -> list[st
 def main() -> None:
     module = QuietModule(
         argument_spec={
-            "program": {"type": "dict", "required": True},
-            "settings": {"type": "dict", "required": True},
+            **{name: {"type": "dict", "required": True} for name in ("program", "settings")},
             "secrets": {"type": "dict", "required": True, "no_log": True},
         },
         supports_check_mode=True,
