@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from .bound import Bound
 from .callbacks import Callbacks
+from .config import seconds
 from .current import bound as current_bound
 from .current import claims
 from .handlers import issue, json_object, respond
@@ -33,7 +34,7 @@ def jwt_key_set() -> ResponseReturnValue:
     """The public keys as a JWK set (RFC 7517), for those who verify tokens themselves."""
     response = jsonify(current_bound().keys.jwks)
     response.cache_control.public = True
-    response.cache_control.max_age = current_app.config["JWT_JWKS_MAX_AGE"]
+    response.cache_control.max_age = int(seconds(current_app.config["JWT_JWKS_MAX_AGE"]))
     response.add_etag()
     return response.make_conditional(request)
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import time
+from datetime import timedelta
 
 import jwt
 import pytest
@@ -307,3 +308,9 @@ def test_the_key_set_is_cacheable_and_conditional(keyed, signer, algorithm):
     assert list(json.loads(answer.text)) == ["keys"]
     headers = {"If-None-Match": answer.headers["ETag"]}
     assert client.get("/.well-known/jwks.json", headers=headers).status_code == 304
+
+
+@pytest.mark.parametrize("max_age", [105, 105.5, timedelta(seconds=105)])
+def test_the_key_set_says_how_long_it_is_kept(keyed, signers, max_age):
+    client = keyed(signers["EdDSA"], JWT_JWKS_MAX_AGE=max_age).test_client()
+    assert client.get("/.well-known/jwks.json").cache_control.max_age == 105
