@@ -39,10 +39,13 @@ class SiteError(Exception):
 
 
 @contextmanager
-def lock() -> Iterator[None]:
-    """Hold the host's lock on nginx's configuration, shared by all apps and the certificate hook."""
+def lock(wait: float = locks.LOCK_WAIT) -> Iterator[None]:
+    """Hold the host's lock on nginx's configuration, shared by all apps and the certificate hook.
+
+    :param wait: seconds.
+    """
     try:
-        with locks.locked(LOCK):
+        with locks.locked(LOCK, wait):
             yield
     except locks.LockError as error:
         raise SiteError(str(error)) from error

@@ -33,7 +33,19 @@ DEFAULTS = {  # what an earlier version may not have written
     "tried": False,
     "ended": {},  # by the trial, see workers.try_out
     "kept": None,
+    "ailing": None,  # container that may tell why it goes back
 }
+
+
+class Unwritten(OSError):
+    """That a switch goes on could not be written down.
+
+    :ivar told: what was to be written: the phase, and what else changes.
+    """
+
+    def __init__(self, error: OSError, told: dict[str, Any]) -> None:
+        super().__init__(*error.args)
+        self.filename, self.told = error.filename, told
 
 
 def begin(app: App, release: str, leaving: str, rules: dict[str, Any], drain: int, confirm: int) -> str:
@@ -75,7 +87,15 @@ def said_of(app: App, known: dict[str, Any]) -> dict[str, Any]:
 
 
 def go_on(app: App, known: dict[str, Any], phase: str, **more: Any) -> None:
-    files.write_json(app.pending, {**known, "phase": phase, **more})
+    """Write down a phase, and what else changes.
+
+    :raises Unwritten: the disk does not take it.
+    """
+    told = {"phase": phase, **more}
+    try:
+        files.write_json(app.pending, {**known, **told})
+    except OSError as error:
+        raise Unwritten(error, told) from error
 
 
 def hear(app: App, switch: str) -> dict[str, Any] | None:
@@ -128,7 +148,8 @@ def end(
         "watch": known.get("seen"),
         "processes": changed or {},
     }
-    files.write_json(app.path(known["to"], "switch.json"), outcome)
+    with suppress(FileNotFoundError):  # somebody has removed the release
+        files.write_json(app.path(known["to"], "switch.json"), outcome)
     files.remove(app.pending)
     forget_decision(app)
     return outcome

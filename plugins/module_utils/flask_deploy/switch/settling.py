@@ -10,7 +10,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.release.places import App
-from ansible.module_utils.flask_deploy.switch import progress, retire, switch, unit, workers
+from ansible.module_utils.flask_deploy.switch import back, progress, retire, switch, unit, workers
 from ansible.module_utils.flask_deploy.switch.lease import Lease, LeaseError, boot_owner
 
 SETTLED_IN = 120  # seconds that a switch may take beside its watch and drain
@@ -51,7 +51,7 @@ def _settle_pending(app: App) -> None:
     if known is None:
         return
     old = known["from"]
-    _end_cut_off(app, back=app.serving() != known["to"] or bool(old and containers.running(app, old)))
+    _end_cut_off(app, goes_back=app.serving() != known["to"] or bool(old and containers.running(app, old)))
 
 
 def patience(known: dict[str, Any]) -> float:
@@ -67,8 +67,11 @@ def settle_links(app: App) -> None:
         if known and _goes_back(app, known):
             if known["phase"] not in ("reverting", "draining"):
                 known |= {"reason": progress.CUT_OFF, "reject": False}
-            progress.go_on(app, known, "reverting")
-            switch.turn_back(app, known)
+            undone = back.Undone()
+            back.turn(app, known, undone)  # whether or not that can be written down
+            with undone.going_on():
+                progress.go_on(app, known, "reverting")
+            undone.tell()
 
 
 def settle_at_boot(app: App) -> None:
@@ -76,7 +79,7 @@ def settle_at_boot(app: App) -> None:
     with _boot_lease(app) as mine:
         known = progress.pending(app) if mine else None
         if known:
-            _end_cut_off(app, back=_goes_back(app, known))
+            _end_cut_off(app, goes_back=_goes_back(app, known))
 
 
 @contextmanager
@@ -99,11 +102,12 @@ def _goes_back(app: App, known: dict[str, Any]) -> bool:
     return known["phase"] in ("reverting", "draining") or (known["from"] is not None and not confirmed)
 
 
-def _end_cut_off(app: App, back: bool) -> None:
+def _end_cut_off(app: App, goes_back: bool) -> None:
     known = progress.pending(app)
     if known["phase"] not in ("confirming", "reverting", "draining"):
-        if not back:
+        if goes_back:
+            switch.go_back(app, known, reason=progress.CUT_OFF, reject=False)
+        else:
             switch.move(app, known)
-        phase = "reverting" if back else "confirming"
-        progress.go_on(app, progress.pending(app), phase, reason=progress.CUT_OFF, reject=False)
+            progress.go_on(app, progress.pending(app), "confirming", reason=progress.CUT_OFF, reject=False)
     switch.carry_out(app)

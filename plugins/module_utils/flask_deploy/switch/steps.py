@@ -221,6 +221,6 @@ def begin_switch(app: App, options: dict[str, Any], dry: bool) -> tuple[str | No
         begun = progress.begin(app, release, leaving, options["watch"], options["drain_timeout"], options["confirm"])
         try:
             unit.start(app)
-        except systemd.UnitError as error:
+        except (systemd.UnitError, OSError) as error:
             progress.give_up(app, str(error))
     return None if dry else begun, [f"current -> {release}"]

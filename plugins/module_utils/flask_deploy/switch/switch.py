@@ -7,20 +7,23 @@ watch. What it is at lies in /srv/<app>/switch.json, written before each step; k
 from __future__ import annotations
 
 import os
+import sys
 import time
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, files, nginx
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.release.places import App
-from ansible.module_utils.flask_deploy.switch import log, progress, retire, unit, watch, workers
+from ansible.module_utils.flask_deploy.switch import back, log, progress, retire, unit, watch, workers
 
 POLL = 0.1  # seconds
 STARTED_IN = 20  # seconds the release before has to answer again, when traffic goes back to it
-UNCONFIRMED = ("watching", "waiting", "trying")  # phases that no release stays in
+AGAIN = 1  # seconds between two tries to write down that it goes back
+LOCK_WAIT = 30  # seconds that others may have nginx's lock while traffic waits for its way back
+UNCONFIRMED = ("moving", "watching", "waiting", "trying")  # phases that no release stays in
 
 
 def carry_out(app: App) -> dict[str, Any] | None:
@@ -34,12 +37,39 @@ def carry_out(app: App) -> dict[str, Any] | None:
         except engine.EngineError:  # it may be away for a while; the unit is started again
             raise
         except Exception as error:
-            if known["phase"] not in UNCONFIRMED:
+            unwritten = error.told if isinstance(error, progress.Unwritten) else {}
+            if known["phase"] not in UNCONFIRMED or unwritten.get("phase") == "confirming":
                 raise
             traceback.print_exc()
             reason = f"its watch broke off: {type(error).__name__}: {error}; look at: journalctl -u {unit.name(app)}"
-            progress.go_on(app, known, "reverting", reason=reason, reject=False)
+            why = unwritten if unwritten.get("phase") == "reverting" else {"reason": reason, "reject": False}
+            _insist(app, known, why)
     return result
+
+
+def _insist(app: App, known: dict[str, Any], why: dict[str, Any]) -> None:
+    """Go back until that is written down: no other process knows why."""
+    while True:
+        try:
+            return go_back(app, known, **why)
+        except OSError as error:
+            sys.stderr.write(f"that it goes back cannot be written down: {error}\n")
+        time.sleep(AGAIN)
+
+
+def go_back(app: App, known: dict[str, Any], **told: Any) -> None:
+    """Write down that a switch goes back; where the disk takes nothing, traffic does so before anybody is told.
+
+    :raises Unwritten: it is to be written once more.
+    """
+    try:
+        progress.go_on(app, known, **{**told, "phase": "reverting"})
+    except OSError:
+        undone = back.Undone()
+        with undone.going_on():
+            if known["from"] is None or _answers(app, known["from"]):
+                back.lead(app, known)
+        raise
 
 
 def move(app: App, known: dict[str, Any]) -> None:
@@ -78,17 +108,8 @@ def look(app: App, known: dict[str, Any]) -> None:
     seen = watch.watch(app, known["to"], known["from"], known["rules"], moved_at, known["moved"], since)
     if seen["well"]:
         return progress.go_on(app, known, "waiting", seen=seen, deadline=now() + known["confirm"])
-    with suppress(engine.EngineError):
-        _explain_end(app, known)
-    return progress.go_on(app, known, "reverting", seen=seen, reason=seen["reason"], reject=True)
-
-
-def _explain_end(app: App, known: dict[str, Any]) -> None:
-    """Keep what a container said that was ready, and ended as it served."""
-    found = engine.inspect("container", app.container(known["to"]))
-    if not found or not found["State"]["Running"] or found["RestartCount"]:
-        ended = containers.how_it_ended(found)
-        progress.explain(app, known, str(containers.not_ready(app, known["to"], ended)))
+    why = {"reason": seen["reason"], "reject": True, "ailing": app.container(known["to"])}
+    return progress.go_on(app, known, "reverting", seen=seen, **why)
 
 
 def wait(app: App, known: dict[str, Any]) -> None:
@@ -122,9 +143,8 @@ def try_out(app: App, known: dict[str, Any]) -> None:
     try:
         ended = workers.try_out(app, known["to"])
     except containers.NotReady as error:
-        reason = str(error).splitlines()[0].removeprefix(f"release {known['to']} is not ready: ")
-        progress.explain(app, known, str(error))
-        return progress.go_on(app, known, "reverting", reason=reason, reject=True)
+        ailing = error.name if isinstance(error, workers.Ended) else None
+        return progress.go_on(app, known, "reverting", reason=str(error), reject=True, ailing=ailing)
     return progress.go_on(app, known, "waiting", tried=True, ended=ended, deadline=now() + known["confirm"])
 
 
@@ -136,37 +156,28 @@ def confirm(app: App, known: dict[str, Any]) -> dict[str, Any]:
 
 
 def revert(app: App, known: dict[str, Any]) -> None:
-    """Let the release before serve again; a release that has none before it stops serving."""
+    """Let the release before serve again; a release that has none before it stops serving.
+
+    Nothing keeps traffic from that: what fails beside it is told at the end, and done again.
+    """
     old, new = known["from"], known["to"]
     if old and not _answers(app, old):
         return _keep(app, known)
-    if old:
-        app.set_restart(old, "unless-stopped")
-    with nginx.lock():
-        turn_back(app, known)
+    undone, policies = back.Undone(), {new: "no", **({old: "unless-stopped"} if old else {})}
+    with ExitStack() as held:
+        with undone.going_on():
+            held.enter_context(nginx.lock(LOCK_WAIT))
+        back.turn(app, known, undone)
         if known["reload"]:
-            nginx.reload()
-    app.set_restart(new, "no")
+            with undone.going_on():
+                nginx.reload()
+    with undone.going_on():
+        if old:  # what answers may have been started otherwise than its record says, or be about to end
+            containers.ensure_running(app, old, app.record(old))
+    with undone.going_on():
+        app.set_restarts(policies)
+    undone.tell()
     return progress.go_on(app, known, "draining")
-
-
-def turn_back(app: App, known: dict[str, Any]) -> None:
-    """Let links, markers and states say that the release before serves; that takes no engine and no nginx."""
-    old, new = known["from"], known["to"]
-    if old:
-        app.mark_draining(old, False)
-        files.link(app.current, f"releases/{old}")
-    elif os.path.lexists(app.current):
-        files.remove(app.current)
-    if known["before"]:
-        files.link(app.previous, known["before"])
-    elif os.path.lexists(app.previous):
-        files.remove(app.previous)
-    app.mark_draining(new, True)
-    app.set_state(new, "rejected" if known["reject"] else "reverted", reason=known["reason"])
-    if old:
-        again = {"switched": os.lstat(app.current).st_mtime, "order": app.next_order(), "moved": now()}
-        app.set_state(old, "live", **again)
 
 
 def _keep(app: App, known: dict[str, Any]) -> None:
@@ -180,7 +191,8 @@ def _keep(app: App, known: dict[str, Any]) -> None:
 
 
 def drain(app: App, known: dict[str, Any]) -> dict[str, Any]:
-    """Let the release that was left end what is in flight, and its processes finish."""
+    """Let the release that was left end what is in flight, and its processes finish, once it is known what ailed it."""
+    back.explain(app, known)
     changed = workers.change_over(app)
     retire.retire(app, known["drain"], known["drain"] + 10)
     return progress.end(app, known, "reverted", known["reason"], changed)
@@ -189,15 +201,23 @@ def drain(app: App, known: dict[str, Any]) -> dict[str, Any]:
 def _answers(app: App, release: str) -> bool:
     """Tell whether a release answers at all: what ails the new one, a database perhaps, may ail it too."""
     record, end = app.record(release), time.monotonic() + STARTED_IN
+    if _answered(app, release, record):  # no engine is needed for that
+        return True
     try:
         containers.ensure_running(app, release, record)
-    except engine.EngineError:
+    except Exception:  # it cannot be started, for whatever reason
+        traceback.print_exc()
         return False
-    while True:
-        try:
-            nginx.probe_socket(app.socket(release), record["health_path"], record["domain"])
-            return True
-        except Exception:  # whatever an app may answer with
-            if time.monotonic() >= end:
-                return False
-            time.sleep(POLL)
+    while not _answered(app, release, record):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def _answered(app: App, release: str, record: dict[str, Any]) -> bool:
+    try:
+        nginx.probe_socket(app.socket(release), record["health_path"], record["domain"])
+    except Exception:  # whatever an app may answer with
+        return False
+    return True

@@ -20,7 +20,7 @@ PARTS = {
         "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings aside "
         "containers diagnosis images inside logged needed placed places processes record secrets tracebacks writable"
     ),
-    "switch": "keeper lease log progress retire settling switch tally unit watch workers",
+    "switch": "back keeper lease log progress retire settling switch tally unit watch workers",
 }
 BROKEN = 78  # of a program that cannot run here however often it is started: EX_CONFIG of sysexits.h
 MAIN = f"""\

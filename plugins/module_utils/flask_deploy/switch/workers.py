@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
-from ansible.module_utils.flask_deploy.release import containers, diagnosis, processes
+from ansible.module_utils.flask_deploy.release import containers, processes
 from ansible.module_utils.flask_deploy.release.places import App
 
 STAYS_UP = 5  # seconds that a process is looked at
@@ -16,6 +16,17 @@ LOOK = 0.5  # seconds between two looks
 RUNS = ("running", "restarting", "paused")
 LOOK_AT = "what keeps it: docker inspect {}; journalctl -u docker"
 KILLED = "{} did not end within its stop_timeout and was killed: raise it in app_processes, or let it end sooner"
+
+
+class Ended(containers.NotReady):
+    """A process did not stay up; what it said is asked for when traffic is where it stays.
+
+    :ivar name: its container.
+    """
+
+    def __init__(self, reason: str, name: str) -> None:
+        super().__init__(reason)
+        self.name = name
 
 
 def be_first(app: App, first: bool) -> list[str]:
@@ -40,7 +51,7 @@ def try_out(app: App, release: str) -> dict[str, Any]:
     has ended before.
 
     :return: {"stopped", "stays"}, see ``change_over``.
-    :raises NotReady: one does not stay up; the message is for the person who deploys.
+    :raises NotReady: one does not start; Ended: one does not stay up.
     """
     wanted, left = processes.names(app, release), Leftovers()
     try:
@@ -58,9 +69,8 @@ def try_out(app: App, release: str) -> dict[str, Any]:
         found = engine.inspect_all("container", wanted)
         for name in wanted:
             if name not in found or not found[name]["State"]["Running"]:
-                said = engine.logs(name, containers.LINES)
-                reason = f"process {_short(app, release, name)}: {containers.how_it_ended(found.get(name))}"
-                raise containers.NotReady(diagnosis.diagnose(release, reason, said, diagnosis.about(app, release)))
+                ended = containers.how_it_ended(found.get(name))
+                raise Ended(f"process {_short(app, release, name)}: {ended}", name)
         if time.monotonic() >= end:
             return {"stopped": stopped, "stays": left.lines}
         time.sleep(LOOK)
