@@ -10,7 +10,7 @@ from keep_backups.places import BackupError
 from . import aside, pgbackrest, target
 from .places import Archive
 
-RESTORED, BEFORE = "{}-restored", "{}-before"
+RESTORED, BEFORE = "{}.restored", "{}.before"  # no app has a dot in its name
 MISSING = (
     "{0} has no database in PostgreSQL on this host; set it up first: ansible-playbook site.yml -i inventories/..."
 )
@@ -38,6 +38,7 @@ def load(archive: Archive, app: str, text: str) -> dict[str, Any]:
     :raises BackupError: it cannot be had; nothing has changed.
     """
     wanted = target.read(text)
+    keep(app)  # a restore that went well may have been killed before it did
     pgbackrest.sql("SELECT pg_current_xact_id()")  # recovery sees that it is past a time by what was committed then
     pgbackrest.run(archive, "check", limit=pgbackrest.ASK)
     backup = pgbackrest.newest(archive, wanted.moment)
@@ -66,7 +67,6 @@ def copy(cluster: aside.Aside, app: str) -> None:
 def exchange(app: str) -> None:
     """Let the restored database take the place of the one that serves, which stays beside it."""
     restored, before = RESTORED.format(app), BEFORE.format(app)
-    drop(before)  # of a restore that went well, and was killed before it let go of that
     close(app)
     pgbackrest.sql(
         f'BEGIN; ALTER DATABASE "{app}" RENAME TO "{before}"; ALTER DATABASE "{restored}" RENAME TO "{app}"; COMMIT'
