@@ -12,6 +12,7 @@ import pytest
 from ansible.module_utils import restore_swap
 from ansible.module_utils.restore_swap import Swap, SwapError
 from ansible.modules import restore_app as module
+from inventory_check.inventory import CHECKS
 
 
 @pytest.fixture
@@ -116,6 +117,12 @@ def test_the_word_of_another_backup_does_not_do(app, found):
     word = module.word("shop", found["time"] - 86400)
     with pytest.raises(module.Refused):
         module.refuse(app, found, word)
+
+
+def test_the_word_of_an_app_of_any_name_is_one_that_the_inventory_takes(found):
+    for name in ("a", "shop", "a" * 31, "web-shop-of-a-long-name-staging"):
+        assert CHECKS["restore_over"](module.word(name, found["time"])) is None
+    assert CHECKS["restore_over"]("-since-2026-11-28T03:00") and CHECKS["restore_over"]("shop-since-yesterday")
 
 
 def test_where_nothing_is_no_word_is_needed(host, found):
