@@ -209,6 +209,12 @@ def test_nothing_needs_a_collection():
     assert {name for name in named if not name.startswith("ansible.builtin.")} == set()
 
 
+def test_no_step_is_named_like_a_failure():
+    """A run prints its name where all is well, too."""
+    failing = re.compile(r"(Fail|Stop|Abort|Refuse|Give up) (where|if|when|unless)\b", re.IGNORECASE)
+    assert [task["name"] for _file, task in tasks() if failing.match(task.get("name", ""))] == []
+
+
 def test_every_file_that_a_task_writes_has_a_mode_of_its_own():
     """Else the umask of whoever deploys decides who may read it."""
     unsaid = []

@@ -77,7 +77,7 @@ def test_the_app_s_own_policy_is_sent_alone(get):
     assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
 
 
-def test_logs_are_turned_and_nothing_is_lost(host, get):
+def test_logs_are_rotated_and_nothing_is_lost(host, get):
     get(f"{URL}/", "-A", "before-the-turn")
     host.check_output("sleep 1.5; logrotate --force /etc/logrotate.d/nginx; sleep 0.5")
     get(f"{URL}/", "-A", "after-the-turn")
@@ -91,7 +91,7 @@ def test_logs_are_turned_and_nothing_is_lost(host, get):
     assert re.search(r"^\s*rotate 14$", host.file("/etc/logrotate.d/nginx").content_string, re.MULTILINE)
 
 
-def test_logs_are_turned_when_they_are_large_and_their_room_is_bounded(host, get):
+def test_logs_are_rotated_when_they_are_large_and_their_room_is_bounded(host, get):
     turn = "systemctl start flask-deploy-nginx-logs.service"
     get(f"{URL}/", "-A", "before-a-large-one")
     host.check_output(f"sleep 1.5; {turn}")
