@@ -132,7 +132,7 @@ class ActionModule(ActionBase):
 def look(tmp_path):
     """Run tasks as a playbook of a name, in check mode; return (what it printed, what it said aside, notes)."""
 
-    def run(name="doctor.yml", *arguments):
+    def run(name="doctor.yml", *arguments, code=0):
         (tmp_path / "actions").mkdir(exist_ok=True)
         (tmp_path / "actions/told.py").write_text(ACTION)
         (tmp_path / "file").write_text("old")
@@ -150,8 +150,9 @@ def look(tmp_path):
             check=False,
             timeout=120,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout, done.stderr, json.loads((tmp_path / "notes.json").read_text())
+        assert done.returncode == code, done.stdout + done.stderr
+        notes = tmp_path / "notes.json"
+        return done.stdout, done.stderr, json.loads(notes.read_text()) if notes.exists() else None
 
     return run
 
@@ -179,3 +180,14 @@ def test_another_playbook_notes_nothing(look):
 
 def test_json_is_alone_on_the_standard_output(look):
     assert look("doctor.yml", "-e", "doctor_format=json")[0] == ""
+
+
+def test_json_says_which_host_did_not_answer(look):
+    """Also where none did, so that nobody came as far as judging."""
+    away = '{"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}'
+    answer = json.loads(look("doctor.yml", "-e", "doctor_format=json", "-e", away, code=4)[0])
+    assert answer["hosts"] == ["web1"]
+    (found,) = answer["findings"]
+    assert (found["severity"], found["host"], found["place"]) == ("broken", "web1", "controller")
+    assert found["what"].startswith("nobody could look: ") and "127.0.0.1" in found["what"]
+    assert found["type"] == "ansible-playbook playbooks/check.yml -i web1,"
