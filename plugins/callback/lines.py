@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "plugin_utils"))
 
 from step_lines import diffs, terminal
-from step_lines.step import Step, error_of, is_rescued, log_in, text_of, together
+from step_lines.step import Step, error_of, is_rescued, log_in, reached, text_of, together
 from step_lines.verdict import Verdict
 
 DOCUMENTATION = """
@@ -46,7 +46,7 @@ class Lines(CallbackBase):
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._close(whole=True)
-        self.heading, self.verdict.runs = play.get_name().strip(), True
+        self.play, self.heading, self.verdict.runs = play, play.get_name().strip(), True
         self.looks = bool(play.check_mode) and not context.CLIARGS["check"]  # what it would change is no change
         self.aside = play.get_variable_manager().extra_vars.get("doctor_format") == "json"
 
@@ -81,7 +81,7 @@ class Lines(CallbackBase):
         self._note(result, "ignored" if ignore_errors else "failed", why, goes_on=ignore_errors)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        why = text_of([error_of(result.result), *log_in(result.host)])
+        why = text_of([error_of(result.result), *log_in(reached(result.host, self.play))])
         self._note(result, "lost", why, goes_on=result.task.ignore_unreachable)
 
     def v2_on_file_diff(self, result: Any) -> None:

@@ -51,7 +51,9 @@ def test_what_a_release_printed_outlives_its_container(host, play, release, sour
     assert lines and all(f" web {gone} " in line for line in lines)
     assert "sudo journalctl --follow --output=cat FLASK_DEPLOY_APP=app" in shown.output
     assert "app printed nothing since" in play("playbooks/logs.yml", "-e", "logs_grep=gone-and-gone").output
-    assert "app has no process nobody; it has: web, " in play("playbooks/logs.yml", "-e", "logs_process=nobody").output
+    refused = play("playbooks/logs.yml", "-e", "logs_process=nobody", succeed=False)
+    assert refused.rc and "to follow" not in refused.output
+    assert "logs_process: app has no process nobody; it has: web, " in refused.output
     play("playbooks/app.yml")
 
 

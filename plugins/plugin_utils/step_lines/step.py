@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any
 
+import ssh_words
 from ansible import constants as C
 from ansible import context
+from ansible.errors import AnsibleError
 from ansible.playbook.handler import Handler
+from ansible.template import Templar
 
 from . import progress
 
@@ -36,12 +40,23 @@ def error_of(result: dict[str, Any]) -> str:
     return text_of([said, *(text_of(result[key]) for key in PRINTED if result.get(key) and result[key] not in said)])
 
 
-def log_in(host: Any) -> list[str]:
-    """Return the line that tells how to reach a host by hand, as its inventory names user and address."""
-    user, address = host.vars.get("ansible_user"), host.vars.get("ansible_host", host.name)
-    where = f"{user}@{address}" if user else str(address)
+def reached(host: Any, play: Any) -> dict[str, Any]:
+    """Return what the inventory says of how to reach a host of a play: its own variables and those of its groups."""
+    known = play.get_variable_manager().get_vars(play=play, host=host, include_hostvars=False)
+    said = {name: known[name] for name in ssh_words.NAMES if name in known}
+    with suppress(AnsibleError):
+        said = Templar(play.get_loader(), variables=known).template(said)
+    return {**said, "inventory_hostname": host.name}
+
+
+def log_in(host: dict[str, Any]) -> list[str]:
+    """Return the line that tells how to reach a host by hand; none where its variables are templates.
+
+    :param host: its variables.
+    """
+    where = ssh_words.line(host)
     template = "{{" in where or "{%" in where
-    return [] if template else [f"Log in by hand first, which also makes the host key known: ssh {where}"]
+    return [] if template else [f"Log in by hand first, which also makes the host key known: {where}"]
 
 
 def is_rescued(task: Any) -> bool:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+sys.path.append(os.path.join(os.path.dirname(__file__), "../../../plugins/plugin_utils"))
+
+import ssh_words
 
 WAYS = {"grep": "logs_grep", "process": "logs_process", "release": "logs_release"}
 MANY = 8  # releases that are named, the newest ones
@@ -36,6 +43,7 @@ def nothing(asked: dict[str, Any], known: dict[str, list[str]]) -> list[str]:
     """Return the lines for no line.
 
     :param known: the "releases", the newest first, and the "processes" that the hosts have.
+    :raises AnsibleActionFail: there is no such process or release, so that nothing will ever be printed.
     """
     app, releases = asked["app"], known["releases"]
     ways = [f"{variable}: {asked[name]}" for name, variable in WAYS.items() if asked[name]]
@@ -44,9 +52,11 @@ def nothing(asked: dict[str, Any], known: dict[str, list[str]]) -> list[str]:
     if not releases:
         return [*said, f"{app} has no release on these hosts; deploy it first, or correct app_name"]
     if asked["process"] not in ("", *known["processes"]):
-        said.append(f"{app} has no process {asked['process']}; it has: {', '.join(known['processes'])}")
+        there = f"it has: {', '.join(known['processes'])}"
+        raise AnsibleActionFail(f"logs_process: {app} has no process {asked['process']}; {there}")
     if asked["release"] not in ("", *releases):
-        said.append(f"{app} has no release {asked['release']}; the newest are: {', '.join(releases[:MANY])}")
+        there = f"the newest are: {', '.join(releases[:MANY])}"
+        raise AnsibleActionFail(f"logs_release: {app} has no release {asked['release']}; {there}")
     return said
 
 
@@ -64,17 +74,7 @@ def follow(asked: dict[str, Any], hosts: list[dict[str, Any]]) -> list[str]:
     matches += [f"FLASK_DEPLOY_RELEASE={asked['release']}"] if asked["release"] else []
     matches += [f"FLASK_DEPLOY_PROCESS={asked['process']}"] if asked["process"] not in ("", "web") else []
     remote = shlex.join(["sudo", "journalctl", "--follow", "--output=cat", *matches])
-    return [f"to follow: {shlex.join(['ssh', *address(host)])} {shlex.quote(remote)}" for host in hosts]
-
-
-def address(host: dict[str, Any]) -> list[str]:
-    """Return ssh's words for a host of the inventory."""
-    name, user, port = (
-        host.get("ansible_host") or host["inventory_hostname"],
-        host.get("ansible_user"),
-        host.get("ansible_port"),
-    )
-    return [*(("-p", str(port)) if port and int(port) != 22 else ()), f"{user}@{name}" if user else str(name)]
+    return [f"to follow: {ssh_words.line(host)} {shlex.quote(remote)}" for host in hosts]
 
 
 class ActionModule(ActionBase):

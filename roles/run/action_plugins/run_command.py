@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from typing import Any
 
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+sys.path.append(os.path.join(os.path.dirname(__file__), "../../../plugins/plugin_utils"))
+
+import ssh_words
 
 NAME = "run_command"
 OTHERS = re.compile(r"(^|\s)run_(on|timeout)=")
@@ -42,6 +48,8 @@ class ActionModule(ActionBase):
             result: dict[str, Any] = self._execute_module(NAME, arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             raise AnsibleConnectionFailure(f"{host} was lost: {LOST}. {error}") from error
+        if result.get("path"):
+            result["typed"] = f"{ssh_words.line(dict(task_vars['hostvars'][host]), '-t')} sudo {result['path']}"
         output = result.pop("output", "") or result.get("would", "")
         many = arguments.get("hosts") == "all" and len(task_vars["ansible_play_hosts_all"]) > 1
         if output:

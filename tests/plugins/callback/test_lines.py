@@ -240,7 +240,7 @@ def test_a_dry_run_shows_what_would_change_and_its_diff(run, tmp_path):
 def test_a_host_that_is_not_reached_is_named_with_the_reason(run):
     away = '{"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}'
     code, said = run([task("Ask", "ping")], "-e", away, "--limit", "a")
-    assert said.endswith("\nLog in by hand first, which also makes the host key known: ssh a\n"), said
+    assert said.endswith("\nLog in by hand first, which also makes the host key known: ssh -p 1 127.0.0.1\n"), said
     assert code == 4 and steps(said) == ["Ask, UNREACHABLE"]
     reason = "(ssh: connect to host 127|Data could not be sent to remote host '127)"  # ssh may end before it is asked
     assert re.search(rf"\n\na: unreachable=1\n\nERROR on a in Ask:\n.*{reason}", said), said

@@ -13,7 +13,6 @@ from tests.conftest import ROOT
 
 sys.path.append(str(ROOT / "plugins/plugin_utils"))
 
-from ansible.inventory.host import Host
 from step_lines import progress
 from step_lines.step import Step, log_in
 
@@ -116,9 +115,7 @@ def test_a_share_is_never_more_than_all_of_it():
 
 
 def test_a_host_is_to_be_reached_as_the_inventory_says():
-    host = Host("web1")
-    assert log_in(host) == ["Log in by hand first, which also makes the host key known: ssh web1"]
-    host.vars = {"ansible_user": "deploy", "ansible_host": "192.0.2.7"}
-    assert log_in(host)[0].endswith(": ssh deploy@192.0.2.7")
-    host.vars["ansible_user"] = "{{ other }}"
-    assert log_in(host) == []
+    assert log_in({"inventory_hostname": "web1"}) == [
+        "Log in by hand first, which also makes the host key known: ssh web1"
+    ]
+    assert log_in({"inventory_hostname": "web1", "ansible_user": "{{ other }}"}) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.flask_deploy.release import jobs, places, processes
 from ansible.modules import logs_read
 from ansible.plugins.action import logs_show
@@ -141,23 +142,28 @@ NOTHING = "shop printed nothing since 1 hour ago{}; further back: -e logs_since=
     [
         ({"grep": "x y"}, [NOTHING.format(" with logs_grep: x y")]),
         ({"process": "worker", "release": "aaaaaaaaaaaa"}, None),
-        (
-            {"process": "mailer"},
-            [NOTHING.format(" with logs_process: mailer"), "shop has no process mailer; it has: web, worker"],
-        ),
-        (
-            {"release": "cccccccccccc"},
-            [
-                NOTHING.format(" with logs_release: cccccccccccc"),
-                "shop has no release cccccccccccc; the newest are: bbbbbbbbbbbb, aaaaaaaaaaaa",
-            ],
-        ),
     ],
 )
 def test_no_line_is_said_and_what_there_is_not(asked, said):
     assert logs_show.merged({"web1": []}, 5) == []
     lines = logs_show.nothing({**ASKED, **asked}, KNOWN)
     assert lines == said if said else len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"process": "mailer"}, "logs_process: shop has no process mailer; it has: web, worker"),
+        (
+            {"release": "cccccccccccc"},
+            "logs_release: shop has no release cccccccccccc; the newest are: bbbbbbbbbbbb, aaaaaaaaaaaa",
+        ),
+    ],
+)
+def test_what_will_never_print_is_refused_and_not_followed(asked, said):
+    with pytest.raises(AnsibleActionFail) as refused:
+        logs_show.nothing({**ASKED, **asked}, KNOWN)
+    assert str(refused.value) == said
 
 
 def test_an_app_that_is_not_deployed_is_said_so():
