@@ -60,7 +60,7 @@ def test_one_that_fails_is_seen_in_the_status_and_its_log_is_in_the_journal(play
     for job in ("broken", "stuck"):
         until(lambda job=job: sh(f"systemctl show -P ActiveState {UNIT.format(job)}") == "failed", 90)
     told = " ".join(play("playbooks/status.yml").output.split())
-    assert f"job broken failed (code 1); its log: journalctl -n 50 -u {UNIT.format('broken')}" in told
+    assert f"job broken failed (code 1); its log: sudo journalctl -n 50 -u {UNIT.format('broken')}" in told
     assert "job stuck failed (too long)" in told and "job tick failed" not in told
     assert "the archive is full" in sh("journalctl -o cat FLASK_DEPLOY_APP=app FLASK_DEPLOY_PROCESS=job-broken")
     assert sh("docker ps -aq --filter label=flask-deploy.aside=job-stuck") == ""

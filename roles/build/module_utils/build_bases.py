@@ -14,7 +14,7 @@ NO_IMAGE = "{0} cannot be pulled, and is not on this host: {1}\n  what to do: {2
 LOOK = (
     "see why, on the host that builds: sudo docker pull {0}; a registry that asks for a password: "
     "build_registry, build_registry_user, and build_registry_password in the vault; without a registry: "
-    "build_base_image_archive, or docker load there"
+    "build_base_image_archive, or sudo docker load there"
 )
 FOREIGN = (
     "{0} is for {1} and this host is {2}\n"

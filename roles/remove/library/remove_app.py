@@ -95,7 +95,7 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
             systemd.ask("stop", *sorted(set(timers)))
         jobs.remove(app, jobs.known(app), at_once=True)
     if os.path.lexists(app.include):
-        with left.unless_gone("its site in nginx", "nginx -t; then: systemctl reload nginx"), nginx.lock():
+        with left.unless_gone("its site in nginx", "sudo nginx -t; then: sudo systemctl reload nginx"), nginx.lock():
             _delete(app.include, left)
             nginx.reload()
     done = remove_from_engine(app, False, left)
@@ -118,7 +118,7 @@ def remove_from_engine(app: places.App, dry: bool, left: Leftovers) -> list[str]
     ours |= {app.name} if networks.stranger(app.name) is None and engine.inspect("network", app.name) else set()
     joined = {network: name for name in set(inside) - set(names) for network in inside[name] if network in ours}
     for network in sorted(joined):
-        left.add(f"network {network}", f"{joined[network]} is in it", f"docker network inspect {network}")
+        left.add(f"network {network}", f"{joined[network]} is in it", f"sudo docker network inspect {network}")
     going = sorted(ours - set(joined))
     if not dry:
         names = [name for name in names if left.remove_container(name)]

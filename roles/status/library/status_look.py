@@ -49,8 +49,8 @@ REASON = 200  # characters
 PLAYBOOK = "ansible-playbook playbooks/{} -i inventories/..."
 SHOW = f"{PLAYBOOK.format('maintenance.yml')} -e site_maintenance=off"
 CLOSED = f"visitors see the maintenance page; to show the app again: {SHOW}"
-KILLED = "it was killed {} times, last with code {}, and started again: journalctl -u flask-deploy-keep@{}"
-DOWN = "{process}: {up} of {wanted} up; why: docker logs --tail 50 {down}"
+KILLED = "it was killed {} times, last with code {}, and started again: sudo journalctl -u flask-deploy-keep@{}"
+DOWN = "{process}: {up} of {wanted} up; why: sudo docker logs --tail 50 {down}"
 LEFT = f"{{process}} of {{release}} is left and should not run; a deploy settles it: {PLAYBOOK.format('app.yml')}"
 CUT_OFF = f"a switch is under way or was cut off; a deploy settles it: {PLAYBOOK.format('app.yml')}"
 
@@ -139,7 +139,7 @@ def job_remarks(app: places.App, rows: list[dict[str, Any]]) -> list[str]:
     """Return which jobs failed or have no timer, and what to look at."""
     said = []
     for row in rows:
-        how, log = outcome(row), f"journalctl -n 50 -u {jobs.unit(app, row['name'])}"
+        how, log = outcome(row), f"sudo journalctl -n 50 -u {jobs.unit(app, row['name'])}"
         if how not in ("ok", "runs", "never ran"):
             said.append(f"job {row['name']} failed ({how}); its log: {log}")
         if not row["timer"]:
@@ -159,7 +159,9 @@ def remarks(app: places.App, told: dict[str, Any], path: str | None) -> list[str
     """Return what somebody should know or do."""
     said = []
     if told["release"] and not told["healthy"]:
-        said.append(f"{path} answers {told['health']}; why: docker logs --tail 50 {app.container(told['release'])}")
+        said.append(
+            f"{path} answers {told['health']}; why: sudo docker logs --tail 50 {app.container(told['release'])}"
+        )
     said += [CLOSED] if told["maintenance"] else []
     said += [CUT_OFF] if told["interrupted"] else []
     said += [DOWN.format(**each) for each in told["processes"] if each["up"] < each["wanted"]]

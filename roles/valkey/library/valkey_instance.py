@@ -98,7 +98,7 @@ class Instance:
             end = time.monotonic() + START
             while not self.answers():
                 if time.monotonic() > end or systemd.ask("is-active", self.unit).strip() == "failed":
-                    raise ValkeyError(f"{self.unit} does not answer; why: journalctl -u {self.unit}")
+                    raise ValkeyError(f"{self.unit} does not answer; why: sudo journalctl -u {self.unit}")
                 time.sleep(0.2)
             done.append(f"{self.unit} started")
         return done

@@ -68,7 +68,10 @@ def test_an_image_that_somebody_else_uses_is_said_and_goes_with_a_later_deploy(a
         record, summary = retired(app, many[3], keep=3)
         (line,) = record["stays"]
         assert line.startswith("image flask-deploy/shop:0 stays: docker rmi: conflict: unable to remove")
-        assert "container 1a2b is using it. What keeps it: docker ps -a --filter ancestor=flask-deploy/shop:0." in line
+        assert (
+            "container 1a2b is using it. What keeps it: sudo docker ps -a --filter ancestor=flask-deploy/shop:0."
+            in line
+        )
         assert line.endswith("the next deploy tries again") and f"warning: {line}" in summary
         assert serves(app, many[3]) and many[0] not in app.known()
     (engine.place / "in-use").unlink()
@@ -79,7 +82,7 @@ def test_an_image_that_somebody_else_uses_is_said_and_goes_with_a_later_deploy(a
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("stop",), "container shop-{2} stays: docker stop: it is stuck. What keeps it: docker inspect shop-{2}"),
+        (("stop",), "container shop-{2} stays: docker stop: it is stuck. What keeps it: sudo docker inspect shop-{2}"),
         (("rm", "-f"), "container shop-{0} stays: docker rm -f: it is stuck"),
         (("/releases/",), "releases/{0} stays: rm: cannot remove '"),
         (("images",), "what served before stays: docker images: it is stuck. What keeps it: systemctl status docker"),
@@ -147,7 +150,7 @@ def test_why_something_stays_is_one_line_of_bounded_length():
         (("rmi",), "image flask-deploy/shop:0 stays: docker rmi: it is stuck"),
         (
             ("network", "rm"),
-            "network shop stays: docker network rm: it is stuck. What keeps it: docker network inspect",
+            "network shop stays: docker network rm: it is stuck. What keeps it: sudo docker network inspect",
         ),
         (("/srv/shop/releases",), "/srv/shop/releases stays: rm: cannot remove"),
         (("systemd",), "what starts it again stays: no answer. What keeps it: systemctl list-jobs"),

@@ -72,7 +72,7 @@ def test_a_switch_that_gives_no_sign_is_not_well_and_says_where_to_look(app, wai
     new, _begun = waiting
     monkeypatch.setattr(concluding, "OUTCOME_MARGIN", 0.1)
     told = concluding.watched(app, new, "another", 0)
-    reason = f"the switch gave no sign; look at: journalctl -u {unit.name(app)}"
+    reason = f"the switch gave no sign; look at: sudo journalctl -u {unit.name(app)}"
     assert told == {"well": False, "reason": reason, "reject": False, "seen": None}
 
 

@@ -120,7 +120,7 @@ def test_a_switch_that_cannot_watch_goes_back(app, engine, monkeypatch, capfd, p
     ended = switch.carry_out(app)
     assert (ended["result"], app.state(new)["state"]) == ("reverted", "reverted")
     assert ended["reason"] == (
-        "its watch broke off: KeyError: 'RestartCount'; look at: journalctl -u flask-deploy-shop.service"
+        "its watch broke off: KeyError: 'RestartCount'; look at: sudo journalctl -u flask-deploy-shop.service"
     )
     assert 'raise KeyError("RestartCount")' in capfd.readouterr().err
     assert settled(app, engine, old) == []

@@ -164,7 +164,7 @@ def test_a_unit_at_what_was_promised_is_not_stopped(host, engine):
     """It may drain for as long as app_drain_timeout says."""
     (engine.place / "bin" / "systemctl").write_text('#!/bin/sh\necho "systemctl $*" >> "$ENGINE/calls"\necho active\n')
     with pytest.raises(
-        systemd.UnitError, match=r"did not end within 0 s; look at: journalctl -u flask-deploy-shop\.serv"
+        systemd.UnitError, match=r"did not end within 0 s; look at: sudo journalctl -u flask-deploy-shop\.serv"
     ):
         unit.wait_for_end(host(), limit=0)
     assert not engine.calls("systemctl stop")

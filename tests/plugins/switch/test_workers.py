@@ -497,7 +497,7 @@ def test_a_host_on_which_it_does_not_end_lets_no_other_be_the_first(app, engine)
     new = prepare(app, build="b2", **ONCE)
     (engine.place / "stuck").touch()
     for _run in range(2):
-        with pytest.raises(containers.NotReady, match="no other host may start it; what keeps it: docker inspect"):
+        with pytest.raises(containers.NotReady, match="no other host may start it; what keeps it: sudo docker inspect"):
             steps.begin_switch(app, options(release=new, first=False), dry=False)
         assert progress.pending(app) is None
 

@@ -205,14 +205,14 @@ WRONG = [
     ("status", {"release": None}, "broken", "shop has no release that serves", "site.yml"),
     (
         "status/remarks",
-        ["/ answers 500; why: docker logs --tail 50 shop-3f"],
+        ["/ answers 500; why: sudo docker logs --tail 50 shop-3f"],
         "broken",
         "/ answers 500",
         "sudo docker logs --tail 50 shop-3f",
     ),
     (
         "status/remarks",
-        ["job purge failed (code 1); its log: journalctl -n 50 -u flask-deploy-job-shop-purge.service"],
+        ["job purge failed (code 1); its log: sudo journalctl -n 50 -u flask-deploy-job-shop-purge.service"],
         "broken",
         "job purge failed (code 1)",
         "sudo journalctl -n 50 -u flask-deploy-job-shop-purge.service",
@@ -228,7 +228,7 @@ WRONG = [
     ("status/remarks", ["worker is left and should not run; x: ansible-playbook y"], "soon", "worker is left", "y"),
     (
         "status/remarks",
-        ["it was killed 3 times, last with code 137, and started again: journalctl -u flask-deploy-keep@shop"],
+        ["it was killed 3 times, last with code 137, and started again: sudo journalctl -u flask-deploy-keep@shop"],
         "soon",
         "it was killed 3 times, last with code 137, and started again",
         "sudo journalctl -u flask-deploy-keep@shop",

@@ -80,7 +80,7 @@ def test_a_worker_that_is_down_and_one_that_is_left_are_told(app, engine):
     assert status_look.describe(app)["remarks"] == []
     (engine.place / "containers" / f"shop-{old}-worker-2" / "running").unlink()
     (said,) = status_look.describe(app)["remarks"]
-    assert said == f"worker: 1 of 2 up; why: docker logs --tail 50 shop-{old}-worker-2"
+    assert said == f"worker: 1 of 2 up; why: sudo docker logs --tail 50 shop-{old}-worker-2"
     new = deploy(app, build="b2", **known)
     processes.start(app, processes.names(app, old))
     (said,) = status_look.describe(app)["remarks"]
@@ -133,7 +133,7 @@ def test_an_app_that_does_not_answer_says_why_below_the_table(app, monkeypatch):
     status = status_look.describe(app)
     assert not status["healthy"]
     (said,) = status["remarks"]
-    assert said.startswith("/ answers refused refused") and f"docker logs --tail 50 shop-{release}" in said
+    assert said.startswith("/ answers refused refused") and f"sudo docker logs --tail 50 shop-{release}" in said
     assert "\n" not in said and len(said) < 300
 
 
@@ -205,7 +205,10 @@ def test_status_says_that_the_serving_release_was_killed(app):
     release = deploy(app)
     files.write_json(app.revived, {"release": release, "code": 137, "times": 2, "at": 1.0})
     said = status_look.describe(app)["remarks"]
-    assert "it was killed 2 times, last with code 137, and started again: journalctl -u flask-deploy-keep@shop" in said
+    assert (
+        "it was killed 2 times, last with code 137, and started again: sudo journalctl -u flask-deploy-keep@shop"
+        in said
+    )
     files.write_json(app.revived, {"release": "another", "code": 137, "times": 2, "at": 1.0})
     assert not [line for line in status_look.describe(app)["remarks"] if "killed" in line]
 
@@ -263,7 +266,7 @@ def test_a_job_s_last_run_is_told_and_what_failed_is_a_remark(app, monkeypatch, 
     assert len(status["remarks"]) == (remark is not None)
     if remark:
         assert remark in status["remarks"][0]
-        assert status["remarks"][0].endswith("; its log: journalctl -n 50 -u flask-deploy-job-shop-purge.service")
+        assert status["remarks"][0].endswith("; its log: sudo journalctl -n 50 -u flask-deploy-job-shop-purge.service")
 
 
 def test_a_timer_that_is_not_up_is_a_remark(app, monkeypatch):

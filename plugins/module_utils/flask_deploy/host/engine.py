@@ -32,7 +32,7 @@ class EngineError(Exception):
         self.whole = said
         said = said if len(said) <= SAID else f"{said[:SAID_BEGIN]}\n ...\n{said[SAID_BEGIN - SAID :]}"
         if "Cannot connect to the Docker daemon" in said:
-            said += "\n  what to do: ansible-playbook site.yml starts it; why it ended: journalctl -u docker"
+            said += "\n  what to do: ansible-playbook site.yml starts it; why it ended: sudo journalctl -u docker"
         super().__init__(said)
 
 

@@ -40,27 +40,27 @@ class Leftovers:
         self.lines += [] if line in self.lines else [line]
 
     def remove_tree(self, path: str) -> None:
-        with self.unless_gone(path, f"findmnt -R {path}; lsattr -aR {path} | grep -e '-i-'"):
+        with self.unless_gone(path, f"findmnt -R {path}; sudo lsattr -aR {path} | grep -e '-i-'"):
             files.remove_tree(path)
 
     def remove_file(self, path: str) -> None:
-        with self.unless_gone(path, f"lsattr -d {path.rpartition('/')[0]} {path}"):
+        with self.unless_gone(path, f"sudo lsattr -d {path.rpartition('/')[0]} {path}"):
             files.remove(path)
 
     def remove_container(self, name: str) -> bool:
-        with self.unless_gone(f"container {name}", f"docker inspect {name}; journalctl -u docker"):
+        with self.unless_gone(f"container {name}", f"sudo docker inspect {name}; sudo journalctl -u docker"):
             engine.remove(name)
             return True
         return False
 
     def remove_image(self, tag: str, force: bool = False) -> bool:
-        with self.unless_gone(f"image {tag}", f"docker ps -a --filter ancestor={tag}"), engine.perhaps_gone():
+        with self.unless_gone(f"image {tag}", f"sudo docker ps -a --filter ancestor={tag}"), engine.perhaps_gone():
             engine.docker("rmi", *(["-f"] if force else []), tag)
             return True
         return False
 
     def remove_network(self, name: str) -> bool:
-        with self.unless_gone(f"network {name}", f"docker network inspect {name}"), engine.perhaps_gone():
+        with self.unless_gone(f"network {name}", f"sudo docker network inspect {name}"), engine.perhaps_gone():
             engine.docker("network", "rm", name)
             return True
         return False

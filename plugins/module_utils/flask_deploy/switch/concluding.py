@@ -33,7 +33,7 @@ def watched(app: App, release: str, begun: str | None, seconds: float) -> dict[s
         if known.get("id") == begun and known["phase"] in ("reverting", "draining"):
             return {"well": False, **{name: known.get(name) for name in ("reason", "reject", "seen")}}
         time.sleep(switch.POLL)
-    reason = f"the switch gave no sign; look at: journalctl -u {unit.name(app)}"
+    reason = f"the switch gave no sign; look at: sudo journalctl -u {unit.name(app)}"
     return {"well": False, "reason": reason, "reject": False, "seen": None}
 
 

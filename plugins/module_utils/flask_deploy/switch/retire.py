@@ -44,7 +44,9 @@ def retire(app: App, drain: int, stop_timeout: int, left: Leftovers | None = Non
             stopped.append(_stop(app, name, drain, stop_timeout))
         except engine.EngineError as error:
             engine.containers(app.name)  # where the engine is away, who asks waits for it
-            (left or Leftovers()).add(f"container {name}", error, f"docker inspect {name}; journalctl -u docker")
+            (left or Leftovers()).add(
+                f"container {name}", error, f"sudo docker inspect {name}; sudo journalctl -u docker"
+            )
     return stopped
 
 

@@ -41,7 +41,9 @@ def carry_out(app: App) -> dict[str, Any] | None:
             if known["phase"] not in UNCONFIRMED or unwritten.get("phase") == "confirming":
                 raise
             traceback.print_exc()
-            reason = f"its watch broke off: {type(error).__name__}: {error}; look at: journalctl -u {unit.name(app)}"
+            reason = (
+                f"its watch broke off: {type(error).__name__}: {error}; look at: sudo journalctl -u {unit.name(app)}"
+            )
             why = unwritten if unwritten.get("phase") == "reverting" else {"reason": reason, "reject": False}
             _insist(app, known, why)
     return result

@@ -172,6 +172,6 @@ def wait_for_end(app: App, limit: float) -> None:
     end = time.monotonic() + limit
     while active(app):
         if time.monotonic() > end:
-            look = f"look at: journalctl -u {name(app)}; to end it: systemctl stop {name(app)}"
+            look = f"look at: sudo journalctl -u {name(app)}; to end it: sudo systemctl stop {name(app)}"
             raise systemd.UnitError(f"the switch did not end within {limit} s; {look}")
         time.sleep(0.1)

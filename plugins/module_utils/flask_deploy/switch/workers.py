@@ -14,7 +14,7 @@ from ansible.module_utils.flask_deploy.release.places import App
 STAYS_UP = 5  # seconds that a process is looked at
 LOOK = 0.5  # seconds between two looks
 RUNS = ("running", "restarting", "paused")
-LOOK_AT = "what keeps it: docker inspect {}; journalctl -u docker"
+LOOK_AT = "what keeps it: sudo docker inspect {}; sudo journalctl -u docker"
 KILLED = "{} did not end within its stop_timeout and was killed: raise it in app_processes, or let it end sooner"
 
 
@@ -155,7 +155,7 @@ def _end(app: App, names: dict[str, str], left: Leftovers) -> list[dict[str, Any
     """
     began, running = time.monotonic(), [name for name, state in names.items() if state in RUNS]
     if running:
-        with left.unless_gone(f"container {running[0]}", f"docker inspect {running[0]}"), engine.perhaps_gone():
+        with left.unless_gone(f"container {running[0]}", f"sudo docker inspect {running[0]}"), engine.perhaps_gone():
             limit = processes.stop_time(app, *app.known()) + engine.QUERY
             engine.docker("stop", *running, timeout=limit)  # without -t: each has its own --stop-timeout
     found = engine.inspect_all("container", names)  # where the engine is away, who asks waits for it

@@ -100,7 +100,7 @@ def _save_files(place: Place, restic: Restic, copies: dict[str, Any], told: dict
     entries = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     done = next((each for each in reversed(entries) if each.get("message_type") == "summary"), None)
     if done is None:
-        raise BackupError("restic told no summary of the backup; look at: journalctl -u flask-deploy-backup-*")
+        raise BackupError("restic told no summary of the backup; look at: sudo journalctl -u flask-deploy-backup-*")
     told["snapshot"] = done["snapshot_id"][:8]
     told["files"], told["bytes"] = done["total_files_processed"], done["total_bytes_processed"]
     told["added"] = done.get("data_added", 0)

@@ -10,7 +10,7 @@ from . import BROKEN, DEPLOY, NOTE, PLAN, SETUP, SOON, Finding
 
 CHECK = "ansible-playbook playbooks/check.yml -i inventories/..."
 DAYS = 3  # in which somebody can still act before a certificate expires; some live for six
-COMMAND = re.compile(r"^(.*?)(?:;[^;:]*)?: ((?:ansible-playbook|docker|journalctl|systemctl) .*)$", re.DOTALL)
+COMMAND = re.compile(r"^(.*?)(?:;[^;:]*)?: ((?:ansible-playbook|sudo) .*)$", re.DOTALL)
 JUDGED = re.compile(r" MB free; | free inodes; | MB of memory are free; ")  # by the rules for a host
 UNITS = re.compile(r"([kmg]?)b?$", re.IGNORECASE)
 STEPS = {"": 0, "k": 10, "m": 20, "g": 30}
@@ -55,11 +55,7 @@ def serving(facts: dict[str, Any], told: dict[str, Any]) -> Iterator[Finding]:
     for remark in known.get("remarks", []):
         parts = COMMAND.match(remark)
         severity = next((word for begin, word in GENTLE.items() if begin in remark), BROKEN)
-        yield Finding(severity, parts[1] if parts else remark, app, _as_root(parts[2]) if parts else "")
-
-
-def _as_root(command: str) -> str:
-    return command if command.startswith("ansible-playbook") else f"sudo {command}"
+        yield Finding(severity, parts[1] if parts else remark, app, parts[2] if parts else "")
 
 
 def container(facts: dict[str, Any], told: dict[str, Any]) -> Iterator[Finding]:
