@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 from source_inspect import report
@@ -86,6 +88,49 @@ PYDANTIC = "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
 def test_a_variable_without_a_default_is_demanded(decided, code, demanded):
     found = decided({"app.py": APP, "config.py": code})
     assert [*found.get("app_env", {}), *found.get("app_secrets", {})] == demanded
+
+
+@pytest.mark.parametrize(
+    ("code", "demanded", "read"),
+    [
+        ("for key in ['CITY', 'TOWN']:\n    config[key] = os.environ[key]\n", ["CITY", "TOWN"], []),
+        ("for key in ('CITY', 'TOWN'):\n    if val := env.get(key):\n        data[key] = val\n", [], ["CITY", "TOWN"]),
+        ("KEYS = {'CITY'}\nfor key in sorted(KEYS):\n    os.environ[key]\n", ["CITY"], []),
+        ("KEYS = {'city': 'CITY'}\nfor name, key in KEYS.items():\n    os.environ[key]\n", ["CITY"], []),
+        ("for key in {'CITY': 1}:\n    os.environ[key]\n", ["CITY"], []),
+        ("for key, default in [('CITY', True), (TOWN, False)]:\n    env.get(key)\n", [], ["CITY", "VILLAGE"]),
+        ("config = {key: os.environ[key] for key in 'CITY TOWN'.split()}\n", ["CITY", "TOWN"], []),
+        ("config = {key: os.environ[key] for key in ['CITY'] if key in os.environ}\n", [], ["CITY"]),
+        ("for key in ['CITY']:\n    if key in os.environ:\n        os.environ[key]\n", [], ["CITY"]),
+        ("for key in ['CITY']:\n    if not os.getenv(key):\n        raise KeyError(key)\n", ["CITY"], []),
+        ("for key in ['CITY']:\n    if key not in os.environ:\n        raise KeyError(key)\n", ["CITY"], []),
+        ("if 'CITY' not in os.environ:\n    raise KeyError\n", ["CITY"], []),
+        ("lacks = [key for key in ['CITY'] if not env.get(key)]\nif lacks:\n    raise KeyError\n", ["CITY"], []),
+        ("lacks = [key for key in ['CITY'] if key not in env]\nif len(lacks) > 0:\n    exit(1)\n", ["CITY"], []),
+        ("lacks = [key for key in ['CITY'] if not env.get(key)]\nif lacks:\n    print(lacks)\n", [], ["CITY"]),
+        ("if not all(os.getenv(key) for key in ('CITY', 'TOWN')):\n    raise KeyError\n", ["CITY", "TOWN"], []),
+        ("if any(key not in env for key in ['CITY']):\n    raise KeyError\n", ["CITY"], []),
+        ("for key in ['CITY', 'TOWN']:\n    os.environ[f'SHOP_{key}']\n", ["SHOP_CITY", "SHOP_TOWN"], []),
+        ("for key in ['city']:\n    os.environ['SHOP_' + key.upper()]\n", ["SHOP_CITY"], []),
+        ("os.environ[TOWN]\n", ["VILLAGE"], []),
+        ("from shop import names\nos.environ[names.PLACE], env.get(names.TOWN)\n", ["HAMLET"], ["VILLAGE"]),
+        ("from shop.names import PLACES\nfor key in PLACES + ['CITY']:\n    env[key]\n", ["HAMLET", "CITY"], []),
+        ("class A:\n    MUST = ['CITY']\n    def f(self):\n        [env[k] for k in self.MUST]\n", ["CITY"], []),
+        ("if TOWN in env and True:\n    data = env[TOWN]\n", [], ["VILLAGE"]),
+        ("for key in ['CITY']:\n    if key in known:\n        env[key]\n", ["CITY"], []),
+        ("from decouple import config\nfor key in ['CITY']:\n    config(key)\n", ["CITY"], []),
+        ("def need(name):\n    return os.environ[name]\nfor key in ['CITY']:\n    need(key)\n", ["CITY"], []),
+        ("for key in keys():\n    os.environ[key]\n", [], []),
+        ("def need(name):\n    name = 'CITY'\n    return os.environ[name]\n", [], []),
+        ("for key, value in env.items():\n    os.environ[key]\n", [], []),
+    ],
+)
+def test_variables_that_a_loop_or_a_constant_names_are_read(printed, code, demanded, read):
+    names = "PLACE = 'HAMLET'\nTOWN = 'VILLAGE'\nPLACES = [PLACE]\n"
+    begin = "import os\nenv = os.environ\nTOWN = 'VILLAGE'\n"
+    text = printed({"app.py": APP, "config.py": f"{begin}{code}", "shop/names.py": names})
+    assert list(yaml.safe_load(text).get("app_env", {})) == demanded
+    assert re.findall("the code also reads, if it is there: (.*)", text) == ([", ".join(read)] if read else [])
 
 
 @pytest.mark.parametrize(

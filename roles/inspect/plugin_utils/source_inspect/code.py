@@ -9,9 +9,10 @@ from typing import Any
 
 from . import apps, commands, settings
 from .facts import Code, Read, is_address, module
-from .paths import Paths, opened
+from .paths import Paths, Texts, opened
 from .routes import Routes
 from .syntax import (
+    assigned_of,
     caught_in,
     constant,
     constants_of,
@@ -23,6 +24,8 @@ from .syntax import (
     number,
     otherwise_of,
     parse,
+    required,
+    vital,
 )
 from .tree import Tree
 
@@ -69,6 +72,8 @@ def again(code: Code, dead: Set[int]) -> Code:
 
 def _read(code: Code, dead: Set[int] = frozenset()) -> None:
     routes, within = Routes(), {}
+    named = [row for tree in code.modules.values() for row in assigned_of(tree).items()]
+    code.known = {name: value for name, value in named if name.isupper()}
     code.wrappers, code.models = settings.wrappers(code.modules), {"BaseSettings"}
     for each in (node for tree in code.modules.values() for node in tree.body if isinstance(node, ast.ClassDef)):
         code.models |= (
@@ -95,14 +100,6 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
     code.routes, code.open, code.celery = routes.found(), routes.open, code.celery | within
 
 
-def constants(text: str) -> dict[str, Any]:
-    """Return the constants that a settings file sets, as gunicorn.conf.py."""
-    try:
-        return constants_of(parse(text))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return {}
-
-
 class Reader:
     """Reads one file."""
 
@@ -122,9 +119,9 @@ class Reader:
         for node in nodes:
             if isinstance(node, ast.Assign) and settings.is_environment(node.value, self.called):
                 self.short |= {dotted(target): ENVIRON for target in node.targets if isinstance(target, ast.Name)}
-        self.plain = constants_of(tree)
-        self.readers, self.required = settings.Readers(nodes, imported), settings.required(nodes)
-        self.required |= {number for node in nodes for number in settings.vital(node)}
+        self.plain, self.texts = constants_of(tree), Texts(nodes, {**code.known, **assigned_of(tree)})
+        self.readers, self.required = settings.Readers(nodes, imported), required(nodes)
+        self.required |= {number for node in nodes for number in vital(node)}
         self.caught = {id(inner) for node in nodes for inner in caught_in(node)}
         self.otherwise = {id(call): last for node in nodes for call, last in otherwise_of(node)}
 
@@ -152,7 +149,7 @@ class Reader:
                 for row in settings.of_class(node, self.code.models):
                     self.take(row)
             elif isinstance(node, ast.Compare) and self.called(node.comparators[0]) == ENVIRON:
-                self.optional(constant(node.left), node, None)
+                self.variables(node.left, node, id(node) in self.required)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 self.text(node.value, node)
             elif isinstance(node, ast.Attribute) and node.attr == "instance_path":
@@ -167,10 +164,11 @@ class Reader:
     def subscript(self, node: ast.Subscript) -> None:
         if self.called(node.value) != ENVIRON or not isinstance(node.ctx, ast.Load):
             return
-        if id(node) in self.caught:
-            self.optional(constant(node.slice), node, None)
-        else:
-            self.demand(constant(node.slice), node)
+        self.variables(node.slice, node, id(node) not in self.caught)
+
+    def variables(self, named: ast.expr, node: ast.AST, hard: bool, default: Any = None) -> None:
+        for name in self.texts.of(named):
+            self.take((name, node, hard, default))
 
     def demand(self, name: Any, node: ast.AST) -> None:
         if isinstance(name, str):
@@ -185,17 +183,18 @@ class Reader:
     def call(self, node: ast.Call) -> None:
         name, first = self.called(node.func), constant(node.args[0]) if node.args else None
         last = name.split(".")[-1] or getattr(node.func, "attr", "")
-        row = self.readers.read(node)
-        if name in GETS:
+        rows = self.readers.read(node, self.texts)
+        if name in GETS and node.args:
             default = default_of(node)
             default = self.otherwise.get(id(node)) if default is None else default
             hard = id(node) in self.required and default is None
-            self.demand(first, node) if hard else self.optional(first, node, default)
-        elif row:
-            self.take(row)
-        elif last in self.code.wrappers and isinstance(first, str) and SETTING.fullmatch(first):
+            self.variables(node.args[0], node, hard, default)
+        elif rows:
+            for row in rows:
+                self.take(row)
+        elif last in self.code.wrappers and node.args and any(map(SETTING.fullmatch, self.texts.of(node.args[0]))):
             given = len(node.args) > 1 or "default" in named_of(node)
-            self.take((first, node, self.code.wrappers[last] and not given, default_of(node)))
+            self.variables(node.args[0], node, self.code.wrappers[last] and not given, default_of(node))
         elif id(node) in self.muted:
             return
         elif found := settings.prefix_of(node):

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from ansible.module_utils import build_dockerfiles
 
-from . import code, commands
+from . import commands, syntax
 from .tree import Tree
 
 COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
@@ -61,7 +61,7 @@ def read(tree: Tree) -> Declared:
     found = Declared()
     _procfile(tree, found)
     _app_json(tree, found)
-    found.gunicorn = code.constants(tree.text("gunicorn.conf.py"))
+    found.gunicorn = syntax.constants(tree.text("gunicorn.conf.py"))
     found.dockerfile = "Dockerfile" if "Dockerfile" in tree.names else ""
     _dockerfile(tree.text("Dockerfile"), found)
     found.commands |= commands.starters(tree)

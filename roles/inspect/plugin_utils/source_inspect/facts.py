@@ -73,6 +73,7 @@ class Code:
     validated: dict[str, str] = field(default_factory=dict)  # {setting that must be there: place}
     wrappers: dict[str, bool] = field(default_factory=dict)  # {function that reads a variable: whether it demands it}
     models: set[str] = field(default_factory=set)  # classes of settings whose fields are variables
+    known: dict[str, ast.expr] = field(default_factory=dict)  # {NAME: the text, list or map that a module sets}
     reads: list[Read] = field(default_factory=list)
     modules: dict[str, ast.Module] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Where the code puts files: paths as it writes them, and those that it joins to the directory of one of its files."""
+"""What expressions stand for: texts, also in loops over lists of them, and paths to where the code puts files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import ast
 import itertools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from .syntax import constant, dotted, named_of
+from .syntax import constant, dotted, last_of, named_of
 
 PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
+TEXTS = 100  # that one expression may stand for
 # What writes a file, and which of its arguments names it; -1 is the path whose method it is.
 WRITERS = {
     **dict.fromkeys(("to_csv", "to_excel", "to_json", "to_parquet", "to_pickle", "to_html", "savefig", "imwrite"), 0),
@@ -19,6 +20,76 @@ WRITERS = {
     **dict.fromkeys(("write_text", "write_bytes", "touch"), -1),
     **dict.fromkeys(("FileHandler", "RotatingFileHandler", "TimedRotatingFileHandler", "shelve.open"), 0),
 }
+
+
+class Texts:
+    """What expressions stand for, as far as lists of texts tell: names of loops over them too."""
+
+    def __init__(self, nodes: Iterable[ast.AST], known: Mapping[str, ast.expr]) -> None:
+        """:param known: what `assigned_of` found."""
+        self.known = known
+        self.loops: dict[int, list[str]] = {}
+        for node in nodes:
+            for each in node.generators if hasattr(node, "generators") else [node]:
+                if isinstance(each, ast.For | ast.comprehension):
+                    self._loop(each.target, list(self._rows(each.iter)), node)
+
+    def of(self, node: ast.AST | None) -> list[str]:
+        """Return the texts that an expression may be; none where only the running code knows."""
+        if isinstance(node, ast.Name) and id(node) in self.loops:
+            return self.loops[id(node)]
+        if last_of(node).isupper():
+            node = self.known.get(last_of(node))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return self._joined([node.left, node.right])
+        if isinstance(node, ast.JoinedStr):
+            return self._joined([each.value if isinstance(each, ast.FormattedValue) else each for each in node.values])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "upper":
+            return [text.upper() for text in self.of(node.func.value)]
+        said = constant(node)
+        return [said] if isinstance(said, str) else []
+
+    def _joined(self, parts: list[ast.expr]) -> list[str]:
+        return ["".join(row) for row in itertools.islice(itertools.product(*map(self.of, parts)), TEXTS)]
+
+    def _loop(self, target: ast.expr, rows: list[ast.expr], within: ast.AST) -> None:
+        names = target.elts if isinstance(target, ast.Tuple) else [target]
+        for number, name in enumerate(names):
+            cells = [self._cell(row, number) for row in rows] if isinstance(target, ast.Tuple) else rows
+            texts = [text for cell in cells for text in self.of(cell)][:TEXTS]
+            inside = [each for each in ast.walk(within) if texts and isinstance(each, ast.Name)]
+            self.loops |= {id(each): texts for each in inside if each.id == dotted(name)}
+
+    @staticmethod
+    def _cell(row: ast.expr, number: int) -> ast.expr | None:
+        cells = row.elts if isinstance(row, ast.Tuple | ast.List) else []
+        return cells[number] if len(cells) > number else None
+
+    def _rows(self, node: ast.expr) -> Iterator[ast.expr]:
+        """Yield what a loop over an expression goes through."""
+        node = self.known.get(last_of(node), node)
+        if isinstance(node, ast.List | ast.Tuple | ast.Set):
+            for each in node.elts:
+                yield from self._rows(each.value) if isinstance(each, ast.Starred) else [each]
+        elif isinstance(node, ast.Dict):
+            yield from filter(None, node.keys)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            yield from [*self._rows(node.left), *self._rows(node.right)]
+        elif isinstance(node, ast.Call):
+            yield from self._called(node)
+
+    def _called(self, node: ast.Call) -> Iterator[ast.expr]:
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        last = getattr(node.func, "attr", dotted(node.func))
+        whole = self.known.get(last_of(owner), owner)
+        if last == "split" and not node.args:
+            yield from (ast.Constant(each) for text in self.of(owner) for each in text.split())
+        elif last in ("items", "values", "keys") and isinstance(whole, ast.Dict):
+            pairs = [(key, value) for key, value in zip(whole.keys, whole.values, strict=True) if key]
+            wanted = {"items": lambda pair: ast.Tuple([*pair]), "keys": lambda pair: pair[0]}
+            yield from map(wanted.get(last, lambda pair: pair[1]), pairs)
+        elif last in ("tuple", "list", "set", "frozenset", "sorted", "reversed"):
+            yield from (row for each in node.args[:1] for row in self._rows(each))
 
 
 class Paths:

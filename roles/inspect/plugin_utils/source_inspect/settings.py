@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from .paths import Texts
 from .syntax import constant, dotted, named_of
 
 READERS = {"Env", "FileAwareEnv", "AutoConfig", "Config", "EnvReader"}  # whose instances are called with a name
@@ -17,13 +18,6 @@ KINDS = re.compile(
 LIBRARIES = {"decouple", "environs", "environ", "starlette"}
 PREFIXED = {"from_prefixed_env": "FLASK", "FlaskDynaconf": "FLASK", "Dynaconf": "DYNACONF", "LazySettings": "DYNACONF"}
 SWITCHES = {"FlaskDynaconf": "FLASK_ENV", "Dynaconf": "ENV_FOR_DYNACONF"}
-STARTS = re.compile(
-    r"(?<!_)(\w+_)?(app|config|settings|env|environment|init|setup|main)(_\w+)?(?<!_)"
-)  # functions of a start
-EXITS = ("exit", "_exit")
-VITAL = re.compile(  # settings without which an app cannot answer
-    r"SQLALCHEMY_DATABASE_URI|MONGO_URI|MONGODB_HOST|(CELERY_)?BROKER_URL|(JWT_)?SECRET_KEY|(CELERY_)?broker(_url)?"
-)
 
 # Package of Python, what of it is called, arguments that give it the values, and the variables it takes without them:
 # https://github.com/openai/openai-python#usage, https://docs.anthropic.com/en/api/client-sdks,
@@ -80,20 +74,18 @@ class Readers:
                         for inner in ast.walk(node):
                             self.within[id(inner)] = self.within.get(id(inner), "") + str(constant(each.args[0]) or "")
 
-    def read(self, call: ast.Call) -> Row | None:
-        """Return what a call reads, if it does."""
+    def read(self, call: ast.Call, texts: Texts) -> list[Row]:
+        """Return what a call reads."""
         name = dotted(call.func)
         owner, _, kind = name.rpartition(".")
         plain = name if name in self.known else owner if owner in self.known and KINDS.fullmatch(kind) else ""
         if not plain:
-            return None
-        given = constant(call.args[0]) if call.args else "DATABASE_URL" if kind in ("db", "dj_db") else None
-        if not isinstance(given, str):
-            return None
-        whole = f"{self.known[plain]}{self.within.get(id(call), '')}{given}"
+            return []
+        names = texts.of(call.args[0]) if call.args else ["DATABASE_URL"] if kind in ("db", "dj_db") else []
         default = named_of(call).get("default", call.args[1] if len(call.args) > 1 else None)
-        free = given in self.optional or default is not None
-        return whole, call, not free, constant(default)
+        begin = f"{self.known[plain]}{self.within.get(id(call), '')}"
+        free = {name for name in names if name in self.optional or default is not None}
+        return [(f"{begin}{name}", call, name not in free, constant(default)) for name in names]
 
 
 def by_libraries(nodes: Iterable[ast.AST]) -> Iterator[Row]:
@@ -152,60 +144,6 @@ def _reads(node: ast.AST, name: str) -> bool:
         return dotted(node.value).endswith("environ") and dotted(node.slice) == name
     called = dotted(node.func) if isinstance(node, ast.Call) and node.args else ""
     return bool(called) and called.endswith(("getenv", "environ.get")) and dotted(node.args[0]) == name  # type: ignore[attr-defined]
-
-
-def required(nodes: list[ast.AST]) -> set[int]:
-    """Return the calls whose value must not be empty: an error follows where it is, and when the app starts."""
-    later = [node for node in nodes if isinstance(node, ast.FunctionDef) and not STARTS.fullmatch(node.name)]
-    inside = {id(inner) for node in later for inner in ast.walk(node)}
-    nodes = [node for node in nodes if id(node) not in inside]
-    named = {}
-    for node in nodes:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            named |= {dotted(target): id(node.value) for target in node.targets}
-    found = set()
-    for node in nodes:
-        tests = [node.test] if isinstance(node, ast.Assert) else []
-        if isinstance(node, ast.If) and any(map(_ends, node.body)):
-            tests = [each for each in _parts(node.test) if isinstance(each, ast.UnaryOp | ast.Compare)]
-            tests = [each.operand if isinstance(each, ast.UnaryOp) else each.left for each in tests if _lacks(each)]
-        for each in tests:
-            found.add(named.get(dotted(each), id(each)))
-    return found
-
-
-def vital(node: ast.AST) -> Iterator[int]:
-    """Yield the expressions that a statement gives to a setting which has to have a value."""
-    if isinstance(node, ast.Assign):
-        names = [constant(each.slice) if isinstance(each, ast.Subscript) else _last(each) for each in node.targets]
-        if any(VITAL.fullmatch(str(name)) for name in names):
-            yield id(node.value)
-    elif isinstance(node, ast.Call):
-        yield from (id(value) for name, value in named_of(node).items() if VITAL.fullmatch(name))
-    elif isinstance(node, ast.Dict):
-        rows = zip(node.keys, node.values, strict=True)
-        yield from (id(value) for key, value in rows if VITAL.fullmatch(str(constant(key))))
-
-
-def _last(node: ast.AST) -> str:
-    return dotted(node).rpartition(".")[2]
-
-
-def _parts(test: ast.expr) -> list[ast.expr]:
-    return test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) else [test]
-
-
-def _lacks(node: ast.AST) -> bool:
-    """Tell whether a test holds where there is nothing: `not x`, `x is None`, `x == ""`."""
-    if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, ast.Not)
-    alike = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is | ast.Eq)
-    return alike and isinstance(node.comparators[0], ast.Constant) and not node.comparators[0].value
-
-
-def _ends(node: ast.AST) -> bool:
-    called = dotted(node.value.func) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else ""
-    return isinstance(node, ast.Raise) or called.rpartition(".")[2] in EXITS
 
 
 def of_class(node: ast.ClassDef, known: set[str]) -> Iterator[Row]:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
+
+STARTS = re.compile(
+    r"(?<!_)(\w+_)?(app|config|settings|env|environment|init|setup|main)(_\w+)?(?<!_)"
+)  # functions of a start
+EXITS = ("exit", "_exit")
+VITAL = re.compile(  # settings without which an app cannot answer
+    r"SQLALCHEMY_DATABASE_URI|MONGO_URI|MONGODB_HOST|(CELERY_)?BROKER_URL|(JWT_)?SECRET_KEY|(CELERY_)?broker(_url)?"
+)
 
 
 def parse(text: str) -> ast.Module:
@@ -56,17 +65,21 @@ def caught_in(node: ast.AST) -> Iterator[ast.AST]:
         names = {dotted(each.type) for each in node.handlers}
         if names & {"", "KeyError", "Exception", "LookupError"}:
             yield from (inner for each in node.body for inner in ast.walk(each))
-    elif isinstance(node, ast.If | ast.IfExp) and _in_environment(node.test):
-        inside = [inner for each in ast.iter_child_nodes(node) for inner in ast.walk(each)]
-        reads = [inner for inner in inside if isinstance(inner, ast.Subscript)]
-        yield from (each for each in reads if constant(each.slice) in map(constant, ast.walk(node.test)))
+    tests = [node.test] if isinstance(node, ast.If | ast.IfExp) else []
+    tests += [each for part in getattr(node, "generators", ()) for each in part.ifs]
+    for owner, key in (pair for test in tests for pair in _there(test)):
+        reads = [inner for inner in ast.walk(node) if isinstance(inner, ast.Subscript)]
+        yield from (each for each in reads if dotted(each.value) == owner and ast.dump(each.slice) == key)
 
 
-def _in_environment(test: ast.expr) -> bool:
-    """Tell whether a test is `"X" in os.environ` or `os.environ.get("X")`."""
-    if isinstance(test, ast.Compare):
-        return isinstance(test.ops[0], ast.In) and dotted(test.comparators[0]).endswith("environ")
-    return isinstance(test, ast.Call) and dotted(test.func).endswith(("environ.get", "getenv"))
+def _there(test: ast.expr) -> Iterator[tuple[str, str]]:
+    """Yield (environment, what it is asked for) of tests such as `"X" in os.environ` and `os.environ.get("X")`."""
+    for each in test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]:
+        if isinstance(each, ast.Compare) and isinstance(each.ops[0], ast.In):
+            yield dotted(each.comparators[0]), ast.dump(each.left)
+        elif isinstance(each, ast.Call) and each.args:
+            owner, _, last = dotted(each.func).rpartition(".")
+            yield owner if last == "get" else "os.environ" if last == "getenv" else "", ast.dump(each.args[0])
 
 
 def otherwise_of(node: ast.AST) -> Iterator[tuple[ast.AST, Any]]:
@@ -114,3 +127,99 @@ def constants_of(tree: ast.Module) -> dict[str, Any]:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             found |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
     return found
+
+
+def constants(text: str) -> dict[str, Any]:
+    """Return the constants that a settings file sets, as gunicorn.conf.py."""
+    try:
+        return constants_of(parse(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+
+
+def assigned_of(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return {last part of a name: value} of the texts, lists and maps that a module or a class in it sets."""
+    kinds = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Call)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.AnnAssign)]
+    rows = [(each, node.value) for node in nodes for each in getattr(node, "targets", [getattr(node, "target", node)])]
+    return {last_of(target): value for target, value in rows if last_of(target) and isinstance(value, kinds)}
+
+
+def last_of(node: ast.AST | None) -> str:
+    return dotted(node).rpartition(".")[2]
+
+
+def required(nodes: list[ast.AST]) -> set[int]:
+    """Return the calls whose value must not be empty: an error follows where it is, and when the app starts."""
+    later = [node for node in nodes if isinstance(node, ast.FunctionDef) and not STARTS.fullmatch(node.name)]
+    inside = {id(inner) for node in later for inner in ast.walk(node)}
+    nodes = [node for node in nodes if id(node) not in inside]
+    named, missing = {}, _missing(nodes)
+    for node in nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            named |= {dotted(target): id(node.value) for target in node.targets}
+    found = set()
+    for node in nodes:
+        tests = [node.test] if isinstance(node, ast.Assert) else []
+        if isinstance(node, ast.If) and any(map(_ends, node.body)):
+            found |= {number for each in ast.walk(node.test) for number in missing.get(last_of(each) or id(each), ())}
+            tests = [_asked(each) for each in _parts(node.test) if _lacks(each)]
+        for each in tests:
+            found.add(named.get(dotted(each), id(each)))
+    return found
+
+
+def _missing(nodes: list[ast.AST]) -> dict[str | int, list[int]]:
+    """Return {name or identity of a list of what lacks: the expressions that it asks}, `[x for x in X if not f(x)]`."""
+    found: dict[str | int, list[int]] = {}
+    for node in nodes:
+        for part in getattr(node, "generators", ()):
+            tests = [*part.ifs, getattr(node, "elt", node)]
+            found[id(node)] = [id(_asked(each)) for each in tests if _lacks(each)]
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            inside = [number for each in ast.walk(node.value) for number in found.get(id(each), ())]
+            found |= {last_of(target): inside for target in node.targets if inside}
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Call):  # not all(f(x) for x in X)
+            inner = node.operand.args[:1] if dotted(node.operand.func) == "all" else []
+            found |= {id(each): [id(each.elt)] for each in inner if hasattr(each, "elt")}
+    return found
+
+
+def _asked(test: ast.expr) -> ast.expr:
+    """Return what a test asks whether it is there: of `"X" not in os.environ` that is the test itself."""
+    if isinstance(test, ast.Compare) and not isinstance(test.ops[0], ast.NotIn):
+        return test.left
+    return test.operand if isinstance(test, ast.UnaryOp) else test
+
+
+def vital(node: ast.AST) -> Iterator[int]:
+    """Yield the expressions that a statement gives to a setting which has to have a value."""
+    if isinstance(node, ast.Assign):
+        names = [constant(each.slice) if isinstance(each, ast.Subscript) else last_of(each) for each in node.targets]
+        if any(VITAL.fullmatch(str(name)) for name in names):
+            yield id(node.value)
+    elif isinstance(node, ast.Call):
+        yield from (id(value) for name, value in named_of(node).items() if VITAL.fullmatch(name))
+    elif isinstance(node, ast.Dict):
+        rows = zip(node.keys, node.values, strict=True)
+        yield from (id(value) for key, value in rows if VITAL.fullmatch(str(constant(key))))
+
+
+def _parts(test: ast.expr) -> list[ast.expr]:
+    return test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) else [test]
+
+
+def _lacks(node: ast.AST) -> bool:
+    """Tell whether a test holds where there is nothing: `not x`, `x is None`, `x == ""`, `"x" not in y`."""
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.Not)
+    if not isinstance(node, ast.Compare) or isinstance(node.ops[0], ast.NotIn):
+        return isinstance(node, ast.Compare)
+    alike = isinstance(node.ops[0], ast.Is | ast.Eq) and isinstance(node.comparators[0], ast.Constant)
+    return alike and not constant(node.comparators[0])
+
+
+def _ends(node: ast.AST) -> bool:
+    called = dotted(node.value.func) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else ""
+    return isinstance(node, ast.Raise) or called.rpartition(".")[2] in EXITS
