@@ -327,7 +327,12 @@ WRITES = "import os\nfrom pathlib import Path\nUP = 'up'\nHERE = Path(__file__).
         ("joblib.dump(model, 'out/x.pkl')", "out"),
         ("open('out/x.txt')", None),
         ("open('/tmp/x.txt', 'w')", None),
-        ("open('data/x.txt', 'w')", None),
+        ("open('data/x.txt', 'w')", "data"),
+        ("open('/data/x.txt', 'w')", None),
+        ("open('.store/x.txt', 'w')", ".store"),
+        ("open('/var/spool/shop/x.txt', 'w')", "/var/spool/shop"),
+        ("open('instance/x.txt', 'w')", None),
+        ("open('out/a/x.txt', 'w'); open('out/x.txt', 'w')", "out"),
         ("open(path, 'w')", None),
         ("form.save('x')", None),
     ],
@@ -695,6 +700,74 @@ def test_sqlite_without_an_address_beside_the_code_is_said(printed, code, said):
     text = printed({"app.py": APP, "x.py": code})
     assert ("may lie beside the code" in text) == said
     assert "sqlite:////data" not in text
+
+
+OF_FLASK = {"requirements.txt": "flask\nflask-sqlalchemy\n"}
+URI = "SQLALCHEMY_DATABASE_URI = "
+BASE = "import os\nfrom pathlib import Path\nBASE = os.path.abspath(os.path.dirname(__file__))\nHERE = Path(BASE)\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "folders", "said"),
+    [
+        (f"{URI}'sqlite:///shop.db'\n", None, "sqlite:///shop.db in config.py:5 lies in instance/ by Flask-SQL"),
+        (f"{URI}'sqlite:///db/shop.db'\n", None, "lies in instance/db/ by Flask-SQLAlchemy 3, which is kept, if the "),
+        (f"{URI}'sqlite:///' + os.path.join(BASE, 'db', 'shop.db')\n", ["db"], ""),
+        (f"{URI}'sqlite:///' + os.path.join(BASE, 'shop.db')\n", None, "may lie beside the code, as shop.db, which"),
+        (f"{URI}f'sqlite:///{{BASE}}/db/shop.db'\n", ["db"], ""),
+        (f"{URI}f'sqlite:///{{os.path.join(BASE, \"db/shop.db\")}}'\n", ["db"], ""),
+        (f"{URI}'sqlite:///{{}}'.format(os.path.join(BASE, 'db', 'shop.db'))\n", ["db"], ""),
+        (f"{URI}'sqlite:///%s' % os.path.join(BASE, 'db', 'shop.db')\n", ["db"], ""),
+        (f"{URI}'sqlite:///' + BASE + '/db/shop.db'\n", ["db"], ""),
+        (f"{URI}'sqlite:////var/spool/shop/shop.db'\n", ["/var/spool/shop"], ""),
+        (f"{URI}'sqlite:////app/db/shop.db'\n", ["db"], ""),
+        (f"{URI}'sqlite:////data/shop.db'\n", None, ""),
+        (f"{URI}'sqlite:///' + os.path.join(app.instance_path, 'shop.db')\n", None, "instance/ (config.py:5) is kept"),
+        (f"{URI}'sqlite:///' + path()\n", None, "SQLite in config.py:5 may lie beside the code, which cannot"),
+        ("sqlite3.connect(os.path.join(BASE, 'db/shop.db'))\n", ["db"], ""),
+        ("DB = 'db/shop.db'\nsqlite3.connect(DB, timeout=5)\n", ["db"], ""),
+        ("sqlite3.connect(str(HERE / 'db' / 'shop.db'))\n", ["db"], ""),
+        ("sqlite3.connect('/var/spool/shop/shop.db')\n", ["/var/spool/shop"], ""),
+    ],
+)
+def test_a_database_of_sqlite_lies_where_it_may_be_written(printed, code, folders, said):
+    text = printed({"app.py": APP, "config.py": f"{BASE}{code}", **OF_FLASK})
+    assert yaml.safe_load(text).get("app_writable") == folders
+    assert [row for row in text.splitlines() if row.startswith("#   ") and ("SQL" in row or "instance" in row)] == (
+        [row for row in text.splitlines() if said in row] if said else []
+    )
+
+
+@pytest.mark.parametrize(("needs", "folders"), [("flask\nsqlalchemy\n", ["db"]), ("flask-sqlalchemy\n", None)])
+def test_only_flask_sqlalchemy_puts_what_is_relative_into_instance(decided, needs, folders):
+    files = {"config.py": f"{URI}'sqlite:///db/shop.db'\n", "requirements.txt": needs}
+    assert decided({"app.py": APP, **files}).get("app_writable") == folders
+
+
+def test_a_database_of_tests_is_none_of_the_app(printed):
+    assert "SQLite" not in printed({"app.py": APP, "configs/test.py": f"{BASE}{URI}'sqlite:///' + BASE\n"})
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "proposed"),
+    [
+        ("sqlite3.connect('db/shop.db')\n", {}, False),
+        (f"{URI}'sqlite:///shop.db'\n", {}, False),
+        (f"{URI}os.getenv('DATABASE_URL', 'sqlite:///shop.db')\n", {}, True),
+        (f"{URI}os.getenv('SHOP_DB_HOST') or 'sqlite:///shop.db'\n", {}, True),
+        (f"{URI}'sqlite:///shop.db'\nLIVE = 'postgresql://db.example.com/shop'\n", {}, True),
+        (f"{URI}'sqlite:///shop.db'\n", {"compose.yml": "services: {db: {image: 'postgres:16'}}"}, True),
+        ("", {}, True),
+    ],
+)
+def test_no_server_is_proposed_where_only_sqlite_is_used(printed, code, more, proposed):
+    files = {"app.py": APP, "config.py": f"{BASE}{code}", "requirements.txt": "flask\npsycopg2-binary\n", **more}
+    assert ("app_needs: [postgres]" in printed(files)) == proposed
+
+
+def test_a_default_that_the_code_puts_together_is_one(decided):
+    code = f"{BASE}{URI}os.environ.get('DATABASE_URL', 'sqlite:///' + os.path.join(BASE, 'shop.db'))\n"
+    assert decided({"app.py": APP, "config.py": code})["app_env"] == {"DATABASE_URL": "sqlite:////data/app.db"}
 
 
 @pytest.mark.parametrize(

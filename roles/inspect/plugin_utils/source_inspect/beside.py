@@ -106,7 +106,7 @@ def _services(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     for service, (_variable, drivers, names) in SERVICES.items():
         known = sorted(needs.keys() & drivers)
         here = [f"{wanted.pop(name)} has {name}" for name in list(wanted) if re.match(names, name)]
-        if not known and not here:
+        if not (known or here) or (not here and service == "postgres" and _of_sqlite(found)):
             continue
         more = ", and postgres_driver: postgresql+psycopg" if "psycopg" in known and "sqlalchemy" in str(needs) else ""
         why = f"{known[0]} is a dependency" if known else here[0]
@@ -122,6 +122,13 @@ def _services(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
         answer.unsure.append(
             f"{name} of {file}: nothing here brings it; let a variable of the app name one that is there"
         )
+
+
+def _of_sqlite(found: Found) -> bool:
+    """Tell whether SQLite is all that the code uses: it has a file of it, and asks for no other database."""
+    asked = [*_read(found, ADDRESSES["postgres"]), *_read(found, PARTS)]
+    servers = [text for text in found.code.addresses if text.startswith("postgres")]
+    return bool(found.code.texts) and not asked and not servers
 
 
 def in_shell(command: str) -> str:

@@ -9,15 +9,15 @@ from typing import Any
 
 from . import apps, commands, settings
 from .facts import Code, Read, is_address, module
-from .paths import Paths, Texts, opened
+from .paths import Paths, Texts
 from .routes import Routes
 from .syntax import (
     assigned_of,
     caught_in,
     constant,
-    constants_of,
     default_of,
     dotted,
+    given,
     imported_of,
     named_of,
     names_of_os,
@@ -85,7 +85,7 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
         try:
             reader = Reader(code, name, module_, dead, root)
             reader.read()
-            code.opened |= {path: f"{name}:{line}" for path, line in opened(module_, reader.paths).items()}
+            code.opened |= {path: f"{name}:{line}" for path, line in settings.opened(module_, reader.paths).items()}
             routes.read(name, reader.nodes)
             code.celery |= commands.named(name, module_)
             within |= commands.inside(name, reader.nodes)
@@ -119,7 +119,7 @@ class Reader:
         for node in nodes:
             if isinstance(node, ast.Assign) and settings.is_environment(node.value, self.called):
                 self.short |= {dotted(target): ENVIRON for target in node.targets if isinstance(target, ast.Name)}
-        self.plain, self.texts = constants_of(tree), Texts(nodes, {**code.known, **assigned_of(tree)})
+        self.texts = Texts(nodes, {**code.known, **assigned_of(tree)})
         self.readers, self.required = settings.Readers(nodes, imported), required(nodes)
         self.required |= {number for node in nodes for number in vital(node)}
         self.caught = {id(inner) for node in nodes for inner in caught_in(node)}
@@ -136,6 +136,8 @@ class Reader:
     def read(self) -> None:
         for row in settings.by_libraries(self.nodes):
             self.take(row)
+        databases, parts = self.paths.databases(node for node in self.nodes if id(node) not in self.muted)
+        self.code.texts |= {text: self.at(node) for text, node in databases.items()} | self.code.texts
         for node in self.nodes:
             if isinstance(node, ast.Subscript):
                 self.subscript(node)
@@ -150,7 +152,7 @@ class Reader:
                     self.take(row)
             elif isinstance(node, ast.Compare) and self.called(node.comparators[0]) == ENVIRON:
                 self.variables(node.left, node, id(node) in self.required)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
                 self.text(node.value, node)
             elif isinstance(node, ast.Attribute) and node.attr == "instance_path":
                 self.code.words.setdefault(node.attr, self.at(node))
@@ -187,14 +189,13 @@ class Reader:
         if name in GETS and node.args:
             default = default_of(node)
             default = self.otherwise.get(id(node)) if default is None else default
-            hard = id(node) in self.required and default is None
+            hard = id(node) in self.required and default is None and not given(node)
             self.variables(node.args[0], node, hard, default)
         elif rows:
             for row in rows:
                 self.take(row)
         elif last in self.code.wrappers and node.args and any(map(SETTING.fullmatch, self.texts.of(node.args[0]))):
-            given = len(node.args) > 1 or "default" in named_of(node)
-            self.variables(node.args[0], node, self.code.wrappers[last] and not given, default_of(node))
+            self.variables(node.args[0], node, self.code.wrappers[last] and not given(node), default_of(node))
         elif id(node) in self.muted:
             return
         elif found := settings.prefix_of(node):
@@ -216,8 +217,8 @@ class Reader:
             self.optional(first, node, None) if silent else self.demand(first, node)
             self.code.files.setdefault(first, (self.at(node), silent))
         elif name in OPENS and node.args:
-            path = self.plain.get(dotted(node.args[0])) if first is None else first
-            if isinstance(path, str) and not path.startswith((":", "/")):
+            path = self.paths.begun(node.args[0])
+            if path and path[0] != ":":
                 self.code.texts.setdefault(f"sqlite:{path}", self.at(node))
 
     def take(self, row: settings.Row) -> None:

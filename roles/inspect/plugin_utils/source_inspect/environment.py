@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Set
 
+from . import places
 from .beside import NOT_FOR_USE
 from .block import Answer, Template
 from .declared import NAME
@@ -25,10 +26,8 @@ SECRET = re.compile(
     r"\w*(_KEY|PASS|_PASSPHRASE|PWD|_PW|_SK|_URI)|KEY|"
     r"(\w+_)?(DATABASE|DB|REDIS|BROKER|RABBITMQ|MONGO|MONGODB|POSTGRES|MYSQL|AMQP|CLOUDAMQP|SQLALCHEMY\w*)_UR[LI]"
 )
-DATABASE = re.compile(r"(\w+_)?(DATABASE|DB|SQLALCHEMY\w*)_UR[LI]")
 SESSIONS = re.compile(r"(\w+_)?SECRET_KEY")
 SERVICE = re.compile(r"https?://(?!localhost\b)[\w-]+(:\d+)?(?![\w.-])", re.ASCII)  # a host without a dot
-KEPT = "sqlite:////data/app.db"
 DEBUG = re.compile(r"(\w+_)?(DEBUG|TESTING)")
 EXAMPLE = re.compile(
     r"X{4,}|\bx{4,}|^<.*>$|\byour[-_ ]|change[-_ ]?me|\.\.\.$", re.IGNORECASE
@@ -44,7 +43,7 @@ def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> Non
     :param settled: variables of which nothing more is to be said.
     """
     _search_path(found, answer)
-    _database(found, answer)
+    places.database(found, answer)
     told = found.declared.variables
     for name, place in found.code.demanded.items():
         if name in settled:
@@ -59,7 +58,7 @@ def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> Non
             value, file = told[name]
             answer.unsure.append(f"app_env: {name} is {value} in {file}; left out, as it is for development")
             continue
-        server = DATABASE.fullmatch(name) and _elsewhere(default)
+        server = places.DATABASE.fullmatch(name) and places.elsewhere(default)
         if name in told or server or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
             known = ", with a default that everybody can read" if default and _is_secret(name) else ""
             if told.get(name, ("",))[0] or _is_secret(name):
@@ -130,35 +129,6 @@ def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
         answer.unsure.append(f"app_env: {name} names localhost, which is the container itself")
 
 
-def _database(found: Found, answer: Answer) -> None:
-    """Keep a database of SQLite where it may be written."""
-    beside = {
-        text: place for text, place in found.code.texts.items() if not text.startswith(("sqlite:////", "sqlite://:"))
-    }
-    beside = {text: place for text, place in beside.items() if text != "sqlite://" and ":memory:" not in text}
-    if not beside:
-        return
-    text, place = next(iter(beside.items()))
-    chosen = [name for name in found.code.optional if DATABASE.fullmatch(name) and not NOT_FOR_USE.match(name)]
-    chosen = [name for name in chosen if not _elsewhere(found.code.optional[name][1])]
-    if chosen and text.startswith("sqlite://") and not found.code.demanded.keys() & set(chosen):
-        why = f"SQLite in {place}, which would lie beside the code and could not be written; /data is kept"
-        answer.put("app_env", chosen[0], KEPT, why)
-        answer.unsure.append(f"app_env: {chosen[0]} may name another database; one with a password is a secret")
-    elif re.fullmatch(r"sqlite:///\w[\w.-]*", text):
-        answer.itself.append(f"app_writable: {text} in {place} lies in instance/ by Flask-SQLAlchemy 3; that is kept")
-    else:
-        answer.unsure.append(
-            f"app_writable: SQLite in {place} may lie beside the code, which cannot be written; "
-            "let it lie in instance/, in /data, or in a directory of app_writable"
-        )
-
-
-def _elsewhere(default: object) -> bool:
-    """Tell whether a default names a database that is a server."""
-    return isinstance(default, str) and "://" in default and not default.startswith("sqlite:")
-
-
 def _prefixed(found: Found, answer: Answer) -> None:
     """Give the app the settings that it takes out of variables with a prefix."""
     told = found.declared.variables
@@ -173,7 +143,7 @@ def _prefixed(found: Found, answer: Answer) -> None:
         wanted |= {"SQLALCHEMY_DATABASE_URI": "Flask-SQLAlchemy"} if "flask-sqlalchemy" in found.needs else {}
         for name, what in wanted.items():
             read = [*found.code.demanded, *found.code.optional]
-            other = DATABASE if name.endswith("_URI") else SESSIONS
+            other = places.DATABASE if name.endswith("_URI") else SESSIONS
             fixed = name in found.code.settings and name != "SECRET_KEY"
             if not fixed and not any(map(other.fullmatch, read)):
                 _take(answer, f"{begin}{name}", ("", ""), f"{place} reads it, for {what}")

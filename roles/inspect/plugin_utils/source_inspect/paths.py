@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from .syntax import constant, dotted, last_of, named_of
 
-PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 TEXTS = 100  # that one expression may stand for
 # What writes a file, and which of its arguments names it; -1 is the path whose method it is.
 WRITERS = {
@@ -99,6 +98,7 @@ class Paths:
         """:param root: the directory of the file that makes the app, which is its root_path."""
         self.file = file
         self.known = dict.fromkeys(("app.root_path", "current_app.root_path"), root)
+        self.known |= dict.fromkeys(("app.instance_path", "current_app.instance_path"), "instance")
         self.texts: dict[str, str] = {}
         for node in (each for each in nodes if isinstance(each, ast.Assign)):
             folder, text = self._folder(node.value), self.text(node.value)
@@ -129,7 +129,8 @@ class Paths:
         """Return the directory that an expression of __file__, or a name of one, stands for."""
         inner = list(ast.walk(node))
         if not any(isinstance(each, ast.Name) and each.id == "__file__" for each in inner):
-            return self.known.get(dotted(node))
+            wraps = isinstance(node, ast.Call) and last_of(node.func) in ("Path", "str", "abspath", "realpath")
+            return self._folder(node.args[0]) if wraps and len(node.args) == 1 else self.known.get(dotted(node))
         if any(isinstance(each, ast.Constant) for each in inner):
             return None
         ups = sum(isinstance(each, ast.Call) and dotted(each.func).endswith("dirname") for each in inner)
@@ -146,11 +147,11 @@ class Paths:
             plain = name in ("open", "io.open", "codecs.open")
             mode = self._argument(call, int(plain)) or named.get("mode")
             writes = set(str(constant(mode) or "")) & {*"wax+"}
-            return self._begun(self._argument(call, 0 if plain else -1)) if writes else None
+            return self.begun(self._argument(call, 0 if plain else -1)) if writes else None
         if last == "basicConfig":
-            return self._begun(named.get("filename"))
+            return self.begun(named.get("filename"))
         number = WRITERS.get(name, WRITERS.get(last))
-        return None if number is None else self._begun(self._argument(call, number) or named.get("filename"))
+        return None if number is None else self.begun(self._argument(call, number) or named.get("filename"))
 
     @staticmethod
     def _argument(call: ast.Call, number: int) -> ast.AST | None:
@@ -158,10 +159,10 @@ class Paths:
             return call.func.value if isinstance(call.func, ast.Attribute) else None
         return call.args[number] if len(call.args) > number else None
 
-    def _begun(self, node: ast.AST | None) -> str | None:
+    def begun(self, node: ast.AST | None) -> str | None:
         """Return a path, or as much of it as the code itself says."""
         if isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in ("Path", "str") and node.args:
-            return self._begun(node.args[0])
+            return self.begun(node.args[0])
         whole = self.text(node) if node else None
         if whole is None and node:
             whole = self.texts.get(dotted(node))
@@ -174,6 +175,30 @@ class Paths:
         path = posixpath.normpath(posixpath.join(begin, *known))
         end = "" if parts and len(known) == len(parts) else "/"
         return None if path.startswith("..") else f"{path}{end}".removeprefix("./")
+
+    def sqlite(self, node: ast.AST) -> str | None:
+        """Return the file of an address of SQLite that is put together; None where only the running code knows it."""
+        first, *parts = _flat(node)
+        begin = constant(first)
+        if not parts or not isinstance(begin, str) or not re.fullmatch(r"sqlite(\+\w+)?:///(/?)", begin):
+            return None
+        path = self._folder(parts[0])
+        path = self.begun(parts[0]) if path is None else path
+        ends = [constant(each) for each in parts[1:]]
+        if path is None or path.endswith("/") or not all(isinstance(each, str) for each in ends):
+            return None
+        return posixpath.normpath("".join([path, *ends])).removeprefix("" if path else "/")
+
+    def databases(self, nodes: Iterable[ast.AST]) -> tuple[dict[str, ast.AST], set[int]]:
+        """Return ({address of SQLite that is put together: where}, the parts of them)."""
+        found: dict[str, ast.AST] = {}
+        seen: set[int] = set()
+        for node in nodes:
+            path = None if id(node) in seen else self.sqlite(node)
+            if path is not None:
+                found.setdefault(f"sqlite:///{path}" if path[:1] == "/" else f"sqlite://code/{path}", node)
+                seen |= {id(inner) for inner in ast.walk(node)}
+        return found, seen
 
     def _split(self, node: ast.AST) -> tuple[str | None, list[ast.expr]]:
         """Return (the directory that a path begins with, what follows)."""
@@ -194,27 +219,19 @@ class Paths:
         return (text if text is not None else self.texts.get(dotted(base))) if folder is None else folder, rest
 
 
-def opened(tree: ast.Module, paths: Paths) -> dict[str, int]:
-    """Return {path: line} of files that an import of a module reads: by open(), or as settings that may not lack."""
-    calls = [each for node in tree.body for each in _at_import(node) if isinstance(each, ast.Call) and each.args]
-    found: dict[str, int] = {}
-    for call in calls:
-        mode = constant(call.args[1]) if len(call.args) > 1 else constant(named_of(call).get("mode"))
-        reads = dotted(call.func) == "open" and not set(str(mode or "r")) & {*"wax"}
-        silent = bool(mode) or bool(constant(named_of(call).get("silent")))
-        if reads or (dotted(call.func).endswith("config.from_pyfile") and not silent):
-            path = paths.text(call.args[0])
-            if path and PLAIN.fullmatch(path):
-                found.setdefault(path, call.lineno)
-    plain = [each.value for each in tree.body if isinstance(each, ast.Assign) and isinstance(each.value, ast.Call)]
-    for call in (each for each in plain if dotted(each.func).endswith("dotenv_values")):  # without the environment
-        found.setdefault((paths.text(call.args[0]) if call.args else ".env") or ".env", call.lineno)
-    return found
-
-
-def _at_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what an import runs, but for what an `if` or a `try` may leave out."""
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.If | ast.Try):
-        yield node
-        for each in ast.iter_child_nodes(node):
-            yield from _at_import(each)
+def _flat(node: ast.AST) -> list[ast.expr]:
+    """Return the parts that a text is put together of."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [*_flat(node.left), *_flat(node.right)]
+    if isinstance(node, ast.JoinedStr):
+        return [each.value if isinstance(each, ast.FormattedValue) else each for each in node.values]
+    value: ast.expr | None = None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        begin, _, end = str(constant(node.left) or "").partition("%s")
+        value = node.right.elts[0] if isinstance(node.right, ast.Tuple) and node.right.elts else node.right
+    elif (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format" and node.args
+    ):
+        begin, _, end = re.sub(r"\{\w*\}", "{}", str(constant(node.func.value) or "")).partition("{}")
+        value = node.args[0]
+    return [ast.Constant(begin), value, ast.Constant(end)] if value else [node]  # type: ignore[list-item]

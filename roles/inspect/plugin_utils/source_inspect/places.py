@@ -1,19 +1,18 @@
-"""What else an app needs: places to write, public files, packages of Debian."""
+"""What else an app needs: places to write, also for a database of SQLite, and public files."""
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 
 from ansible.module_utils import build_kinds, build_sources
 from ansible.module_utils.build_python import setup_options, table
 
 from .apps import imported
+from .beside import NOT_FOR_USE
 from .block import Answer
-from .configurations import CLASS
+from .configurations import CLASS, stage
 from .facts import module
 from .serving import Found
 
@@ -24,22 +23,12 @@ LEFT_OUT = re.compile(r"(.*/)?(node_modules|tests?|docs?|\.?venv|examples?)(/.*)
 REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]\n]*\])?", re.MULTILINE)
 KEEPS = re.compile(r"\.git(keep|ignore)|\.(keep|placeholder)|README(\.\w+)?", re.IGNORECASE)
 SERVED = re.compile(r"^\s*[\"']?(flask|apiflask|dash|connexion|eve|quart)\b", re.IGNORECASE | re.MULTILINE)
+DATABASE = re.compile(r"(\w+_)?(DATABASE|DB|SQLALCHEMY\w*)_UR[LI]")
+KEPT = "sqlite:////data/app.db"
+SQLITE = re.compile(r"^sqlite(\+\w+)?:(//code/|///)?")
+INSTANCE = "app_writable: instance/ ({}) is kept"
+OURS = re.compile(r"(instance|/tmp|/data|/dev|/proc|/sys|/etc|\.git)(/.*)?|\.?")  # there, or not for an app to write to
 MIB = 1 << 20
-# Package of Python: packages of Debian in the image, and such that its build needs beside the usual headers.
-OF_DEBIAN = {
-    "gitpython": (["git"], []),
-    "pydub": (["ffmpeg"], []),
-    "ffmpeg-python": (["ffmpeg"], []),
-    "python-magic": (["libmagic1"], []),
-    "pytesseract": (["tesseract-ocr"], []),
-    "pdf2image": (["poppler-utils"], []),
-    "weasyprint": (["libpango-1.0-0", "libpangoft2-1.0-0"], []),
-    "cairosvg": (["libcairo2"], []),
-    "python-ldap": ([], ["libldap-dev", "libsasl2-dev"]),
-    "pyodbc": ([], ["unixodbc-dev"]),
-    "xmlsec": ([], ["libxmlsec1-dev", "pkg-config"]),
-    "pycairo": ([], ["libcairo2-dev", "pkg-config"]),
-}
 
 
 def dependencies(files: Mapping[str, str], file: str) -> dict[str, str]:
@@ -78,8 +67,6 @@ def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     """Decide it all."""
     _writable(found, needs, answer)
     _static(found, answer)
-    _frontend(found, answer)
-    _packages(found, needs, answer)
 
 
 def _writable(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
@@ -94,9 +81,9 @@ def _writable(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     paths, why = [], []
     for path, place in wanted.items():
         plain = path.removeprefix("./").rstrip("/")
-        if re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", plain) and not plain.startswith(
-            ("instance", ".", "data")
-        ):
+        if OURS.fullmatch(plain):
+            continue
+        if re.fullmatch(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", plain) and not plain.startswith(".."):
             if held := _held(found, plain):
                 answer.unsure.append(
                     f"app_writable: {place} writes to {plain}, where {held} lies: [{plain}] keeps what is there at the "
@@ -105,8 +92,6 @@ def _writable(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
                 continue
             paths.append(plain)
             why.append(place)
-        elif plain.startswith("/") and not re.match(r"/(tmp|data|dev|proc)(/|$)", plain):
-            answer.unsure.append(f"app_writable: {place} writes to {path}")
     body = found.code.settings.get("MAX_CONTENT_LENGTH", (0, ""))
     if isinstance(body[0], int) and 10 * MIB < body[0] < 1 << 40:
         size = -(-body[0] // MIB)
@@ -114,10 +99,12 @@ def _writable(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
         if 2 * size > 64:
             paths.append(f"/tmp:{2 * size}m")  # noqa: S108 - of a container
             why.append("room for two bodies")
+    within = [path for path in paths if any(path.startswith(f"{other}/") for other in paths)]
+    paths = [path for path in dict.fromkeys(paths) if path not in within]
     if paths:
         answer.set("app_writable", paths, ", ".join(dict.fromkeys(why)))
     if "instance_path" in found.code.words:
-        answer.itself.append(f"app_writable: instance/ ({found.code.words['instance_path']}) is kept")
+        answer.itself.append(INSTANCE.format(found.code.words["instance_path"]))
     if "flask-assets" in needs:
         answer.unsure.append("app_writable: Flask-Assets writes .webassets-cache below the static directory")
 
@@ -164,52 +151,61 @@ def _static(found: Found, answer: Answer) -> None:
         answer.unsure.append(f"site_static: which of these are public? {', '.join(folders[:5])}")
 
 
-def _frontend(found: Found, answer: Answer) -> None:
-    """Say what builds the pages that a package.json makes, whose results no repository holds."""
-    if found.declared.dockerfile:
+def database(found: Found, answer: Answer) -> None:
+    """Keep a database of SQLite where it may be written."""
+    found_at = {text: place for text, place in found.code.texts.items() if _is_file(text, place)}
+    if not found_at:
         return
-    names = [name for name in found.tree.names if name.rpartition("/")[2] == "package.json" and name.count("/") < 3]
-    for name in sorted(each for each in names if not LEFT_OUT.fullmatch(each)):
-        if not _builds(found.tree.text(name)):
-            continue
-        folder = name.rpartition("/")[0]
-        lock = f"{folder}/package-lock.json".lstrip("/") in found.tree.names
-        command = f"npm {'ci' if lock else 'install'} && npm run build"
-        command = f"cd {shlex.quote(folder)} && {command}" if folder else command
-        answer.unsure.append(
-            f"build_packages: [npm], and build_command: {command}, if the app serves what {name} builds"
-        )
-    outside = found.code.settings.get("static_folder", ("",))[0]
-    if isinstance(outside, str) and outside.startswith("../"):
-        place, subdir = found.code.settings["static_folder"][1], answer.values.get("build_subdir", ("",))[0]
-        if subdir and posixpath.normpath(posixpath.join(place.rpartition("/")[0], outside)).startswith(".."):
+    text, place = next(iter(found_at.items()))
+    chosen = [name for name in found.code.optional if DATABASE.fullmatch(name) and not NOT_FOR_USE.match(name)]
+    chosen = [name for name in chosen if not elsewhere(found.code.optional[name][1])]
+    if chosen and "//" in text and not found.code.demanded.keys() & set(chosen):
+        why = f"SQLite in {place}, which would lie beside the code and could not be written; /data is kept"
+        answer.put("app_env", chosen[0], KEPT, why)
+        answer.unsure.append(f"app_env: {chosen[0]} may name another database; one with a password is a secret")
+        return
+    for text, place in found_at.items():
+        folder, _, name = file_of_sqlite(text, found).rpartition("/")
+        if folder == "instance":
+            by = f"{text} in {place} lies in instance/ by Flask-SQLAlchemy 3; that" if "///" in text else ""
+            answer.itself.append(f"app_writable: {by} is kept" if by else INSTANCE.format(place))
+        elif folder.startswith("instance/"):
             answer.unsure.append(
-                f"build_subdir: {place} serves {outside}, which lies outside {subdir} and so is not in the image; "
-                "build it into the app's directory, or write a Dockerfile"
+                f"app_writable: {text} in {place} lies in {folder}/ by Flask-SQLAlchemy 3, which is kept, if the code "
+                "makes that directory"
+            )
+        elif folder:
+            found.code.made.setdefault(folder, f"SQLite in {place}")
+        else:
+            where = f"beside the code, as {name}," if name else "beside the code,"
+            answer.unsure.append(
+                f"app_writable: SQLite in {place} may lie {where} which cannot be written; "
+                "let it lie in instance/, in /data, or in a directory of app_writable"
             )
 
 
-def _builds(text: str) -> bool:
-    """Tell whether a package.json has a script that builds."""
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    scripts = said.get("scripts") if isinstance(said, dict) else None
-    return isinstance(scripts, dict) and "build" in scripts
+def _is_file(text: str, place: str) -> bool:
+    """Tell whether an address is one of a file of SQLite that the app may use, and that is not kept without a line."""
+    stem = place.partition(":")[0].rpartition("/")[2].removesuffix(".py")
+    known = text in ("sqlite://", "sqlite:") or ":memory:" in text or SQLITE.sub("", text).startswith("/data/")
+    return not known and stage(stem) != "development"
 
 
-def _packages(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
-    if found.declared.dockerfile:
-        return
-    image = dict(found.declared.packages)
-    build: dict[str, str] = {}
-    for name in sorted(needs.keys() & OF_DEBIAN.keys()):
-        runs, builds = OF_DEBIAN[name]
-        image |= dict.fromkeys(runs, name) | image
-        build |= dict.fromkeys(builds, name) | build
-    if "psycopg" in needs and not re.search(r"\b(binary|c)\b", needs["psycopg"]):
-        image.setdefault("libpq5", "psycopg, without its extra binary")
-    for variable, wanted in (("build_image_packages", image), ("build_packages", build)):
-        if wanted:
-            answer.set(variable, sorted(wanted), ", ".join(dict.fromkeys(wanted.values())))
+def file_of_sqlite(text: str, found: Found) -> str:
+    """Return where the file of an address of SQLite lies: absolute, or below the code; "" where nothing tells.
+
+    https://flask-sqlalchemy.readthedocs.io/en/stable/config/ puts what is relative into the instance folder.
+    """
+    path = posixpath.normpath(SQLITE.sub("", text).partition("?")[0] or ".")
+    of_flask = "flask-sqlalchemy" in found.needs or any(
+        "flask_sqlalchemy" in imported(tree) for tree in found.code.modules.values()
+    )
+    if text.startswith("sqlite:///") and path[0] not in "/." and of_flask:
+        return f"instance/{path}"
+    path = path.removeprefix(f"{found.declared.workdir}/")
+    return "" if path[0] in ".:" else path
+
+
+def elsewhere(default: object) -> bool:
+    """Tell whether a default names a database that is a server."""
+    return isinstance(default, str) and "://" in default and not default.startswith("sqlite:")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import posixpath
 import re
+import shlex
 from typing import Any
 
 import build_image
@@ -18,6 +21,21 @@ from .tree import Tree
 
 GIVEN = ("build_source", "build_ref", "build_subdir", "build_dockerfile", "app_name", "site_domain")
 PORT = re.compile(r"(?:^|[\s:=])([1-9][0-9]{3,4})(?=\s|$)")
+# Package of Python: packages of Debian in the image, and such that its build needs beside the usual headers.
+OF_DEBIAN = {
+    "gitpython": (["git"], []),
+    "pydub": (["ffmpeg"], []),
+    "ffmpeg-python": (["ffmpeg"], []),
+    "python-magic": (["libmagic1"], []),
+    "pytesseract": (["tesseract-ocr"], []),
+    "pdf2image": (["poppler-utils"], []),
+    "weasyprint": (["libpango-1.0-0", "libpangoft2-1.0-0"], []),
+    "cairosvg": (["libcairo2"], []),
+    "python-ldap": ([], ["libldap-dev", "libsasl2-dev"]),
+    "pyodbc": ([], ["unixodbc-dev"]),
+    "xmlsec": ([], ["libxmlsec1-dev", "pkg-config"]),
+    "pycairo": ([], ["libcairo2-dev", "pkg-config"]),
+}
 
 
 def read(given: dict[str, Any]) -> str:
@@ -70,6 +88,8 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     environment.decide(found, answer, settled)
     beside.decide(found, needs, answer)
     places.decide(found, needs, answer)
+    _frontend(found, answer)
+    _packages(found, needs, answer)
     cut = [
         f"the end of {name}"
         for name in tree.cut
@@ -139,6 +159,57 @@ def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], a
     ports = [*told.ports, *PORT.findall(command), "5000"]
     answer.set("app_server", f"port:{ports[0]}", f"Dockerfile: its own command answers there: {command or 'CMD'}")
     answer.unsure.append(f"app_server: port:{ports[0]}, unless the image has gunicorn: then auto")
+
+
+def _frontend(found: serving.Found, answer: Answer) -> None:
+    """Say what builds the pages that a package.json makes, whose results no repository holds."""
+    if found.declared.dockerfile:
+        return
+    names = [name for name in found.tree.names if name.rpartition("/")[2] == "package.json" and name.count("/") < 3]
+    for name in sorted(each for each in names if not places.LEFT_OUT.fullmatch(each)):
+        if not _builds(found.tree.text(name)):
+            continue
+        folder = name.rpartition("/")[0]
+        lock = f"{folder}/package-lock.json".lstrip("/") in found.tree.names
+        command = f"npm {'ci' if lock else 'install'} && npm run build"
+        command = f"cd {shlex.quote(folder)} && {command}" if folder else command
+        answer.unsure.append(
+            f"build_packages: [npm], and build_command: {command}, if the app serves what {name} builds"
+        )
+    outside = found.code.settings.get("static_folder", ("",))[0]
+    if isinstance(outside, str) and outside.startswith("../"):
+        place, subdir = found.code.settings["static_folder"][1], answer.values.get("build_subdir", ("",))[0]
+        if subdir and posixpath.normpath(posixpath.join(place.rpartition("/")[0], outside)).startswith(".."):
+            answer.unsure.append(
+                f"build_subdir: {place} serves {outside}, which lies outside {subdir} and so is not in the image; "
+                "build it into the app's directory, or write a Dockerfile"
+            )
+
+
+def _builds(text: str) -> bool:
+    """Tell whether a package.json has a script that builds."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    scripts = said.get("scripts") if isinstance(said, dict) else None
+    return isinstance(scripts, dict) and "build" in scripts
+
+
+def _packages(found: serving.Found, needs: dict[str, str], answer: Answer) -> None:
+    if found.declared.dockerfile:
+        return
+    image = dict(found.declared.packages)
+    build: dict[str, str] = {}
+    for name in sorted(needs.keys() & OF_DEBIAN.keys()):
+        runs, builds = OF_DEBIAN[name]
+        image |= dict.fromkeys(runs, name) | image
+        build |= dict.fromkeys(builds, name) | build
+    if "psycopg" in needs and not re.search(r"\b(binary|c)\b", needs["psycopg"]):
+        image.setdefault("libpq5", "psycopg, without its extra binary")
+    for variable, wanted in (("build_image_packages", image), ("build_packages", build)):
+        if wanted:
+            answer.set(variable, sorted(wanted), ", ".join(dict.fromkeys(wanted.values())))
 
 
 def checked(answer: Answer) -> Answer:

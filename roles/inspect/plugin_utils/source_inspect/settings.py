@@ -1,4 +1,4 @@
-"""Variables that a library of settings, or a function of the app, takes out of the environment."""
+"""Variables that a library or a function takes out of the environment, and files of settings that an import reads."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .paths import Texts
+from .paths import Paths, Texts
 from .syntax import constant, dotted, named_of
 
+PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 READERS = {"Env", "FileAwareEnv", "AutoConfig", "Config", "EnvReader"}  # whose instances are called with a name
 KINDS = re.compile(
     r"(str|int|bool|float|decimal|list|tuple|dict|url|json|path|bytes|date|datetime|time|timedelta|log_level|uuid|enum"
@@ -186,3 +187,29 @@ def prefix_of(call: ast.Call) -> tuple[str, str] | None:
         if any(dotted(each) == "os.environ" for each in values):
             return "", last
     return None
+
+
+def opened(tree: ast.Module, paths: Paths) -> dict[str, int]:
+    """Return {path: line} of files that an import of a module reads: by open(), or as settings that may not lack."""
+    calls = [each for node in tree.body for each in _at_import(node) if isinstance(each, ast.Call) and each.args]
+    found: dict[str, int] = {}
+    for call in calls:
+        mode = constant(call.args[1]) if len(call.args) > 1 else constant(named_of(call).get("mode"))
+        reads = dotted(call.func) == "open" and not set(str(mode or "r")) & {*"wax"}
+        silent = bool(mode) or bool(constant(named_of(call).get("silent")))
+        if reads or (dotted(call.func).endswith("config.from_pyfile") and not silent):
+            path = paths.text(call.args[0])
+            if path and PLAIN.fullmatch(path):
+                found.setdefault(path, call.lineno)
+    plain = [each.value for each in tree.body if isinstance(each, ast.Assign) and isinstance(each.value, ast.Call)]
+    for call in (each for each in plain if dotted(each.func).endswith("dotenv_values")):  # without the environment
+        found.setdefault((paths.text(call.args[0]) if call.args else ".env") or ".env", call.lineno)
+    return found
+
+
+def _at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what an import runs, but for what an `if` or a `try` may leave out."""
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.If | ast.Try):
+        yield node
+        for each in ast.iter_child_nodes(node):
+            yield from _at_import(each)

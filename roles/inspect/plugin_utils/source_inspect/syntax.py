@@ -38,6 +38,12 @@ def default_of(call: ast.Call) -> Any:
     return constant(call.args[1]) if len(call.args) > 1 else constant(given[0]) if given else None
 
 
+def given(call: ast.Call) -> bool:
+    """Tell whether a call that reads a variable says what it is without it, be it known or not; None says nothing."""
+    default = call.args[1] if len(call.args) > 1 else named_of(call).get("default")
+    return default is not None and not (isinstance(default, ast.Constant) and default.value is None)
+
+
 def imported_of(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (each.name.split(".")[0] for each in node.names)
