@@ -9,7 +9,7 @@ import tempfile
 from typing import Any
 
 from ansible.module_utils import monitor_conf as conf
-from ansible.module_utils.flask_deploy.host import command, files, systemd, timed
+from ansible.module_utils.flask_deploy.host import command, files, timed, told
 from ansible.module_utils.flask_deploy.host import condition as _condition  # noqa: F401 - to be carried to the host
 from ansible.module_utils.flask_deploy.host import program as programs
 from ansible.module_utils.flask_deploy.host.module import QuietModule
@@ -122,10 +122,10 @@ def ensure(settings: dict[str, Any], sent: dict[str, str], dry: bool) -> list[st
             open(f"{conf.WORK}/found/{key}", "ab").close()  # monit wants them there
         judge(wanted)
     changed += timed.ensure({f"{conf.ETC}/{app}.json": files.canonical(settings) + b"\n"}, 0o400, dry)
-    taken = timed.ensure(wanted, 0o600, dry) + timed.ensure({f"{UNITS}/{UNIT}": SERVICE.encode()}, 0o644, dry)
-    if taken and not dry:
-        systemd.ask("daemon-reload")
-        systemd.ask("try-restart", UNIT)
+    unit = {f"{UNITS}/{UNIT}": SERVICE.encode()}
+    taken = timed.ensure(wanted, 0o600, dry) + timed.ensure(unit, 0o644, dry)
+    if not dry:
+        told.tell(f"{app}.monitor", wanted | unit, bool(taken), ("daemon-reload",), ("try-restart", UNIT))
     return changed + taken
 
 

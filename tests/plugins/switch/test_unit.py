@@ -304,3 +304,25 @@ def test_two_words_to_a_switch_are_said_one_after_the_other(host, tmp_path):
         said.append("first")
     saying.join()
     assert said == ["first", "second"]
+
+
+@pytest.mark.parametrize("killed_at", ["daemon-reload", "restart"])
+def test_systemd_is_told_by_the_next_run_what_a_killed_one_wrote(host, engine, monkeypatch, killed_at):
+    """All files are as they should be then, and no keeper runs: whatever is killed would stay down."""
+    app, ask = host(), systemd.ask
+    Path(app.root).mkdir(parents=True)
+
+    def killed(*words, **more):
+        if words[0] == killed_at:
+            raise KeyboardInterrupt
+        return ask(*words, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(systemd, "ask", killed)
+        with pytest.raises(KeyboardInterrupt):
+            unit.ensure(app)
+    calls = ["systemctl daemon-reload", "systemctl restart flask-deploy-keep@shop.service"]
+    engine.forget()
+    assert unit.ensure(app) == [] and engine.calls() == calls
+    engine.forget()
+    assert unit.ensure(app) == [] and engine.calls() == []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import monitor_conf as conf
-from ansible.module_utils.flask_deploy.host import systemd, timed
+from ansible.module_utils.flask_deploy.host import locks, systemd, timed
 from ansible.modules import monitor_setup as module
 
 from tests.conftest import ROOT
@@ -60,6 +60,7 @@ def place(tmp_path, monkeypatch, owners):
     monkeypatch.setattr(module, "UNITS", str(tmp_path / "units"))
     monkeypatch.setattr(timed, "PLACE", str(tmp_path / "lib"))
     monkeypatch.setattr(systemd, "ask", lambda *words: "")
+    monkeypatch.setattr(locks, "RUN", str(tmp_path / "run"))
     return tmp_path
 
 

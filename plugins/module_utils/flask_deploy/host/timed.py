@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import files, systemd
+from ansible.module_utils.flask_deploy.host import files, told
 
 PLACE = "/usr/local/lib/flask-deploy"  # where the programs lie
 UNITS = "/etc/systemd/system"
@@ -66,10 +66,11 @@ def units(program: str, kinds: Mapping[str, tuple[str, str]], at: Mapping[str, s
 
 def keep(texts: Mapping[str, str], dry: bool) -> list[str]:
     """Write units that differ, and let systemd know; return their paths."""
-    written = ensure({path: text.encode() for path, text in texts.items()}, 0o644, dry)
-    if written and not dry:
-        systemd.ask("daemon-reload")
-        systemd.ask("try-restart", *(os.path.basename(path) for path in written if path.endswith(".timer")))
+    wanted = {path: text.encode() for path, text in texts.items()}
+    written, timers = ensure(wanted, 0o644, dry), [os.path.basename(path) for path in texts if path.endswith(".timer")]
+    if not dry:
+        name = "+".join(sorted(os.path.basename(path) for path in texts))
+        told.tell(name, wanted, bool(written), ("daemon-reload",), ("try-restart", *timers))
     return written
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from contextlib import AbstractContextManager
 
-from ansible.module_utils.flask_deploy.host import command, files, program, systemd
+from ansible.module_utils.flask_deploy.host import command, files, program, systemd, told
 from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import keeper as _keeper  # noqa: F401 - to be carried to the host
 from ansible.module_utils.flask_deploy.switch import lease as leases
@@ -14,7 +14,8 @@ from ansible.module_utils.flask_deploy.switch import lease as leases
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
 PARTS = {
     "host": (
-        "brought clock command debian engine files leftovers locks networks nginx process program systemd untrusted"
+        "brought clock command debian engine files leftovers locks networks nginx process program systemd told "
+        "untrusted"
     ),
     "release": (
         "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings aside "
@@ -135,9 +136,7 @@ def ensure(app: App) -> list[str]:
         if app.link(path) != target:
             files.link(path, target)
             changed.append(path)
-    if changed:
-        systemd.ask("daemon-reload")
-        systemd.ask("restart", keeper(app))
+    told.tell(f"{app.name}.units", wanted, bool(changed), ("daemon-reload",), ("restart", keeper(app)))
     return changed
 
 

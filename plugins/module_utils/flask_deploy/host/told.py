@@ -1,0 +1,29 @@
+"""What systemd was told of files that it reads: a run may be killed after it wrote them, and before it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ansible.module_utils.flask_deploy.host import files, locks, systemd
+
+
+def tell(name: str, wanted: Mapping[str, bytes], changed: bool, *commands: tuple[str, ...]) -> bool:
+    """Tell systemd of files, unless it was told since they became what they are; return whether that was due.
+
+    That it was is known until a boot, after which systemd has read them all.
+
+    :param name: what the files are for, in a name of a file.
+    :param wanted: {path: content}, as they are now.
+    :param changed: whether this run wrote any.
+    :param commands: words for systemctl.
+    :raises UnitError: systemd does not answer; it is told once more.
+    """
+    path, whole = f"{locks.RUN}/{name}.told", files.digest({key: text.hex() for key, text in wanted.items()}).encode()
+    if not changed and files.read(path) == whole:
+        return False
+    files.ensure_directory(locks.RUN, 0o700)
+    files.write(path, b"")
+    for words in commands:
+        systemd.ask(*words)
+    files.write(path, whole)
+    return True
