@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 from contextlib import suppress
 
 import pytest
@@ -222,6 +223,36 @@ def test_what_killed_writes_left_goes_and_nothing_else(tmp_path):
     files.sweep(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == [".new-folder", ".newer", "new-x", "x.new-"]
     files.sweep(str(tmp_path / "missing"))
+
+
+def test_what_a_process_that_is_alive_writes_just_now_stays(tmp_path, monkeypatch):
+    """The unit of a switch writes where a deploy sweeps: without its file it could not even say that it goes back."""
+    path, rename = tmp_path / "switch.json", os.rename
+
+    def swept(source, target):
+        files.sweep(str(tmp_path))
+        rename(source, target)
+
+    monkeypatch.setattr(files.os, "rename", swept)
+    files.write(str(path), b"reverting", 0o644, *MINE)
+    assert path.read_bytes() == b"reverting"
+
+
+@pytest.mark.parametrize("left", [".new-{gone}-1-x", ".new-{here}-1-x", ".new-x7_k2-ab", ".new-"])
+def test_what_a_process_left_goes_also_where_another_has_its_number(tmp_path, left):
+    gone = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout.strip()
+    (tmp_path / left.format(gone=gone, here=os.getpid())).write_text("")
+    files.sweep(str(tmp_path))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_write_whose_file_somebody_took_says_that_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        files.os, "fchmod", lambda *given: [os.unlink(tmp_path / name) for name in os.listdir(tmp_path)]
+    )
+    with pytest.raises(FileNotFoundError) as error:
+        files.write(str(tmp_path / "file"), b"new", 0o644, *MINE)
+    assert error.value.__context__ is None and os.listdir(tmp_path) == []
 
 
 def synced(monkeypatch):

@@ -12,7 +12,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import command
+from ansible.module_utils.flask_deploy.host import command, process
 
 PART = ".new-"  # begins the name of a file that is being written
 REMOVAL_PATIENCE = 600  # seconds for one tree
@@ -76,7 +76,8 @@ def read_json(path: str, missing: Any = None) -> Any:
 def write(path: str, content: bytes, mode: int = 0o644, uid: int = 0, gid: int = 0) -> None:
     """Put bytes at a path by write, flush and rename (rename(2)), so a crash leaves the old or the new file."""
     folder = os.path.dirname(path)
-    handle, temporary = tempfile.mkstemp(prefix=PART, dir=folder)
+    me = os.getpid()
+    handle, temporary = tempfile.mkstemp(prefix=f"{PART}{me}-{process.started(me)}-", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -86,7 +87,8 @@ def write(path: str, content: bytes, mode: int = 0o644, uid: int = 0, gid: int =
             os.fsync(file.fileno())
         os.rename(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
     sync(folder)
 
@@ -140,10 +142,17 @@ def _flush(path: str) -> None:
 
 
 def sweep(folder: str) -> None:
-    """Remove what killed writes left in a directory; to be called by who alone writes there."""
+    """Remove what killed writes left in a directory; what a process that is alive writes there just now stays."""
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
-        if name.startswith(PART) and os.path.isfile(f"{folder}/{name}"):
-            remove(f"{folder}/{name}")
+        if name.startswith(PART) and os.path.isfile(f"{folder}/{name}") and not _is_written(name):
+            with contextlib.suppress(FileNotFoundError):  # somebody else sweeps, too
+                remove(f"{folder}/{name}")
+
+
+def _is_written(name: str) -> bool:
+    """Tell whether the process that a part is of still runs; other names are those of earlier versions."""
+    pid, _, rest = name.removeprefix(PART).partition("-")
+    return pid.isdecimal() and str(process.started(int(pid))) == rest.partition("-")[0]
 
 
 def sync(folder: str) -> None:
