@@ -110,8 +110,10 @@ class ActionModule(ActionBase):
             answer: dict[str, Any] = self._execute_module("app_lock", given, task_vars=task_vars)
             for name in answer.get("ended", []):
                 Display().display(f"ended {name}, the release command of a run that is gone")
-            holder, taken = answer.get("holder"), ""
+            holder, tried, taken = answer.get("holder"), taken, ""
             if holder and dead(holder):
+                if tried == holder["id"]:  # what it left running does not end
+                    return answer
                 Display().display(f"taking over from process {holder['process']} of {holder['user']}, which is gone")
                 taken = holder["id"]
                 continue

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import clock, locks
@@ -81,6 +82,30 @@ def test_a_step_whose_owner_is_dead_is_ended(ann, bob, worker):
     ann._write([worker.pid, leases.started(worker.pid)])
     bob.take(dead="ann")
     assert worker.wait(5) == -signal.SIGKILL
+
+
+def test_a_step_that_no_signal_ends_is_told_of_in_time(ann, bob, worker, monkeypatch):
+    """A process that waits for a disk ends when that answers, which may be never."""
+    clock = [0.0]
+
+    def sleep(seconds):
+        clock[0] += max(seconds, 0.05)
+        assert clock[0] < 60, "it is waited for without an end"
+
+    ann.take()
+    ann._write([worker.pid, leases.started(worker.pid)])
+    with monkeypatch.context() as patched:
+        patched.setattr(leases.os, "kill", lambda *given: None)
+        patched.setattr(leases, "time", SimpleNamespace(sleep=sleep, time=time.time, monotonic=lambda: clock[0]))
+        with pytest.raises(leases.LeaseError) as error:
+            bob.take(dead="ann")
+    assert str(error.value) == (
+        f"process {worker.pid} of a run that is gone does not end, although it was killed 30 s ago: the host's disk "
+        f"may hang. Type there: sudo dmesg; ps -o pid,stat,wchan,args -p {worker.pid}"
+    )
+    assert 30 <= clock[0] < 31
+    bob.take(dead="ann")
+    assert worker.wait(5) == -signal.SIGKILL, "the next run tries again"
 
 
 STEP = """
@@ -276,6 +301,15 @@ def test_a_dead_holder_is_taken_over_from_whoever_asks(worker):
     gone = {"id": "x", "user": "u", "namespace": app_lock.namespace(), "process": worker.pid, "started": "1"}
     host = Host({"failed": True, "holder": gone}, {"owner": owner("ann"), "ended": ["shop-1-command"]})
     assert taking(host)["owner"] and host.asked[1]["dead"] == "x"
+
+
+def test_a_dead_holder_that_cannot_be_taken_over_from_is_asked_for_once(worker):
+    worker.kill()
+    worker.wait()
+    gone = {"id": "x", "user": "u", "namespace": app_lock.namespace(), "process": worker.pid, "started": "1"}
+    refused = {"failed": True, "msg": "process 7 does not end", "holder": gone}
+    host = Host(*[refused] * 3)
+    assert taking(host, wait=300) == refused and len(host.asked) == 2
 
 
 # What a lease file may hold: an earlier version's, this one's, one that something else wrote.

@@ -14,6 +14,7 @@ from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.host.process import started, stat_of
 
 LIFE = 60  # seconds that a lease lives after its owner's last step ended, unless its owner says otherwise
+ENDED_IN = 30  # seconds that a step has to end once it is killed
 UNKNOWN = {
     "id": "",
     "user": "somebody",
@@ -73,7 +74,7 @@ class Lease:
         :param wait: seconds to wait for another owner's end.
         :param dead: id of an owner that is known to be gone.
         :param look: only see that nobody else is.
-        :raises LeaseError: it belongs to somebody else.
+        :raises LeaseError: it belongs to somebody else, or what that one left running does not end.
         """
         end = now() + wait
         while True:
@@ -191,9 +192,19 @@ def _group(worker: list[int]) -> list[int]:
 
 
 def end_step(worker: list[int] | None) -> None:
-    """End a step whose owner is gone, and what it started: whatever it was at, the next run settles it."""
+    """End a step whose owner is gone, and what it started: whatever it was at, the next run settles it.
+
+    :raises LeaseError: something of it does not end; what waits for a disk cannot be killed.
+    """
+    end = time.monotonic() + ENDED_IN
     while worker and (left := _group(worker)):
         for each in left:
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
+        if time.monotonic() >= end:
+            pids = ",".join(map(str, left))
+            raise LeaseError(
+                f"process {pids} of a run that is gone does not end, although it was killed {ENDED_IN} s ago: "
+                f"the host's disk may hang. Type there: sudo dmesg; ps -o pid,stat,wchan,args -p {pids}"
+            )
         time.sleep(0.05)
