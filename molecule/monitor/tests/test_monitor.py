@@ -18,9 +18,10 @@ CERTIFICATE = (
 RELEASE = "$(basename $(readlink /srv/app/current))"
 ASK = "curl -sk -o /dev/null --resolve app.test:443:127.0.0.1 https://app.test"
 MANY = f"seq 900 | xargs -P 8 -I{{}} {ASK}/"
-# A clock that no server sets; a container has that of its host.
+# A clock that no server sets, long after the host's start; a container has clock and start of its host.
 CLOCK = (
-    r"printf '#!/bin/sh\nexit 1\n' >/usr/local/bin/systemd-detect-virt;"
+    "echo 7200.00 7200.00 >/run/uptime; mount --bind /run/uptime /proc/uptime;"
+    r" printf '#!/bin/sh\nexit 1\n' >/usr/local/bin/systemd-detect-virt;"
     r" printf '#!/bin/sh\necho NTP=yes; echo NTPSynchronized=no\n' >/usr/local/bin/timedatectl;"
     " chmod +x /usr/local/bin/systemd-detect-virt /usr/local/bin/timedatectl"
 )
@@ -80,7 +81,11 @@ TOGETHER = {
         "systemctl stop loop",
         "loop.service is started again and again",
     ),
-    "clock": (CLOCK, "rm /usr/local/bin/systemd-detect-virt /usr/local/bin/timedatectl", "the clock is not set"),
+    "clock": (
+        CLOCK,
+        "umount /proc/uptime; rm /usr/local/bin/systemd-detect-virt /usr/local/bin/timedatectl",
+        "the clock is not set",
+    ),
 }
 # What takes others with it, one after the other.
 ALONE = {

@@ -74,6 +74,8 @@ Wants=network-online.target
 ExecStart=/usr/bin/monit -I -c {conf.ETC}/monitrc
 Restart=always
 RestartSec=5
+# What it runs may hang; all that they write is whole at any time.
+TimeoutStopSec=20
 UMask=0077
 
 [Install]

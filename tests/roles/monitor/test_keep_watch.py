@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.flask_deploy.host import condition, engine, locks, nginx
 from ansible.module_utils.flask_deploy.release import jobs, processes
-from ansible.module_utils.flask_deploy.switch import log
+from ansible.module_utils.flask_deploy.switch import log, progress, switch
 from keep_watch import __main__ as program
 from keep_watch import looking, places, sending, telling, traffic
 
-from tests.deploys import deploy
+from tests.deploys import begin, deploy, prepare, serve
 
 NOON = 1_795_000_000
 
@@ -511,3 +511,24 @@ def test_the_program_s_words_do_what_monit_needs(quiet, receiver, watch, monkeyp
     assert [path for path, _headers, _body in receiver[1]] == ["/shop", "/shop", "/shop", "/alive", "/shop"]
     assert "nginx does not run" in bodies(receiver)[1] and "good again" in bodies(receiver)[2]
     assert bodies(receiver)[4] == f"web1: {program.TRY}"
+
+
+def test_a_switch_is_told_when_it_is_decided_and_the_release_before_is_no_news(quiet, app):
+    def happened():
+        looking.look(NOON)
+        return places.items("shop.release")
+
+    before = happened()
+    assert list(before.values()) == [f"shop: release {app.serving()} of tester serves"]
+    release = prepare(app, environment={"A": "y"})
+    begun = begin(app, release)
+    switch.move(app, progress.pending(app))
+    assert app.serving() == release and happened() == before
+    progress.decide(app, begun, False, "it was lost")
+    switch.carry_out(app)
+    after = happened()
+    assert [after[key] for key in after.keys() - before] == [f"shop: release {release} was taken back: it was lost"]
+    assert before.items() <= after.items()
+    serve(app, release)
+    assert not happened().keys() & after.keys()
+    assert list(happened().values()) == [f"shop: release {release} of tester serves"]

@@ -52,6 +52,10 @@ print(*set(wanted) - sys.modules.keys())
     assert done.stdout.strip() == ""
 
 
+def test_monit_is_stopped_before_anybody_tires_of_waiting():
+    assert int(re.search(r"^TimeoutStopSec=(\d+)$", module.SERVICE, re.MULTILINE)[1]) < systemd.PATIENCE
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch, owners):
     """Let the host be a directory."""

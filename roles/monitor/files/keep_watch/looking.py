@@ -21,6 +21,7 @@ SELDOM = 55  # seconds; programs that take long to answer are not asked more oft
 STEADY, HOLD = ("jobs", "units"), 90  # keys, and seconds that one of their items is well before it counts as such
 BOOT = 180  # seconds after a boot in which an app may still start
 PATIENCE = 4  # seconds that an app has to answer
+DECIDED = "draining"  # phase of a switch after which a release has nothing but its last requests to end
 TOLD = ("backup", "drill", "archive", "archive-drill")  # units whose failure keep_backups tells
 UNITS = re.compile(r"flask-deploy-certificates\.service|(nginx|docker)\.service")  # are told by other keys
 DOWN = "{}: {} answers {} through nginx; type there: sudo docker logs --tail 50 {}"
@@ -137,14 +138,17 @@ def backup(app: App, told: dict[str, Any]) -> dict[str, str]:
 
 
 def release(app: App, _told: dict[str, Any]) -> dict[str, str]:
-    """Return what became of releases: which serves, and which was taken back; each is told once, as it happens."""
+    """Return what became of releases: which serves, and which was taken back; each is told once, when it is decided."""
+    if (files.read_json(app.pending) or {}).get("phase", DECIDED) != DECIDED:
+        return places.items(f"{app.name}.{places.EVENTS}")
     happened = {}
     for each in app.known():
         state, record = app.state(each), app.record(each)
         word, order = state.get("state"), state.get("order", 0)
         if word == "live" and each == app.serving():
+            switch = (files.read_json(app.path(each, "switch.json")) or {}).get("id")
             by = record.get("by") or "unknown"
-            happened[f"{each} {order}"] = f"{app.name}: release {each} of {by} serves"
+            happened[f"{each} {switch}"] = f"{app.name}: release {each} of {by} serves"
         elif word in ("rejected", "reverted"):
             why = " ".join(str(state.get("reason")).split())[:200]
             happened[f"{each} {order} {word}"] = f"{app.name}: release {each} was taken back: {why}"
