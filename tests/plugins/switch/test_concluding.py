@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import places
 from ansible.module_utils.flask_deploy.switch import (
     concluding,
@@ -63,9 +64,37 @@ def test_a_switch_that_ended_is_not_well(app, waiting):
     assert concluding.watched(app, new, begun, 0) == {
         "well": False,
         "reason": "it failed",
-        "reject": False,
+        "reject": True,
         "seen": seen,
     }
+
+
+def test_a_switch_that_an_earlier_version_ended_is_nobody_s_fault(app, waiting):
+    new, begun = waiting
+    progress.decide(app, begun, False, "it failed", True)
+    switch.carry_out(app)
+    ended = progress.outcome(app, new, begun)
+    files.write_json(app.path(new, "switch.json"), {name: ended[name] for name in ended if name != "reject"})
+    assert concluding.watched(app, new, begun, 0)["reject"] is False
+
+
+@pytest.mark.parametrize("before", ["it went back by itself", "its unit did not start"])
+def test_what_one_host_rejects_is_rejected_where_nobody_could_be_told(app, engine, before):
+    """Deployed to this host alone later, it would serve although it failed."""
+    deploy(app)
+    new = prepare(app, build="b2")
+    if before == "it went back by itself":
+        begun = begin(app, new, confirm=0)
+        switch.carry_out(app)
+    else:
+        (engine.place / "systemd-refuses").touch()
+        begun = begin(app, new)
+    outcomes = {"here": {"well": True}, "web2": {"well": False, "reason": "it ended", "reject": True}}
+    with pytest.raises(places.ReleaseError, match="web2: it ended"):
+        concluding.conclude(app, new, begun, outcomes)
+    assert (app.state(new)["state"], app.state(new)["reason"]) == ("rejected", "web2: it ended")
+    with pytest.raises(places.ReleaseError, match="-e app_accept_rejected=true"):
+        prepare(app, build="b2")
 
 
 def test_a_switch_that_gives_no_sign_is_not_well_and_says_where_to_look(app, waiting, monkeypatch):

@@ -27,7 +27,7 @@ def watched(app: App, release: str, begun: str | None, seconds: float) -> dict[s
         ended = progress.outcome(app, release, begun)
         known = progress.pending(app) or {}
         if ended:
-            return {"well": False, "reason": ended["reason"], "reject": False, "seen": ended["watch"]}
+            return {"well": False, **{name: ended[name] for name in ("reason", "reject")}, "seen": ended["watch"]}
         if waiting := progress.hear(app, begun):
             return {"well": True, "reason": None, "reject": False, "seen": waiting["seen"]}
         if known.get("id") == begun and known["phase"] in ("reverting", "draining"):
@@ -53,12 +53,15 @@ def tell(app: App, release: str, begun: str | None, outcomes: dict[str, dict[str
     """
     why = "; ".join(_lost(host, told) for host, told in outcomes.items() if not told.get("well")) or None
     if begun and progress.pending(app):
-        rejected = any(told.get("reject") for told in outcomes.values())
-        progress.decide(app, begun, why is None, why or "", rejected)
+        progress.decide(app, begun, why is None, why or "", _rejected(outcomes))
         end = time.monotonic() + HEARD_IN
         while (progress.pending(app) or {}).get("phase") == "waiting" and time.monotonic() < end:
             time.sleep(switch.POLL)
     return why
+
+
+def _rejected(outcomes: dict[str, dict[str, Any]]) -> bool:
+    return any(told.get("reject") for told in outcomes.values())
 
 
 def _lost(host: str, told: dict[str, Any]) -> str:
@@ -80,12 +83,18 @@ def conclude(app: App, release: str, begun: str | None, outcomes: dict[str, dict
     ended = progress.outcome(app, release, begun) if begun else None
     if why or (begun and (ended or {}).get("result") not in ("confirmed", "kept")):
         why = why or (ended or {}).get("reason") or "the switch gave no sign"
+        if _rejected(outcomes) and _was_left(app, release):  # it may have gone back before anybody could tell it
+            app.set_state(release, "rejected", reason=why)
         said = "".join(f"{line}\n" for line in progress.explained(app, release, begun)[1:])
         raise ReleaseError(
             f"release {release} does not serve: {why}\n{said}  {app.serving() or 'nothing'} serves here\n"
             "  what serves on each host: ansible-playbook playbooks/status.yml -i inventories/..."
         )
     return ended
+
+
+def _was_left(app: App, release: str) -> bool:
+    return release in app.known() and release != app.serving() and app.state(release).get("state") != "rejected"
 
 
 def confirmed(app: App, options: dict[str, Any]) -> str | None:

@@ -143,6 +143,7 @@ def end(
         "to": known["to"],
         "result": result,
         "reason": reason,
+        "reject": result == "reverted" and known["reject"],
         "reload": known["reload"],
         "moved": known.get("moved"),
         "watch": known.get("seen"),
@@ -166,7 +167,8 @@ def outcome(app: App, release: str, switch: str) -> dict[str, Any] | None:
     known = files.read_json(app.path(release, "switch.json")) or {}
     if known.get("id") != switch:
         return None
-    return {"from": None, "result": "reverted", "reason": None, "watch": None, "processes": {}, **known}
+    unknown = {"from": None, "result": "reverted", "reason": None, "reject": False, "watch": None, "processes": {}}
+    return {**unknown, **known}
 
 
 def explain(app: App, known: dict[str, Any], said: str) -> None:
