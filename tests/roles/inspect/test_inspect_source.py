@@ -209,6 +209,98 @@ def test_processes_beside_the_web_are_printed(printed):
     assert "DATABASE_URL; docker-compose.yml has postgres" in text
 
 
+MAIN = f"{APP}if __name__ == '__main__':\n    app.run()\n"
+SCRIPTS = {"app.py": APP, "server.py": MAIN, "shop/__main__.py": "from app import app\napp.run(debug=True)\n"}
+DEVELOPS = [
+    "flask run --host 0.0.0.0",
+    "flask --app app --debug run",
+    "python -m flask run",
+    "python manage.py runserver",
+    "python server.py",
+    "python -u ./server.py --port $PORT",
+    "FLASK_DEBUG=1 python3 server.py",
+    "python -m shop",
+    "honcho start",
+    "exec foreman start -f Procfile.dev",
+    "supervisord -n -c supervisord.conf",
+    "docker-compose up",
+    "docker compose up --build",
+    "redis-server --port 6379",
+    "sleep infinity",
+]
+
+
+@pytest.mark.parametrize("command", DEVELOPS)
+@pytest.mark.parametrize("name", ["backend", "app", "all"])
+def test_a_server_for_development_and_a_manager_are_no_process(decided, command, name):
+    compose = f"services: {{{name}: {{build: ., command: {command!r}}}}}"
+    for files in ({"Procfile": f"{name}: {command}\n"}, {"compose.yml": compose}):
+        assert "app_processes" not in decided({**SCRIPTS, **files})
+
+
+@pytest.mark.parametrize(
+    ("command", "served"),
+    [
+        ("python server.py", "server:app"),
+        ("FLASK_APP=server.py flask run", "server:app"),
+        ("flask --app server run", "server:app"),
+        ("flask --app=server:app run --port $PORT", "server:app"),
+        ("python -m shop", "app:app"),
+        ("python manage.py runserver", "app:app"),
+        ("honcho start", "app:app"),
+    ],
+)
+def test_the_app_behind_a_server_for_development_is_served(decided, command, served):
+    for files in ({"Procfile": f"web: {command}\n"}, {"Dockerfile": f"FROM python\nCMD {command}\n"}):
+        assert decided({**SCRIPTS, **files})["app_wsgi"] == served
+    made = {"wsgi.py": "from server import app as application\n"}
+    if "server.py" in command and "FLASK" not in command:
+        assert decided({**SCRIPTS, **made, "Procfile": f"web: {command}\n"})["app_wsgi"] == "wsgi:application"
+
+
+def test_flask_app_of_a_dockerfile_is_served(decided):
+    image = "FROM python\nENV FLASK_APP=server.py FLASK_DEBUG=0\nCMD flask run\n"
+    assert decided({**SCRIPTS, "Dockerfile": image})["app_wsgi"] == "server:app"
+
+
+def test_a_dockerfile_that_serves_for_development_is_told(printed):
+    text = printed({**SCRIPTS, "Dockerfile": "FROM python\nCMD python server.py\n"})
+    assert "#   app_server: python server.py serves for development; build_dockerfile: none has gunicorn" in text
+    assert "for development" not in printed({**SCRIPTS, "Dockerfile": "FROM python\nCMD waitress-serve app:app\n"})
+
+
+@pytest.mark.parametrize(
+    ("command", "runs"),
+    [
+        ("watchmedo auto-restart -d . -p '*.py' -- celery -A app worker", "celery -A app worker"),
+        ("watchfiles --filter python 'celery -A app worker'", "celery -A app worker"),
+        ("python manage.py run_worker", "python manage.py run_worker"),
+        ("python tick.py", "python tick.py"),
+    ],
+)
+def test_a_worker_is_run_without_what_reloads_it(decided, command, runs):
+    tick = "import asyncio\nasyncio.run(main())\n"
+    files = {**SCRIPTS, "Procfile": f"worker: {command}\n", "tick.py": tick, "manage.py": "manager.run()\n"}
+    assert decided(files)["app_processes"]["worker"]["command"] == runs
+
+
+def test_what_a_manager_runs_are_the_processes(decided):
+    files = {
+        "Procfile": "web: honcho start -f Procfile.all\n",
+        "Procfile.all": "web: gunicorn server:app\nq: rq worker\n",
+    }
+    found = decided({**SCRIPTS, **files})
+    assert (found["app_wsgi"], found["app_processes"]) == ("server:app", {"q": {"command": "rq worker", "count": 1}})
+    programs = (
+        "[supervisord]\nnodaemon=true\n[program:nginx]\ncommand=/usr/sbin/nginx\n"
+        "[program:web]\ncommand=/venv/bin/gunicorn -t 50 server:app ; serves\n"
+        "[program:celery]\ncommand=celery -A app worker\n"
+    )
+    found = decided({**SCRIPTS, "deploy/supervisord.conf": programs})
+    assert (found["app_wsgi"], found["app_timeout"]) == ("server:app", 50)
+    assert found["app_processes"] == {"celery": {"command": "celery -A app worker", "count": 1}}
+
+
 CELERY = "from celery import Celery\ncelery = Celery()\n"
 
 

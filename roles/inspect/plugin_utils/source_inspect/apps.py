@@ -6,8 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-from . import commands
-from .facts import FLASK, App, Code, module
+from .facts import FLASK, App, Code, makes_celery, module
 from .syntax import constants_of, demands_of, dotted, module_of, runs_server
 
 CONNEXION = {"connexion.App": "Connexion", "connexion.FlaskApp": "Connexion", "connexion.AsyncApp": "Connexion 3"}
@@ -149,7 +148,7 @@ def found(file: str, tree: ast.Module, kinds: Kinds) -> list[App]:
 
     for node in statements(tree.body):
         if isinstance(node, ast.FunctionDef):
-            if (framework := kinds.of_factory(node, imported)) and not commands.makes_celery(node.name):
+            if (framework := kinds.of_factory(node, imported)) and not makes_celery(node.name):
                 add(node.name, "factory", framework, node, demands_of(node))
         elif isinstance(node, ast.ImportFrom) and node.module != "flask":  # current_app as app
             for each in node.names:
@@ -169,7 +168,7 @@ def _named(
     node: ast.Assign | ast.AnnAssign, known: Mapping[str, str], imported: Mapping[str, str], kinds: Kinds
 ) -> Iterator[tuple[str, str]]:
     made = dotted(node.value.func).rpartition(".")[2] if isinstance(node.value, ast.Call) else ""
-    if commands.makes_celery(made):
+    if makes_celery(made):
         return
     seen = list(kinds.assigned(node, known, imported))
     alias = isinstance(node.value, ast.Name)

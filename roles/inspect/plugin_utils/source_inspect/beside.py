@@ -7,14 +7,20 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from . import commands, declared
+from . import commands
 from .block import Answer
 from .facts import module, unreachable
-from .serving import SERVERS, Found
+from .serving import Found
 from .syntax import constant, dotted
 
-SHELL = re.compile(r"[$;&|<>`]")
-SERVES = re.compile(rf"\b({'|'.join(SERVERS)}|flask run|runserver|npm|yarn|node|flower)\b")
+SERVES = re.compile(
+    rf"\b({'|'.join(commands.SERVERS)}|runserver|npm|yarn|node|flower|flask\b.* run|docker(-compose)?)\b"
+)
+# Servers of data, and what only waits: they are none of the app's processes.
+OTHERS = re.compile(
+    r"(exec )?(\S*/)?(redis-server|postgres|mysqld|mongod|memcached|rabbitmq-server|mailhog|sleep|tail|true)\b"
+)
+RELOADS = re.compile(r"(exec )?(\S*/)?(watchmedo auto-restart|hupper)\b.*? -- (?=\w)")
 SERVICES = {
     "postgres": ("DATABASE_URL", {"psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"}, "post"),
     "valkey": ("REDIS_URL, and in CELERY_BROKER_URL", {"redis", "valkey", "celery", "rq", "flask-rq2"}, "redis|valkey"),
@@ -73,7 +79,7 @@ def _of_rq(found: Found) -> tuple[str, str]:
     variable = next(iter(_read(found, ADDRESSES["valkey"])), "REDIS_URL")
     address = "" if variable == "RQ_REDIS_URL" else f' --url "${variable}"'
     command = f"exec rq worker{address} {names}".rstrip()
-    return in_shell(command) if address else command.removeprefix("exec "), why or "rq is a dependency"
+    return commands.in_shell(command) if address else command.removeprefix("exec "), why or "rq is a dependency"
 
 
 def _read(found: Found, names: re.Pattern[str]) -> list[str]:
@@ -131,15 +137,10 @@ def _of_sqlite(found: Found) -> bool:
     return bool(found.code.texts) and not asked and not servers
 
 
-def in_shell(command: str) -> str:
-    """Return a command as words without a shell; one that needs a shell gets it."""
-    return f"sh -c {shlex.quote(command)}" if SHELL.search(command) else command
-
-
 def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     command, file = found.declared.commands.get("release", ("", ""))
     if command:
-        answer.set("app_release_command", in_shell(command), f"release command of {file}")
+        answer.set("app_release_command", commands.in_shell(command), f"release command of {file}")
         if upgrade := re.fullmatch(r"(python3? manage\.py db) upgrade", command.strip()):
             answer.set("app_schema_command", f"{upgrade[1]} current", "tells what that changes, for rollbacks")
     elif not _migrations(found, needs, answer):
@@ -207,14 +208,25 @@ def _tables(found: Found, answer: Answer) -> None:
         answer.unsure.append(f"app_release_command: for the first tables alone, after the first deploy: {once}")
 
 
+def _without_reloader(command: str) -> str:
+    """Return what a program for development runs again whenever a file changes."""
+    parts = commands.words(command)
+    if parts[:1] == ["watchfiles"]:
+        return next((part for part in parts[1:] if " " in part), command)
+    return RELOADS.sub("", command)
+
+
 def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     """Decide what runs beside web."""
     rows = {}
     for name, (command, file) in found.declared.commands.items():
-        first = next(iter(declared.words(command)), "").rpartition("/")[2]
-        meant = file == "Procfile" or first in RUNNERS
-        if name not in ("web", "release", "image") and PROCESS.fullmatch(name) and meant and not SERVES.search(command):
-            about = {"command": in_shell(command), "count": found.declared.counts.get(name, 1)}
+        command = _without_reloader(command)
+        first = next(iter(commands.words(command)), "").rpartition("/")[2]
+        meant = "Procfile" in file or first in RUNNERS
+        other = SERVES.search(command) or OTHERS.match(command) or commands.MANAGES.match(command)
+        other = other or commands.runs_app(found.code, command)
+        if name not in ("web", "release", "image") and PROCESS.fullmatch(name) and meant and not other:
+            about = {"command": commands.in_shell(command), "count": found.declared.counts.get(name, 1)}
             if SCHEDULES.search(command):
                 about = {"command": about["command"], "hosts": "one"}
             rows[name] = (about, f"{file}: {name}")

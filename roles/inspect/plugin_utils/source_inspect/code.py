@@ -8,7 +8,7 @@ from collections.abc import Set
 from typing import Any
 
 from . import apps, commands, settings
-from .facts import Code, Read, is_address, module
+from .facts import Code, Read, celery_apps, celery_within, is_address, module
 from .paths import Paths, Texts
 from .routes import Routes
 from .syntax import (
@@ -87,8 +87,8 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
             reader.read()
             code.opened |= {path: f"{name}:{line}" for path, line in settings.opened(module_, reader.paths).items()}
             routes.read(name, reader.nodes)
-            code.celery |= commands.named(name, module_)
-            within |= commands.inside(name, reader.nodes)
+            code.celery |= celery_apps(name, module_)
+            within |= celery_within(name, reader.nodes)
             code.tables |= commands.made(name, module_, makers, code.sql)
         except RecursionError:
             code.unread.append(name)

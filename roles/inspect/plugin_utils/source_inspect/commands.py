@@ -1,16 +1,24 @@
-"""What is run: what starts the web, the name that `celery -A` takes, and commands that make a database's tables."""
+"""What is run: what starts the web and its processes, and commands that make a database's tables."""
 
 from __future__ import annotations
 
 import ast
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 
-from .facts import module
+from .facts import Code, module
 from .syntax import constant, demands_of, dotted
 from .tree import Tree
 
-NAMES = ("celery", "celery_app")
+SERVERS = ("gunicorn", "uwsgi", "waitress-serve", "hypercorn", "uvicorn", "granian")
+SHELL = re.compile(r"[$;&|<>`]")
+MORE = 100  # commands of one kind
+# What starts the processes that another file lists, and is none itself.
+MANAGES = re.compile(
+    r"(exec )?(\S*/)?(honcho|foreman|forego|overmind|goreman|hivemind|supervisord|supervisorctl|circusd)\b"
+)
+SUPERVISOR = re.compile(r"(.+/)?(supervisord?[\w.-]*\.conf|supervisor(d|\.d)?/([\w.-]+/)?[\w.-]+\.(conf|ini))")
 MAKES = {"create_all", "create_tables", "init_db"}
 DROPS = {"drop_all", "drop_tables"}
 SCRIPT = "__main__"  # made only where the file is run as a script
@@ -23,6 +31,66 @@ STARTS = re.compile(r"(exec )?(\S*/)?(gunicorn|waitress-serve|uwsgi|hypercorn|uv
 UWSGI = re.compile(r"([^/]+/)?uwsgi[\w.-]*\.ini")
 SETTING = re.compile(r"\s*(module|wsgi|wsgi-file|mount|callable)\s*[=:]\s*([^\s;#]+)")
 SETUP = re.compile(r"(init|create|setup|make|build|seed|reset)\w*|\w*(init|schema|setup)|db|database", re.IGNORECASE)
+
+
+def words(command: str) -> list[str]:
+    """Return a command's words as a shell splits them, or as they stand where it would not."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
+
+
+def procfiles(tree: Tree) -> dict[str, tuple[str, str]]:
+    """Return {process: (command, file)} of a Procfile, and of the one that a manager of processes in it takes."""
+    found: dict[str, tuple[str, str]] = {}
+    left = ["Procfile"]
+    for file in left:
+        for line in tree.text(file).splitlines():
+            match = re.fullmatch(r"([A-Za-z0-9_-]+):\s*(.+)", line.strip())
+            if match and len(found) < MORE and MANAGES.match(match[2]):
+                other = re.search(r"\s(?:-f|--procfile)[ =]?(\S+)", match[2])
+                left += [other[1]] if other and len(left) == 1 else []
+            elif match and len(found) < MORE:
+                found.setdefault(match[1].lower(), (match[2].strip(), file))
+    return found
+
+
+def supervised(tree: Tree) -> dict[str, tuple[str, str]]:
+    """Return {process: (command, file)} of supervisord's programs, http://supervisord.org/configuration.html."""
+    found: dict[str, tuple[str, str]] = {}
+    for file in sorted(name for name in tree.names if SUPERVISOR.fullmatch(name)):
+        program = ""
+        for line in tree.text(file).splitlines():
+            section, command = re.match(r"\[(program:)?(\S+?)\]", line), re.match(r"command\s*=\s*(.+)", line)
+            program = section[2].lower() if section and section[1] else "" if section else program
+            if program and command and len(found) < MORE:
+                serves = STARTS.match(command[1])
+                found.setdefault("startup" if serves else program, (re.sub(r"\s;.*", "", command[1]).strip(), file))
+    return found
+
+
+def runs_app(code: Code, command: str) -> str:
+    """Return the file that a command runs as a script, where that starts a server: `python app.py`; else ""."""
+    given = [word for word in words(command) if not re.fullmatch(r"(\S*/)?python[\d.]*|exec|env|-u|-m|\w+=\S*", word)]
+    if not re.search(r"\bpython", command) or not given:
+        return ""
+    plain = given[0].removeprefix("./").removesuffix(".py").replace(".", "/")
+    files = [
+        file for file in (f"{plain}.py", f"{plain}/__main__.py", f"src/{plain}/__main__.py") if file in code.modules
+    ]
+    names = {app.name for app in code.apps} | {"app", "application", "server", "socketio", "web"}
+    for node in (inner for file in files for inner in ast.walk(code.modules[file])):
+        owner = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
+        owner = owner.func if isinstance(owner, ast.Call) else owner
+        starts = _called(node) in ("run", "run_server") and dotted(owner).rpartition(".")[2] in names
+        if starts or _called(node) in ("serve_forever", "run_simple", "run_app") or _waitress(node):
+            return files[0]
+    return ""
+
+
+def _waitress(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and dotted(node.func) in ("serve", "waitress.serve") and bool(node.args)
 
 
 def starters(tree: Tree) -> dict[str, tuple[str, str]]:
@@ -44,44 +112,6 @@ def starters(tree: Tree) -> dict[str, tuple[str, str]]:
         if served:
             found.setdefault("uwsgi", (f"uwsgi {served}{name}", file))
     return found
-
-
-def makes_celery(called: str) -> bool:
-    """Tell whether a function's name says that it makes a Celery app."""
-    return called == "Celery" or bool(
-        re.fullmatch(r"(create|make|build|init|get|setup|new)_?celery\w*|celery_init_app", called)
-    )
-
-
-def named(file: str, tree: ast.Module) -> dict[str, str]:
-    """Return {name: place} of the Celery apps that a file holds.
-
-    The name has the attribute: without one, Celery takes an `app` of that module, which may be a Flask app.
-    """
-    here = module(file) or ""
-    found: dict[str, str] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and _is_celery(node.value):
-            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-        elif isinstance(node, ast.ImportFrom) and "celery" in here.rpartition(".")[2] and node.module != "celery":
-            names = [name for name in (each.asname or each.name for each in node.names) if name in NAMES]
-        else:
-            names = []
-        found |= {f"{here}.{name}": f"{file}:{node.lineno}" for name in names}
-    return found
-
-
-def inside(file: str, nodes: list[ast.AST]) -> dict[str, str]:
-    """Return {module: place} of a file that makes one within a function."""
-    calls = [node for node in nodes if isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "Celery"]
-    return {module(file) or "": f"{file}:{call.lineno}" for call in calls[:1]}
-
-
-def _is_celery(value: ast.AST) -> bool:
-    """Tell whether a value is a Celery app: made here, or taken out of Flask's extensions."""
-    if isinstance(value, ast.Call):
-        return makes_celery(dotted(value.func).rpartition(".")[2])
-    return isinstance(value, ast.Subscript) and constant(value.slice) == "celery"
 
 
 def makers(modules: Mapping[str, ast.Module], sql: Mapping[str, str]) -> dict[str, str]:
@@ -189,3 +219,30 @@ def _command(node: ast.FunctionDef | ast.AsyncFunctionDef, file: str) -> str:
             group = "" if own or re.fullmatch(r"click|(\w*app|application)\.cli", owner) else "… "
             return f"python {file} {name}{drops}" if own else f"flask {group}{name}{drops}"
     return ""
+
+
+def through_script(tree: Tree, command: str) -> str:
+    """Return a command, or the line that serves in a script of the source that it starts."""
+    bases = {word.rpartition("/")[2] for word in words(command)}
+    for name in sorted(tree.names) if command else ():
+        if name.rpartition("/")[2] in bases and not name.endswith((".py", ".toml")):
+            lines = [line.strip().removeprefix("exec ") for line in tree.text(name).splitlines()]
+            return next((line for line in lines if line.startswith(SERVERS)), command)
+    return command
+
+
+def option(words: list[str], option: str, short: str) -> str | bool | None:
+    """Return what a command gives an option; None where it has none."""
+    for number, word in enumerate(words):
+        if word == option == "--preload":
+            return True
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+        if word in (option, short) and number + 1 < len(words):
+            return words[number + 1]
+    return None
+
+
+def in_shell(command: str) -> str:
+    """Return a command as words without a shell; one that needs a shell gets it."""
+    return f"sh -c {shlex.quote(command)}" if SHELL.search(command) else command

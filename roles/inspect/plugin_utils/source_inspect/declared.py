@@ -59,12 +59,13 @@ class Loader(yaml.SafeLoader):
 def read(tree: Tree) -> Declared:
     """Return what those files say."""
     found = Declared()
-    _procfile(tree, found)
+    found.commands = commands.procfiles(tree)
     _app_json(tree, found)
     found.gunicorn = syntax.constants(tree.text("gunicorn.conf.py"))
     found.dockerfile = "Dockerfile" if "Dockerfile" in tree.names else ""
     _dockerfile(tree.text("Dockerfile"), found)
     found.commands |= commands.starters(tree)
+    found.commands = commands.supervised(tree) | found.commands
     for name in COMPOSE:
         _compose(tree, name, found)
     for name in EXAMPLES:
@@ -78,21 +79,6 @@ def read(tree: Tree) -> Declared:
         if re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", line.strip()):
             found.packages.setdefault(line.strip(), "Aptfile")
     return found
-
-
-def words(command: str) -> list[str]:
-    """Return a command's words as a shell splits them, or as they stand where it would not."""
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return command.split()
-
-
-def _procfile(tree: Tree, found: Declared) -> None:
-    for line in tree.text("Procfile").splitlines():
-        match = re.fullmatch(r"([A-Za-z0-9_-]+):\s*(.+)", line.strip())
-        if match and len(found.commands) < MORE:
-            found.commands.setdefault(match[1].lower(), (match[2].strip(), "Procfile"))
 
 
 def _app_json(tree: Tree, found: Declared) -> None:
@@ -178,6 +164,8 @@ def _dockerfile(text: str, found: Declared) -> None:
             *sources, target = [each for each in _of_exec(rest).split() if not each.startswith("--")] or [""]
             place = posixpath.normpath(posixpath.join(found.workdir, target))
             found.copied |= {posixpath.normpath(each): place for each in sources}
+        elif word == "ENV" and (match := re.search(r"\bFLASK_APP[= ]\"?([^\s\"]+)", rest)):
+            found.flask["FLASK_APP"] = (match[1], "Dockerfile")
         elif word in ("CMD", "ENTRYPOINT"):
             before = found.commands.get("image", ("", ""))[0] if word == "CMD" else ""
             found.commands["image"] = (f"{before} {_of_exec(rest)}".strip(), "Dockerfile")
@@ -191,7 +179,9 @@ def set_aside(text: str, found: Declared) -> None:
     _dockerfile(text, other)
     found.commands |= other.commands
     rows = [rest for word, rest in build_dockerfiles.instructions(text) if word == "ENV"]
-    pairs = [each.partition("=") if "=" in rest else rest.partition(" ") for rest in rows for each in words(rest)]
+    pairs = [
+        each.partition("=") if "=" in rest else rest.partition(" ") for rest in rows for each in commands.words(rest)
+    ]
     known = {name: value for name, _, value in pairs if NAME.fullmatch(name) and "$" not in value}
     found.variables = {name: (value, "Dockerfile") for name, value in known.items()} | found.variables
 

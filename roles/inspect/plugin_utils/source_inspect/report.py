@@ -14,7 +14,7 @@ from ansible.module_utils import build_plan
 from inventory_check.inventory import CHECKS, check_types, check_values, load_specs
 from inventory_check.values import APP
 
-from . import beside, choices, code, declared, environment, listed, places, serving
+from . import beside, choices, code, commands, declared, environment, listed, places, serving
 from . import tree as trees
 from .block import Answer, block
 from .tree import Tree
@@ -153,12 +153,16 @@ def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], a
     if "app_server" in answer.values and str(answer.values["app_server"][0]).startswith("port:"):
         return
     command = told.commands.get("image", ("", ""))[0]
-    text = f"{found.tree.text('Dockerfile')} {serving.through_script(found.tree, command)}"
+    text = f"{found.tree.text('Dockerfile')} {commands.through_script(found.tree, command)}"
     if "gunicorn" in text or "gunicorn" in needs:
         return
     ports = [*told.ports, *PORT.findall(command), "5000"]
     answer.set("app_server", f"port:{ports[0]}", f"Dockerfile: its own command answers there: {command or 'CMD'}")
     answer.unsure.append(f"app_server: port:{ports[0]}, unless the image has gunicorn: then auto")
+    if re.search(r"\bflask\b.* run\b|\brunserver\b", command) or commands.runs_app(found.code, command):
+        answer.unsure.append(
+            f"app_server: {command} serves for development; build_dockerfile: none has gunicorn serve the app instead"
+        )
 
 
 def _frontend(found: serving.Found, answer: Answer) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import beyond, declared
+from . import beyond, commands
 from . import routes as pages
 from .apps import there, with_pages
 from .block import Answer
@@ -15,10 +15,10 @@ from .declared import Declared
 from .facts import FLASK, App, Code, file_of, module
 from .tree import Tree
 
-SERVERS = ("gunicorn", "uwsgi", "waitress-serve", "hypercorn", "uvicorn", "granian")
 NAMED = re.compile(r"([A-Za-z_][\w.]*)(?::([A-Za-z_][\w.]*)(\(.*\))?)?", re.ASCII)
 # Names of files and of apps, the likeliest first.
 FILES = ("wsgi", "application", "autoapp", "app", "main", "run", "server", "api", "web")
+MADE = ("wsgi", "application", "autoapp")  # for a server
 NAMES = ("app", "application", "server", "create_app", "make_app")
 FIRST_PAGE = ("dash", "flask-appbuilder")  # they answer at / themselves
 # Option of gunicorn: its short form, setting in its file, our variable.
@@ -60,23 +60,45 @@ def named(found: Found) -> tuple[str, str] | None:
     """Return (what a command or a settings file serves, why)."""
     told = found.declared
     for command, file in (told.commands.get(name, ("", "")) for name in STARTS):
-        command = through_script(found.tree, command)
-        words = declared.words(command)
-        server = next((number for number, word in enumerate(words) if word.rpartition("/")[2] in SERVERS), None)
+        command = commands.through_script(found.tree, command)
+        words = commands.words(command)
+        server = next(
+            (number for number, word in enumerate(words) if word.rpartition("/")[2] in commands.SERVERS), None
+        )
         for word in words[server + 1 :] if server is not None else []:
             calls = "--call" in words or any(each.startswith("--factory") for each in words)
             if wsgi := _existing(found, word.rpartition("=")[2], calls):
                 return wsgi, f"{file} serves it: {command}"
     if wsgi := _existing(found, str(told.gunicorn.get("wsgi_app", ""))):
         return wsgi, "gunicorn.conf.py"
-    value, file = told.flask.get("FLASK_APP", ("", ""))
-    if wsgi := _existing(found, value.removesuffix(".py").replace("/", ".").removeprefix("."), False, "FLASK_APP"):
+    value, file = told.flask.get("FLASK_APP") or told.variables.get("FLASK_APP", ("", ""))
+    if wsgi := _of_flask(found, value):
         return wsgi, f"FLASK_APP={value} in {file}"
+    return _developed(found)
+
+
+def _of_flask(found: Found, value: str) -> str | None:
+    return _existing(found, value.removesuffix(".py").replace("/", ".").removeprefix("."), False, "FLASK_APP")
+
+
+def _developed(found: Found) -> tuple[str, str] | None:
+    """Return (the app behind a command that serves for development, why), where no file is made for a server."""
+    for command, file in (found.declared.commands.get(name, ("", "")) for name in STARTS):
+        words = commands.words(command)
+        flask = {"flask", "/usr/local/bin/flask"} & {*words}
+        value = (commands.option(words, "--app", "-A") if flask else None) or commands.option(words, "FLASK_APP", "")
+        if wsgi := _of_flask(found, str(value or "")):
+            return wsgi, f"what {file} runs for development: {command}"
+        script = commands.runs_app(found.code, command)
+        apps = [app for app in found.code.apps if app.file == script and not app.runs and app.framework == FLASK]
+        made = any(_stem(app) in MADE for app in found.code.apps)
+        if apps and not made and (wsgi := _existing(found, module(script) or "", False, "FLASK_APP")):
+            return wsgi, f"what {file} runs for development: {command}"
     return None
 
 
 def _beyond(found: Found, app: App, answer: Answer) -> None:
-    command = through_script(found.tree, found.declared.commands.get("image", ("", ""))[0])
+    command = commands.through_script(found.tree, found.declared.commands.get("image", ("", ""))[0])
     if not beyond.by_image(app, found.declared, command, answer):
         beyond.say(app, answer)
 
@@ -87,16 +109,6 @@ def unfit(found: Found, wsgi: str) -> App | None:
     file = file_of(found.tree, place)
     same = [app for app in found.code.apps if app.file == file and app.name == name.partition("(")[0]]
     return same[0] if same and same[0].framework != FLASK else None
-
-
-def through_script(tree: Tree, command: str) -> str:
-    """Return a command, or the line that serves in a script of the source that it starts."""
-    bases = {word.rpartition("/")[2] for word in declared.words(command)}
-    for name in sorted(tree.names) if command else ():
-        if name.rpartition("/")[2] in bases and not name.endswith((".py", ".toml")):
-            lines = [line.strip().removeprefix("exec ") for line in tree.text(name).splitlines()]
-            return next((line for line in lines if line.startswith(SERVERS)), command)
-    return command
 
 
 def _existing(found: Found, word: str, calls: bool = False, asks: str = "") -> str | None:
@@ -172,7 +184,7 @@ def _rank(app: App) -> tuple[Any, ...]:
     kind = ("instance", "factory", "imported").index(app.kind) if stem != "wsgi" else int(app.kind == "imported")
     of_file = FILES.index(stem) if stem in FILES else len(FILES)
     of_name = NAMES.index(app.name) if app.name in NAMES else len(NAMES)
-    made_for_it = 0 if stem in ("wsgi", "application", "autoapp") else 1
+    made_for_it = 0 if stem in MADE else 1
     return app.runs, made_for_it, kind, app.file.count("/"), of_file, of_name, app.file, app.name
 
 
@@ -186,10 +198,10 @@ def _gunicorn(found: Found, answer: Answer) -> None:
     parts = [part.strip() for part in re.split(r"&&|;", command) if part.strip()]
     if len(parts) > 1:
         answer.unsure.append(f"build_command, app_release_command: {file} also runs, before it serves: {parts[:-1]}")
-    command = through_script(found.tree, command)
-    words = declared.words(command) if "gunicorn" in command else []
+    command = commands.through_script(found.tree, command)
+    words = commands.words(command) if "gunicorn" in command else []
     for option, (short, setting, variable) in OPTIONS.items():
-        value: Any = _option(words, option, short)
+        value: Any = commands.option(words, option, short)
         where = file
         if value is None:
             value, where = found.declared.gunicorn.get(setting), "gunicorn.conf.py"
@@ -213,19 +225,7 @@ def _gunicorn(found: Found, answer: Answer) -> None:
 def _serves(found: Found, answer: Answer, app: App) -> bool:
     """Tell whether an app is the one that is served: its file is, or the file that is served names it."""
     served = file_of(found.tree, answer.values.get("app_wsgi", ("",))[0].partition(":")[0])
-    named = re.search(rf"\b{_stem(app)}\b", found.tree.text(served)) if served and _stem(app) else None
-    return served in (None, app.file) or bool(named)
-
-
-def _option(words: list[str], option: str, short: str) -> str | bool | None:
-    for number, word in enumerate(words):
-        if word == option == "--preload":
-            return True
-        if word.startswith(f"{option}="):
-            return word.partition("=")[2]
-        if word in (option, short) and number + 1 < len(words):
-            return words[number + 1]
-    return None
+    return served in (None, app.file) or bool(re.search(rf"\b{_stem(app) or '$.'}\b", found.tree.text(served)))
 
 
 def _health(found: Found, answer: Answer) -> None:
