@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from typing import Any
 
@@ -18,6 +19,7 @@ from .verbs import ENVIRONMENT, VERBS, Verb, Word
 
 NAME = "flask-deploy"
 TEMPLATE = re.compile("{[{%#]")
+FEW = 2  # variables that are printed before a call; more of them make a line that nobody reads
 SIMPLE = re.compile(r"[\w.:/@+-]+")  # needs no quotes, for a shell nor for Ansible
 
 
@@ -109,6 +111,8 @@ def become(words: list[str], environment: dict[str, str], unsaid: dict[str, str]
     :param unsaid: more of its environment, which is of this call alone.
     """
     before = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+    if len(before) > FEW and shutil.which(NAME):
+        before = [f'eval "$({NAME} env)";']
     click.echo(" ".join([*before, shlex.join(words)]), err=True)
     sys.stdout.flush()
     os.execvpe(words[0], words, {**os.environ, **environment, **(unsaid or {})})  # noqa: S606
@@ -119,8 +123,12 @@ def command(verb: Verb) -> click.Command:
 
     @click.pass_context
     def run(context: click.Context, /, env: str | None = None, **values: Any) -> None:
-        settings = project.settings()
-        become(call(verb, values, env, context.obj or ()), settings, {ENVIRONMENT: env or ""})
+        settings, extra = project.settings(), context.obj or ()
+        words = call(verb, values, env, extra)
+        said = wrong.refused(words, extra, settings) if extra else ""
+        if said:
+            raise click.UsageError(said)
+        become(words, settings, {ENVIRONMENT: env or ""})
 
     parameters = [parameter(word) for word in verb.words]
     if verb.inventory:
@@ -150,7 +158,17 @@ def demo() -> None:
     become(["make", "-C", str(project.PROJECT), "demo"], {})
 
 
-for each in (new, *map(command, VERBS), demo):
+@click.command(short_help="Print what lets ansible-playbook find this project.")
+def env() -> None:
+    """Print the environment in which ansible-playbook finds this project from this directory, for a shell.
+
+    Example: eval "$(flask-deploy env)"
+    """
+    for name, value in project.settings().items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+for each in (new, *map(command, VERBS), env, demo):
     cli.add_command(each)
 
 
@@ -164,7 +182,7 @@ def main() -> None:
     """Run the command. What is wrong with it is said in one line."""
     words, extra = split(sys.argv[1:])
     try:
-        if extra and words[:1] in (["new"], ["demo"]):
+        if extra and words[:1] in (["new"], ["env"], ["demo"]):
             raise click.UsageError("nothing goes behind -- here: no playbook is run")
         sys.exit(cli.main(words, prog_name=NAME, standalone_mode=False, obj=extra))
     except click.exceptions.NoArgsIsHelpError as error:

@@ -107,7 +107,8 @@ def writable() -> None:
 
 def with_theirs(name: str, place: Path) -> str:
     """Return our place and those that the user exports; ours is looked in first."""
-    return os.pathsep.join(filter(None, [str(place), os.environ.get(name)]))
+    theirs = [each for each in os.environ.get(name, "").split(os.pathsep) if each not in ("", str(place))]
+    return os.pathsep.join([str(place), *theirs])
 
 
 def playbook(name: str) -> str:

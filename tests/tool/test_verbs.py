@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.plugins.action.check_inventory import load_specs
-from flask_deploy_tool import command, project
+from flask_deploy_tool import command, project, wrong
 from flask_deploy_tool.verbs import VERBS
 
 from tests.conftest import ROOT
@@ -108,6 +108,7 @@ WRONG = {
     "remove": "Missing argument 'APP'.",
     "restore": "Missing argument 'APP'.",
     "new infra -- -v": "nothing goes behind -- here",
+    "env -- -v": "nothing goes behind -- here",
     "demo -- -v": "nothing goes behind -- here",
 }
 
@@ -139,6 +140,43 @@ def test_what_is_printed_can_be_pasted(tool, typed):
     assert "\n" not in line
     pasted = tool(shell=line)
     assert (pasted.arguments, pasted.environment) == (first.arguments, first.environment)
+
+
+def test_with_a_configuration_of_one_s_own_what_is_printed_is_short_and_can_be_pasted(tool):
+    """Five paths of Ansible's stood before it: some 700 characters."""
+    tool.inventory("production")
+    (tool.place / "ansible.cfg").write_text("[defaults]\n")
+    program = tool.path / "flask-deploy"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(tool.command())} "$@"\n')
+    program.chmod(0o755)
+    first = tool("deploy")
+    call = f"ansible-playbook {ROOT}/playbooks/app.yml -i inventories/production"
+    assert first.err == f'eval "$(flask-deploy env)"; {call}\n'
+    pasted = tool(shell=first.err)
+    assert (pasted.arguments, pasted.environment) == (first.arguments, first.environment)
+    again = tool(shell=f'eval "$(flask-deploy env)"; {first.err}')
+    assert again.environment == first.environment, "our places are named once"
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ("--limt x", "ansible-playbook has no option --limt; type: -- --limit x"),
+        ("--limt=a:b -v", "ansible-playbook has no option --limt; type: -- --limit=a:b -v"),
+        ("--what x", "ansible-playbook has no option --what (see ansible-playbook --help)"),
+        ("-e", "ansible-playbook: argument -e/--extra-vars: expected one argument (see ansible-playbook --help)"),
+        ("--limit x -e 'a=b c' -vv", ""),
+        ("--version", ""),
+    ],
+)
+def test_a_wrong_option_of_ansible_s_is_told_in_one_line(extra, said):
+    typed = tuple(shlex.split(extra))
+    assert wrong.refused(["ansible-playbook", "playbooks/app.yml", *ALWAYS, *typed], typed, {}) == said
+
+
+def test_a_python_without_ansible_refuses_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/python")
+    assert wrong.refused(["ansible-playbook", "--limt"], ("--limt",), {}) == ""
 
 
 def test_the_exit_code_is_ansible_s(tool):
