@@ -160,9 +160,11 @@ def demo() -> None:
 
 @click.command(short_help="Print what lets ansible-playbook find this project.")
 def env() -> None:
-    """Print the environment in which ansible-playbook finds this project from this directory, for a shell.
+    """Print the environment in which ansible-playbook finds this project from this directory.
 
-    Example: eval "$(flask-deploy env)"
+    A shell takes it with eval "$(flask-deploy env)".
+
+    Example: flask-deploy env
     """
     for name, value in project.settings().items():
         click.echo(f"export {name}={shlex.quote(value)}")

@@ -211,7 +211,7 @@ def test_the_list_of_verbs_is_cut_nowhere(tool):
 def test_nothing_typed_shows_the_verbs_in_the_order_of_an_app_s_life(tool):
     ran = tool()
     listed = re.findall(r"^  ([a-z]+)  ", ran.err, re.MULTILINE)
-    assert (ran.code, listed) == (2, ["new", *(verb.name for verb in VERBS), "demo"])
+    assert (ran.code, listed) == (2, ["new", *(verb.name for verb in VERBS), "env", "demo"])
 
 
 @pytest.mark.parametrize("name", command.cli.commands)
