@@ -70,6 +70,11 @@ def test_the_only_environment_needs_no_name(words):
     assert words.typed("ansible-playbook playbooks/status.yml -i inventories/production", "") == "flask-deploy status"
 
 
+def test_what_needs_no_environment_has_none(words):
+    said = "example: ansible-playbook playbooks/inspect.yml -e build_source=https://git.example.com/shop.git"
+    assert words.typed(said, "") == "example: flask-deploy inspect https://git.example.com/shop.git"
+
+
 def test_every_command_that_a_message_can_name_is_known_to_the_tool(words):
     paths = [path for room in ("roles", "plugins/module_utils") for path in (ROOT / room).rglob("*")]
     texts = [path.read_text() for path in paths if path.suffix in (".py", ".yml") and "meta" not in path.parts]

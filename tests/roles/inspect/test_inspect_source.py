@@ -611,7 +611,11 @@ def test_merges_of_yaml_do_not_fill_the_memory(printed):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"build_source": "/nowhere"}, "build_source: /nowhere is not a directory on the controller"),
+        (
+            {"build_source": "/nowhere"},
+            "build_source: /nowhere is not a directory on the controller; name a directory of this machine, or a "
+            "repository's address, example: ansible-playbook playbooks/inspect.yml -e build_source=https://",
+        ),
         ({"build_source": "https://me:word@git.example.com/x"}, "build_source: an address with a password"),
         ({"build_source": "/", "build_ref": "-x"}, "build_ref: '-x' is not a branch"),
     ],

@@ -101,6 +101,13 @@ def test_the_table_shows_what_was_counted(rich):
     assert "nearest rank" in rich and "Nothing is sampled" in rich
 
 
+def test_a_chart_without_a_bar_says_so():
+    good = figures.traffic({"web1": host(traffic=traffic({NEW: asked([[10, 1]], [[LAST - 1, 1, 0]])}))})
+    assert "no errors" in str(charts.hours("failed", "Errors", good, {NEW: "c0"}, NOW))
+    drawn = str(charts.hours("asked", "Requests", good, {NEW: "c0"}, NOW))
+    assert "no requests" not in drawn and "at most 1 in an hour" in drawn
+
+
 def test_errors_are_shown_by_path(rich):
     assert cells(rich, "Paths with the most errors")[0] == ["/basket/checkout", "500", "251", SICK, "11-14 19:00"]
 

@@ -20,6 +20,11 @@ from .block import Answer, block
 from .tree import Tree
 
 GIVEN = ("build_source", "build_ref", "build_subdir", "build_dockerfile", "app_name", "site_domain")
+IN_AN_INVENTORY = re.compile(r'; example: "\{\{ inventory_dir.*')  # no inventory is read here
+NOWHERE = (
+    "; name a directory of this machine, or a repository's address, example: "
+    "ansible-playbook playbooks/inspect.yml -e build_source=https://git.example.com/shop.git"
+)
 PORT = re.compile(r"(?:^|[\s:=])([1-9][0-9]{3,4})(?=\s|$)")
 # Package of Python: packages of Debian in the image, and such that its build needs beside the usual headers.
 OF_DEBIAN = {
@@ -43,7 +48,7 @@ def read(given: dict[str, Any]) -> str:
     for name in GIVEN:
         said = CHECKS[name](given[name]) if given.get(name) else None
         if said:
-            raise trees.TreeError(f"{name}: {said}")
+            raise trees.TreeError(f"{name}: {IN_AN_INVENTORY.sub(NOWHERE, said)}")
     source, subdir = given["build_source"], given.get("build_subdir", "")
     if build_image.is_repository(source):
         with trees.Repository(source, given.get("build_ref") or "HEAD") as tree:

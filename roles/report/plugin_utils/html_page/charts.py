@@ -12,6 +12,7 @@ COLOURS = 6  # classes c0 to c5 of report.css
 LANE, BAR, TOP, AXIS = 34, 20, 6, 22  # pixels
 HEIGHT = 120  # pixels of the bars of hours
 ROOM = 16  # percent of the width in which a release's id can be read
+NONE = {"asked": "no requests", "failed": "no errors"}  # of a chart of hours
 ROW = 44  # pixels of a release's times
 
 
@@ -75,7 +76,7 @@ def _bar(span: Span, known: dict[str, str], top: int, left: float, width: float)
 
 
 def hours(name: str, title: str, parts: dict[str, Traffic], known: dict[str, str], end: float) -> Html:
-    """Return a bar for each hour of the last day, by release.
+    """Return a bar for each hour of the last day, by release; where there would be none, that is written in place.
 
     :param name: asked, or failed.
     """
@@ -84,7 +85,7 @@ def hours(name: str, title: str, parts: dict[str, Traffic], known: dict[str, str
     slots = range(first, last + 1)
     sums = {hour: sum(each.hours.get(hour, (0, 0))[column] for each in parts.values()) for hour in slots}
     most = max(sums.values(), default=0)
-    drawn = [tag("text", f"at most {count(most)} in an hour", x="0%", y=12)]
+    drawn = [tag("text", f"at most {count(most)} in an hour", x="0%", y=12)] if most else [_none(NONE[name])]
     for place, hour in enumerate(slots):
         drawn.append(_stack(parts, known, (column, hour), (place / len(slots), 0.8 / len(slots)), most))
     peak = max(sums, key=sums.get)
@@ -93,6 +94,10 @@ def hours(name: str, title: str, parts: dict[str, Traffic], known: dict[str, str
     )
     below = HEIGHT + 20
     return figure(name, title, told, below + AXIS, drawn + scale(first * HOUR, (last + 1) * HOUR, below))
+
+
+def _none(what: str) -> Html:
+    return tag("text", what, x="50%", y=HEIGHT // 2 + 20, text_anchor="middle")
 
 
 def _stack(
