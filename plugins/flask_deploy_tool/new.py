@@ -16,13 +16,16 @@ from . import __version__, repository
 ENVIRONMENTS = ("production", "staging")
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 LOCAL = (
-    "{} names a place on this machine; write one that your team and CI can reach, such as: "
+    "for CI: write into {} an address that CI and your team can reach, such as: "
     f"flask-deploy @ git+https://git.example.com/flask-deploy.git@v{__version__}"
 )
-KEEP = "{} opens the vaults, and git leaves it out: keep a copy where your team keeps passwords"
-NEXT = "next: read the files in {} and commit them; then type: {}flask-deploy check -e {}"
-BESIDE = "build_source leads to {}, which is not in this repository: CI needs its git address instead"
-UNLISTED = "CI deploys only the environments that its files list; add {} to each list in {}"
+KEEP = "keep a copy of {} where your team keeps passwords: it opens the vaults, and git leaves it out"
+NEXT = """
+next, when you have read {0} and committed all:
+{1}  flask-deploy check -e {2}   # changes nothing
+  flask-deploy setup -e {2}   # sets up the server, and deploys the app"""
+BESIDE = "for CI: write a Git address as build_source; {} is not in this repository"
+UNLISTED = "for CI: it deploys only the environments that its files list; add {} to each list in {}"
 HELP = """Make a repository of your own for deploys, or another environment in it. What is there is left alone.
 
 DIRECTORY: such as infra, or deploy inside the app's own repository.
@@ -123,7 +126,7 @@ def say(place: Path, name: str, made: list[str], left: list[str], lacks: list[st
     if str(config) in left and not re.search(r"vault_(password_file|id)", config.read_text()):
         click.echo(f"add to {config}, below [defaults]: vault_password_file = {repository.PASSWORD}")
     if made:
-        where = "" if place == Path() else f"cd {shlex.quote(str(place))} && "
+        where = "" if place == Path() else f"  cd {shlex.quote(str(place))}\n"
         click.echo(NEXT.format(os.path.relpath(place / "inventories"), where, name))
 
 

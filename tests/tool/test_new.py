@@ -111,8 +111,13 @@ def test_each_environment_has_a_secret_of_its_own_that_the_password_opens(here):
 
 def test_it_says_where_the_password_is_and_what_to_type_next(here):
     said = new("infra", *FLAGS)[1]
-    assert "\ninfra/.vault-password opens the vaults, and git leaves it out: keep a copy where" in said
-    assert said.endswith("then type: cd infra && flask-deploy check -e production\n")
+    assert "\nkeep a copy of infra/.vault-password where your team keeps passwords: it opens the vaults" in said
+    assert said.partition("\n\n")[2].splitlines() == [
+        "next, when you have read infra/inventories and committed all:",
+        "  cd infra",
+        "  flask-deploy check -e production   # changes nothing",
+        "  flask-deploy setup -e production   # sets up the server, and deploys the app",
+    ]
     (here / "infra/README.md").unlink()
     assert ".vault-password" not in new("infra")[1]
 
@@ -204,14 +209,14 @@ def test_inside_the_app_s_repository_its_source_is_that_repository(here):
 
 def test_environments_that_ci_does_not_deploy_are_named_with_the_files_to_change(here):
     files = "infra/.github/workflows/flask-deploy.yml, infra/.gitlab-ci.yml"
-    said = f"CI deploys only the environments that its files list; add {{}} to each list in {files}\n"
+    said = f"for CI: it deploys only the environments that its files list; add {{}} to each list in {files}\n"
     assert said.format("staging") in new("infra", *FLAGS)[1]
-    assert "CI deploys only" not in new("shop", *FLAGS, "-e", "production")[1]
+    assert "it deploys only" not in new("shop", *FLAGS, "-e", "production")[1]
     assert said.format("blog") in new("infra", *FLAGS, "-e", "blog")[1]
     for name in files.split(", "):
         path = here / name
         path.write_text(path.read_text().replace('["production"]', '["production", "wiki"]'))
-    assert "CI deploys only" not in new("infra", *FLAGS, "-e", "wiki")[1]
+    assert "it deploys only" not in new("infra", *FLAGS, "-e", "wiki")[1]
 
 
 def test_beside_the_app_s_repository_the_source_is_found_from_any_clone(here):
@@ -219,7 +224,7 @@ def test_beside_the_app_s_repository_the_source_is_found_from_any_clone(here):
     code, said = new("infra", "--domain", "shop.example.com", "--source", "shop", "--wsgi", "shop:app")
     assert lines(here / "infra", "production")["build.yml"] == "build_source: '{{ inventory_dir }}/../../../shop'\n"
     assert code == 0
-    assert "build_source leads to shop, which is not in this repository: CI needs its git address instead\n" in said
+    assert "for CI: write a Git address as build_source; shop is not in this repository\n" in said
 
 
 @pytest.mark.parametrize(
@@ -280,7 +285,7 @@ def test_the_pin_is_where_the_tool_came_from(here, monkeypatch, came, line):
     monkeypatch.setattr(metadata, "distribution", lambda name: Distribution(came))
     said = new("infra", *FLAGS)[1]
     assert (here / "infra/requirements.txt").read_text() == f"{line}\n"
-    assert ("names a place on this machine" in said) == ("file:" in line)
+    assert ("an address that CI and your team can reach" in said) == ("file:" in line)
 
 
 def test_from_a_checkout_no_stranger_s_package_is_pinned(here, monkeypatch):
@@ -419,11 +424,9 @@ def test_an_answer_that_cannot_be_right_is_told_before_anything_is_made(here, fl
 
 
 def test_what_to_type_next_can_be_pasted(here):
-    assert (
-        "next: read the files in my infra/inventories and commit them; then type: "
-        "cd 'my infra' && flask-deploy check -e live" in (new("my infra", *FLAGS, "-e", "live")[1])
-    )
-    assert "next: read the files in inventories and commit them" in new(".", *FLAGS)[1]
+    said = new("my infra", *FLAGS, "-e", "live")[1]
+    assert "\n  cd 'my infra'\n  flask-deploy check -e live " in said
+    assert "  cd " not in new(".", *FLAGS)[1]
 
 
 def test_an_empty_password_encrypts_nothing(here):

@@ -18,7 +18,9 @@ def test_from_pipx_to_a_page(desk, server, get):
     installed = desk.terminal(INSTALL)
     assert installed.end() == 0, installed.seen
     made = desk.terminal(NEW, place="/home/deploy/shop")
-    assert made.end() == 0 and "then type: cd deploy && flask-deploy check -e production" in made.seen, made.seen
+    assert made.end() == 0 and "  cd deploy" in made.seen and "  flask-deploy check -e production" in made.seen, (
+        made.seen
+    )
     desk.must(f"printf '%s\\n' '{WRITTEN[0]}' >>{WEB}/app.yml")
     desk.put(yaml.safe_dump(desk.settings), f"{WEB}/machine.yml")
     desk.must("git add --all && git commit --quiet --message 'Deploys'", place="/home/deploy/shop")

@@ -154,7 +154,7 @@ def test_why_something_stays_is_one_line_of_bounded_length():
         ),
         (("/srv/shop/releases",), "/srv/shop/releases stays: rm: cannot remove"),
         (("systemd",), "what starts it again stays: no answer. What keeps it: systemctl list-jobs"),
-        (("nginx",), "its site in nginx stays: another site is broken. What keeps it: nginx -t"),
+        (("nginx",), "its site in nginx stays: another site is broken. What keeps it: sudo nginx -t"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
