@@ -124,6 +124,19 @@ def test_every_test_named_exists(page):
         assert f"\ndef {name}(" in text(path), f"{path}::{name}"
 
 
+def test_lists_of_scenarios_name_each_one_and_no_other():
+    scenarios = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
+    assert len(scenarios) > 20
+    commands = re.findall(r"`molecule test(?: -s (\w+))?`", (ROOT / "docs/CONTRIBUTING.md").read_text())
+    assert {name or "default" for name in commands} == scenarios
+    row = re.search(r"^\| \[molecule/\]\(molecule\) \|(.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", row[1])) == sorted(scenarios)
+    texts = [path.read_text() for path in (ROOT / "Makefile", ROOT / ".github/workflows/ci.yml", ROOT / ".ci/run")]
+    named = re.findall(r"molecule test -s (\w+)", "\n".join(texts))
+    named += " ".join(re.findall(r"SCENARIOS(?: :)?=\"?([a-z ]+)", "\n".join(texts))).split()
+    assert named and set(named) <= scenarios
+
+
 def test_the_first_page_leads_to_every_page():
     linked = re.findall(r"\]\(([^)#\s]+\.md)\)", text("docs/README.md"))
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("**/*.md")} - {"README.md"}
