@@ -131,6 +131,9 @@ def test_lists_of_scenarios_name_each_one_and_no_other():
     assert {name or "default" for name in commands} == scenarios
     row = re.search(r"^\| \[molecule/\]\(molecule\) \|(.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", row[1])) == sorted(scenarios)
+    claims = (ROOT / "docs/reference/guarantees.md").read_text()
+    rows = re.findall(r"^\| `molecule/(\w+)/` \| `molecule test(?: -s (\w+))?`", claims, re.MULTILINE)
+    assert {name for name, of in rows if name == (of or "default")} == set(re.findall(r"`molecule/(\w+)/tests", claims))
     texts = [path.read_text() for path in (ROOT / "Makefile", ROOT / ".github/workflows/ci.yml", ROOT / ".ci/run")]
     named = re.findall(r"molecule test -s (\w+)", "\n".join(texts))
     named += " ".join(re.findall(r"SCENARIOS(?: :)?=\"?([a-z ]+)", "\n".join(texts))).split()
