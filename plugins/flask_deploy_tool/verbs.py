@@ -143,6 +143,12 @@ VERBS = (
             Word("--snapshot", "restore_snapshot", "Id of the backup; the newest one by default."),
             Word("--time", "restore_time", "Restore only the database, to this time in UTC, or to latest."),
             Word("--point", "restore_point", "Restore only the database, to this restore point."),
+            Word(
+                "--server",
+                help="Set the whole server up, with files and database: it is new, or lost what it had.",
+                flag=True,
+                playbook="playbooks/restore_server.yml",
+            ),
             Word("--over", "restore_over", "The word that the run prints, to say that you mean it."),
         ),
     ),

@@ -17,7 +17,7 @@ CHECKS = {
         re.compile(r"[A-Za-z0-9][\w.-]{0,62}|", re.ASCII), "-e restore_point=shop-20261128T030000Z-5f0c"
     ),
     "restore_over": pattern(
-        re.compile(r"([a-z](-?[a-z0-9])*-since-\d{4}-\d\d-\d\dT\d\d:\d\d)|", re.ASCII),
+        re.compile(r"([a-z](-?[a-z0-9])*-(since-\d{4}-\d\d-\d\dT\d\d:\d\d|on-[\w.:-]+))|", re.ASCII),
         "-e restore_over=shop-since-2026-11-28T03:00",
     ),
 }

@@ -63,6 +63,7 @@ CALLS = {
         *("playbooks/restore.yml", *ALWAYS, "-e", "restore_app=shop", "-e", "restore_snapshot=3f9a0c41"),
         *("-e", "restore_over=shop-since-2026-11-28T03:00"),
     ],
+    "restore shop --server": ["playbooks/restore_server.yml", *ALWAYS, "-e", "restore_app=shop"],
     "restore shop --time 2026-11-28T03:00:00Z": [
         *("playbooks/restore.yml", *ALWAYS, "-e", "restore_app=shop", "-e", "restore_time=2026-11-28T03:00:00Z"),
     ],

@@ -27,6 +27,7 @@ options:
   uid: {type: int, default: 10001, description: User id it runs as.}
   snapshot: {type: str, default: latest, description: Which backup.}
   over: {type: str, default: "", description: "What would be lost, in the word that the refusal names."}
+  server: {type: str, default: "", description: "Name of this host, where all that the app has here is restored."}
   timeout: {type: int, default: 60, description: Seconds that the app has to answer again.}
   owner: {type: dict, description: Who holds the app's lock, as app_lock told.}
 author: [flask-deploy contributors]
@@ -57,13 +58,13 @@ def there(app: places.App) -> tuple[int, float]:
     return count, newest
 
 
-def refuse(app: places.App, found: dict[str, Any], over: str) -> None:
+def refuse(app: places.App, found: dict[str, Any], over: str, server: str = "") -> None:
     """See that whoever restores knows what would be lost.
 
     :raises Refused: the word is missing, or is of another backup.
     """
     count, newest = there(app)
-    wanted = word(app.name, found["time"])
+    wanted = word(app.name, found["time"], server)
     if count and over != wanted:
         written = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(newest))
         raise Refused(
@@ -77,7 +78,7 @@ def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
     began, found = time.monotonic(), ask("keep_backups", "fetch", app.name, options["snapshot"])
     if not dry:
         put_back(app, options["timeout"])
-    refuse(app, found, options["over"])
+    refuse(app, found, options["over"], options["server"])
     of = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found["time"]))
     if dry:
         return [f"would restore {app.name} from snapshot {found['snapshot'][:8]} of {of}"]

@@ -26,6 +26,7 @@ options:
   uid: {type: int, default: 10001, description: User id it runs as.}
   to: {type: str, required: true, description: "A time in UTC, the word latest, or the name of a restore point."}
   over: {type: str, default: "", description: "What would be lost, in the word that the refusal names."}
+  server: {type: str, default: "", description: "Name of this host, where all that the app has here is restored."}
   timeout: {type: int, default: 60, description: Seconds that the app has to answer again.}
   owner: {type: dict, description: Who holds the app's lock, as app_lock told.}
 author: [flask-deploy contributors]
@@ -51,12 +52,12 @@ def journal(app: places.App) -> str:
     return f"{PLACE}/{app.name}.json"
 
 
-def refuse(app: places.App, found: dict[str, Any], to: str, over: str) -> None:
+def refuse(app: places.App, found: dict[str, Any], to: str, over: str, server: str = "") -> None:
     """See that whoever restores knows what would be lost.
 
     :raises Refused: the word is missing, or is of another time.
     """
-    count, wanted = sum(found["here"].values()), word(app.name, found["moment"])
+    count, wanted = sum(found["here"].values()), word(app.name, found["moment"], server)
     if count and over != wanted:
         raise Refused(
             f"the database of {app.name} has {count} rows in {len(found['here'])} tables here. Restoring it to {to} "
@@ -70,7 +71,7 @@ def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
     if not dry:
         put_back(app, options["timeout"])
     found = ask("keep_archive", "plan", app.name, to)
-    refuse(app, found, to, options["over"])
+    refuse(app, found, to, options["over"], options["server"])
     if dry:
         return [f"would restore the database of {app.name} to {to} from backup {found['set']}"]
     before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

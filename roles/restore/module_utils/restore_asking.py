@@ -28,6 +28,6 @@ def ask(program: str, *words: str) -> dict[str, Any]:
     return json.loads(done.out)
 
 
-def word(app: str, moment: float) -> str:
-    """Return what names all that an app wrote since a backup."""
-    return f"{app}-since-{time.strftime('%Y-%m-%dT%H:%M', time.gmtime(moment))}"
+def word(app: str, moment: float, server: str = "") -> str:
+    """Return what names all that an app wrote since a backup, or all that it has on a server."""
+    return f"{app}-on-{server}" if server else f"{app}-since-{time.strftime('%Y-%m-%dT%H:%M', time.gmtime(moment))}"

@@ -19,6 +19,7 @@ OPTIONS = {
     "app": {"type": "str", "required": True},
     "uid": {"type": "int", "default": 10001},
     "over": {"type": "str", "default": ""},
+    "server": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 60},
     "owner": {"type": "dict"},
 }

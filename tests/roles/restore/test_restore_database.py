@@ -10,7 +10,7 @@ from ansible.modules import restore_database as module
 
 FOUND = {"set": "20261128-030000F", "moment": 1_795_834_800.0, "here": {"public.item": 5, "public.note": 2}}
 FETCHED = {"set": "20261128-030000F", "until": "2026-11-28 02:59:59+00", "tables": {"public.item": 3}}
-OPTIONS = {"to": "2026-11-28T03:00:00Z", "over": "shop-since-2026-11-28T03:00", "timeout": 60}
+OPTIONS = {"to": "2026-11-28T03:00:00Z", "over": "shop-since-2026-11-28T03:00", "server": "", "timeout": 60}
 
 
 @pytest.fixture
