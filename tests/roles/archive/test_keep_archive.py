@@ -119,6 +119,45 @@ def test_the_first_backup_and_one_a_week_are_full(archive, monkeypatch):
         assert saving.is_due(archive, NOW) is due
 
 
+@pytest.fixture
+def backed_up(archive, place, monkeypatch):
+    """Return a function that makes a backup; pgbackrest tells of those before it, and then of those after it."""
+
+    def made(before, after):
+        told = {"backup": before}
+        info = {"size": 10, "repository": {"delta": 5}}
+
+        def run(_archive, *words, **_more):
+            if words[-1] == "backup":
+                told["backup"] = [{**each, "info": info} for each in after]
+
+        monkeypatch.setattr(pgbackrest, "ensure", lambda *_words: None)
+        monkeypatch.setattr(pgbackrest, "run", run)
+        monkeypatch.setattr(pgbackrest, "stanza", lambda _archive: told)
+        return saving.save(archive, place)
+
+    return made
+
+
+def test_a_backup_is_told_by_what_it_made(backed_up):
+    before, now = known(("full", NOW)), time.time()
+    assert backed_up(before, before + known(("diff", now)))["set"] == f"diff-{now:.0f}"
+
+
+def test_a_backup_of_a_damaged_cluster_is_no_good_one(backed_up, place):
+    """pgbackrest ends well, and says in its list that pages were damaged."""
+    before = known(("full", NOW))
+    with pytest.raises(BackupError, match=r"pages of PostgreSQL on this host are damaged"):
+        backed_up(before, [*before, {**known(("diff", time.time()))[0], "error": True}])
+    assert report.known(place).get("good_archive") is None
+
+
+def test_a_backup_of_a_clock_that_went_back_is_told(backed_up):
+    """The newest one is of tomorrow, so that each restore and drill would take that."""
+    with pytest.raises(BackupError, match=r"which is to come: this host's clock is or was wrong"):
+        backed_up(known(("full", time.time() + 86400)), [])
+
+
 def test_a_time_is_served_by_the_newest_backup_before_it(archive, monkeypatch):
     backups = {"backup": known(("full", NOW - 300), ("diff", NOW - 100))}
     monkeypatch.setattr(pgbackrest, "stanza", lambda _archive: backups)

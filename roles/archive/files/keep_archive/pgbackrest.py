@@ -94,9 +94,12 @@ def ensure(archive: Archive, place: Place) -> None:
     run(archive, "check", limit=ASK)
 
 
-def sets(archive: Archive) -> list[dict[str, Any]]:
-    """Return the backups, the newest last."""
-    found = [each for each in stanza(archive).get("backup", []) if not each.get("error")]
+def sets(archive: Archive, damaged: bool = False) -> list[dict[str, Any]]:
+    """Return the backups, the newest last.
+
+    :param damaged: those too that hold pages which were damaged on this host already.
+    """
+    found = [each for each in stanza(archive).get("backup", []) if damaged or not each.get("error")]
     return sorted(found, key=lambda each: each["timestamp"]["stop"])
 
 
