@@ -11,7 +11,7 @@ from ansible.module_utils.flask_deploy.switch import again, steps
 
 from tests.deploys import deploy, options, serve, settled, snapshot
 
-KEY = base64.b64encode(b"another").decode()
+KEY = base64.b64encode(b"another" * 5).decode()
 ONCE = {"command": "flask db upgrade"}
 
 
@@ -64,7 +64,7 @@ def test_the_next_deploy_of_the_same_inventory_changes_nothing(app, engine):
 def test_each_restart_makes_another_release(app, engine):
     old = deploy(app)
     first = restart(app)
-    second = again.renew(app, options(release_key=base64.b64encode(b"a third").decode()), False)[0]
+    second = again.renew(app, options(release_key=base64.b64encode(b"a third" * 5).decode()), False)[0]
     assert len({old, first, second}) == 3
 
 

@@ -30,7 +30,12 @@ def digest(*parts: Any) -> str:
 
 
 def keyed_digest(key: bytes, value: Any) -> str:
-    """Return the HMAC-SHA-256 (RFC 2104, hex) of a value: it tells equality, and nothing without the key."""
+    """Return the HMAC-SHA-256 (RFC 2104, hex) of a value: it tells equality, and nothing without the key.
+
+    :raises ValueError: there is no key.
+    """
+    if not key:
+        raise ValueError("a digest without a key tells what it is of")
     return hmac.new(key, canonical(value), hashlib.sha256).hexdigest()
 
 

@@ -7,26 +7,36 @@ import os
 import secrets
 
 from ansible.module_utils.flask_deploy.host import files
-from ansible.module_utils.flask_deploy.release.places import App
+from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
+
+LEAST = 32  # bytes of the key; one that is shorter was cut short
 
 
 def digest_key(app: App, dry: bool = False) -> bytes:
-    """Return the key of this app's secret digests, made at first use; it never leaves the app's hosts."""
+    """Return the key of this app's secret digests, made where there is none or half of one.
+
+    It never leaves the app's hosts.
+    """
     path = f"{app.etc}/release.key"
     key = files.read(path)
-    if key is None:
-        key = secrets.token_bytes(32)
+    if key is None or len(key) < LEAST:
+        key = secrets.token_bytes(LEAST)
         if not dry:
             files.write(path, key, 0o400)
     return key
 
 
 def ensure_digest_key(app: App, key: str | None, dry: bool = False) -> list[str]:
-    """Keep the key that the app's hosts share (base64), so that a release has one id on all of them."""
-    if not key:
+    """Keep the key that the app's hosts share (base64), so that a release has one id on all of them.
+
+    :raises ReleaseError: it is shorter than a key is.
+    """
+    if key is None:
         return []
-    path = f"{app.etc}/release.key"
-    return [path] if files.ensure_file(path, base64.b64decode(key), 0o400, dry=dry) else []
+    path, whole = f"{app.etc}/release.key", base64.b64decode(key)
+    if len(whole) < LEAST:
+        raise ReleaseError(f"{path} of the first host is cut short; type there: sudo rm {path}, then deploy again")
+    return [path] if files.ensure_file(path, whole, 0o400, dry=dry) else []
 
 
 def ensure(app: App, environment: dict[str, str], contents: dict[str, str], dry: bool = False) -> list[str]:
