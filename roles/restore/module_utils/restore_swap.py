@@ -6,6 +6,7 @@ What is to be done is written down first: a run that is killed half-way is put b
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import command, files
@@ -89,12 +90,21 @@ class Swap:
         for each in known["moves"]:
             moved = os.path.lexists(each["before"]) if each["was"] else not os.path.lexists(each["new"])
             if moved and os.path.lexists(each["path"]):
-                os.rename(each["path"], each["new"])
+                self._away(each["path"], each["new"])
             if moved and each["was"]:
                 os.rename(each["before"], each["path"])
             files.sync(os.path.dirname(each["path"]))
         files.remove(self.journal)
         return True
+
+    def _away(self, path: str, new: str) -> None:
+        """Make room for what was there before: for what the backup brought, or for what somebody made meanwhile."""
+        if not os.path.lexists(new):
+            os.rename(path, new)
+        elif os.listdir(path):
+            os.rename(path, f"{path}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        else:
+            os.rmdir(path)
 
     def keep(self) -> None:
         """Let go of what was there before: all is well."""

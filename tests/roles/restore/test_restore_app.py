@@ -90,6 +90,34 @@ def test_an_exchange_that_is_cut_off_at_any_step_is_put_back(app, swap, monkeypa
     assert left(app) == []
 
 
+@pytest.mark.parametrize("written", ["", "name"])
+def test_what_was_made_in_place_of_what_moved_aside_does_not_stop_it(app, swap, monkeypatch, written):
+    """A deploy, or the engine, makes the app's directories where a killed restore left none."""
+    moves, rename = swap.moves(), os.rename
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(restore_swap.os, "rename", cut_after_moving_aside(rename))
+        swap.exchange(moves, {"web": "x"})
+    os.makedirs(f"{app.root}/data")
+    if written:
+        Path(app.root, "data", written).write_text("meanwhile")
+    again = Swap(app)
+    assert again.prepare()
+    assert there(app) == ["before", None, "before"]
+    kept = [content(path) for path in Path(app.root).glob("data.*")]
+    assert kept == (["meanwhile"] if written else []), "what somebody wrote is not lost"
+
+
+def cut_after_moving_aside(rename):
+    done = []
+
+    def cut(*paths):
+        if len(done) == 2:  # the journal, and what is there
+            raise KeyboardInterrupt
+        done.append(rename(*paths))
+
+    return cut
+
+
 def test_a_mount_of_its_own_is_refused(app, swap, monkeypatch):
     monkeypatch.setattr(restore_swap.os.path, "ismount", lambda path: path == f"{app.root}/data")
     with pytest.raises(SwapError, match="is a mount of its own"):
