@@ -9,7 +9,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import command as commands
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files, nginx
-from ansible.module_utils.flask_deploy.release import containers, failures, images, writing
+from ansible.module_utils.flask_deploy.release import containers, diagnosis, failures, images, secrets, writing
 from ansible.module_utils.flask_deploy.release.advice import About
 from ansible.module_utils.flask_deploy.release.diagnosis import diagnose
 from ansible.module_utils.flask_deploy.switch import discarding, progress, retire, steps, switch
@@ -378,6 +378,35 @@ def test_what_serves_since_hides_no_other_failure(app, engine, monkeypatch, serv
 
 
 def test_of_a_secret_that_begins_with_another_nothing_is_shown(app, monkeypatch):
-    for secrets in (["abcd", "abcd-more"], ["abcd-more", "abcd"]):
-        monkeypatch.setattr(failures, "_shown", lambda app, secrets=secrets: secrets)
+    for held in (["abcd", "abcd-more"], ["abcd-more", "abcd"]):
+        monkeypatch.setattr(secrets, "shown", lambda app, held=held: held)
         assert failures.short(app, "no user abcd-more") == "no user ***"
+
+
+@pytest.mark.parametrize(
+    ("kept", "printed"),
+    [
+        ({"secrets": {"API_KEY": "zebra-one"}}, "KeyError: 'zebra-one'"),
+        ({"secrets": {"DATABASE_URL": "postgresql://shop:zebra%2Fone@db/shop"}}, "OSError: refused zebra/one"),
+        ({"secrets": {"DATABASE_URL": "postgresql://shop:zebra%2Fone@db/shop"}}, "OSError: refused zebra%2Fone"),
+        ({"secrets": {"QUOTED": "zebra'one\\two"}}, f"ValueError: {'zebra' + chr(39) + 'one' + chr(92) + 'two'!r}"),
+        ({"secret_files": {"token": "first\nzebra two\n"}}, "RuntimeError: no user has zebra two"),
+    ],
+)
+def test_a_secret_that_the_app_prints_is_not_shown_in_the_cause(app, kept, printed):
+    release = prepare(app, **{"secrets": {}, "secret_files": {}, **kept})
+    said = [
+        "settings: " + printed,
+        "Traceback (most recent call last):",
+        '  File "app.py", line 3, in <module>',
+        printed,
+    ]
+    shown = diagnose(release, "exited 1", said, diagnosis.about(app, release))
+    assert shown.count("***") >= 2 and "zebra" not in shown
+    assert f"  {printed.partition(':')[0]}" in shown
+
+
+def test_the_advice_knows_what_was_printed_and_shows_no_secret(app):
+    said = ["Traceback (most recent call last):", '  File "app.py", line 3, in <module>', "KeyError: 'CITY'"]
+    shown = diagnose("abc", "exited 1", said, About(secrets=["CITY"]))
+    assert "KeyError: '***'" in shown and "the app misses the variable ***" in shown

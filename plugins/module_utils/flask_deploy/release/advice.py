@@ -67,6 +67,7 @@ class About:
     :ivar names: what the module in app_wsgi holds that may be an app.
     :ivar modules: modules beside it.
     :ivar variables: names of the app's environment.
+    :ivar secrets: what no message may show.
     """
 
     wsgi: str = ""
@@ -75,6 +76,7 @@ class About:
     names: Sequence[str] = ()
     modules: Sequence[str] = ()
     variables: Sequence[str] = field(default_factory=tuple)
+    secrets: Sequence[str] = ()
 
 
 def of(cause: Cause, about: About) -> str | None:

@@ -37,12 +37,15 @@ def about(app: App, release: str) -> About:
     hints = {name: record["found"].get(name) for name in ("names", "modules")}
     variables = [*files.read_json(app.path(release, "env.json"), {}), *secrets.held(app)[0]]
     listed = {name: told if isinstance(told, list) else [] for name, told in hints.items()}
-    return About(record["wsgi"], record["domain"], inside.port(record), **listed, variables=variables)
+    return About(
+        record["wsgi"], record["domain"], inside.port(record), **listed, variables=variables, secrets=secrets.shown(app)
+    )
 
 
 def explain(reason: str, said: Sequence[str], about: About, unused: str = "") -> list[str]:
     """Return lines below a failure: what was said of its cause, what was said last, and what to do."""
-    said = [_without_password(plain(line)) for line in said]
+    plainly = [plain(line) for line in said]
+    said = [secrets.masked(_without_password(line), about.secrets) for line in plainly]
     last = cause(said)
     shown = [*last.own(), *(f"  {line}" for line in last.words)] if last else _of_memory(said)
     parts = dict(zip(PARTS, (shown, without_server(said)[-SHOWN:]), strict=True))
@@ -52,7 +55,7 @@ def explain(reason: str, said: Sequence[str], about: About, unused: str = "") ->
             indent = "  " if held is shown else "    "
             lines += [f"  {title}:", *(f"{indent}{line}" for line in held)]
     lines += [f"  {unused}"] if unused else []
-    advice = advise(reason, said, about)
+    advice = secrets.masked(_without_password(advise(reason, plainly, about) or ""), about.secrets)
     return [*lines, f"  {WHAT}: {advice}"] if advice else lines
 
 

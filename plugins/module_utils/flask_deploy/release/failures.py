@@ -16,7 +16,6 @@ KEPT = 10
 LONGEST, LONGEST_CAUSE = 600, 200  # characters of a reason, and of the cause in it
 CAUSE, LAST = (f"  {title}:" for title in diagnosis.PARTS)
 LONGEST_WORDS = 1000  # characters of a command, and of the schema that it left
-SHORTEST = 4  # characters of a secret; a shorter one is part of any text
 WORDS = re.compile(r"    (?! |File \")")  # of an error, below the places in the code that it came from
 WIDTH, LINES = 70, 8  # of a reason that is shown
 OF_RECORD = ("by", "build", "image", "source")
@@ -58,18 +57,7 @@ def _plain(app: App, value: Any) -> Any:
     """Return a value without the app's secrets, and no longer than anything here may be."""
     if not isinstance(value, str):
         return value
-    for secret in sorted(_shown(app), key=len, reverse=True):
-        if len(secret) >= SHORTEST:
-            value = value.replace(secret, "***")
-    return value[:LONGEST_WORDS]
-
-
-def _shown(app: App) -> set[str]:
-    """Return the app's secrets as a message may show them: without the newline of a file, by line, and as repr does."""
-    environment, contents = secrets.held(app)
-    whole = [str(each).strip() for each in (*environment.values(), *contents.values())]
-    lines_of = {line.strip() for each in whole for line in (each, *each.splitlines())}
-    return {form for line in lines_of for form in (line, repr(line)[1:-1], repr(f"{line}'\"")[1:-4])}
+    return secrets.masked(value, secrets.shown(app))[:LONGEST_WORDS]
 
 
 def recall(app: App) -> list[dict[str, Any]]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import secrets
+from collections.abc import Sequence
+from urllib.parse import unquote
 
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 
 LEAST = 32  # bytes of the key; one that is shorter was cut short
+
+SHORTEST = 4  # characters of a secret; a shorter one is part of any text
+PASSWORD = re.compile(r"\b[a-z][\w+.-]*://[^\s:/@]*:(\S+)@")
 
 
 def digest_key(app: App, dry: bool = False) -> bytes:
@@ -62,3 +68,26 @@ def held(app: App) -> tuple[dict[str, str], dict[str, str]]:
     names = [name for name in os.listdir(folder) if name != "env.json"] if os.path.isdir(folder) else []
     contents = {name: (files.read(f"{folder}/{name}") or b"").decode(errors="replace") for name in names}
     return files.read_json(f"{folder}/env.json", {}), contents
+
+
+def shown(app: App) -> list[str]:
+    """Return the app's secrets as a message may show them.
+
+    That is without the newline of a file, by line, as repr does, and the password of an address alone.
+    """
+    environment, contents = held(app)
+    whole = [str(each).strip() for each in (*environment.values(), *contents.values())]
+    lines = {line.strip() for each in whole for line in (each, *each.splitlines())}
+    lines |= {word for line in lines for match in PASSWORD.finditer(line) for word in (match[1], unquote(match[1]))}
+    forms = {form for line in lines for form in (line, repr(line)[1:-1], repr(f"{line}'\"")[1:-4])}
+    return [form for form in forms if len(form) >= SHORTEST]
+
+
+def masked(text: str, known: Sequence[str]) -> str:
+    """Return a text with *** in place of each secret.
+
+    :param known: what `shown` returned.
+    """
+    for secret in sorted(known, key=len, reverse=True):  # one may begin with another
+        text = text.replace(secret, "***")
+    return text
