@@ -9,8 +9,8 @@ from typing import Any
 from inventory_check.callables import wsgi
 from inventory_check.exact import FLOAT, unquoted
 from inventory_check.values import (
-    APP,
     SIZE,
+    app_name,
     calendar,
     entries,
     environment,
@@ -159,7 +159,7 @@ def files(values: dict[Any, Any]) -> str | None:
 
 
 CHECKS = {
-    "app_name": pattern(APP, "app_name: shop (a to z, digits, hyphens, 31 at most; no network of docker's own)"),
+    "app_name": app_name,
     "app_wsgi": wsgi,
     "app_env": environment,
     "app_secrets": secrets,

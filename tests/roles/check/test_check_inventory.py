@@ -13,8 +13,11 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import check_inventory
 from ansible.template import Templar
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from inventory_check import values
+from inventory_check.values import OUR_UNITS
 
 from tests.authority import authority, certificate, keys, leaf, pem, public_pem
+from tests.conftest import ROOT
 
 LEAST = """
 site_domain: shop.example.com
@@ -172,6 +175,15 @@ WRONG = [
     ("app_name: host", "app_name", "not valid"),
     ("app_name: bridge", "app_name", "not valid"),
     ('app_name: ""', "app_name", "not valid"),
+    (
+        "app_name: monitor",
+        "app_name",
+        "share flask-deploy-monitor.service with the host; example: app_name: monitor-web",
+    ),
+    ("app_name: ssh-back", "app_name", "share flask-deploy-ssh-back.service with the host; example: "),
+    ("app_name: job-shop-purge", "app_name", "share flask-deploy-job-shop-purge.service with a job of another app"),
+    ("app_name: nginx", "app_name", "share /etc/nginx with a package; example: app_name: nginx-web"),
+    ("app_name: flask-deploy", "app_name", "share /etc/flask-deploy with flask-deploy itself; example: "),
     # 2: public names
     ("site_domain: https://shop.example.com", "site_domain", "not valid"),
     ("site_domain: shop.example.com:8443", "site_domain", "not valid"),
@@ -746,6 +758,8 @@ VALID = [
     "app_name: a",
     f"app_name: {'a' * 31}",
     "app_name: shop-2-blog",
+    "app_name: job-board",
+    "app_name: http",
     "build_source: git@git.example.com:team/shop.git",
     "build_source: git.example.com:shop.git",
     "build_source: ssh://git@git.example.com:2222/~team/shop.git",
@@ -835,6 +849,20 @@ def test_a_certificate_that_cannot_serve_is_refused(check, certificate, key, var
         f"nginx_certificate: provided\nnginx_certificate_file: '@/{certificate}'\nnginx_certificate_key_file: '@/{key}'"
     )
     assert line.startswith(f"{variable}: ") and said in line and HELPS.search(line)
+
+
+def test_no_app_has_the_unit_of_the_host_s_own():
+    """A switch of an app runs as flask-deploy-<app>.service: all other such units of this repository are refused."""
+    found = set()
+    for path in [*ROOT.glob("roles/**/flask-deploy-*"), *ROOT.glob("roles/**/*.py"), *ROOT.glob("plugins/**/*.py")]:
+        if name := re.fullmatch(r"flask-deploy-([a-z-]+)\.(service|timer)(\.j2)?", path.name):
+            found.add(name[1])
+        if path.suffix == ".py":
+            text = path.read_text()
+            found |= set(re.findall(r"\bflask-deploy-([a-z-]+)\\?\.(?:service|timer)", text))
+            found |= {f"{what}-back" for what in re.findall(r'trial\.begin\(\s*"(\w+)"', text)}
+    assert found == OUR_UNITS and {"certificates", "monitor", "firewall-back"} < found
+    assert all(values.app_name(name) for name in found)
 
 
 @pytest.mark.parametrize("inventory", VALID)

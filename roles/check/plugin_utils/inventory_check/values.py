@@ -20,10 +20,33 @@ CALENDAR = re.compile(r"(?=.*([0-9*]|ly))[\w*:.,/~+ -]+", re.ASCII)
 CRON = re.compile(r"@\w+|[\d*/,-]+( [\w*/,-]+){4}", re.ASCII)
 APP = re.compile(r"(?!(bridge|default|host|none)$)(?=.{1,31}$)[a-z](-?[a-z0-9])*")
 
+# Named flask-deploy-<this>.service, as what switches an app is; a test finds them all.
+OUR_UNITS = {"certificates", "firewall", "firewall-back", "monitor", "nginx-logs", "reboot", "ssh-back"}
+JOB_UNIT = re.compile(r"job-.+-[a-z0-9]+")
+# What packages that come with a deploy keep in /etc/<this>; what is there before, the host says itself.
+PACKAGES = {"containerd", "docker", "letsencrypt", "monit", "needrestart", "nginx"}
+PACKAGES |= {"postgresql", "postgresql-common", "redis", "valkey"}
+
 
 def pattern(regex: re.Pattern[str], example: str) -> Check:
     """Return a check: the whole text must match."""
     return lambda value: None if regex.fullmatch(value) else f"{value!r} is not valid; example: {example}"
+
+
+def app_name(value: str) -> str | None:
+    """Say what is wrong with the name of an app: its form, or that it would share a unit or a directory."""
+    form = "app_name: shop (a to z, digits, hyphens, 31 at most; no network of docker's own)"
+    unit, place = f"flask-deploy-{value}.service", f"/etc/{value}"
+    whose = {
+        f"{unit} with the host": value in OUR_UNITS,
+        f"{unit} with a job of another app": bool(JOB_UNIT.fullmatch(value)),
+        f"{place} with a package": value in PACKAGES,
+        f"{place} with flask-deploy itself": value == "flask-deploy",
+    }
+    shared = next((said for said, meets in whose.items() if meets), None)
+    other = f"app-{value[4:]}" if JOB_UNIT.fullmatch(value) else f"{value}-web"
+    said = f"an app {value} would share {shared}; example: app_name: {other}"
+    return pattern(APP, form)(value) or (said if shared else None)
 
 
 def number(low: float, high: float) -> Check:

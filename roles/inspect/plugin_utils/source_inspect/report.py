@@ -12,7 +12,7 @@ from typing import Any
 import build_image
 from ansible.module_utils import build_plan
 from inventory_check.inventory import CHECKS, check_types, check_values, load_specs
-from inventory_check.values import APP
+from inventory_check.values import app_name
 
 from . import beside, choices, code, commands, declared, environment, listed, places, serving
 from . import tree as trees
@@ -140,7 +140,7 @@ def _name(source: str) -> str:
     """Return a name for an app, of its source's last part."""
     last = re.split(r"[/:]", source.rstrip("/").removesuffix(".git"))[-1].lower()
     name = re.sub(r"[^a-z0-9]+", "-", last).strip("-0123456789")[:31].strip("-")
-    return name if APP.fullmatch(name) else "app"
+    return "app" if app_name(name) else name
 
 
 def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], answer: Answer) -> None:
