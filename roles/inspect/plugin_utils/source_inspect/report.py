@@ -93,8 +93,7 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     environment.decide(found, answer, settled)
     beside.decide(found, needs, answer)
     places.decide(found, needs, answer)
-    _frontend(found, answer)
-    _packages(found, needs, answer)
+    _built_with(found, needs, answer)
     cut = [
         f"the end of {name}"
         for name in tree.cut
@@ -170,10 +169,15 @@ def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], a
         )
 
 
+def _built_with(found: serving.Found, needs: dict[str, str], answer: Answer) -> None:
+    """Decide what a build by the role's own Dockerfile needs beside Python."""
+    if not found.declared.dockerfile:
+        _frontend(found, answer)
+        _packages(found, needs, answer)
+
+
 def _frontend(found: serving.Found, answer: Answer) -> None:
     """Say what builds the pages that a package.json makes, whose results no repository holds."""
-    if found.declared.dockerfile:
-        return
     names = [name for name in found.tree.names if name.rpartition("/")[2] == "package.json" and name.count("/") < 3]
     for name in sorted(each for each in names if not places.LEFT_OUT.fullmatch(each)):
         if not _builds(found.tree.text(name)):
@@ -206,8 +210,6 @@ def _builds(text: str) -> bool:
 
 
 def _packages(found: serving.Found, needs: dict[str, str], answer: Answer) -> None:
-    if found.declared.dockerfile:
-        return
     image = dict(found.declared.packages)
     build: dict[str, str] = {}
     for name in sorted(needs.keys() & OF_DEBIAN.keys()):
