@@ -99,8 +99,7 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
         for name in tree.cut
         if not any(f"{each}:".startswith(f"{name}:") for each in found.code.unread)
     ]
-    for file in [*found.code.unread, *found.declared.unread, *cut]:
-        answer.unsure.append(f"not read: {file}")
+    answer.unsure += [f"not read: {file}" for file in [*found.code.unread, *found.declared.unread, *cut]]
     return checked(answer)
 
 
