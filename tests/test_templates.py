@@ -187,7 +187,7 @@ def test_names_of_the_finished_file_are_found_in_its_source(render, role, templa
     """As they stand there, but for the app's own. Headers alone are named by the operator."""
     own = {"app_name": "shop-blog", "site_cors_origins": [ORIGIN], "site_login_paths": ["/in"], "site_request_rate": 1}
     own |= EVERYTHING
-    text = render(role, template, **own).replace("shop_blog", "{{ __site_variable }}")
+    text = render(role, template, **own).replace("site_shop_blog_", "{{ __site_variable }}")
     source = "".join(path.read_text() for path in sorted((ROLES / role / "templates").rglob("*.conf.j2")))
     named = set(re.findall(r"\$(?:\{\{ __site_variable \}\})?[a-z_]+|@[a-z_]+|\?<[a-z_]+>", text))
     assert len(named) > 20
@@ -244,12 +244,12 @@ def test_more_names_are_answered_under_themselves(site, parse, port):
 
 def scheme(directives, https="", address="203.0.113.9", forwarded=""):
     """Return what a site takes a visitor's scheme for, by its own maps."""
-    (networks,) = blocks(directives, "geo", "$realip_remote_addr", "$app_front")
+    (networks,) = blocks(directives, "geo", "$realip_remote_addr", "$site_app__front")
     known = {d["directive"]: d["args"][0] for d in networks}
     front = known.pop("default")
     for network, value in known.items():
         front = value if ipaddress.ip_address(address) in ipaddress.ip_network(network) else front
-    (entries,) = blocks(directives, "map", "$https $app_front $http_x_forwarded_proto", "$app_scheme")
+    (entries,) = blocks(directives, "map", "$https $site_app__front $http_x_forwarded_proto", "$site_app__scheme")
     for entry in entries:
         flags = re.IGNORECASE if entry["directive"].startswith("~*") else 0
         if entry["directive"] != "default" and re.search(
@@ -278,20 +278,20 @@ def test_the_scheme_is_believed_of_those_in_front_alone(site, parse, asked, seen
     assert scheme(directives, **asked) == seen
     serving = server(directives, 80, "shop.example.com")
     assert serving is server(directives, 443, "shop.example.com")
-    (then,) = blocks(serving, "if", "$app_scheme", "=", "http")
+    (then,) = blocks(serving, "if", "$site_app__scheme", "=", "http")
     assert values(then, "return") == [["301", "https://$host$request_uri"]]
 
 
 def test_browsers_are_held_to_https_by_what_is_in_front_and_not_over_plain_http(site, parse):
     directives = parse(site(**IN_FRONT))
     for name in ("shop.example.com", "www.shop.example.com"):
-        assert ["Strict-Transport-Security", "$app_hsts", "always"] in values(
+        assert ["Strict-Transport-Security", "$site_app__hsts", "always"] in values(
             server(directives, 80, name), "add_header"
         )
-    (entries,) = blocks(directives, "map", "$app_scheme", "$app_hsts")
+    (entries,) = blocks(directives, "map", "$site_app__scheme", "$site_app__hsts")
     assert {d["directive"]: d["args"] for d in entries} == {"default": [""], "https": ["max-age=63072000"]}
     assert "Strict-Transport" not in site(site_hsts_max_age=0, **IN_FRONT)
-    assert "$app_scheme" not in site() and "geo " not in site()
+    assert "$site_app__scheme" not in site() and "geo " not in site()
 
 
 @pytest.mark.parametrize(("address", "folder"), UPLOADS.items())
@@ -302,7 +302,7 @@ def test_uploads_are_files_and_nothing_else(site, parse, address, folder):
     assert values(place, "disable_symlinks") == [["on", "from=/srv/app/data"]]
     assert values(place, "try_files") == [["$uri", "=404"]], "no list of a directory, no index, never the app"
     assert values(place, "gzip_static") == values(place, "brotli_static") == [["off"]]
-    assert values(place, "set") == [["$app_page", "upload"]]
+    assert values(place, "set") == [["$site_app__page", "upload"]]
     assert "/srv/app/data" not in site()
 
 
@@ -319,14 +319,14 @@ def test_uploads_are_files_and_nothing_else(site, parse, address, folder):
 )
 def test_uploads_that_could_act_as_a_page_are_saved(site, parse, kind, saved):
     directives = parse(site(site_uploads=UPLOADS))
-    (entries,) = blocks(directives, "map", "$app_page $sent_http_content_type", "$app_disposition")
+    (entries,) = blocks(directives, "map", "$site_app__page $sent_http_content_type", "$site_app__disposition")
     ((expression, value),) = [(d["directive"], d["args"]) for d in entries if d["directive"] != "default"]
     assert value == ["attachment"]
     assert bool(re.search(expression.removeprefix("~"), f"upload {kind}")) is saved
     assert not re.search(expression.removeprefix("~"), f" {kind}"), "an answer of the app is the app's"
     headers = values(server(directives, 443, "shop.example.com"), "add_header")
-    assert ["Content-Disposition", "$app_disposition", "always"] in headers
-    (policies,) = blocks(directives, "map", "$app_page$upstream_http_content_security_policy", "$app_csp")
+    assert ["Content-Disposition", "$site_app__disposition", "always"] in headers
+    (policies,) = blocks(directives, "map", "$site_app__page$upstream_http_content_security_policy", "$site_app__csp")
     policy = {d["directive"]: d["args"][0] for d in policies}["upload"]
     assert policy.startswith("default-src 'none'") and policy.endswith("; sandbox")
 
@@ -396,7 +396,7 @@ def test_the_app_sees_the_public_port(site, parse):
 def test_only_websockets_are_upgraded(site, parse):
     directives = parse(site())
     for name in ("upgrade", "connection"):
-        (mapped,) = blocks(directives, "map", "$http_upgrade", f"$app_{name}")
+        (mapped,) = blocks(directives, "map", "$http_upgrade", f"$site_app__{name}")
         assert [d["directive"] for d in mapped] == ["default", "~*^websocket$"]
         assert mapped[0]["args"] == [""]
 
@@ -406,7 +406,7 @@ def test_files_are_served_from_the_current_release_and_the_app_is_asked_for_the_
     roots = {"/": "/srv/app/current/static", "/static/": "/srv/app/current"}
     for path, root in roots.items():
         (public,) = blocks(serving, "location", path)
-        assert (values(public, "root"), values(public, "try_files")) == ([[root]], [["$uri", "$app_door"]])
+        assert (values(public, "root"), values(public, "try_files")) == ([[root]], [["$uri", "$site_app__door"]])
 
 
 def test_hashed_names_alone_are_looked_for_in_the_release_before(site, parse):
@@ -416,7 +416,7 @@ def test_hashed_names_alone_are_looked_for_in_the_release_before(site, parse):
         (hashed,) = blocks(blocks(serving, "location", path)[0], "location", "~", "a|b$")
         assert values(hashed, "try_files") == [["$uri", f"@previous_{name}"]]
         (before,) = blocks(serving, "location", f"@previous_{name}")
-        assert (values(before, "root"), values(before, "try_files")) == ([[roots[name]]], [["$uri", "$app_door"]])
+        assert (values(before, "root"), values(before, "try_files")) == ([[roots[name]]], [["$uri", "$site_app__door"]])
 
 
 @pytest.mark.parametrize(
@@ -455,10 +455,10 @@ def test_who_bears_a_cookie_or_password_goes_to_the_door_without_compression(sit
     directives = parse(site())
     doors = [
         {d["directive"]: d["args"] for d in blocks(directives, "map", *key)[0]}
-        for key in (("$http_cookie", "$app_door"), ("$http_authorization", "$app_door_without_cookie"))
+        for key in (("$http_cookie", "$site_app__door"), ("$http_authorization", "$site_app__door_without_cookie"))
     ]
     assert doors == [
-        {"default": ["@app"], "": ["$app_door_without_cookie"]},
+        {"default": ["@app"], "": ["$site_app__door_without_cookie"]},
         {"default": ["@app_compressed"], "~*^(basic|digest|negotiate|ntlm) ": ["@app"]},
     ]
     both = [blocks(server(directives, 443, "shop.example.com"), "location", name)[0] for name in doors[0]["default"]]
@@ -478,7 +478,7 @@ def test_an_app_s_own_header_wins(site, parse):
         key = f"$upstream_http_{name.lower().replace('-', '_')}"
         (mapped,) = blocks(directives, "map", key, added[name])
         assert {d["directive"]: d["args"] for d in mapped} == {"default": [""], "": [value]}
-    (mapped,) = blocks(directives, "map", "$app_page$upstream_http_content_security_policy", "$app_csp")
+    (mapped,) = blocks(directives, "map", "$site_app__page$upstream_http_content_security_policy", "$site_app__csp")
     policies = {d["directive"]: d["args"][0] for d in mapped}
     assert (policies["default"], policies[""]) == ("", "default-src 'self'")
 
@@ -492,13 +492,13 @@ def test_a_page_s_style_is_the_one_that_its_policy_allows(site, variables):
 def test_nginx_s_own_errors_have_a_page_and_json(site, parse):
     serving = server(parse(site()), 443, "shop.example.com")
     (codes,) = values(serving, "error_page")
-    assert codes[-1] == "@page_$app_format"
+    assert codes[-1] == "@page_$site_app__format"
     assert {"404", "413", "429", "502", "503", "504"} <= set(codes)
     assert not {"400", "414", "494"} & set(codes), "nginx knows no path then, and would say 500"
     page, problem = (
         values(blocks(serving, "location", f"@page_{kind}")[0], "return")[0][1] for kind in ("html", "json")
     )
-    assert "$request_id" in page and "<h1>$app_title</h1>" in page
+    assert "$request_id" in page and "<h1>$site_app__title</h1>" in page
     assert json.loads(problem.replace("$status", "503").removesuffix("\\n")).keys() >= {"title", "status", "request_id"}
 
 
@@ -513,13 +513,13 @@ def test_proxies_are_trusted_only_where_they_are_listed(site, parse):
 def test_requests_of_one_address_are_limited(site, parse):
     directives = parse(site(site_login_paths=["/in"], site_login_rate=3, site_login_burst=4, site_request_rate=5))
     zones = [args[1:] for args in values(directives, "limit_req_zone")]
-    logins = [["zone=app_logins:10m", "rate=3r/s"], ["zone=app_logins_long:10m", "rate=60r/m"]]
-    assert zones == [*logins, ["zone=app_requests:10m", "rate=5r/s"]]
+    logins = [["zone=site_app__logins:10m", "rate=3r/s"], ["zone=site_app__logins_long:10m", "rate=60r/m"]]
+    assert zones == [*logins, ["zone=site_app__requests:10m", "rate=5r/s"]]
     serving = server(directives, 443, "shop.example.com")
-    assert values(serving, "limit_conn") == [["app_addresses", "100"]]
+    assert values(serving, "limit_conn") == [["site_app__addresses", "100"]]
     asked = [args[:2] for args in values(serving, "limit_req")]
-    logins = [["zone=app_logins", "burst=4"], ["zone=app_logins_long", "burst=1200"]]
-    assert asked == [*logins, ["zone=app_requests", "burst=100"]]
+    logins = [["zone=site_app__logins", "burst=4"], ["zone=site_app__logins_long", "burst=1200"]]
+    assert asked == [*logins, ["zone=site_app__requests", "burst=100"]]
     assert values(serving, "limit_req_status") == values(serving, "limit_conn_status") == [["429"]]
     assert "limit_req zone" not in site(site_login_paths=[])
     assert "limit_conn app" not in site(site_connections_per_address=0)
@@ -528,10 +528,10 @@ def test_requests_of_one_address_are_limited(site, parse):
 
 def test_a_login_path_counts_however_the_app_may_be_asked(site, parse):
     paths = ["/in", "/IN/", "/sign//", "/"]
-    (keys,) = blocks(parse(site(site_login_paths=paths)), "map", "$uri", "$app_login_key")
+    (keys,) = blocks(parse(site(site_login_paths=paths)), "map", "$uri", "$site_app__login_key")
     counted = [d["directive"] for d in keys]
     assert counted == ["default", "/in", "/in/", "/sign", "/sign/", "/"]
-    assert {d["args"][0] for d in keys} == {"", "$app_source"}
+    assert {d["args"][0] for d in keys} == {"", "$site_app__source"}
 
 
 @pytest.mark.parametrize(
@@ -546,7 +546,7 @@ def test_a_login_path_counts_however_the_app_may_be_asked(site, parse):
 def test_a_limit_counts_a_network_of_ipv6_as_one(site, parse, address, source):
     """As nginx reads the map: fixed texts first, then expressions in their order, over bytes."""
     directives = parse(site(site_request_rate=5))
-    (rules,) = blocks(directives, "map", "$binary_remote_addr", "$app_source")
+    (rules,) = blocks(directives, "map", "$binary_remote_addr", "$site_app__source")
     binary = ipaddress.ip_address(address).packed
     patterns = {d["directive"].removeprefix("~").replace("?<", "?P<"): d["args"][0] for d in rules}
     value = patterns.pop("default")
@@ -555,27 +555,27 @@ def test_a_limit_counts_a_network_of_ipv6_as_one(site, parse, address, source):
         if found := re.match(expression.replace("(?s)", "").encode(), binary, flags):
             value = then
             break
-    got = found["app_net"] if value == "$app_net" else {"$binary_remote_addr": binary}[value]
+    got = found["site_net"] if value == "$site_net" else {"$binary_remote_addr": binary}[value]
     assert got == ipaddress.ip_address(source).packed[: len(got)] and len(got) in (4, 8, 16)
     zones = values(directives, "limit_conn_zone") + values(directives, "limit_req_zone")
-    assert {args[0] for args in zones} == {"$app_source", "$app_login_key"}
+    assert {args[0] for args in zones} == {"$site_app__source", "$site_app__login_key"}
 
 
 def test_maintenance_is_a_file_that_nginx_looks_for(site, parse):
     directives = parse(site(app_health_path="/up?x=1", site_maintenance_retry_after=7))
     serving = server(directives, 443, "shop.example.com")
     (then,) = blocks(serving, "if", "-f", "/srv/app/maintenance/html")
-    assert values(then, "set") == [["$app_closed", "$app_closable"]]
-    assert values(blocks(serving, "if", "$app_closed")[0], "return") == [["503"]]
-    (closable,) = blocks(directives, "map", "$uri", "$app_closable")
+    assert values(then, "set") == [["$site_app__closed", "$site_app__closable"]]
+    assert values(blocks(serving, "if", "$site_app__closed")[0], "return") == [["503"]]
+    (closable,) = blocks(directives, "map", "$uri", "$site_app__closable")
     assert {d["directive"] for d in closable} == {"volatile", "default", r"~^/\.maintenance/", "/up"}
-    (after,) = blocks(directives, "map", "$app_page$status", "$app_retry_after")
+    (after,) = blocks(directives, "map", "$site_app__page$status", "$site_app__retry_after")
     assert {d["directive"]: d["args"] for d in after}["page503"] == ["7"]
 
 
 @pytest.mark.parametrize("path", ["/", "/?deep=1"])
 def test_maintenance_closes_the_first_page_also_where_it_is_the_health_path(site, parse, path):
-    (closable,) = blocks(parse(site(app_health_path=path)), "map", "$uri", "$app_closable")
+    (closable,) = blocks(parse(site(app_health_path=path)), "map", "$uri", "$site_app__closable")
     assert {d["directive"] for d in closable} == {"volatile", "default", r"~^/\.maintenance/"}
 
 
@@ -647,10 +647,10 @@ def test_cors_is_off_unless_asked_for(site):
 )
 def test_cors_answers_those_who_are_listed(site, parse, origins, mapped):
     directives = parse(site(site_cors_origins=origins))
-    (entries,) = blocks(directives, "map", "$http_origin", "$app_cors_origin")
+    (entries,) = blocks(directives, "map", "$http_origin", "$site_app__cors_origin")
     assert {entry["directive"]: entry["args"] for entry in entries} == mapped
     headers = values(server(directives, 443, "shop.example.com"), "add_header")
-    assert ["Access-Control-Allow-Origin", "$app_cors_origin", "always"] in headers
+    assert ["Access-Control-Allow-Origin", "$site_app__cors_origin", "always"] in headers
     assert ["Vary", "Origin", "always"] in headers
     shared = [header for header in headers if header[0].startswith("Access-Control-") or header[0] == "Vary"]
     assert len(shared) == 5 and all(header[-1] == "always" for header in shared), "errors are answered alike"
@@ -670,11 +670,11 @@ def test_the_app_s_own_cors_headers_do_not_come_twice(site, parse):
 )
 def test_a_preflight_is_answered_204_to_those_who_are_listed(site, parse, request_line, answered):
     directives = parse(site(site_cors_origins=[ORIGIN]))
-    key = "$request_method $app_cors_origin $http_access_control_request_method"
-    (entries,) = blocks(directives, "map", key, "$app_cors_preflight")
+    key = "$request_method $site_app__cors_origin $http_access_control_request_method"
+    (entries,) = blocks(directives, "map", key, "$site_app__cors_preflight")
     (expression,) = [entry["directive"] for entry in entries if entry["directive"].startswith("~")]
     assert bool(re.search(expression.removeprefix("~"), request_line)) is answered
-    (then,) = blocks(server(directives, 443, "shop.example.com"), "if", "$app_cors_preflight")
+    (then,) = blocks(server(directives, 443, "shop.example.com"), "if", "$site_app__cors_preflight")
     assert values(then, "return") == [["204"]]
 
 
@@ -697,7 +697,7 @@ def test_a_site_stands_alone(site, parse, origins, more):
     everywhere = set(re.findall(r"^\s*(\w+)", text, re.MULTILINE))
     shared = {"include", "access_log", "log_format", "proxy_cache", "ssl_session_cache"}
     assert not everywhere & shared
-    assert all(zone.startswith("app_") for zone in re.findall(r"(?:zone=|limit_conn )(\w+)", text))
+    assert all(zone.startswith("site_app__") for zone in re.findall(r"(?:zone=|limit_conn )(\w+)", text))
     assert "reuseport" not in text and "default_server" not in text
 
 
@@ -712,7 +712,39 @@ def test_two_apps_share_a_host(site, parse):
         names = [d["args"][-1] for d in directives if d["directive"] == kind]
         assert len(names) == len(set(names))
     assert len(blocks(directives, "server")) == 6
-    assert "/shop/" not in two and "$shop_blog_upgrade" in two
+    assert "/shop/" not in two and "$site_shop_blog__upgrade" in two
+
+
+def named_by(site, parse, app):
+    """Return what a site of an app adds to the names of the whole nginx: variables, captures, zones, upstreams."""
+    text = site(app_name=app, site_compress="public", site_request_rate=5, site_cors_origins=[ORIGIN], **EVERYTHING)
+    directives = parse(text)
+    found = {f"${name}" for name in re.findall(r"\?<(\w+)>", text)} | set(re.findall(r" zone=(\w+):", text))
+    found |= {d["args"][-1] for d in directives if d["directive"] in ("map", "geo", "upstream")}
+    return found | {given[0] for given in values(server(directives, 443, "shop.example.com"), "set")}
+
+
+@pytest.mark.parametrize(
+    "other", ["shop-cors", "shop-header", "shop-header-x", "shop-logins", "shop-static", "site-shop"]
+)
+def test_names_of_two_apps_never_meet(site, parse, other):
+    """A hyphen of an app's name becomes a low line: `shop` and `shop-cors` had one variable with two meanings."""
+    both = named_by(site, parse, "shop") & named_by(site, parse, other)
+    assert both == {f"${name}" for name in LOGGED | {"site_id", "site_net"}}, "which mean the same in each site"
+
+
+@pytest.mark.parametrize(
+    "app", ["http", "sent-http", "upstream-http", "arg", "cookie", "upstream-cookie", "proxy", "ssl"]
+)
+def test_no_name_of_an_app_becomes_a_variable_that_nginx_makes(site, parse, app):
+    """Nor one that a client could set: `$http_release` is its header Release."""
+    own = {name for name in named_by(site, parse, app) if name.startswith("$")} - {f"${name}" for name in LOGGED}
+    assert own and all(name.startswith("$site_") for name in own)
+
+
+def test_the_longest_name_of_an_app_makes_no_capture_that_pcre_refuses(site):
+    """PCRE2 before 10.44 takes 32 characters (pcre2pattern(3)), and Debian 12 has 10.42."""
+    assert max(map(len, re.findall(r"\?<(\w+)>", site(app_name="a" * 31)))) <= 32
 
 
 def test_the_certificate_is_a_stable_link_of_the_same_place_in_both_roles(site, parse):
@@ -911,7 +943,7 @@ def test_the_log_names_the_release_that_was_asked(http, site, parse):
     """As its answer says; else the one that the link named as the request began, for a map is looked up once."""
     serving = server(parse(site(app_name="shop-blog")), 443, "shop.example.com")
     told = dict(values(serving, "set")[:3])
-    assert told == {"$served_app": "shop-blog", "$release": "$shop_blog_release", "$release_known": "start"}
+    assert told == {"$served_app": "shop-blog", "$release": "$site_shop_blog__release", "$release_known": "start"}
     first = [directive["directive"] for directive in serving if directive["directive"] in ("set", "if", "return")]
     assert first[:3] == ["set"] * 3, "before anything may answer"
     known = {d["args"][1]: d for d in http() if d["directive"] == "map"}
@@ -947,7 +979,7 @@ def test_a_watch_knows_how_long_nginx_keeps_connections(site, parse):
     ],
 )
 def test_the_log_names_the_release_that_the_link_resolves_to(http, site, parse, kind, root, release):
-    directives, name = (http(), "$release") if kind == "nginx.conf" else (parse(site()), "$app_release")
+    directives, name = (http(), "$release") if kind == "nginx.conf" else (parse(site()), "$site_app__release")
     (entries,) = blocks(directives, "map", "$realpath_root", name)
     (expression,) = [entry["directive"] for entry in entries if entry["directive"].startswith("~")]
     found = re.search(expression.removeprefix("~").replace("?<", "?P<"), root)
