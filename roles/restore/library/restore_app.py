@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from contextlib import AbstractContextManager
@@ -53,8 +54,9 @@ def there(app: places.App) -> tuple[int, float]:
     for root in (f"{app.root}/data", app.kept, app.etc):
         for folder, _folders, names in os.walk(root):
             for name in names:
-                count += 1
-                newest = max(newest, os.lstat(os.path.join(folder, name)).st_mtime)
+                with contextlib.suppress(FileNotFoundError):  # the app is at work
+                    newest = max(newest, os.lstat(os.path.join(folder, name)).st_mtime)
+                    count += 1
     return count, newest
 
 

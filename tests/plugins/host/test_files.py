@@ -331,3 +331,39 @@ def test_a_tree_s_removal_is_flushed(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "sync", lambda folder: flushed.append((folder, os.path.lexists(tmp_path / "tree"))))
     files.remove_tree(str(tmp_path / "tree"))
     assert flushed == [(str(tmp_path), False)]
+
+
+@pytest.fixture
+def vanishing(tmp_path, monkeypatch):
+    """Return a tree of which a file, a link and a directory go away once they are listed."""
+    root, walk = tmp_path / "t", os.walk
+    (root / "d").mkdir(parents=True)
+    (root / "d/stays").write_text("x")
+
+    def listed(top):
+        for folder, folders, names in walk(top):
+            yield folder, [*folders, "gone"], [*names, "gone-file", "gone-link"]
+        yield os.path.join(top, "gone"), [], []
+
+    monkeypatch.setattr(files.os, "walk", listed)
+    return str(root)
+
+
+def test_what_goes_away_under_a_digest_is_as_what_was_not_there(vanishing, monkeypatch):
+    seen = files.tree_digest(vanishing)
+    monkeypatch.undo()
+    assert seen == files.tree_digest(vanishing)
+
+
+def test_a_file_that_goes_away_as_it_is_read_is_not_in_the_digest(tmp_path, monkeypatch):
+    (tmp_path / "t").mkdir()
+    empty = files.tree_digest(str(tmp_path / "t"))
+    (tmp_path / "t/going").write_text("x")
+    monkeypatch.setattr(files.hashlib, "file_digest", lambda *_: (_ for _ in ()).throw(FileNotFoundError()))
+    assert files.tree_digest(str(tmp_path / "t")) == empty
+
+
+def test_what_goes_away_needs_no_flush(vanishing, monkeypatch):
+    names = synced(monkeypatch)
+    files.flush(vanishing)
+    assert sorted(os.path.relpath(name, vanishing) for name in names) == [".", "d", "d/stays"]

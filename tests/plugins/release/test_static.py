@@ -248,3 +248,10 @@ def test_a_file_that_is_one_with_another_that_stays_behind_stops_the_release(tmp
     archive.seek(0)
     with pytest.raises(static.StaticError, match="a is a hard link to a file that is not public"):
         static.unpack(archive, str(target), "static")
+
+
+def test_a_file_that_goes_away_meanwhile_fails_the_release_by_its_name(root, monkeypatch):
+    """It would be missing where the release serves."""
+    monkeypatch.setattr(static.os, "walk", lambda _root: [(str(root), [], ["gone.css"])])
+    with pytest.raises(static.StaticError, match=r"^static file gone\.css went away while .*; deploy once more$"):
+        static.finish(root)

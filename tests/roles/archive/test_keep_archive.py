@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from keep_archive import drilling, pgbackrest, saving, target, telling, waiting
@@ -97,6 +99,13 @@ def test_a_log_that_waits_is_an_alarm_with_its_cause(archive, monkeypatch):
     os.utime(part, (NOW - 3 * 86400, NOW - 3 * 86400))
     (line,) = waiting.problems(archive, NOW, 0)
     assert "waits for 4320 minutes" in line and "/mnt/backup/shop does not answer" in line
+
+
+def test_a_part_that_is_archived_meanwhile_waits_no_more(archive, monkeypatch):
+    """PostgreSQL renames it from .ready to .done."""
+    gone = SimpleNamespace(name="000000010000000000000008.ready", stat=lambda: os.stat(f"{archive.data()}/none"))
+    monkeypatch.setattr(waiting.os, "scandir", lambda _place: nullcontext([gone]))
+    assert waiting.oldest(archive) is None
 
 
 def test_what_was_let_go_is_told_until_the_next_backup(archive, monkeypatch):

@@ -155,3 +155,8 @@ def test_the_word_of_an_app_of_any_name_is_one_that_the_inventory_takes(found):
 
 def test_where_nothing_is_no_word_is_needed(host, found):
     module.refuse(host(), found, "")
+
+
+def test_a_file_that_the_app_removes_meanwhile_is_not_counted(app, monkeypatch):
+    monkeypatch.setattr(module.os, "walk", lambda root: [(root, [], ["gone"])])
+    assert module.there(app) == (0, 0.0)

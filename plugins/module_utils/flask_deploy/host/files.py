@@ -40,24 +40,30 @@ def keyed_digest(key: bytes, value: Any) -> str:
 
 
 def tree_digest(root: str) -> str:
-    """Return the SHA-256 of a directory's names, modes, owners and contents; "" where there is none."""
+    """Return the SHA-256 of a directory's names, modes, owners and contents; "" where there is none.
+
+    What goes away meanwhile counts as not there.
+    """
     if not os.path.isdir(root):
         return ""
     seen = hashlib.sha256()
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in [*folders, *sorted(files)]:
-            path = os.path.join(folder, name)
-            info = os.lstat(path)
-            relative = os.path.relpath(path, root)
-            name = os.fsencode(relative).decode(errors="backslashreplace")  # it may be any bytes
-            seen.update(canonical([name, info.st_mode, info.st_uid, info.st_gid]))
-            if stat.S_ISREG(info.st_mode):
-                with open(path, "rb") as file:
-                    seen.update(hashlib.file_digest(file, "sha256").digest())
-            elif stat.S_ISLNK(info.st_mode):
-                seen.update(os.fsencode(os.readlink(path)))
+            with contextlib.suppress(FileNotFoundError):
+                seen.update(_described(os.path.join(folder, name), root))
     return seen.hexdigest()
+
+
+def _described(path: str, root: str) -> bytes:
+    info, content = os.lstat(path), b""
+    if stat.S_ISREG(info.st_mode):
+        with open(path, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+    elif stat.S_ISLNK(info.st_mode):
+        content = os.fsencode(os.readlink(path))
+    name = os.fsencode(os.path.relpath(path, root)).decode(errors="backslashreplace")  # it may be any bytes
+    return canonical([name, info.st_mode, info.st_uid, info.st_gid]) + content
 
 
 def read(path: str, missing: bytes | None = None) -> bytes | None:
@@ -130,7 +136,8 @@ def remove_tree(path: str) -> None:
 def flush(root: str) -> None:
     """Put a tree on disk, files and directories, so that it is whole under whatever name it gets next.
 
-    Many at once, as a journal writes those together: 10,000 files one by one take a slow disk minutes.
+    Many at once, as a journal writes those together: 10,000 files one by one take a slow disk minutes. What goes away
+    meanwhile needs no flush.
     """
     paths = [os.path.join(folder, name) for folder, _folders, names in os.walk(root) for name in [*names, ""]]
     with ThreadPoolExecutor(FLUSHES) as pool:
@@ -139,7 +146,10 @@ def flush(root: str) -> None:
 
 
 def _flush(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
     try:
         os.fsync(handle)
     finally:

@@ -113,17 +113,26 @@ def finish(root: str, serving: str = "") -> None:
     stays good across hosts and releases, and never longer than the content.
 
     :param serving: directory of the serving release's files; what is the same there is not compressed again.
+    :raises StaticError: a file went away meanwhile, or cannot be compressed.
     """
     for folder, _folders, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            if os.path.islink(path):
-                continue
-            date(path)
-            if name.rpartition(".")[2].lower() in TEXTS and LEAST <= os.path.getsize(path) <= MOST:
-                with open(path, "rb") as file:
-                    content = file.read()
-                _add_compressed(path, content, os.path.join(serving, os.path.relpath(path, root)))
+        for path in (os.path.join(folder, name) for name in names):
+            relative = os.path.relpath(path, root)
+            try:
+                _finish(path, os.path.join(serving, relative))
+            except FileNotFoundError:
+                said = f"static file {shown(relative)} went away while it was prepared; deploy once more"
+                raise StaticError(said) from None
+
+
+def _finish(path: str, old: str) -> None:
+    if os.path.islink(path):
+        return
+    date(path)
+    if path.rpartition(".")[2].lower() in TEXTS and LEAST <= os.path.getsize(path) <= MOST:
+        with open(path, "rb") as file:
+            content = file.read()
+        _add_compressed(path, content, old)
 
 
 def date(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -20,7 +21,11 @@ def oldest(archive: Archive) -> float | None:
     if not os.path.isdir(place):
         return None
     with os.scandir(place) as found:
-        times = [each.stat().st_mtime for each in found if each.name.endswith(".ready")]
+        waiting = [each for each in found if each.name.endswith(".ready")]
+    times = []
+    for each in waiting:
+        with contextlib.suppress(FileNotFoundError):  # PostgreSQL renames it once it is archived
+            times.append(each.stat().st_mtime)
     return min(times, default=None)
 
 
