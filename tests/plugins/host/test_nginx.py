@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import signal
 import socket
 import socketserver
 import ssl
@@ -365,7 +366,7 @@ def test_a_lock_on_nginx_that_others_hold_is_told(host, monkeypatch):
     host()
     monkeypatch.setattr(nginx.locks, "LOCK_WAIT", 0)
     locked = nginx.locks.locked
-    monkeypatch.setattr(nginx.locks, "locked", lambda path: locked(path, 0.1))
+    monkeypatch.setattr(nginx.locks, "locked", lambda path, _wait: locked(path, 0.1))
     with nginx.lock(), pytest.raises(nginx.SiteError, match=r"lock was not free for 0\.1 s: process"), nginx.lock():
         pass
 
@@ -381,3 +382,15 @@ def test_of_other_sites_the_files_that_nginx_reads_are_tested(host, engine):
     assert sorted(os.listdir(staged)) == ["conf.d", "mime.types", "nginx.conf"]
     assert sorted(os.listdir(staged / "conf.d")) == ["blog.conf", "shop.conf"]
     assert engine.calls("nginx") == [f"nginx -t -q -c {conf.parents[1]}/stage/nginx.conf"]
+
+
+def test_a_child_that_cannot_be_killed_is_not_waited_for(monkeypatch):
+    """One that waits for a disk is such."""
+    kept, kill, before = [], os.kill, time.monotonic()
+    monkeypatch.setattr(nginx.os, "kill", lambda child, _signal: kept.append(child))
+    with pytest.raises(OSError, match="timed out"):
+        nginx._apart(lambda: time.sleep(20) or b"", 0.1)
+    waited = time.monotonic() - before
+    kill(kept[0], signal.SIGKILL)
+    assert waited < 15
+    os.waitpid(kept[0], 0)

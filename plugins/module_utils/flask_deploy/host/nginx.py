@@ -29,6 +29,7 @@ PID = "/run/nginx.pid"
 RELOADED = 10  # seconds in which nginx has taken a configuration that it was told to take
 LARGEST = 1 << 18  # bytes of an answer that are read
 MARGIN = 0.5  # seconds that a child has to say why there is no answer
+LAST = 2  # seconds that a killed child has to end
 MAKES_CERTIFICATES = (
     "role nginx makes certificates, playbooks/app.yml alone does not: ansible-playbook site.yml -i inventories/..."
 )
@@ -197,11 +198,21 @@ def _apart(question: Callable[[], bytes], timeout: float, user: str | None = Non
         answer = _read(read_end, time.monotonic() + timeout + MARGIN)
     finally:
         os.close(read_end)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        _end(child)
     if answer[:1] != b"+":
         raise OSError(answer[1:].decode(errors="replace") if answer else f"timed out: no whole answer in {timeout} s")
     return answer[1:]
+
+
+def _end(child: int) -> None:
+    """Kill a child and wait for its end, but not for long: one that waits for a disk cannot be killed."""
+    handle = os.pidfd_open(child)
+    try:
+        os.kill(child, signal.SIGKILL)
+        select.select([handle], [], [], LAST)
+        os.waitpid(child, os.WNOHANG)
+    finally:
+        os.close(handle)
 
 
 def _read(pipe: int, end: float) -> bytes:
