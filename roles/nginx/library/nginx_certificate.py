@@ -105,8 +105,6 @@ def main() -> None:
     )
     program = write(module, PLACE, parts(module.params["program"]))
     units = write(module, UNITS, module.params["units"])
-    if units and not module.check_mode:
-        module.run_command(["systemctl", "daemon-reload"], check_rc=True)
     if program and module.check_mode:
         module.exit_json(changed=True, serving="")
     rc, said = keep(module)

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 
-from ansible.module_utils.flask_deploy.host import account, command, files, locks, systemd
+from ansible.module_utils.flask_deploy.host import account, command, files, locks, systemd, told
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
@@ -71,15 +71,24 @@ class Instance:
         before = {path: files.read(path) for path in wanted}
         if others := [path for path, text in before.items() if text and HEAD not in text]:
             raise ValkeyError(FOREIGN.format(others[0]))
-        if not dry:
-            files.ensure_directory(os.path.dirname(self.paths["unit"]))
-        changed = [path for path, content in wanted.items() if files.ensure_file(path, content, dry=dry)]
+        changed = [path for path, content in wanted.items() if files.ensure_file(path, content, dry=True)]
         if dry:
             return changed
+        with told.owed(f"valkey-{self.name}", bool(changed)) as due:
+            return changed + self.write({path: wanted[path] for path in changed}, before, due)
+
+    def write(self, texts: dict[str, bytes], before: dict[str, bytes | None], due: bool) -> list[str]:
+        """Write files that differ and let them take effect; return what was done.
+
+        :param before: {path: content}; what the instance does not start with is put back.
+        """
+        files.ensure_directory(os.path.dirname(self.paths["unit"]))
+        for path, content in texts.items():
+            files.ensure_file(path, content)
         try:
-            return changed + self.take_effect(bool(changed))
+            return self.take_effect(due)
         except ValkeyError:
-            for path in changed:
+            for path in texts:
                 files.write(path, before[path]) if before[path] else files.remove(path)
             systemd.ask("daemon-reload")
             systemd.ask("restart", self.unit, limit=START)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.flask_deploy.host import files, systemd
+from ansible.module_utils.flask_deploy.host import files, locks, systemd
 from ansible.modules import valkey_instance as module
 
 
@@ -47,6 +47,7 @@ def instance(tmp_path, monkeypatch):
         (tmp_path / what).mkdir()
     monkeypatch.setattr(files, "ensure_file", lambda path, text, **of: bool(Path(path).write_bytes(text)))
     monkeypatch.setattr(systemd, "ask", lambda *words, **more: "")
+    monkeypatch.setattr(locks, "RUN", str(tmp_path / "run"))
     return made
 
 
@@ -72,3 +73,27 @@ def test_files_that_it_does_not_start_with_are_put_back(instance, tmp_path, monk
         instance.ensure(texts("port x\n"), dry=False)
     assert (tmp_path / "conf/conf").read_text() == "# Of role valkey of flask-deploy.\nport 0\n"
     assert not (tmp_path / "unit/unit").exists()
+
+
+def test_files_that_a_killed_run_wrote_take_effect_in_the_next(host, engine, tmp_path, monkeypatch):
+    """It answers, as it was before; the files say otherwise."""
+    host()
+    made, done = module.Instance("valkey", "shop-queue"), []
+    made.paths = {what: str(tmp_path / what / what) for what in made.paths}
+    for what in made.paths:
+        (tmp_path / what).mkdir()
+    ask = lambda *words, **_more: done.append(words[0]) or ("enabled" if words[0] == "is-enabled" else "")  # noqa: E731
+    monkeypatch.setattr(systemd, "ask", ask)
+    monkeypatch.setattr(made, "run", lambda *words: done.append(words[1]))
+    monkeypatch.setattr(made, "answers", lambda: True)
+
+    def killed(_changed):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(made, "take_effect", killed)
+        made.ensure(texts(), dry=False)
+    assert made.ensure(texts(), dry=False) == [f"{made.unit} started"]
+    assert [word for word in done if word in ("daemon-reload", "restart")] == ["daemon-reload", "restart"]
+    done.clear()
+    assert made.ensure(texts(), dry=False) == [] and done == ["is-enabled"], "nor does a boot make it restart"

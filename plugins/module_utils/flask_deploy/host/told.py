@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from ansible.module_utils.flask_deploy.host import files, locks, systemd
 
@@ -27,3 +29,22 @@ def tell(name: str, wanted: Mapping[str, bytes], changed: bool, *commands: tuple
         systemd.ask(*words)
     files.write(path, whole)
     return True
+
+
+@contextmanager
+def owed(name: str, changes: bool) -> Iterator[bool]:
+    """Hold within what writes files and lets them take effect; yield whether that is due, also since a killed run.
+
+    Only a boot forgets that it is: after one all have been read.
+
+    :param name: what the files are for, in a name of a file.
+    :param changes: whether this run is to write any.
+    """
+    path = f"{locks.RUN}/{name}.owed"
+    due = changes or os.path.exists(path)
+    if due:
+        files.ensure_directory(locks.RUN, 0o700)
+        files.write(path, b"")
+    yield due
+    if due:
+        files.remove(path)
