@@ -126,7 +126,8 @@ def test_a_reader_who_is_there_already_is_sent_nowhere(here, monkeypatch):
     new("infra", *FLAGS)
     monkeypatch.chdir(here / "infra")
     said = new(".", "-e", "testing", *FLAGS)[1]
-    assert said.endswith("then type: flask-deploy check -e testing\n")
+    typed = [line.split("#")[0].strip() for line in said.splitlines() if line.startswith("  ")]
+    assert typed == ["flask-deploy check -e testing", "flask-deploy setup -e testing"]
 
 
 def test_git_takes_neither_password_nor_plan(here):

@@ -291,6 +291,9 @@ def test_what_a_manager_runs_are_the_processes(decided):
     }
     found = decided({**SCRIPTS, **files})
     assert (found["app_wsgi"], found["app_processes"]) == ("server:app", {"q": {"command": "rq worker", "count": 1}})
+
+
+def test_what_supervisord_runs_are_the_processes(decided):
     programs = (
         "[supervisord]\nnodaemon=true\n[program:nginx]\ncommand=/usr/sbin/nginx\n"
         "[program:web]\ncommand=/venv/bin/gunicorn -t 50 server:app ; serves\n"
