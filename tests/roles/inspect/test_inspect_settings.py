@@ -123,6 +123,9 @@ def test_a_variable_without_a_default_is_demanded(decided, code, demanded):
         ("for key in keys():\n    os.environ[key]\n", [], []),
         ("def need(name):\n    name = 'CITY'\n    return os.environ[name]\n", [], []),
         ("for key, value in env.items():\n    os.environ[key]\n", [], []),
+        ("names = sorted(names)\nfor key in names:\n    os.environ[key]\nos.environ['CITY']\n", ["CITY"], []),
+        ("names = [*names, *names, 'CITY']\nfor key in names:\n    os.environ[key]\n", ["CITY"], []),
+        ("NAME = NAME.upper()\nos.environ[NAME], os.environ['CITY']\n", ["CITY"], []),
     ],
 )
 def test_variables_that_a_loop_or_a_constant_names_are_read(printed, code, demanded, read):

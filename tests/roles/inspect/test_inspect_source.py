@@ -1024,3 +1024,10 @@ def test_a_migration_that_would_fail_is_no_line(printed):
     assert "app_release_command" not in yaml.safe_load(text)
     said = "flask db upgrade, once Flask-Migrate is a dependency, which nothing lists"
     assert f"#   app_release_command: {said}" in text
+
+
+@pytest.mark.parametrize(
+    "code", ["f''", "'' % ()", "''.format()", "'sqlite:///%s' % ()", "'sqlite:///{}'.format(*x)", "[] + {}"]
+)
+def test_a_text_that_is_put_together_of_nothing_is_read(decided, code):
+    assert decided({"app.py": f"{APP}{code}\n"}) == {"app_wsgi": "app:app"}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from .syntax import constant, dotted, last_of, named_of
 
 TEXTS = 100  # that one expression may stand for
+HOPS = 3  # names on the way to a list
 # What writes a file, and which of its arguments names it; -1 is the path whose method it is.
 WRITERS = {
     **dict.fromkeys(("to_csv", "to_excel", "to_json", "to_parquet", "to_pickle", "to_html", "savefig", "imwrite"), 0),
@@ -31,7 +32,7 @@ class Texts:
         for node in nodes:
             for each in node.generators if hasattr(node, "generators") else [node]:
                 if isinstance(each, ast.For | ast.comprehension):
-                    self._loop(each.target, list(self._rows(each.iter)), node)
+                    self._loop(each.target, list(itertools.islice(self._rows(each.iter), TEXTS)), node)
 
     def of(self, node: ast.AST | None) -> list[str]:
         """Return the texts that an expression may be; none where only the running code knows."""
@@ -39,6 +40,7 @@ class Texts:
             return self.loops[id(node)]
         if last_of(node).isupper():
             node = self.known.get(last_of(node))
+            return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             return self._joined([node.left, node.right])
         if isinstance(node, ast.JoinedStr):
@@ -64,20 +66,25 @@ class Texts:
         cells = row.elts if isinstance(row, ast.Tuple | ast.List) else []
         return cells[number] if len(cells) > number else None
 
-    def _rows(self, node: ast.expr) -> Iterator[ast.expr]:
-        """Yield what a loop over an expression goes through."""
-        node = self.known.get(last_of(node), node)
+    def _rows(self, node: ast.expr, left: int = HOPS) -> Iterator[ast.expr]:
+        """Yield what a loop over an expression goes through.
+
+        :param left: names that may still be followed: a list may be made of itself.
+        """
+        left, node = (left - 1, self.known.get(last_of(node), node)) if last_of(node) else (left, node)
+        if left < 0:
+            return
         if isinstance(node, ast.List | ast.Tuple | ast.Set):
             for each in node.elts:
-                yield from self._rows(each.value) if isinstance(each, ast.Starred) else [each]
+                yield from self._rows(each.value, left) if isinstance(each, ast.Starred) else [each]
         elif isinstance(node, ast.Dict):
             yield from filter(None, node.keys)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            yield from [*self._rows(node.left), *self._rows(node.right)]
+            yield from [*self._rows(node.left, left), *self._rows(node.right, left)]
         elif isinstance(node, ast.Call):
-            yield from self._called(node)
+            yield from self._called(node, left)
 
-    def _called(self, node: ast.Call) -> Iterator[ast.expr]:
+    def _called(self, node: ast.Call, left: int) -> Iterator[ast.expr]:
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
         last = getattr(node.func, "attr", dotted(node.func))
         whole = self.known.get(last_of(owner), owner)
@@ -88,7 +95,7 @@ class Texts:
             wanted = {"items": lambda pair: ast.Tuple([*pair]), "keys": lambda pair: pair[0]}
             yield from map(wanted.get(last, lambda pair: pair[1]), pairs)
         elif last in ("tuple", "list", "set", "frozenset", "sorted", "reversed"):
-            yield from (row for each in node.args[:1] for row in self._rows(each))
+            yield from (row for each in node.args[:1] for row in self._rows(each, left))
 
 
 class Paths:
@@ -178,7 +185,7 @@ class Paths:
 
     def sqlite(self, node: ast.AST) -> str | None:
         """Return the file of an address of SQLite that is put together; None where only the running code knows it."""
-        first, *parts = _flat(node)
+        first, *parts = _flat(node) or [node]
         begin = constant(first)
         if not parts or not isinstance(begin, str) or not re.fullmatch(r"sqlite(\+\w+)?:///(/?)", begin):
             return None

@@ -203,7 +203,7 @@ def file_of_sqlite(text: str, found: Found) -> str:
     if text.startswith("sqlite:///") and path[0] not in "/." and of_flask:
         return f"instance/{path}"
     path = path.removeprefix(f"{found.declared.workdir}/")
-    return "" if path[0] in ".:" else path
+    return "" if path[0] in ".:" or {*"{%"} & {*path} else path
 
 
 def elsewhere(default: object) -> bool:
