@@ -692,7 +692,7 @@ def test_a_site_stands_alone(site, parse, origins, more):
     own = {d["args"][-1].removeprefix("$") for d in directives if d["directive"] in ("map", "geo")}
     own |= {name.removeprefix("$") for name in re.findall(r"^\s*set (\S+)", text, re.MULTILINE)}
     own |= set(re.findall(r"\?<(\w+)>", text))
-    assert {name for name in own if not name.startswith("app_")} == LOGGED
+    assert {name for name in own if not name.startswith("site_app__")} == LOGGED | {"site_id", "site_net"}
     assert {name for name in variables_in(text) - own if not name.startswith("upstream_http_")} <= BUILT_IN
     everywhere = set(re.findall(r"^\s*(\w+)", text, re.MULTILINE))
     shared = {"include", "access_log", "log_format", "proxy_cache", "ssl_session_cache"}

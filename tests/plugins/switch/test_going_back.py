@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
@@ -75,7 +76,8 @@ class Disk:
         self.full, self.refused, self.root = False, [], app.root
         for name in ("write", "link"):
             monkeypatch.setattr(files, name, self.refusing(getattr(files, name)))
-        monkeypatch.setattr(switch.time, "sleep", lambda seconds: self.room())
+        time = SimpleNamespace(sleep=lambda seconds: self.room(), monotonic=switch.time.monotonic)
+        monkeypatch.setattr(switch, "time", time)  # the switch's alone: other threads may wait, too
 
     def refusing(self, real):
         def effect(path, *more, **named):
