@@ -89,3 +89,14 @@ def test_every_kind_of_page_is_in_the_navigation():
     parts = yaml.safe_load((ROOT / ".config/mkdocs/mkdocs.yml").read_text())["nav"]
     titles = [title for part in parts if isinstance(part, dict) for title in part]
     assert titles == ["Home", "Tutorial", "How-to", "Reference", "Explanation", "Project"]
+
+
+def test_a_bar_in_a_table_is_shown_as_it_is_typed(site):
+    escaped = {path: re.findall(r"<code>[^<]*\\\|[^<]*</code>", page.text) for path, page in site.items()}
+    assert {path: found for path, found in escaped.items() if found} == {}
+    assert "<code>_FLASK_DEPLOY_COMPLETE=fish_source flask-deploy | source</code>" in site["reference/tool.html"].text
+
+
+def test_a_link_to_a_file_that_is_no_page_keeps_its_words(site):
+    assert "also work without the tool (<code>README.md</code>)." in site["reference/tool.html"].text.replace("\n", " ")
+    assert "(<code>plugins/" not in site["reference/guarantees.html"].text, "a link that is a file's name is that file"

@@ -55,7 +55,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, **_rest):
-    """Let links lead where they lead in the repository; a file that is no page is named instead."""
+    """Let links lead where they lead in the repository; a file that is no page is named beside its words."""
     here = page.file.src_uri
     source = ROLES[Path(here).stem] if here.startswith("reference/roles/") else ROOT / "docs" / here
 
@@ -68,13 +68,14 @@ def on_page_markdown(markdown, page, **_rest):
             target = f"docs/reference/roles/{target.split('/')[1]}.md"
         if target.startswith("docs/"):
             return f"[{match[1]}]({relpath(target[5:], Path(here).parent)}{'#' if anchor else ''}{anchor})"
-        return f"`{target}`"
+        named = target.endswith(match[1].strip("`"))
+        return f"`{target}`" if named else f"{match[1]} (`{target}`)"
 
     return CODE_OR_LINK.sub(link, markdown)
 
 
 def on_page_content(html, page, files, **_rest):
-    """Link each variable that a page names to its row."""
+    """Link each variable that a page names to its row, and show a bar in a table as it is typed."""
 
     def link(match):
         target = PAGES.get(match[1])
@@ -82,4 +83,5 @@ def on_page_content(html, page, files, **_rest):
             return match[0]
         return f'<a href="{files.get_file_from_path(target).url_relative_to(page.file)}#{match[1]}">{match[0]}</a>'
 
-    return re.sub(r"<a [^>]*>.*?</a>|<code>(\w+)</code>", link, html, flags=re.DOTALL)
+    shown = re.sub(r"<code>[^<]*</code>", lambda code: code[0].replace("\\|", "|"), html)
+    return re.sub(r"<a [^>]*>.*?</a>|<code>(\w+)</code>", link, shown, flags=re.DOTALL)
