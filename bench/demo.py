@@ -51,13 +51,14 @@ def address():
     return re.search(r"HostName (\S+)", SSH.read_text())[1]
 
 
-def shell(command, given=b""):
+def shell(command, given=b"", ssh=SSH):
     """Run a command as root on the host and return what it prints.
 
     :param given: bytes of its stdin.
+    :param ssh: the file that says how to reach the host, if it is another one.
     :raises RunError: it ended with another code than 0.
     """
-    done = subprocess.run(_over_ssh(command), input=given, capture_output=True, check=False)
+    done = subprocess.run(_over_ssh(command, ssh), input=given, capture_output=True, check=False)
     if done.returncode:
         raise RunError(f"{command}: {done.stderr.decode(errors='replace')[-2000:]}")
     return done.stdout.decode()
@@ -68,17 +69,17 @@ def begin(command):
     return subprocess.Popen(_over_ssh(command), stdin=subprocess.PIPE)
 
 
-def _over_ssh(command):
-    return ["ssh", "-F", SSH, "demo", f"sudo sh -c {shlex.quote(command)}"]
+def _over_ssh(command, ssh=SSH):
+    return ["ssh", "-F", ssh, "demo", f"sudo sh -c {shlex.quote(command)}"]
 
 
-def play(playbook, root=ROOT, **values):
+def play(playbook, root=ROOT, inventory="inventories/local", **values):
     """Run a playbook for the app under judgement.
 
     :param root: the checkout that it is of.
     :raises RunError: it failed.
     """
-    command = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", "inventories/local"]
+    command = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", inventory]
     command += ["-e", "@bench/app.yml", "-e", json.dumps(values)]
     began = time.time()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
