@@ -7,7 +7,7 @@ export MOLECULE_COMMAND_BORDERS := false
 # What each test run has, and what only test-all has: the other scenarios.
 SCENARIOS := bare default
 THOROUGH := $(filter-out $(SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench bench-jwt bench-deploy bench-before bench-public bench-audit user docs lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench bench-jwt bench-deploy bench-before bench-public bench-words bench-audit user docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-public: tools ## public Flask applications on the demo, unmodified: what e
 
 bench-before: tools ## seconds and tasks of the same runs by an earlier commit, beside this one's: BEFORE=<commit>
 	@python -m bench.before "$(BEFORE)"
+
+bench-words: tools ## seconds and tasks of site.yml where nothing changes, with all words on and with each of them off
+	@python -m bench.words
 
 bench-audit: tools ## what lynis, ssh-audit, testssl and docker-bench-security say of a server before and after, and what has no reason
 	@python -m bench.audit

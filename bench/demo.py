@@ -25,12 +25,18 @@ class RunError(Exception):
 
 @dataclass
 class Play:
-    """One ansible-playbook run: when it began (epoch seconds), its seconds, tasks that ran, and that changed things."""
+    """One ansible-playbook run.
+
+    :ivar began: epoch seconds.
+    :ivar tasks: how many ran; ``changed``: how many of them changed things.
+    :ivar steps: play and task of each that ran.
+    """
 
     began: float
     seconds: float
     tasks: int = 0
     changed: int = 0
+    steps: tuple[tuple[str, str], ...] = ()
 
 
 def ensure():
@@ -89,4 +95,16 @@ def play(playbook, root=ROOT, inventory="inventories/local", **values):
     if done.returncode:
         raise RunError(f"{playbook} failed:\n{(done.stdout + done.stderr)[-4000:]}")
     ran, changed = re.search(r"ok=(\d+) +changed=(\d+)", done.stdout).groups()
-    return Play(began, round(time.time() - began, 2), int(ran), int(changed))
+    return Play(began, round(time.time() - began, 2), int(ran), int(changed), steps(done.stdout))
+
+
+def steps(said):
+    """Return (play, task) of each task that ran, as Ansible's default callback printed it; "role : name" is a task."""
+    found, play, task = [], "", ""
+    for line in said.splitlines():
+        if heading := re.match(r"(PLAY|TASK) \[(.*)\] \*+$", line):
+            play, task = (heading[2], "") if heading[1] == "PLAY" else (play, heading[2])
+        elif task and line.startswith(("ok: [", "changed: [")):
+            found.append((play, task))
+            task = ""
+    return tuple(found)
