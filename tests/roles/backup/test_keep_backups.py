@@ -207,6 +207,8 @@ def test_a_drill_proves_the_newest_backup_and_leaves_nothing(place):
     assert told["databases"] == {f"{place.data[0]}/shop.db": ["items 10 rows (live 15)"]}
     assert told["files"] == 3 and os.listdir(place.work) == ["status.json"]
     assert report.problems(place, place.settings(), time.time()) == []
+    runs = report.runs(place)
+    assert not runs["drill"]["failed"] and runs["backup"]["good"] <= runs["drill"]["good"] == told["began"]
 
 
 def test_a_drill_is_red_when_one_byte_of_the_backup_is_flipped(place):
@@ -216,6 +218,7 @@ def test_a_drill_is_red_when_one_byte_of_the_backup_is_flipped(place):
         drill(place)
     assert os.listdir(place.work) == ["status.json"]
     assert "the drill of" in report.problems(place, place.settings(), time.time())[0]
+    assert report.runs(place)["drill"] == {"good": None, "failed": True}
 
 
 def test_a_damage_that_the_check_does_not_look_at_is_seen_by_the_restore(make, place):

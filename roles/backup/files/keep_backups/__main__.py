@@ -48,7 +48,8 @@ def do_drill(place: Place, _arguments: argparse.Namespace) -> None:
 def do_status(place: Place, _arguments: argparse.Namespace) -> None:
     now = time.time()
     lines, problems = of_archive(place, now)
-    say(lines=report.lines(place, now) + lines, problems=report.problems(place, place.settings(), now) + problems)
+    problems = report.problems(place, place.settings(), now) + problems
+    say(lines=report.lines(place, now) + lines, problems=problems, runs=report.runs(place))
 
 
 def of_archive(place: Place, now: float) -> tuple[list[str], list[str]]:

@@ -83,6 +83,16 @@ def problems(place: Place, settings: dict[str, Any], now: float) -> list[str]:
     return lines
 
 
+def runs(place: Place) -> dict[str, dict[str, Any]]:
+    """Return for each kind of run that was made {"good": when the last good one began, or None, "failed": the last}."""
+    told = known(place)
+    return {
+        what: {"good": (told.get(f"good_{what}") or {}).get("began"), "failed": bool(told[what].get("error"))}
+        for what, _calendar, _unit in KINDS
+        if told.get(what)
+    }
+
+
 def overdue(place: Place, settings: dict[str, Any], now: float, kinds: Iterable[tuple[str, str, str]]) -> list[str]:
     """Return which of some kinds of runs failed or are late, a line each.
 
