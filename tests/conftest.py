@@ -28,14 +28,14 @@ for role in ("host", "build", "check", "postgres", "valkey", "archive", "restore
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in (
     *("host", "kernel", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup", "archive"),
-    *("logs", "run", "restore", "status", "remove", "doctor", "report", "monitor"),
+    *("logs", "run", "restore", "status", "remove", "doctor", "report", "monitor", "metrics"),
 ):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
 for role in ("check", "inspect", "build", "tokens", "app", "logs", "run", "doctor", "report"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
-for role in ("backup", "archive", "monitor"):
+for role in ("backup", "archive", "monitor", "metrics"):
     sys.path.append(str(ROOT / "roles" / role / "files"))
 sys.path.append(str(ROOT / "plugins" / "module_utils"))
 sys.path.append(str(ROOT / "plugins" / "plugin_utils"))
@@ -100,6 +100,7 @@ def constants():
         "doctor",
         "report",
         "monitor",
+        "metrics",
     ):
         for part in ("defaults", "vars"):
             path = ROOT / "roles" / role / part / "main.yml"

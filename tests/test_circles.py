@@ -20,6 +20,7 @@ PACKAGES = (
     "roles/backup/files/keep_backups",
     "roles/archive/files/keep_archive",
     "roles/monitor/files/keep_watch",
+    "roles/metrics/files/keep_metrics",
 )
 
 

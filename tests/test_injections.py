@@ -39,6 +39,7 @@ SAMPLES = {
     "remove_app": "shop",
     "monitor_smtp": "smtps://user:5f0c5f0c@smtp.example.com",
     "monitor_ping": "https://hc-ping.example.com/5f0c5f0c",
+    "metrics_address": "fd00::5",
     "restore_app": "shop",
     "backup_password": "5f0c5f0c5f0c5f0c",
     "backup_env": {"AWS_ACCESS_KEY_ID": "5f0c"},

@@ -43,6 +43,8 @@ DATA = ("data", "restore", "writable")  # a restore that was cut off has what wa
 ARCHIVE = "/etc/flask-deploy/archive"  # of the host's PostgreSQL, kept with one app's backups
 # Of role monitor: an app that is gone does not answer.
 WATCHED = ("/etc/flask-deploy/monitor/{app}.*", "/var/lib/flask-deploy/monitor/found/{app}.*")
+# And of role metrics: an app that is gone is not measured.
+WATCHED += ("/etc/flask-deploy/metrics/{app}.*", "/var/lib/flask-deploy/metrics/textfile/{app}.*")
 MONITOR = "flask-deploy-monitor.service"
 BACKUPS = ("backup", "drill", "archive", "archive-drill")
 AGAIN = "the same command removes it"

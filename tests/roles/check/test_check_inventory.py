@@ -139,6 +139,11 @@ WRONG = [
     ("monitor_errors: 101", "monitor_errors", "101 is not between 0 and 100"),
     ("monitor_slow: -1", "monitor_slow", "between"),
     ("monitor_limit: 0", "monitor_limit", "0 is not between 1 and"),
+    ("metrics_address: web1", "metrics_address", "'web1' is no address; example: metrics_address: 127.0.0.1"),
+    ("metrics_address: fe80::1%eth0", "metrics_address", "'fe80::1%eth0' is no address; example"),
+    ("metrics_address: 0.0.0.0", "metrics_address", "0.0.0.0 is not private: anybody could read"),
+    ("metrics_address: 8.8.8.8", "metrics_address", "8.8.8.8 is not private: anybody could read"),
+    ("metrics_port: 80", "metrics_port", "80 is not between 1024 and"),
     ("archive_to: mnt/backup", "archive_to", "is not a directory, sftp: or s3:; example: archive_to: sftp:"),
     ("app_needs: [postgres]\narchive_to: /mnt/backup", "archive_to", "needs backup_to, whose password"),
     (
@@ -175,6 +180,11 @@ WRONG = [
     ("app_name: host", "app_name", "not valid"),
     ("app_name: bridge", "app_name", "not valid"),
     ('app_name: ""', "app_name", "not valid"),
+    (
+        "app_name: metrics-node",
+        "app_name",
+        "share flask-deploy-metrics-node.service with the host; example: app_name: metrics-node-web",
+    ),
     (
         "app_name: monitor",
         "app_name",
@@ -705,6 +715,8 @@ CERTIFICATES = [
 ]
 VALID = [
     "monitor_webhooks: {ntfy: 'https://:tk_5f0c@ntfy.example.com/shop', slack: 'http://chat.example.com:8065/hooks/x'}",
+    "metrics_address: 100.64.0.7\nmetrics_port: 9100",
+    "metrics_address: fd00::5",
     "monitor_mail: [ops+shop@example.com]\nmonitor_smtp: smtp://localhost\nmonitor_errors: 0\nmonitor_slow: 0",
     "monitor_smtp: smtps://ops%40example.com:5f%2F0c@smtp.example.com:465\nmonitor_ping: https://hc.example.com/5f0c",
     f"{BACKUP}{SFTP}\nbackup_host_key: {HOST_KEY}\nbackup_ssh_key: {SSH_KEY}",

@@ -9,6 +9,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import nginx
 from ansible.module_utils.flask_deploy.switch import unit
 from ansible.modules import remove_app as module
+from keep_metrics import places as measured
 
 
 @pytest.fixture
@@ -54,6 +55,10 @@ def test_an_app_that_is_gone_is_not_watched(app, tmp_path, monkeypatch):
     module.remove(app, data=False, dry=False)
     assert ("try-restart", "flask-deploy-monitor.service") in told
     assert sorted(path.name for path in tmp_path.glob("*.monit")) == ["host.monit", "shop-two.monit"]
+
+
+def test_an_app_that_is_gone_is_not_measured():
+    assert {f"{measured.ETC}/{{app}}.*", f"{measured.TEXTS}/{{app}}.*"} <= set(module.WATCHED)
 
 
 def test_data_goes_when_it_is_named(app):

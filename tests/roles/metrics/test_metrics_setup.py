@@ -1,0 +1,167 @@
+"""What role metrics puts on a host: a program that is whole, exporters of its own, and nginx's figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from ansible.module_utils.flask_deploy.host import files, nginx, timed
+from ansible.modules import metrics_setup as module
+from keep_metrics import ending, exposition, places
+
+from tests.conftest import ROOT
+
+FILES = ROOT / "roles/metrics/files/keep_metrics"
+SETTINGS = {"app": "shop", "domain": "shop.example.com", "certificate": "shop", "backup": False}
+SENT = {"__main__.py": "pass"}
+with_exporter = pytest.mark.skipif(
+    not shutil.which("prometheus-node-exporter"), reason="make tools installs prometheus-node-exporter"
+)
+
+
+def test_the_program_finds_all_its_parts_by_itself(tmp_path):
+    """And needs no others, though Ansible is installed where it runs."""
+    parts = module.sources({path.name: path.read_text() for path in FILES.glob("*.py")})
+    for path, text in parts.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    ask = "import sys, keep_metrics.__main__; print(*(getattr(m, '__file__', '') for m in sys.modules.values()))"
+    done = subprocess.run([sys.executable, "-B", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
+    used = {path for path in done.stdout.split() if "/ansible/" in path or "/keep_metrics/" in path}
+    assert used == {str(tmp_path / path) for path in parts}
+
+
+def test_the_module_imports_what_it_is_to_carry():
+    """Ansible sends to a host what a module imports, and nothing else."""
+    ask = f"""
+import sys, ansible.module_utils as utils
+utils.__path__ += {[str(ROOT / "plugins/module_utils")]}
+sys.path.append({str(ROOT / "roles/metrics/library")!r})
+import metrics_setup as module
+wanted = [f"{{module.programs.PACKAGE}}.{{room}}.{{name}}" for room, all in module.PARTS.items()
+    for name in all.split()]
+print(*set(wanted) - sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-B", "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_program_ends_what_the_module_begins():
+    assert {f"{module.UNITS}/{name}" for name in (*ending.OURS, "flask-deploy-metrics.service")} == set(
+        module.units("127.0.0.1", 9180)
+    )
+    assert (ending.STATUS, ending.UNITS) == (module.STATUS, module.UNITS)
+    assert (places.ETC, places.WORK) == (module.ETC, module.WORK)
+    assert f"{module.WORK}/textfile" == places.TEXTS and f"{timed.PLACE}/metrics" == module.CALL
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, host):
+    """Let the host be a directory, on which exporters listen at once."""
+    host()
+    for name, path in {"ETC": "etc", "WORK": "work", "CALL": "lib/metrics", "UNITS": "units"}.items():
+        monkeypatch.setattr(module, name, str(tmp_path / path))
+    monkeypatch.setattr(timed, "PLACE", str(tmp_path / "lib"))
+    monkeypatch.setattr(module, "await_answer", lambda *words: None)
+    return tmp_path
+
+
+def kept(dry=False, address="127.0.0.1", port=9180):
+    return module.ensure(SETTINGS, SENT, address, port, dry)
+
+
+def test_all_is_written_and_started_and_twice_is_no_change(place, engine, monkeypatch):
+    written = {os.path.basename(path) for path in kept()}
+    assert {"shop.json", "metrics", *module.RUNNING, "flask-deploy-metrics.service"} <= written
+    assert "flask_deploy_metrics.conf" in written
+    assert engine.calls("systemctl enable --now") == [f"systemctl enable --now {' '.join(module.RUNNING)}"]
+    assert engine.calls("systemctl start") == ["systemctl start flask-deploy-metrics.service"]
+    assert len(engine.calls("systemctl reload nginx")) == 1
+    assert json.loads((place / "etc/shop.json").read_text()) == SETTINGS
+    monkeypatch.setattr(module, "asleep", list)
+    engine.forget()
+    assert kept() == [] and not engine.calls("systemctl reload") and not engine.calls("systemctl start")
+
+
+def test_a_dry_run_foretells_and_writes_nothing(place, engine):
+    before = sorted(place.rglob("*"))
+    assert {*module.RUNNING} <= set(kept(dry=True))
+    assert [path for path in sorted(place.rglob("*")) if path not in before and "engine" not in path.parts] == []
+
+
+def test_an_exporter_that_stopped_or_is_not_enabled_is_started(place, monkeypatch):
+    states = {"is-active": "active\ninactive\nactive\n", "is-enabled": "enabled\nenabled\ndisabled\n"}
+    monkeypatch.setattr(module.systemd, "ask", lambda verb, *_units, **_limit: states.get(verb, ""))
+    assert module.asleep() == [module.NGINX, module.TIMER]
+
+
+def test_what_nginx_refuses_is_taken_back(place, engine):
+    (engine.place / "nginx-refuses").touch()
+    with pytest.raises(nginx.SiteError, match="unknown directive"):
+        kept()
+    path = f"{nginx.CONF}/{module.STATUS}"
+    assert not os.path.exists(path)
+    (engine.place / "nginx-refuses").unlink()
+    kept()
+    before = files.read(path)
+    (engine.place / "nginx-refuses").touch()
+    with pytest.raises(nginx.SiteError):
+        kept(port=9999)
+    assert files.read(path) == before
+
+
+def test_a_reload_that_a_kill_cut_off_is_made_up_for(place, engine, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr(nginx, "reload", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            kept()
+    kept()
+    assert len(engine.calls("systemctl reload nginx")) == 1
+
+
+def test_exporters_listen_on_the_address_alone_and_nginx_for_its_host_alone():
+    texts = {os.path.basename(path): text.decode() for path, text in module.units("fd00::5", 9180).items()}
+    assert "--web.listen-address=[fd00::5]:9180 " in texts[module.NODE]
+    assert "--web.listen-address=[fd00::5]:9181 " in texts[module.NGINX]
+    assert "--nginx.scrape-uri=http://127.0.0.1:9182/stub_status\n" in texts[module.NGINX]
+    assert "listen 127.0.0.1:9182;" in module.SITE.format(port=9182)
+
+
+def test_an_exporter_that_does_not_listen_is_named_with_what_to_type(monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(module.Refused, match=rf"nothing listens on 127.0.0.1:{port}: .*journalctl -n 20 -u an-expo"):
+        module.await_answer("127.0.0.1", port, "an-exporter")
+
+
+@with_exporter
+def test_the_real_exporter_takes_its_words_and_gives_our_metrics(tmp_path):
+    (tmp_path / "textfile").mkdir()
+    (tmp_path / "textfile/shop.prom").write_text(exposition.text([("app_up", {"app": "shop"}, 1)]))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = module.NODE_WORDS.format(at=f"127.0.0.1:{port}", work=tmp_path).split()[1:]
+    command = [shutil.which("prometheus-node-exporter"), *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as exporter:
+        try:
+            module.await_answer("127.0.0.1", port, "an-exporter")
+            answer = scraped(port)
+        finally:
+            exporter.kill()
+    assert 'flask_deploy_app_up{app="shop"} 1' in answer and "node_textfile_scrape_error 0" in answer
+
+
+def scraped(port):
+    time.sleep(0.1)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
