@@ -9,10 +9,10 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ansible.module_utils import restore_pause as pause
 from ansible.module_utils import restore_run as runs
 from ansible.module_utils.flask_deploy.host import locks
 from ansible.module_utils.flask_deploy.release import places
+from ansible.module_utils.flask_deploy.switch import pausing as pause
 from ansible.module_utils.restore_asking import Refused, ask, word
 from ansible.module_utils.restore_swap import Swap
 

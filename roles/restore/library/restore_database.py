@@ -6,10 +6,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.module_utils import restore_pause as pause
 from ansible.module_utils import restore_run as runs
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release import places
+from ansible.module_utils.flask_deploy.switch import pausing as pause
 from ansible.module_utils.restore_asking import Refused, ask, word
 
 DOCUMENTATION = r"""

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ansible.module_utils import restore_pause as pause
 from ansible.module_utils.flask_deploy.host import engine, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import containers, places
 from ansible.module_utils.flask_deploy.switch import lease as leases
+from ansible.module_utils.flask_deploy.switch import pausing as pause
 from ansible.module_utils.restore_asking import Refused
 from ansible.module_utils.restore_swap import SwapError
 

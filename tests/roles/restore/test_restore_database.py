@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible.module_utils import restore_pause as pause
+from ansible.module_utils.flask_deploy.switch import pausing as pause
 from ansible.modules import restore_database as module
 
 FOUND = {"set": "20261128-030000F", "moment": 1_795_834_800.0, "here": {"public.item": 5, "public.note": 2}}

@@ -1,4 +1,7 @@
-"""An app's processes, stopped in their order while its data is exchanged, and started again."""
+"""An app's processes, stopped in their order while its data is exchanged, and started again.
+
+What is exchanged for several apps opens them once all of them answer: ``answer``, then ``resume``.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,16 @@ def look(app: App) -> dict[str, Any]:
     return {"page": page, "web": web if states.get(web) in RUNS else "", "workers": workers, "timers": timers}
 
 
-def stop(app: App, running: dict[str, Any]) -> None:
+def stop(app: App, running: dict[str, Any], said: str = PAGE) -> None:
     """Show the maintenance page, then stop jobs, workers and the web, the last one last.
 
+    :param said: what the page says.
     :raises EngineError: one does not end.
     """
     if running["web"] and not running["page"]:
         files.ensure_directory(f"{app.root}/maintenance")
         for name in ("json", "html"):  # the page comes last: its being there closes
-            files.write(f"{app.root}/maintenance/{name}", PAGE.encode())
+            files.write(f"{app.root}/maintenance/{name}", said.encode())
     if running["timers"]:
         systemd.ask("stop", *running["timers"])
         services = [timer.replace(".timer", ".service") for timer in running["timers"]]
@@ -54,11 +58,24 @@ def start(app: App, running: dict[str, Any], timeout: float) -> None:
     :param timeout: seconds that the web has to answer.
     :raises NotReady: it does not.
     """
+    answer(app, running, timeout)
+    resume(app, running)
+
+
+def answer(app: App, running: dict[str, Any], timeout: float) -> None:
+    """Start the web behind its maintenance page, and see that it answers.
+
+    :raises NotReady: it does not.
+    """
     if running["web"]:
         engine.docker("start", running["web"])
         release = app.serving()
         record = app.record(release)
         containers.wait_ready(app, release, record["domain"], record["health_path"], timeout)
+
+
+def resume(app: App, running: dict[str, Any]) -> None:
+    """Start workers and jobs, and take the page down."""
     if running["workers"]:
         engine.docker("start", *running["workers"])
     if running["web"] or running["workers"]:
