@@ -24,7 +24,7 @@ init_plugin_loader()
 
 # Python of a host is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
-for role in ("host", "build", "check", "postgres", "valkey", "archive", "restore", "doctor", "report", "monitor"):
+for role in ("host", "build", "check", "valkey", "archive", "restore", "doctor", "report", "monitor"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in (
     *("host", "kernel", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup", "archive"),

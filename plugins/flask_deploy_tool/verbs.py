@@ -153,6 +153,16 @@ VERBS = (
         ),
     ),
     Verb(
+        "postgres",
+        "playbooks/upgrade_postgres.yml",
+        "Move the server's PostgreSQL to the newer version of its Debian, or back.",
+        "postgres upgrade -e production",
+        (
+            Word("ACTION", "postgres_upgrade", choices=("upgrade", "back", "drop"), needed=True),
+            Word("--over", "postgres_upgrade_over", "The word that the run prints, to say that you mean it."),
+        ),
+    ),
+    Verb(
         "inspect",
         "playbooks/inspect.yml",
         "Read a repository and print the variables that its app needs.",

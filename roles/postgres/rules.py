@@ -16,6 +16,7 @@ OURS = {  # apps are let in by these alone
     *("listen_addresses", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "port"),
     *("hba_file", "ident_file", "config_file", "data_directory", "include", "include_dir", "include_if_exists"),
 }
+OVER = re.compile(r"without-backup|postgres-since-\d{4}-\d\d-\d\dT\d\d:\d\d|", re.ASCII)
 LIBPQ = frozenset({"PGHOST", "PGUSER", "PGDATABASE"})  # what the role gives beside the address
 NAMES = {"postgres", "template0", "template1", "public"}  # roles and databases of PostgreSQL's own
 
@@ -41,11 +42,13 @@ CHECKS = {
     "postgres_driver": pattern(DRIVER, "postgres_driver: postgresql+psycopg"),
     "postgres_extensions": extensions,
     "postgres_settings": settings,
+    "postgres_upgrade_over": pattern(OVER, "-e postgres_upgrade_over=without-backup"),
 }
 # Shown where a variable has no default that could serve as an example.
 EXAMPLES = {
     "postgres_extensions": ["pg_trgm"],
     "postgres_settings": {"work_mem": "16MB"},
+    "postgres_upgrade_over": "without-backup",
 }
 
 

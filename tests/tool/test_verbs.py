@@ -67,6 +67,10 @@ CALLS = {
     "restore shop --time 2026-11-28T03:00:00Z": [
         *("playbooks/restore.yml", *ALWAYS, "-e", "restore_app=shop", "-e", "restore_time=2026-11-28T03:00:00Z"),
     ],
+    "postgres upgrade --over without-backup": [
+        *("playbooks/upgrade_postgres.yml", *ALWAYS, "-e", "postgres_upgrade=upgrade"),
+        *("-e", "postgres_upgrade_over=without-backup"),
+    ],
     "inspect https://git.example.com/shop.git --ref v1": [
         *("playbooks/inspect.yml", "-e", "build_source=https://git.example.com/shop.git", "-e", "build_ref=v1"),
     ],
@@ -106,6 +110,7 @@ WRONG = {
     "maintenance": "Missing argument '{on|off}'.",
     "maintenance auf": "'auf' is not one of 'on', 'off'.",
     "keys": "Missing argument '{rotate|vault}'.",
+    "postgres": "Missing argument '{upgrade|back|drop}'.",
     "remove": "Missing argument 'APP'.",
     "restore": "Missing argument 'APP'.",
     "new infra -- -v": "nothing goes behind -- here",

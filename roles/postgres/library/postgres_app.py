@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible.module_utils import postgres_cluster, postgres_database
 from ansible.module_utils.flask_deploy.host import account, files, locks, postgres, systemd
 from ansible.module_utils.flask_deploy.host.module import QuietModule
-from ansible.module_utils.postgres_cluster import Cluster, PostgresError
+from ansible.module_utils.flask_deploy.postgres import database
+from ansible.module_utils.flask_deploy.postgres.cluster import Cluster, PostgresError, claim
 
 DOCUMENTATION = r"""
 module: postgres_app
@@ -110,7 +110,7 @@ def set_up(version: str, options: dict[str, object], dry: bool) -> list[str]:
     done += cluster.ensure(text, cluster.users(app, uid), dry)
     if dry and not cluster.answers():
         return [*done, f"{cluster.unit} started"]
-    return done + postgres_database.ensure(app, options["extensions"], dry)
+    return done + database.ensure(app, options["extensions"], dry)
 
 
 def take_away(app: str, dry: bool) -> list[str]:
@@ -118,7 +118,7 @@ def take_away(app: str, dry: bool) -> list[str]:
     if not postgres.has_database(app):
         return []
     cluster = Cluster(postgres.ours().partition("/")[0])
-    done = postgres_database.drop(app, dry)
+    done = database.drop(app, dry)
     if not dry:
         cluster.write(f"{cluster.etc}/pg_ident.conf", cluster.without(app), dry)
         cluster.take_effect(True)
@@ -143,7 +143,7 @@ def main() -> None:
             if options["state"] == "absent":
                 actions = take_away(options["app"], dry)
                 module.exit_json(changed=bool(actions), version=options["version"], actions=actions)
-            version, claimed = postgres_cluster.claim(options["version"], dry)
+            version, claimed = claim(options["version"], dry)
             actions = [f"cluster {version}/main is flask-deploy's"] if claimed else []
             if options["state"] == "present":
                 actions += set_up(version, options, dry)

@@ -33,7 +33,7 @@ def server(monkeypatch):
 
     @contextmanager
     def restored(*_words):
-        yield SimpleNamespace(program="/bin", sockets="/tmp", rows=lambda _app: {"item": 3})
+        yield SimpleNamespace(live="/bin", sockets="/tmp", rows=lambda _app: {"item": 3})
 
     monkeypatch.setattr(pgbackrest, "sql", sql)
     monkeypatch.setattr(pgbackrest, "run", lambda *_words, **_more: "")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from keep_archive import drilling, pgbackrest, saving, target, telling, waiting
+from keep_archive import aside, drilling, pgbackrest, saving, target, telling, waiting
 from keep_archive.causes import explain
 from keep_archive.places import Archive
 from keep_backups import report
@@ -174,6 +174,46 @@ def test_a_time_is_served_by_the_newest_backup_before_it(archive, monkeypatch):
     assert pgbackrest.newest(archive)["type"] == "diff"
     with pytest.raises(BackupError, match=r"no backup of PostgreSQL that ended before .*; there are: full-"):
         pgbackrest.newest(archive, NOW - 400)
+
+
+@pytest.mark.parametrize(
+    ("database", "said"),
+    [(1, "is of PostgreSQL 15, whose programs are not on this host; install there: postgresql-15"), (2, None)],
+)
+def test_a_backup_is_opened_by_the_programs_of_its_version(archive, monkeypatch, tmp_path, database, said):
+    """An archive holds backups of before an upgrade, too."""
+    (tmp_path / "17/bin").mkdir(parents=True)
+    monkeypatch.setattr(aside, "PROGRAMS", str(tmp_path))
+    monkeypatch.setattr(aside, "pwd", SimpleNamespace(getpwnam=lambda _name: SimpleNamespace(pw_uid=0, pw_gid=0)))
+    versions = [{"id": 1, "version": "15"}, {"id": 2, "version": "17"}]
+    monkeypatch.setattr(pgbackrest, "stanza", lambda _archive: {"db": versions})
+    cluster, backup = aside.Aside(archive, "drill"), {"label": "20261129-103916F", "database": {"id": database}}
+    with pytest.raises(BackupError, match=said) if said else nullcontext():
+        cluster.choose(backup)
+    assert cluster.program == f"{tmp_path}/{versions[database - 1]['version']}/bin"
+
+
+def test_a_backup_that_is_newer_than_what_serves_is_refused(archive, monkeypatch, tmp_path):
+    (tmp_path / "18/bin").mkdir(parents=True)
+    monkeypatch.setattr(aside, "PROGRAMS", str(tmp_path))
+    monkeypatch.setattr(aside, "pwd", SimpleNamespace(getpwnam=lambda _name: SimpleNamespace(pw_uid=0, pw_gid=0)))
+    monkeypatch.setattr(pgbackrest, "stanza", lambda _archive: {"db": [{"id": 1, "version": "18"}]})
+    with pytest.raises(BackupError, match="is of PostgreSQL 18, and 17 serves here"):
+        aside.Aside(archive, "restore").choose({"label": "20261129-103916F", "database": {"id": 1}})
+
+
+def test_a_database_with_a_dot_in_its_name_is_looked_at_as_it_is_called(monkeypatch):
+    """A restore that was killed leaves shop.restored, and pg_amcheck reads a pattern."""
+    asked = []
+
+    def attempt(*words, **_more):
+        asked.extend(words)
+        return SimpleNamespace(code=0, out=b"", said="")
+
+    monkeypatch.setattr(drilling.command, "attempt", attempt)
+    monkeypatch.setattr(pgbackrest, "sql", lambda *_words, **_more: [["off"]])
+    drilling.look(SimpleNamespace(program="/bin", sockets="/tmp"), ["shop.restored"])
+    assert '--database="shop.restored"' in asked
 
 
 def test_a_host_without_an_archive_tells_nothing(tmp_path, place):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible.module_utils.postgres_cluster import HBA
+from ansible.module_utils.flask_deploy.postgres.cluster import HBA
 from ansible.modules import postgres_app as module
 
 from tests.conftest import ROOT

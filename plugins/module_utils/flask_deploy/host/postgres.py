@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import time
 
 from ansible.module_utils.flask_deploy.host import account, command, files
 
-RECORD = "/var/lib/flask-deploy/postgres.json"  # {"cluster": "17/main"}: which one is ours
+# {"cluster": "17/main"}: which one is ours; {"kept": "15/main", "since"}: the one that served before, and until when
+RECORD = "/var/lib/flask-deploy/postgres.json"
 ETC = "/etc/postgresql"
 SOCKETS = "/run/postgresql"
 ARCHIVE = "/etc/flask-deploy/archive/settings.json"  # there where its log is kept, see role archive
@@ -35,6 +37,13 @@ def foreign() -> str | None:
     """Return what to say where a cluster here is somebody else's; None where there is none."""
     others = [] if ours() else here()
     return FOREIGN.format(others[0], others[0].replace("/", " ")) if others else None
+
+
+def apps() -> list[tuple[str, int]]:
+    """Return (name, user id) of each app that PostgreSQL lets in."""
+    text = (files.read(f"{ETC}/{ours()}/pg_ident.conf") or b"").decode()
+    found = re.findall(rf'^{MAP} {account.name(0)[:-1]}(\d+) "([^"]+)"$', text, re.MULTILINE)
+    return sorted((app, int(uid)) for uid, app in found)
 
 
 def row(app: str, uid: int) -> str:

@@ -18,6 +18,9 @@ from .causes import explain
 from .places import Archive
 
 SPARE = 256 << 20  # bytes that stay free, and what is written in between
+PROGRAMS = "/usr/lib/postgresql"
+LACKING = "backup {0} is of PostgreSQL {1}, whose programs are not on this host; install there: postgresql-{1}"
+NEWER = "backup {} is of PostgreSQL {}, and {} serves here, which cannot read it"
 ENDED = 3  # exit code of pg_ctl status: no server runs there
 LIMIT = 20 * 3600  # seconds that it may take to get ready
 # It takes no connection of a network, and nothing of it gets into the archive.
@@ -42,12 +45,14 @@ class Aside:
     """A cluster that a backup was restored to.
 
     :ivar sockets: the directory of its socket.
+    :ivar program: the directory of its programs, which are those of the version that was backed up.
+    :ivar live: the directory of the programs of the version that serves.
     """
 
     def __init__(self, archive: Archive, name: str) -> None:
         self.archive, self.place = archive, f"{archive.room}/{name}"
         self.data, self.sockets, self.log = (f"{self.place}/{part}" for part in ("data", "socket", "log"))
-        self.program = f"/usr/lib/postgresql/{archive.settings()['version']}/bin"
+        self.program = self.live = f"{PROGRAMS}/{archive.settings()['version']}/bin"
         owner = pwd.getpwnam("postgres")
         self.owner = (owner.pw_uid, owner.pw_gid)
 
@@ -63,6 +68,7 @@ class Aside:
         :param words: pgbackrest's, which name the target.
         :raises BackupError: it does not restore, or does not get there.
         """
+        self.choose(backup)
         room_for(self.place, backup["info"]["size"] + SPARE, f"backup {backup['label']}")
         where = (f"--pg1-path={self.data}", f"--tablespace-map-all={self.place}/tablespaces", "--archive-mode=off")
         pgbackrest.run(self.archive, *where, f"--set={backup['label']}", *words, "restore")
@@ -72,6 +78,18 @@ class Aside:
         files.write(f"{self.data}/throw_away_hba.conf", b"local all postgres peer\n", 0o600, *self.owner)
         self.control("-W", "-l", self.log, "start")
         self.wait()
+
+    def choose(self, backup: dict[str, Any]) -> None:
+        """See that the programs of a backup's version are here.
+
+        :raises BackupError: they are not, or it is newer than what serves.
+        """
+        version, live = pgbackrest.version(self.archive, backup), self.archive.settings()["version"]
+        self.program = f"{PROGRAMS}/{version}/bin"
+        if not os.path.isdir(self.program):
+            raise BackupError(LACKING.format(backup["label"], version))
+        if int(version) > int(live):
+            raise BackupError(NEWER.format(backup["label"], version, live))
 
     def wait(self) -> None:
         """Wait until it has read the log up to its target, and takes connections.

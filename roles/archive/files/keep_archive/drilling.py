@@ -62,7 +62,7 @@ def look(cluster: aside.Aside, names: list[str]) -> None:
         "-h",
         cluster.sockets,
         "--install-missing",
-        *(f"--database={name}" for name in names),
+        *(f'--database="{name}"' for name in names),
     )
     done = command.attempt(*pgbackrest.AS_POSTGRES, *words, limit=aside.LIMIT)
     if done.code != 0:

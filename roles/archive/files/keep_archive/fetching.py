@@ -58,8 +58,8 @@ def copy(cluster: aside.Aside, app: str) -> None:
     drop(name)
     pgbackrest.sql(f'CREATE DATABASE "{name}" OWNER "{app}" {PLAIN}')
     pgbackrest.sql(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-    dump = (f"{cluster.program}/pg_dump", "-h", cluster.sockets, "--format=custom", "--compress=0", app)
-    load = (f"{cluster.program}/pg_restore", "-h", pgbackrest.SOCKETS, "--exit-on-error", "-d", name)
+    dump = (f"{cluster.live}/pg_dump", "-h", cluster.sockets, "--format=custom", "--compress=0", app)
+    load = (f"{cluster.live}/pg_restore", "-h", pgbackrest.SOCKETS, "--exit-on-error", "-d", name)
     both = [(*pgbackrest.AS_POSTGRES, *words) for words in (dump, load)]
     command.pipe(*both, error=BackupError, limit=aside.LIMIT, called=f"copying the database of {app}")
 

@@ -116,3 +116,9 @@ def newest(archive: Archive, before: float | None = None) -> dict[str, Any]:
     ids = ", ".join(f"{each['label']} of {shown(each['timestamp']['stop'])}" for each in known[:5]) or "none"
     when = f" that ended before {shown(before)}" if before is not None else ""
     raise BackupError(f"there is no backup of PostgreSQL{when} at {archive.settings()['to']}; there are: {ids}")
+
+
+def version(archive: Archive, backup: dict[str, Any]) -> str:
+    """Return the major version of PostgreSQL that a backup is of; an archive holds those of before an upgrade, too."""
+    versions = {each["id"]: each["version"] for each in stanza(archive).get("db", [])}
+    return versions.get(backup.get("database", {}).get("id"), archive.settings()["version"])

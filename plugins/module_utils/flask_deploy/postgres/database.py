@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.postgres_cluster import PostgresError, sql
+from ansible.module_utils.flask_deploy.postgres.cluster import PostgresError, sql
 
 OURS = "app {} of flask-deploy"  # the comment on a role
 MORE = "rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls OR NOT rolcanlogin"
