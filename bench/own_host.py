@@ -33,8 +33,8 @@ def standing(name, keep=False):
     :param keep: whether it is left to look at; the next one of this name replaces it.
     """
     place = demo.ROOT / "build" / name
+    subprocess.run([SHARED / "base-image", SUITE], check=True, capture_output=True)  # it starts the engine, too
     remove(place)
-    subprocess.run([SHARED / "base-image", SUITE], check=True, capture_output=True)
     up = [SHARED / "host", "up", f"flask-deploy-{name}", name, SUITE, place]
     address = subprocess.run(up, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     ssh = place / "ssh_config"

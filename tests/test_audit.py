@@ -5,8 +5,12 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.action import check_inventory
+from ansible.template import Templar, trust_as_template
 
-from bench import audit, findings
+from bench import audit, findings, own_host
 from tests.conftest import ROOT
 
 SAID = ROOT / "tests/audited"  # what the tools printed on Debian, shortened
@@ -117,3 +121,24 @@ def test_the_page_has_a_reason_in_each_row_of_each_tool():
     assert audit.TOOLS.keys() - found.keys() == {"ssh-audit"}
     assert not found.keys() - audit.TOOLS.keys()
     assert all(len(why) > 15 for rows in found.values() for why in rows.values())
+
+
+def mistakes(monkeypatch, **values):
+    """Return what the check says of the inventory of a benchmark's own host, without a host."""
+    monkeypatch.setattr(check_inventory, "check_outside", lambda *values: [])
+    ours = own_host.inventory("audit", "f", "/c")["vars"] | {"build_base_image_archive": __file__}  # not made yet
+    known = yaml.safe_load((ROOT / "bench/app.yml").read_text()) | ours | values
+    known = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in known.items()}
+    known |= {"groups": {"web": ["audit"]}, "inventory_dir": str(ROOT / "inventories/local")}
+    plugin = object.__new__(check_inventory.ActionModule)
+    plugin._templar = Templar(DataLoader(), variables=known)
+    return plugin._check_inventory(known)[1]
+
+
+def test_the_check_has_nothing_against_what_is_audited(monkeypatch, tmp_path):
+    printed = []
+    given = audit.certificate(lambda command, text: printed.append(text), tmp_path)
+    assert mistakes(monkeypatch, **audit.WORDS, **given) == []
+    assert printed == [(tmp_path / "ca.pem").read_bytes()]
+    (tmp_path / "leaf.pem").write_bytes(printed[0])
+    assert mistakes(monkeypatch, **audit.WORDS, **given)

@@ -11,6 +11,7 @@ from ansible.plugins.action import check_inventory
 
 from bench import demo, words
 from tests.conftest import ROOT
+from tests.test_audit import mistakes
 
 PLAYS = """
 - {name: First, hosts: localhost, gather_facts: false, tasks: [
@@ -53,6 +54,11 @@ def test_settings_are_variables_and_each_word_has_something_to_do():
     assert words.settings([]).keys() <= check_inventory.load_specs().keys()
     for word in words.WORDS:
         assert words.settings([word]) != words.settings([])
+
+
+@pytest.mark.parametrize("off", [[], *([word] for word in words.WORDS), list(words.WORDS)])
+def test_the_check_has_nothing_against_any_case(monkeypatch, off):
+    assert mistakes(monkeypatch, **words.settings(off)) == []
 
 
 def row(off, **own):
