@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
+from contextlib import contextmanager
 
 import pytest
 import yaml
@@ -10,7 +13,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import check_inventory
 from ansible.template import Templar, trust_as_template
 
-from bench import audit, findings, own_host
+from bench import audit, demo, findings, own_host, public
 from tests.conftest import ROOT
 
 SAID = ROOT / "tests/audited"  # what the tools printed on Debian, shortened
@@ -142,3 +145,35 @@ def test_the_check_has_nothing_against_what_is_audited(monkeypatch, tmp_path):
     assert printed == [(tmp_path / "ca.pem").read_bytes()]
     (tmp_path / "leaf.pem").write_bytes(printed[0])
     assert mistakes(monkeypatch, **audit.WORDS, **given)
+
+
+def test_an_audit_looks_before_and_after_and_keeps_what_it_saw(monkeypatch, tmp_path, capsys):
+    files = ("lynis.dat", "ssh-audit.json", "testssl.json", "docker-bench.txt")
+    printed = dict(zip((tool.command for tool in audit.TOOLS.values()), map(said, files), strict=True))
+    later, played = list(printed)[2:], []
+
+    @contextmanager
+    def standing(name, keep):
+        yield (
+            lambda command, given=b"": "" if command in later and not played else printed.get(command, ""),
+            lambda book, **values: played.append((book, values)),
+        )
+
+    (tmp_path / "build/audit").mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(
+        ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a", "--allow-empty"],
+        check=True,
+    )
+    monkeypatch.setattr(public, "fetch", lambda name, app: tmp_path)
+    monkeypatch.setattr(own_host, "standing", standing)
+    monkeypatch.setattr(demo, "ROOT", tmp_path)
+    monkeypatch.setattr(audit, "PAGE", tmp_path / "page.md")
+    (tmp_path / "page.md").write_text("")
+    monkeypatch.setattr(sys, "argv", ["audit"])
+    assert audit.main()
+    seen = json.loads((tmp_path / "build/bench-audit.json").read_text())
+    assert [book for book, _ in played] == ["site.yml"]
+    assert [name for name, report in seen["before"].items() if report] == ["lynis", "ssh-audit"]
+    assert seen["after"]["testssl"]["score"] == "A, 96 points"
+    assert "22 left without a reason in page.md" in capsys.readouterr().out
