@@ -174,9 +174,10 @@ def test_jobs_workers_certificate_and_backups_are_told(measured, app):
     measured["keep_backups"]["runs"]["drill"] = {"good": None, "failed": True}
     measured["keep_backups"]["problems"] = ["the drill of today failed: torn"]
     found = {sample.replace('app="shop",', ""): value for sample, value in written().items()}
-    assert [found.get(f'job_success{{job="{job}"}}') for job in ("purge", "mails", "cut", "now")] == [1, 0, 0, None]
-    assert found['job_seconds{job="purge"}'] == 7 and found['job_ended_timestamp_seconds{job="purge"}'] == NOON + 7
-    assert (found['job_timer_up{job="purge"}'], found['job_timer_up{job="mails"}']) == (1, 0)
+    well = [found.get(f'job_success{{job_name="{job}"}}') for job in ("purge", "mails", "cut", "now")]
+    assert well == [1, 0, 0, None] and found['job_seconds{job_name="purge"}'] == 7
+    assert found['job_ended_timestamp_seconds{job_name="purge"}'] == NOON + 7
+    assert (found['job_timer_up{job_name="purge"}'], found['job_timer_up{job_name="mails"}']) == (1, 0)
     assert (found['processes_wanted{process="worker"}'], found['processes_up{process="worker"}']) == (2, 1)
     assert found['certificate_not_after_timestamp_seconds{domain="shop.example.com"}'] == 1_798_761_600
     assert (found['backup_success{kind="backup"}'], found['backup_success{kind="drill"}']) == (1, 0)
@@ -196,11 +197,12 @@ def test_units_that_are_not_well_and_the_clock_are_the_host_s(measured):
     assert written("host") == expected
 
 
-def test_what_cannot_be_looked_at_is_told_and_hides_nothing(measured, app, monkeypatch):
+def test_what_cannot_be_looked_at_is_told_and_hides_nothing(measured, app, monkeypatch, capsys):
     deploy(app)
     monkeypatch.setattr(jobs, "status", lambda _app: 1 / 0)
     found = written()
     assert found['look_failed{app="shop",subject="jobs"}'] == 1 and found['look_failed{app="shop",subject="web"}'] == 0
+    assert "jobs of shop cannot be looked at: ZeroDivisionError: division by zero" in capsys.readouterr().err
     assert found['app_up{app="shop"}'] == 1
 
 

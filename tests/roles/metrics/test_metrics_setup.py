@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 
 import pytest
 from ansible.module_utils.flask_deploy.host import files, nginx, timed
 from ansible.modules import metrics_setup as module
-from keep_metrics import ending, exposition, places
+from keep_metrics import ending, places
 
 from tests.conftest import ROOT
 
 FILES = ROOT / "roles/metrics/files/keep_metrics"
 SETTINGS = {"app": "shop", "domain": "shop.example.com", "certificate": "shop", "backup": False}
 SENT = {"__main__.py": "pass"}
-with_exporter = pytest.mark.skipif(
-    not shutil.which("prometheus-node-exporter"), reason="make tools installs prometheus-node-exporter"
-)
 
 
 def test_the_program_finds_all_its_parts_by_itself(tmp_path):
@@ -141,27 +135,3 @@ def test_an_exporter_that_does_not_listen_is_named_with_what_to_type(monkeypatch
         port = free.getsockname()[1]
     with pytest.raises(module.Refused, match=rf"nothing listens on 127.0.0.1:{port}: .*journalctl -n 20 -u an-expo"):
         module.await_answer("127.0.0.1", port, "an-exporter")
-
-
-@with_exporter
-def test_the_real_exporter_takes_its_words_and_gives_our_metrics(tmp_path):
-    (tmp_path / "textfile").mkdir()
-    (tmp_path / "textfile/shop.prom").write_text(exposition.text([("app_up", {"app": "shop"}, 1)]))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = module.NODE_WORDS.format(at=f"127.0.0.1:{port}", work=tmp_path).split()[1:]
-    command = [shutil.which("prometheus-node-exporter"), *words]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as exporter:
-        try:
-            module.await_answer("127.0.0.1", port, "an-exporter")
-            answer = scraped(port)
-        finally:
-            exporter.kill()
-    assert 'flask_deploy_app_up{app="shop"} 1' in answer and "node_textfile_scrape_error 0" in answer
-
-
-def scraped(port):
-    time.sleep(0.1)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        return answer.read().decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -54,7 +55,7 @@ def beside(app: App, _told: dict[str, Any]) -> list[Sample]:
 def of_jobs(app: App, _told: dict[str, Any]) -> list[Sample]:
     samples: list[Sample] = []
     for row in jobs.status(app):
-        labels, record = {"job": row["name"]}, row["record"]
+        labels, record = {"job_name": row["name"]}, row["record"]  # Prometheus has a label job of its own
         samples.append(("job_timer_up", labels, row["timer"]))
         if record and not row["runs"]:  # of one that runs nobody knows yet
             samples.append(("job_success", labels, record.get("result") == "success"))
@@ -102,7 +103,9 @@ def of_app(app: App, told: dict[str, Any]) -> list[Sample]:
         try:
             samples += [(name, {"app": app.name, **labels}, value) for name, labels, value in question(app, told)]
             failed = 0
-        except Exception:  # whatever is wrong with a host
+        except Exception as error:  # whatever is wrong with a host
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            sys.stderr.write(f"{subject} of {app.name} cannot be looked at: {said}\n")
             failed = 1
         samples.append(("look_failed", {"app": app.name, "subject": subject}, failed))
     return samples
