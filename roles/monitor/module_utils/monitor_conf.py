@@ -89,15 +89,16 @@ def of_host(mounts: list[str]) -> str:
             texts.append(FILESYSTEM.format(what=what, path=path, measure=measure, **calls(key)))
     for name in ("nginx", "docker"):
         texts.append(PROCESS.format(key=f"host.{name}", which=f"with pidfile /run/{name}.pid", **calls(f"host.{name}")))
-    return "".join([*texts, found("host.units", several=True), found("host.clock", cycles=2)])
+    texts += [found(f"host.{what}", several=True) for what in ("units", "asleep")]
+    return "".join([*texts, found("host.clock", cycles=2)])
 
 
 def of_app(settings: dict[str, Any]) -> str:
     """Return monit's checks of one app."""
     app, needs = settings["app"], settings["needs"]
-    texts = [found(f"{app}.{what}", cycles=2) for what in ("answers", "processes")]
+    texts = [found(f"{app}.answers", cycles=2)]
     texts += [found(f"{app}.{what}") for what in ("errors", "slow", "certificate")]
-    texts += [found(f"{app}.{what}", several=True) for what in ("jobs", "backup")]
+    texts += [found(f"{app}.{what}", several=True) for what in ("jobs", "backup", "processes")]
     texts.append(found(f"{app}.release").splitlines(keepends=True)[0])
     texts.append(CHANGED.format(call=CALL, key=f"{app}.release"))
     if "postgres" in needs:

@@ -110,6 +110,28 @@ def test_units_that_failed_are_told_with_their_time(monkeypatch):
     ]
 
 
+def test_units_of_ours_that_a_boot_starts_and_that_do_not_run_are_told(monkeypatch, tmp_path):
+    states = {"timer.timer": "inactive", "up.service": "active", "once.service": "inactive", "dead.service": "inactive"}
+    (tmp_path / "a.wants").mkdir()
+    for name in [f"flask-deploy-{name}" for name in states] + ["other.service"]:
+        (tmp_path / "a.wants" / name).touch()
+
+    def show(*words):
+        names = [word for word in words if "." in word]
+        assert "other.service" not in names
+        kinds = {"flask-deploy-once.service": "Type=oneshot\n", "flask-deploy-timer.timer": ""}
+        blocks = [
+            f"{kinds.get(name, 'Type=simple' + chr(10))}Id={name}\nActiveState={states[name[13:]]}\n" for name in names
+        ]
+        return 0, "\n".join(blocks), ""
+
+    monkeypatch.setattr(condition, "STARTED", f"{tmp_path}/*.wants/flask-deploy-*")
+    monkeypatch.setattr(condition, "run", show)
+    assert condition.asleep() == ["flask-deploy-dead.service", "flask-deploy-timer.timer"]
+    monkeypatch.setattr(condition, "STARTED", f"{tmp_path}/none/*")
+    assert condition.asleep() == []
+
+
 def test_where_systemd_does_not_answer_nobody_says_that_all_is_well(monkeypatch):
     monkeypatch.setattr(condition, "run", lambda *words: (1, "", "Failed to connect to bus"))
     with pytest.raises(OSError, match="Failed to connect"):

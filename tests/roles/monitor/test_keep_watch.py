@@ -327,10 +327,10 @@ def test_what_is_not_to_be_judged_is_not():
 def quiet(watch, logged, app, monkeypatch):
     """A host on which all is well; return what it says, to be changed."""
     said = {"units": {"failed": [], "auto-restart": []}, "clock": {"kept": True, "in_step": True}, "told": {}}
-    said |= {"processes": [], "jobs": [], "status": 200}
+    said |= {"processes": [], "jobs": [], "status": 200, "asleep": []}
     monkeypatch.setattr(looking, "App", lambda _name: app)
     monkeypatch.setattr(looking, "BOOT", 0)
-    for name in ("units", "clock"):
+    for name in ("units", "clock", "asleep"):
         monkeypatch.setattr(condition, name, lambda name=name: said[name])
     monkeypatch.setattr(condition, "told", lambda kind, _app: said["told"].get(kind, {"problems": [], "days_left": 60}))
     monkeypatch.setattr(processes, "told", lambda _app: said["processes"])
@@ -372,6 +372,10 @@ WRONG = {
         {"units": {"failed": [unit("a.service")], "auto-restart": []}},
         "a.service failed (exit-code); type there: sudo journalctl -n 50 -u a.service",
     ),
+    "host.asleep": (
+        {"asleep": ["flask-deploy-job-shop-purge.timer", "flask-deploy-metrics-node.service"]},
+        "flask-deploy-metrics-node.service does not run; type there: sudo systemctl start flask-deploy-metrics-node",
+    ),
     "host.clock": ({"clock": {"kept": True, "in_step": False}}, "the clock is not set by any server"),
 }
 
@@ -382,6 +386,7 @@ def test_each_thing_that_is_wrong_is_one_item_and_goes_again(quiet, key):
     change, words = WRONG[key]
     before = {name: quiet[name] for name in change}
     quiet.update(change)
+    wrong(time.time() + 30)
     found = wrong(time.time() + 60)
     assert list(found) == [key] and [words in text for text in found[key].values()] == [True]
     quiet.update(before)
@@ -432,6 +437,16 @@ def test_a_job_that_runs_or_never_ran_is_not_wrong(quiet):
     assert wrong() == {}
 
 
+def test_what_is_away_for_one_look_is_not_wrong_and_one_worker_does_not_hide_another(quiet):
+    worker = {"process": "worker", "up": 0, "wanted": 1, "down": "x"}
+    for moment, rows, items in ((0, [worker], []), (30, [], []), (60, [worker], []), (90, [worker], ["worker"])):
+        quiet["processes"] = rows
+        assert [*wrong(NOON + moment).get("shop.processes", {})] == items
+    quiet["processes"] = [worker, {**worker, "process": "mailer"}]
+    wrong(NOON + 120)
+    assert sorted(wrong(NOON + 150)["shop.processes"]) == ["mailer", "worker"]
+
+
 def test_maintenance_and_a_switch_under_way_are_not_wrong(quiet, app):
     quiet.update(status=503, processes=[{"process": "worker", "up": 0, "wanted": 1, "down": "x"}])
     Path(app.root, "maintenance/html").mkdir(parents=True)
@@ -440,9 +455,9 @@ def test_maintenance_and_a_switch_under_way_are_not_wrong(quiet, app):
 
 
 def test_an_app_that_starts_with_its_host_is_given_time(quiet, monkeypatch):
-    quiet["status"] = 502
+    quiet.update(status=502, asleep=["flask-deploy-metrics-node.service"])
     monkeypatch.setattr(looking, "BOOT", float("inf"))
-    assert wrong() == {}
+    assert [wrong(), wrong()] == [{}, {}]
 
 
 def test_an_engine_that_is_away_is_told_by_monit_alone(quiet, monkeypatch):

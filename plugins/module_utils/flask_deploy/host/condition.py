@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import command, files
 
 PROGRAMS = "/usr/local/lib/flask-deploy"
+STARTED = "/etc/systemd/system/*.wants/flask-deploy-*"
 SECONDS = 60  # that a program may take
 SETTLED = 1800  # seconds after a start in which a clock may not be in step yet
 SHOWN = ("Id", "Result", "StateChangeTimestamp", "NRestarts")  # of a unit that is not well
@@ -50,8 +52,7 @@ def _shown(names: Sequence[str]) -> list[dict[str, Any]]:
     if not names:
         return []
     wanted = [word for name in SHOWN for word in ("-p", name)]
-    blocks = run("systemctl", "show", "--timestamp=unix", *wanted, *names)[1].strip().split("\n\n")
-    known = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
+    known = _told("--timestamp=unix", *wanted, *names)
     return [
         {
             "name": each.get("Id", "?"),
@@ -61,6 +62,18 @@ def _shown(names: Sequence[str]) -> list[dict[str, Any]]:
         }
         for each in known
     ]
+
+
+def _told(*words: str) -> list[dict[str, str]]:
+    blocks = run("systemctl", "show", *words)[1].strip().split("\n\n")
+    return [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
+
+
+def asleep() -> list[str]:
+    """Return the units of ours that a boot starts and that do not run; what only does something once is none."""
+    names = sorted({os.path.basename(path) for path in glob.glob(STARTED)})
+    known = _told("-p", "Id", "-p", "ActiveState", "-p", "Type", *names) if names else []
+    return [each["Id"] for each in known if each.get("ActiveState") == "inactive" and each.get("Type") != "oneshot"]
 
 
 def moment(stamp: str) -> float | None:

@@ -18,7 +18,9 @@ from ansible.module_utils.flask_deploy.release.places import App
 from . import places, traffic
 
 SELDOM = 55  # seconds; programs that take long to answer are not asked more often
-STEADY, HOLD = ("jobs", "units"), 90  # keys, and seconds that one of their items is well before it counts as such
+LASTING = ("processes", "asleep")  # keys of what may be away for a moment; it is wrong at the second look in a row
+# Keys, and seconds that one of their items is well before it counts as such.
+STEADY, HOLD = ("jobs", "units", *LASTING), 90
 BOOT = 180  # seconds after a boot in which an app may still start
 PATIENCE = 4  # seconds that an app has to answer
 DECIDED = "draining"  # phase of a switch after which a release has nothing but its last requests to end
@@ -40,6 +42,7 @@ def look(now: float) -> None:
         for what, judge in traffic.JUDGES.items():
             _keep(f"{name}.{what}", lambda judge=judge, told=told, name=name: judge(name, counts()[name], told), now)
     _keep("host.units", lambda: units(list(known)), now)
+    _keep("host.asleep", lambda: asleep(list(known)), now)
     _keep("host.clock", clock, now)
 
 
@@ -48,11 +51,20 @@ def _keep(key: str, question: Callable[[], dict[str, str]], now: float) -> None:
     if key.rpartition(".")[2] in ("certificate", "backup") and _age(places.found(key), now) < SELDOM:
         return
     try:
-        known = question()
+        known = _lasting(key, question()) if key.rpartition(".")[2] in LASTING else question()
         places.keep(key, _steady(key, known, now) if key.rpartition(".")[2] in STEADY else known, now)
     except Exception as error:  # whatever is wrong with a host
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         places.keep(key, {"look": f"{key} cannot be looked at: {said}"}, now)
+
+
+def _lasting(key: str, known: dict[str, str]) -> dict[str, str]:
+    """Return what was wrong at the last look, too."""
+    path, before = f"{places.WORK}/first.json", places.items(key)
+    seen = files.read_json(path, {})
+    if seen.get(key, []) != sorted(known):
+        files.write_json(path, {**seen, key: sorted(known)}, 0o600)
+    return {item: text for item, text in known.items() if item in before or item in seen.get(key, [])}
 
 
 def _steady(key: str, known: dict[str, str], now: float) -> dict[str, str]:
@@ -177,6 +189,13 @@ def units(apps: list[str]) -> dict[str, str]:
             how = f"failed ({each['result']})" if state == "failed" else "is started again and again"
             lines[name] = f"{name} {how}; type there: sudo journalctl -n 50 -u {name}"
     return lines
+
+
+def asleep(apps: list[str]) -> dict[str, str]:
+    """Return which units of ours do not run that should; timers of jobs are told with their jobs."""
+    jobs_of = tuple(f"flask-deploy-job-{app}-" for app in apps)
+    names = [] if _boots() else [name for name in condition.asleep() if not name.startswith(jobs_of)]
+    return {name: f"{name} does not run; type there: sudo systemctl start {name}" for name in names}
 
 
 def clock() -> dict[str, str]:
