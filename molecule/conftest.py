@@ -113,6 +113,19 @@ def get(address):
     return ask
 
 
+@pytest.fixture(scope="session")
+def metrics(host):
+    """Measure, and return {sample: value} of what both exporters give."""
+
+    def scrape() -> dict[str, float]:
+        host.check_output("/usr/local/lib/flask-deploy/metrics write")
+        text = "".join(host.check_output(f"curl -sf http://127.0.0.1:{port}/metrics") + "\n" for port in (9180, 9181))
+        rows = (line.rpartition(" ") for line in text.splitlines() if line and line[0] != "#")
+        return {name: float(value) for name, _, value in rows}
+
+    return scrape
+
+
 @pytest.fixture
 def release(host):
     """Return the id of the release that serves."""
