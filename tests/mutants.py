@@ -69,6 +69,7 @@ BLIND = [
     "tests/plugins/switch/test_unit.py::test_the_program_finds_all_its_parts_by_itself",
     "tests/plugins/host/test_command.py::test_no_command_runs_without_a_limit",
     "app/tests/test_api.py::test_the_package_is_typed_throughout",
+    "app/tests/test_bench.py",
 ]
 PR_SET_PDEATHSIG = 1  # see prctl(2)
 OUTSIDE = "MUTANTS_PID_NAMESPACE"  # the one that it was begun in
