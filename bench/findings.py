@@ -32,7 +32,7 @@ def lynis(said):
     index = dict(values).get("hardening_index")
     if not index:
         raise UnreadableError(f"lynis: no hardening_index: {said[-500:]}")
-    parts = [value.split("|") for kind, value in values if kind == "details[]"]
+    parts = [value.split("|", 2) for kind, value in values if kind == "details[]"]
     named = [(part[0], dict(each.split(":", 1) for each in part[2].split(";") if ":" in each)) for part in parts]
     left = {f"{name}:{of['field']}": f"{of['value']}, not {of['prefval']}" for name, of in named if of.get("field")}
     whole = {name.partition(":")[0] for name in left}

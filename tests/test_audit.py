@@ -28,10 +28,11 @@ def test_each_setting_that_lynis_names_is_a_finding():
     assert report.score == "58 of 100, 1 warnings, 13 suggestions"
     assert report.left.keys() == {
         *("LYNIS", "BOOT-5264", "AUTH-9286", "PKGS-7392", "NETW-3200", "FILE-7524"),
-        *("KRNL-6000:dev.tty.ldisc_autoload", "KRNL-6000:kernel.kptr_restrict"),
+        *("KRNL-6000:dev.tty.ldisc_autoload", "KRNL-6000:kernel.kptr_restrict", "KRNL-6000:kernel.yama.ptrace_scope"),
         *("SSH-7408:AllowTcpForwarding", "SSH-7408:MaxAuthTries"),
     }
     assert report.left["SSH-7408:MaxAuthTries"] == "6, not 3"
+    assert report.left["KRNL-6000:kernel.yama.ptrace_scope"] == "0, not 1|2|3"
 
 
 def test_algorithms_that_ssh_audit_does_not_call_good_are_findings():
@@ -176,4 +177,4 @@ def test_an_audit_looks_before_and_after_and_keeps_what_it_saw(monkeypatch, tmp_
     assert [book for book, _ in played] == ["site.yml"]
     assert [name for name, report in seen["before"].items() if report] == ["lynis", "ssh-audit"]
     assert seen["after"]["testssl"]["score"] == "A, 96 points"
-    assert "22 left without a reason in page.md" in capsys.readouterr().out
+    assert "23 left without a reason in page.md" in capsys.readouterr().out
