@@ -254,7 +254,7 @@ def test_a_prometheus_reads_the_same(host, wrong, release):
     assert [found[f'processes_up{{app="app",process="{name}"}}'] for name in ("worker", "mailer")] == [0, 0]
     end = found['certificate_not_after_timestamp_seconds{app="app",domain="app.test"}']
     assert 4 < (end - time.time()) / 86400 <= 5 and found['certificate_problems{app="app",domain="app.test"}'] >= 1
-    assert found['backup_problems{app="app"}'] == 2 and found['backup_success{app="app",kind="backup"}'] == 0
+    assert found['backup_problems{app="app"}'] >= 2 and found['backup_success{app="app",kind="backup"}'] == 0
     assert found['unit_problem{unit="broken.service",state="failed"}'] == found["clock_in_step"] + 1 == 1
     assert found[f'requests_total{{app="app",release="{release()}",status="500"}}'] >= 30
 
@@ -313,7 +313,7 @@ def test_a_deploy_and_a_return_by_itself_are_told(host, play, told, until, relea
 
 
 def test_hours_without_a_fault_are_quiet(host, told, until, mended):
-    """monit's cycle is a second here: two minutes are an hour."""
+    """monit's cycle is a second here: two minutes are an hour. A whole day is in tests/roles/monitor/."""
     told.forget()
     host.check_output("sed -i 's/^set daemon 30/set daemon 1/' /etc/flask-deploy/monitor/monitrc")
     host.check_output("systemctl restart flask-deploy-monitor")
