@@ -432,6 +432,21 @@ def test_a_job_that_failed_is_wrong_until_a_run_of_it_ends_well(quiet):
     assert wrong(NOON + 2000) == {}
 
 
+def test_a_day_on_which_all_is_well_is_quiet(quiet, logged, receiver, monkeypatch):
+    """A look every five minutes, with visitors and now and then an error, a worker that is new and a job that runs."""
+    monkeypatch.setattr(os, "fsync", lambda _handle: None)  # no power is lost here
+    telling.begin()
+    for moment in range(0, 86400, 300):
+        logged(20)
+        logged(1, status=502) if moment % 600 == 0 else None
+        worker = {"process": "worker", "up": int(moment % 7200 != 0), "wanted": 1, "down": "x"}
+        quiet["processes"] = [worker]
+        quiet["jobs"] = [{**row(began=1), "runs": moment % 3600 == 0, "record": {"result": "success", "ended": 1}}]
+        assert wrong(NOON + moment) == {}
+    telling.tell(NOON + 86400)
+    assert receiver[1] == []
+
+
 def test_a_job_that_runs_or_never_ran_is_not_wrong(quiet):
     quiet["jobs"] = [row(), {**row(began=1), "runs": True}, row(began=1, ended=2, result="success", code="0")]
     assert wrong() == {}
