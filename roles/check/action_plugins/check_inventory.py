@@ -74,7 +74,7 @@ class ActionModule(ActionBase):
         if any(line.startswith("site_domain:") for line in mistakes):  # which the aliases are often made of
             mistakes = [line for line in mistakes if not line.startswith("site_aliases:")]
         if not mistakes:
-            mistakes += check_together(typed, task_vars["groups"].get("web", []))
+            mistakes += check_together(typed, task_vars["groups"])
         return typed, mistakes or check_outside(typed, C.DEFAULT_LOCAL_TMP)
 
     def _judge(self, task_vars: dict[str, Any], specs: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -146,7 +146,7 @@ class ActionModule(ActionBase):
             "aliases": values["site_aliases"] + values["site_names"],
             "wsgi": values["app_wsgi"],
             "calendars": calendars(values),
-            "needs": values["app_needs"],
+            "needs": [need for need in values["app_needs"] if not task_vars["groups"].get(need)],
             "uid": values["app_uid"],
             "sets_up": task_vars.get("__check_neighbours", True),
         }

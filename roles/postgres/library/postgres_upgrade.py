@@ -141,7 +141,8 @@ def drop(options: dict[str, Any], dry: bool) -> list[str]:
     if dry:
         return [f"would remove {size}"]
     kept.remove()
-    files.write_json(postgres.RECORD, {"cluster": record["cluster"]})
+    stays = {name: value for name, value in record.items() if name not in ("kept", "since")}
+    files.write_json(postgres.RECORD, stays)
     return [
         f"removed {size}",
         f"its programs are still there; to remove them, on the host: sudo apt purge postgresql-{kept.version}",

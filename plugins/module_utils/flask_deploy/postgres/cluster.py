@@ -72,10 +72,13 @@ class Cluster:
         command.run(*made, error=PostgresError, limit=START)
         return [f"cluster {self.version}/main"]
 
-    def users(self, app: str, uid: int) -> str:
-        """Return the file that says which user of the system is which app's role: those of before, and this one's."""
+    def users(self, app: str = "", uid: int = 0) -> str:
+        """Return the file that says which user of the system is which app's role: those of before, and this one's.
+
+        :param app: an app beside the cluster; none where it comes from other hosts.
+        """
         known = (files.read(f"{self.etc}/pg_ident.conf") or b"").decode().splitlines()
-        rows = {line for line in known if line.startswith(f"{MAP} ")} | {row(app, uid)}
+        rows = {line for line in known if line.startswith(f"{MAP} ")} | ({row(app, uid)} if app else set())
         return "# Managed by Ansible: flask-deploy\n# MAP SYSTEM-USER ROLE\n" + "".join(
             f"{each}\n" for each in sorted(rows)
         )
@@ -105,22 +108,24 @@ class Cluster:
         owner = pwd.getpwnam(OWNER)
         return files.ensure_file(path, text.encode(), 0o640, owner.pw_uid, owner.pw_gid, dry=dry)
 
-    def ensure(self, settings: str, users: str, dry: bool) -> list[str]:
+    def ensure(self, settings: str, users: str, dry: bool, hba: str = HBA, more: bool = False) -> list[str]:
         """Let the cluster run with these files; return what was, or would be, done.
 
         Settings that it does not start with are put back.
+
+        :param more: whether another file that it reads has changed.
 
         :raises PostgresError: see ``test``, or it does not start.
         """
         before = files.read(self.settings)
         if before != settings.encode():
             self.test(settings)
-        wanted = {self.settings: settings, f"{self.etc}/pg_hba.conf": HBA, f"{self.etc}/pg_ident.conf": users}
+        wanted = {self.settings: settings, f"{self.etc}/pg_hba.conf": hba, f"{self.etc}/pg_ident.conf": users}
         changed = [path for path, text in wanted.items() if self.write(path, text, dry)]
         if dry:
             return changed
         try:
-            return changed + self.take_effect(bool(changed))
+            return changed + self.take_effect(bool(changed) or more)
         except PostgresError:
             if self.settings in changed:
                 self.put_back(before)

@@ -115,7 +115,8 @@ def _over(move: dict[str, Any], timeout: float) -> None:
         note(move, point=f"upgrade-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{move['to']}")
         sql(f"SELECT pg_create_restore_point('{move['point']}')")
     WAYS[move["way"]](Major(move["from"]), Major(move["to"]))
-    serve(move["to"], {"cluster": f"{move['to']}/main", "kept": f"{move['from']}/main", "since": time.time()})
+    record = {"cluster": f"{move['to']}/main", "kept": f"{move['from']}/main", "since": time.time()}
+    serve(move["to"], {**move["record"], **record})
     if move["way"] == UP:
         look_after()
     for app, running in apps(move):

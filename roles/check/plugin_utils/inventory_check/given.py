@@ -16,12 +16,7 @@ def mistakes(
     """
     if need not in values.get("app_needs", []):
         return []
-    lines = []
-    if len(hosts) > 1:
-        lines.append(
-            f"app_needs: each of the {len(hosts)} hosts would have {need} of its own, with other data; give the app "
-            f"the address of one that they share, in app_secrets, and take {need} out of app_needs"
-        )
+    lines = several(need, hosts)
     for variable in variables:
         name = values.get(variable, "")
         for place in ("app_env", "app_secrets"):
@@ -34,3 +29,13 @@ def mistakes(
         both = sorted(fixed & set(values.get(place, {})))
         lines += [f"{place}: {name} is what app_needs: [{need}] gives; remove it from {place}" for name in both]
     return lines
+
+
+def several(need: str, hosts: list[str]) -> list[str]:
+    """Return what stands against a need beside an app that several hosts serve."""
+    if len(hosts) < 2:
+        return []
+    return [
+        f"app_needs: each of the {len(hosts)} hosts would have {need} of its own, with other data; give the app "
+        f"the address of one that they share, in app_secrets, and take {need} out of app_needs"
+    ]

@@ -141,9 +141,11 @@ def with_examples(specs: dict[str, dict[str, Any]], mistakes: list[str]) -> list
     return lines
 
 
-def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
-    """Return mistakes that only show when variables are seen together, for the hosts of one group."""
+def check_together(values: dict[str, Any], groups: dict[str, list[str]]) -> list[str]:
+    """Return mistakes that only show when variables are seen together, for the hosts of the inventory's groups."""
+    hosts = groups.get("web", [])
     each = [rules.check_together(values, hosts) for rules in RULES.values() if hasattr(rules, "check_together")]
+    each += [rules.check_groups(values, groups) for rules in RULES.values() if hasattr(rules, "check_groups")]
     return [line for lines in each for line in lines]
 
 
