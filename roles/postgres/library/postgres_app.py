@@ -46,6 +46,7 @@ RETURN = r"""
 version: {type: str, returned: always, description: Major version of the cluster that is used.}
 source: {type: str, returned: with asked, description: Address of this host.}
 password: {type: str, returned: with told, description: Password of the app.}
+missing: {type: str, returned: with told, description: What to do where the app was not set up yet.}
 ca: {type: str, returned: with told, description: Certificate of the CA that signed this host's.}
 actions: {type: list, returned: always, description: "What was, or would be, done."}
 """
