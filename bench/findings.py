@@ -32,9 +32,7 @@ def lynis(said):
     index = dict(values).get("hardening_index")
     if not index:
         raise UnreadableError(f"lynis: no hardening_index: {said[-500:]}")
-    parts = [value.split("|", 2) for kind, value in values if kind == "details[]"]
-    named = [(part[0], dict(each.split(":", 1) for each in part[2].split(";") if ":" in each)) for part in parts]
-    left = {f"{name}:{of['field']}": f"{of['value']}, not {of['prefval']}" for name, of in named if of.get("field")}
+    left = dict(_setting(value) for kind, value in values if kind == "details[]" and "field:" in value)
     whole = {name.partition(":")[0] for name in left}
     count = {"warning[]": 0, "suggestion[]": 0}
     for kind, value in values:
@@ -44,6 +42,16 @@ def lynis(said):
             if name not in whole:
                 left.setdefault(name, title)
     return Report(f"{index} of 100, {count['warning[]']} warnings, {count['suggestion[]']} suggestions", left)
+
+
+def _setting(detail):
+    """Return (id, title) of a setting that lynis tells the details of: what it is, and what it would have to be."""
+    name, _, told = detail.split("|", 2)
+    parts = dict(each.split(":", 1) for each in told.split(";") if ":" in each)
+    try:
+        return f"{name}:{parts['field']}", f"{parts['value']}, not {parts['prefval']}"
+    except KeyError:
+        raise UnreadableError(f"lynis: {detail}") from None
 
 
 def ssh_audit(said):
