@@ -76,8 +76,9 @@ def test_a_full_target_is_told(play, sh, run_unit):
 def test_a_run_that_is_killed_is_told_and_its_lock_goes(sh, run_unit, status, until):
     sh("head -c 60000000 /dev/urandom > /srv/app/data/much")
     sh("systemctl start --no-block flask-deploy-backup@app.service")
-    until(lambda: sh("pgrep -f 'restic [b]ackup'", check=False) and sh(f"ls {REPO}/locks"), 60)
-    sh("systemctl kill -s KILL flask-deploy-backup@app.service")
+    under_way = f"pgrep -f 'restic [b]ackup' && ls {REPO}/locks | grep -q ."
+    kill = "systemctl kill -s KILL flask-deploy-backup@app.service"
+    sh(f"for look in $(seq 2000); do {under_way} && exec {kill}; sleep 0.03; done; exit 1")
     until(lambda: sh("systemctl is-active flask-deploy-backup@app.service", check=False) == "failed", 20)
     red, said = status()
     assert red and "was cut off" in said

@@ -45,7 +45,7 @@ def test_a_host_by_ssh(play, sh, restore, shop, write, elsewhere):
     assert refused.rc != 0 and "another host key than backup_host_key" in refused.output
     sh(f"rm {HOME}/.ssh/authorized_keys")
     refused = play("site.yml", "--tags", "backup", *elsewhere(**to), succeed=False)
-    assert refused.rc != 0 and "does not take backup_ssh_key" in refused.output
+    assert refused.rc != 0 and "does not take backup_ssh_key" in refused.output, refused.output
 
 
 @pytest.fixture(scope="module")
