@@ -32,7 +32,7 @@ def lynis(said):
     index = dict(values).get("hardening_index")
     if not index:
         raise UnreadableError(f"lynis: no hardening_index: {said[-500:]}")
-    left = dict(_setting(value) for kind, value in values if kind == "details[]" and "field:" in value)
+    left = dict(_setting(value) for kind, value in values if kind == "details[]" and "prefval:" in value)
     whole = {name.partition(":")[0] for name in left}
     count = {"warning[]": 0, "suggestion[]": 0}
     for kind, value in values:
@@ -48,10 +48,7 @@ def _setting(detail):
     """Return (id, title) of a setting that lynis tells the details of: what it is, and what it would have to be."""
     name, _, told = detail.split("|", 2)
     parts = dict(each.split(":", 1) for each in told.split(";") if ":" in each)
-    try:
-        return f"{name}:{parts['field']}", f"{parts['value']}, not {parts['prefval']}"
-    except KeyError:
-        raise UnreadableError(f"lynis: {detail}") from None
+    return f"{name}:{parts['field']}", f"{parts['value']}, not {parts['prefval']}"
 
 
 def ssh_audit(said):
