@@ -141,7 +141,8 @@ def test_one_that_is_killed_is_ended_by_the_same_command(move, sh, until, versio
     said = move("upgrade")
     assert "put back a move that was cut off" in said
     assert version() == "17" and notes(get) == ["first", "again"]
-    assert sh("pgrep -c -f 'bin/postgres -D'")[1] == "1"
+    servers = sh("pgrep -a -f '[b]in/postgres -D'")[1]
+    assert "/17/main" in servers and len(servers.splitlines()) == 1, servers
 
 
 def test_the_old_one_goes_when_all_is_well(move, sh, play):
