@@ -73,6 +73,17 @@ def container() -> str:
 
 
 @pytest.fixture(scope="session")
+def sh(container):
+    """Run a command on the host as root, round the network; return (exit code, all that it printed)."""
+
+    def run(command):
+        done = subprocess.run(["docker", "exec", container, "sh", "-c", command], capture_output=True, check=False)
+        return done.returncode, (done.stdout + done.stderr).decode().strip()
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def address(container):
     """Return the host's address now; a reboot may change it."""
 

@@ -17,17 +17,6 @@ DRILL = "systemctl start flask-deploy-archive-drill@shop"
 
 
 @pytest.fixture(scope="module")
-def sh(container):
-    """Run a command on the host as root; return (exit code, all that it printed)."""
-
-    def run(command):
-        done = subprocess.run(["docker", "exec", container, "sh", "-c", command], capture_output=True, check=False)
-        return done.returncode, (done.stdout + done.stderr).decode().strip()
-
-    return run
-
-
-@pytest.fixture(scope="module")
 def move(play):
     """Run the playbook with an action; return what it said, in one line."""
 

@@ -145,9 +145,9 @@ WAYS: dict[str, Callable[[Major, Major], None]] = {UP: up, BACK: back}
 
 
 def look_after() -> None:
-    """Bring extensions to the newer version, and learn enough of all tables for the first queries: both are not
+    """Bring extensions to the newer version, and tables' statistics to what the first queries need.
 
-    carried over (pg_upgrade, Post-Upgrade Processing).
+    pg_upgrade carries over neither (PostgreSQL, pg_upgrade, Post-Upgrade Processing).
     """
     older = "extversion <> default_version"
     join = f"SELECT extname FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE {older}"  # noqa: S608
