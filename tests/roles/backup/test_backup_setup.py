@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 from ansible.module_utils.flask_deploy.host import program
 from ansible.modules import backup_setup as module
 from ansible.modules import remove_app
 
+from tests import carried
 from tests.conftest import ROOT
 
 FILES = ROOT / "roles/backup/files/keep_backups"
@@ -22,13 +21,7 @@ SETTINGS = {"app": "shop", "at": "*-*-* 03:00", "drill_at": "Sun *-*-* 05:00", "
 def test_the_program_finds_all_its_parts_by_itself(tmp_path):
     """And no others, though Ansible is installed where it runs."""
     parts = module.program({path.name: path.read_text() for path in FILES.glob("*.py")})
-    for path, text in parts.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    ask = "import sys, keep_backups.__main__; print(*(getattr(m, '__file__', '') for m in sys.modules.values()))"
-    done = subprocess.run([sys.executable, "-B", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
-    used = {path for path in done.stdout.split() if "/ansible/" in path or "/keep_backups/" in path}
-    assert used == {str(tmp_path / path) for path in parts}
+    assert carried.used(parts, "keep_backups", tmp_path) == parts.keys()
     assert program.PACKAGE.replace(".", "/") + "/host/locks.py" in parts
 
 

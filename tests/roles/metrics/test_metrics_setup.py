@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
 from ansible.module_utils.flask_deploy.host import files, nginx, timed
 from ansible.modules import metrics_setup as module
 from keep_metrics import ending, places
 
+from tests import carried
 from tests.conftest import ROOT
 
 FILES = ROOT / "roles/metrics/files/keep_metrics"
@@ -23,28 +22,11 @@ SENT = {"__main__.py": "pass"}
 def test_the_program_finds_all_its_parts_by_itself(tmp_path):
     """And needs no others, though Ansible is installed where it runs."""
     parts = module.sources({path.name: path.read_text() for path in FILES.glob("*.py")})
-    for path, text in parts.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    ask = "import sys, keep_metrics.__main__; print(*(getattr(m, '__file__', '') for m in sys.modules.values()))"
-    done = subprocess.run([sys.executable, "-B", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
-    used = {path for path in done.stdout.split() if "/ansible/" in path or "/keep_metrics/" in path}
-    assert used == {str(tmp_path / path) for path in parts}
+    assert carried.used(parts, "keep_metrics", tmp_path) == parts.keys()
 
 
 def test_the_module_imports_what_it_is_to_carry():
-    """Ansible sends to a host what a module imports, and nothing else."""
-    ask = f"""
-import sys, ansible.module_utils as utils
-utils.__path__ += {[str(ROOT / "plugins/module_utils")]}
-sys.path.append({str(ROOT / "roles/metrics/library")!r})
-import metrics_setup as module
-wanted = [f"{{module.programs.PACKAGE}}.{{room}}.{{name}}" for room, all in module.PARTS.items()
-    for name in all.split()]
-print(*set(wanted) - sys.modules.keys())
-"""
-    done = subprocess.run([sys.executable, "-B", "-c", ask], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    assert carried.not_imported("metrics") == ""
 
 
 def test_the_program_ends_what_the_module_begins():

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ansible.module_utils import monitor_conf as conf
 from ansible.module_utils.flask_deploy.host import locks, systemd, timed
 from ansible.modules import monitor_setup as module
 
+from tests import carried
 from tests.conftest import ROOT
 
 FILES = ROOT / "roles/monitor/files/keep_watch"
@@ -27,29 +27,11 @@ with_monit = pytest.mark.skipif(not shutil.which("monit"), reason="make tools in
 def test_the_program_finds_all_its_parts_by_itself(tmp_path):
     """And needs no others, though Ansible is installed where it runs."""
     parts = module.sources({path.name: path.read_text() for path in FILES.glob("*.py")})
-    for path, text in parts.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    ask = "import sys, keep_watch.__main__; print(*(getattr(m, '__file__', '') for m in sys.modules.values()))"
-    done = subprocess.run([sys.executable, "-B", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
-    used = {path for path in done.stdout.split() if "/ansible/" in path or "/keep_watch/" in path}
-    assert used == {str(tmp_path / path) for path in parts}
+    assert carried.used(parts, "keep_watch", tmp_path) == parts.keys()
 
 
 def test_the_module_imports_what_it_is_to_carry():
-    """Ansible sends to a host what a module imports, and nothing else."""
-    paths = [str(ROOT / "plugins/module_utils"), str(ROOT / "roles/monitor/module_utils")]
-    ask = f"""
-import sys, ansible.module_utils as utils
-utils.__path__ += {paths}
-sys.path.append({str(ROOT / "roles/monitor/library")!r})
-import monitor_setup as module
-wanted = [f"{{module.programs.PACKAGE}}.{{room}}.{{name}}" for room, all in module.PARTS.items()
-    for name in all.split()]
-print(*set(wanted) - sys.modules.keys())
-"""
-    done = subprocess.run([sys.executable, "-B", "-c", ask], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    assert carried.not_imported("monitor") == ""
 
 
 def test_monit_is_stopped_before_anybody_tires_of_waiting():
