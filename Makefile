@@ -39,7 +39,7 @@ unit: tools ## the tests that need no machine: rendered templates, role contract
 	pytest -n 4 --dist worksteal # most of them wait: more than there are processors
 
 molecule: tools ## the tests on a Debian server, made for each run: SCENARIOS="bare default"
-	set -e; for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
+	set -e; for scenario in $(SCENARIOS); do molecule/shared/scenario $$scenario; done
 
 mutants: tools ## what the tests do not notice of thousands of small changes; one a second, so by night: FILES="switch.py"
 	@python tests/mutants.py $(FILES)
