@@ -16,6 +16,7 @@ from step_lines import progress
 LOG = "/var/log/dpkg.log"
 WRITTEN = re.compile(r"[\d-]+ [\d:]+ (?:status )?(?!startup)([\w-]+ [^\s:]+)")
 ALWAYS = {"install_recommends": False, "fail_on_autoremove": True, "update_cache": True, "cache_valid_time": 86400}
+STALE = "Unable to fetch some archives"  # the mirror has newer ones than those that the host's lists name
 
 
 class ActionModule(ActionBase):
@@ -27,7 +28,11 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = {**self._task.args, **ALWAYS}
         with progress.followed(self, (task_vars or {}).get("inventory_hostname", ""), Log()):
-            return self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)
+            done = self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)
+            if done.get("failed") and STALE in str(done.get("msg")):
+                arguments["cache_valid_time"] = 0
+                done = self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)
+            return done
 
 
 class Log:

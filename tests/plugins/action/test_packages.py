@@ -42,16 +42,49 @@ def test_what_dpkg_wrote_last_is_shown_and_nothing_of_before(packages, written, 
     assert log(connection) == shown
 
 
-def test_apt_never_removes_and_takes_no_more_than_is_named(packages, monkeypatch):
-    given = []
-    action = packages.ActionModule.__new__(packages.ActionModule)
-    action._task = SimpleNamespace(args={"name": ["nginx"]}, _uuid="t1")
-    monkeypatch.setattr(packages.ActionBase, "run", lambda *_: {})
-    monkeypatch.setattr(action, "_execute_module", lambda name, arguments, task_vars: given.append((name, arguments)))
-    action.run(task_vars={})
-    [(name, arguments)] = given
+FETCH = (
+    "'/usr/bin/apt-get -y install nginx' failed: E: Failed to fetch http://deb.debian.org/nginx_1.26.3-3_amd64.deb "
+    "404  Not Found\nE: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?\n"
+)
+
+
+@pytest.fixture
+def run(packages, monkeypatch):
+    """Return what runs the action on a host whose apt answers in turn, and gives the answer and what apt was given."""
+
+    def run(*answers):
+        left, given = list(answers), []
+        action = packages.ActionModule.__new__(packages.ActionModule)
+        action._task = SimpleNamespace(args={"name": ["nginx"]}, _uuid="t1")
+        monkeypatch.setattr(packages.ActionBase, "run", lambda *_: {})
+
+        def execute(name, arguments, task_vars):
+            given.append((name, dict(arguments)))
+            return left.pop(0)
+
+        monkeypatch.setattr(action, "_execute_module", execute)
+        return action.run(task_vars={}), given
+
+    return run
+
+
+def test_apt_never_removes_and_takes_no_more_than_is_named(run):
+    _answer, [(name, arguments)] = run({"changed": True})
     assert name == "ansible.builtin.apt"
     assert arguments["name"] == ["nginx"]
     assert arguments["fail_on_autoremove"] is True
     assert arguments["install_recommends"] is False
     assert {"state", "purge", "autoremove", "autoclean"}.isdisjoint(arguments)
+
+
+def test_lists_that_name_what_the_mirror_has_no_more_are_made_anew_once(run):
+    answer, given = run({"failed": True, "msg": FETCH}, {"changed": True})
+    assert answer == {"changed": True}
+    assert [arguments["cache_valid_time"] for _name, arguments in given] == [86400, 0]
+    answer, given = run({"failed": True, "msg": FETCH}, {"failed": True, "msg": FETCH})
+    assert answer["failed"] and len(given) == 2
+
+
+def test_another_failure_of_apt_is_told_at_once(run):
+    answer, given = run({"failed": True, "msg": "No package matching 'nginx' is available"})
+    assert answer["failed"] and len(given) == 1
