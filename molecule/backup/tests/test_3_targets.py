@@ -43,9 +43,14 @@ def test_a_host_by_ssh(play, sh, restore, shop, write, elsewhere):
     words = elsewhere(**{**to, "backup_host_key": stranger})
     refused = play("site.yml", "--tags", "backup", *words, succeed=False)
     assert refused.rc != 0 and "another host key than backup_host_key" in refused.output
-    sh(f"rm {HOME}/.ssh/authorized_keys")
+    sh(f"rm {HOME}/.ssh/authorized_keys; systemctl restart ssh")  # which forgets whom it lets wait
     refused = play("site.yml", "--tags", "backup", *elsewhere(**to), succeed=False)
     assert refused.rc != 0 and "does not take backup_ssh_key" in refused.output, refused.output
+    login = "ssh -i /root/key -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null keeper@127.0.0.1"
+    sh(f"for turn in 1 2 3 4 5 6; do {login} true; done; true")
+    refused = play("site.yml", "--tags", "backup", *elsewhere(**to), succeed=False)
+    assert refused.rc != 0 and "ends each connection at once" in refused.output, refused.output
+    sh("systemctl restart ssh")
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,11 @@ CAUSES = (
         "the credentials in backup_env are not taken by {to}",
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in backup_env",
     ),
+    (  # of OpenSSH's server, PerSourcePenalties of sshd_config(5)
+        "kex_exchange_identification",
+        "the SSH server of {to} ends each connection at once, as it does for some time after logins that failed",
+        "see its journal: sudo journalctl -u ssh; the next run tries again",
+    ),
     ("nosuchbucket|bucket does not exist", "the bucket of {to} does not exist", "make it, then back up again"),
     (
         "connection refused|no such host|no route to host|timed? ?out|could not resolve|unreachable|broken pipe"
