@@ -26,11 +26,11 @@ description:
 options:
   app: {type: str, required: true, description: Name of the app.}
   uid: {type: int, default: 10001, description: User id it runs as.}
+  owner: {type: dict, description: Who holds the app's lock, as app_lock told.}
   snapshot: {type: str, default: latest, description: Which backup.}
   over: {type: str, default: "", description: "What would be lost, in the word that the refusal names."}
   server: {type: str, default: "", description: "Name of this host, where all that the app has here is restored."}
   timeout: {type: int, default: 60, description: Seconds that the app has to answer again.}
-  owner: {type: dict, description: Who holds the app's lock, as app_lock told.}
 author: [flask-deploy contributors]
 """
 
