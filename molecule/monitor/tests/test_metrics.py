@@ -93,6 +93,18 @@ def test_exporters_listen_where_they_are_told_and_somebody_s_own_stays(host):
     assert [host.service(f"{name}.service").is_enabled for name in EXPORTERS] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("metrics_address=192.0.2.7", "metrics_address: 192.0.2.7 is no address of this host"),
+        ("metrics_port=9098", "metrics_port: port 9100 is held by prometheus-node"),
+    ],
+)
+def test_where_nothing_can_listen_is_told_before_anything_changes(play, words, told):
+    said = play("site.yml", "-e", words, succeed=False).output
+    assert told in said and "nothing was changed" in said
+
+
 def test_a_second_run_and_a_dry_run_change_nothing(play):
     assert play("playbooks/metrics.yml").changed == 0
     assert play("playbooks/metrics.yml", "--check").changed == 0

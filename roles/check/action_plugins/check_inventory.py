@@ -149,6 +149,7 @@ class ActionModule(ActionBase):
             "needs": [need for need in values["app_needs"] if not task_vars["groups"].get(need)],
             "uid": values["app_uid"],
             "sets_up": task_vars.get("__check_neighbours", True),
+            "metrics": {"address": values["metrics_address"], "port": values["metrics_port"]},
         }
         result: dict[str, Any] = self._execute_module("check_host", module_args=arguments, task_vars=task_vars)
         return {"mistakes": [result["msg"]]} if result.get("failed") else result

@@ -7,6 +7,7 @@ import glob
 import os
 import re
 
+from ansible.module_utils import check_ports as ports
 from ansible.module_utils.check_needs import mistakes as unmet_needs
 from ansible.module_utils.check_times import senseless_times
 from ansible.module_utils.flask_deploy.host import command, engine, files, networks
@@ -26,6 +27,7 @@ options:
   needs: {type: list, elements: str, default: [], description: Services that it needs beside it.}
   uid: {type: int, default: 10001, description: User id it runs as.}
   sets_up: {type: bool, default: true, description: Whether services are set up before it is released.}
+  metrics: {type: dict, default: {}, description: "The address and the first port where its metrics are read."}
 author: [flask-deploy contributors]
 """
 
@@ -46,8 +48,6 @@ processors: {type: int, returned: always, description: How many of them gunicorn
 OURS = {"tls", "jwt", "secrets", "release.key"}
 # One of them is in /srv/<app> from the first step on, or since a backup was brought back.
 PLACES = {"data", "rebuilt.json", "releases", "source.git", "sources.json"}
-# Who holds a port for a container, and whom to ask for which.
-FORWARDERS = {"docker-proxy": "docker", "dockerd": "docker", "conmon": "podman", "rootlessport": "podman"}
 FREE_BYTES = 1 << 30  # or twice the image, where that is more
 FREE_MEMORY = 192 << 20  # bytes; a release starts beside the one that serves
 FREE_INODES = 20_000
@@ -130,40 +130,6 @@ def sites_of_others() -> list[str]:
     return [] if b"/var/lib/flask-deploy/" in main else glob.glob("/etc/nginx/sites-enabled/*")
 
 
-def taken_ports() -> list[str]:
-    try:
-        listed = command.attempt("ss", "-Hltnp", limit=10).out.decode(errors="replace")
-    except FileNotFoundError:
-        return []
-    mistakes = []
-    for line in listed.splitlines():
-        columns = line.split()
-        port = columns[3].rpartition(":")[2]
-        holder = re.search(r'\(\("([^"]+)",pid=(\d+)', line)
-        if port in ("80", "443") and holder and holder[1] != "nginx":
-            mistakes.append(f"port {port} is held by {holder[1]} (pid {holder[2]}){way_out(*holder.groups(), port)}")
-    return sorted(set(mistakes))
-
-
-def way_out(name: str, pid: str, port: str) -> str:
-    """Return what to type where a process holds a port: by its container, by its unit, or as what it is."""
-    if name in FORWARDERS:
-        return f"; type there: sudo {FORWARDERS[name]} ps --filter publish={port}"
-    if pid == "1":
-        return " for one of its sockets; type there: systemctl list-sockets"
-    group = group_of(pid).removeprefix(group_of("1").removesuffix("/init.scope"))  # a host may be a container
-    # What somebody began from these lies in their group too; nobody should be told to stop them.
-    unit = re.search(r"^/system\.slice/(?:.*/)?((?!sshd?[.@]|cron\.)[^/]+\.service)$", group)
-    if unit:
-        return f"; type there: sudo systemctl disable --now {unit[1]}"
-    return f", which is no unit of systemd; type there: ps -fp {pid}, and if nothing needs it: sudo kill {pid}"
-
-
-def group_of(pid: str) -> str:
-    """Return the control group of a process (cgroups(7), /proc/[pid]/cgroup)."""
-    return (files.read(f"/proc/{pid}/cgroup") or b"").decode(errors="replace").strip().rpartition("::")[2]
-
-
 def image_bytes(app: str) -> int:
     """Return the size of the image that serves; 0 where there is none, or no engine to ask."""
     record = files.read_json(f"/srv/{app}/current/release.json") or {}
@@ -228,6 +194,7 @@ def main() -> None:
             "needs": {"type": "list", "elements": "str", "default": []},
             "uid": {"type": "int", "default": 10001},
             "sets_up": {"type": "bool", "default": True},
+            "metrics": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -236,7 +203,8 @@ def main() -> None:
     mistakes = foreign_directory(app) + foreign_files(app) + other_app(app, domain, wsgi) + taken_names(app, names)
     mistakes += foreign_network(app) + senseless_times(module.params["calendars"])
     mistakes += unmet_needs(app, *(module.params[name] for name in ("uid", "needs", "sets_up")))
-    mistakes += unreadable_repository(module.params["repository"]) + taken_ports() + full_disk(app) + full_memory()
+    mistakes += unreadable_repository(module.params["repository"]) + full_disk(app) + full_memory()
+    mistakes += ports.taken_web() + ports.taken_metrics(**module.params["metrics"])
     seen = {"processors": len(os.sched_getaffinity(0)), "keys": os.path.exists(f"/etc/{app}/jwt/signing")}
     module.exit_json(changed=False, mistakes=mistakes, **seen)
 

@@ -13,8 +13,6 @@ import pytest
 from ansible.module_utils.flask_deploy.host import files
 from ansible.modules import check_host as preflight
 
-LISTENING = 'LISTEN 0 511 {0}:{1} {0}:* users:(("{2}",pid=77,fd=6))'
-
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
@@ -154,77 +152,6 @@ def test_names_that_overlap_are_refused(other, theirs, ours, shared):
     lines = [line for line in preflight.taken_names("shop", [ours]) if "www." not in line]
     said = f"site_domain: {ours} overlaps with {theirs}, which belongs to the app blog on this host"
     assert lines == ([said] if shared else [])
-
-
-@pytest.fixture
-def listens(monkeypatch):
-    """Let a process of a control group listen; return what is said of that."""
-
-    def told(name, port=80, address="0.0.0.0", group="/"):
-        listed = "\n".join([LISTENING.format(address, port, name), LISTENING.format(address, 8080, "java")])
-        said = SimpleNamespace(out=listed.encode())
-        monkeypatch.setattr(preflight, "command", SimpleNamespace(attempt=lambda *words, **more: said))
-        monkeypatch.setattr(preflight.files, "read", {"/proc/77/cgroup": f"0::{group}\n".encode()}.get)
-        return preflight.taken_ports()
-
-    return told
-
-
-@pytest.mark.parametrize(("address", "port"), [("0.0.0.0", 80), ("[::]", 443)])
-def test_a_port_that_a_unit_holds_is_named_with_it(listens, address, port):
-    assert listens("httpd", port, address, "/system.slice/apache2.service") == [
-        f"port {port} is held by httpd (pid 77); type there: sudo systemctl disable --now apache2.service"
-    ]
-    (line,) = listens("httpd", group="/system.slice/system-httpd.slice/httpd@blue.service")
-    assert line.endswith(" disable --now httpd@blue.service")
-
-
-def test_on_a_host_that_is_a_container_a_unit_is_still_one(listens, monkeypatch):
-    texts = {
-        "/proc/1/cgroup": b"0::/docker/3f9a/init.scope\n",
-        "/proc/77/cgroup": b"0::/docker/3f9a/system.slice/a.service\n",
-    }
-    listens("httpd")
-    monkeypatch.setattr(preflight.files, "read", texts.get)
-    assert preflight.taken_ports()[0].endswith(" disable --now a.service")
-
-
-@pytest.mark.parametrize(
-    "group",
-    [
-        "/",
-        "/system.slice/ssh.service",
-        "/system.slice/cron.service",
-        "/user.slice/user-1000.slice/session-3.scope",
-        "/user.slice/user-1000.slice/user@1000.service/app.slice/a.service",
-    ],
-)
-def test_a_port_that_no_unit_holds_is_named_with_its_process(listens, group):
-    assert listens("python3", group=group) == [
-        "port 80 is held by python3 (pid 77), which is no unit of systemd; "
-        "type there: ps -fp 77, and if nothing needs it: sudo kill 77"
-    ]
-
-
-def test_a_process_that_ended_meanwhile_is_named_all_the_same(listens, monkeypatch):
-    listens("python3")
-    monkeypatch.setattr(preflight.files, "read", lambda path: None)
-    assert "(pid 77), which is no unit" in preflight.taken_ports()[0]
-
-
-def test_a_socket_of_systemd_is_named_as_such():
-    assert preflight.way_out("systemd", "1", "80") == " for one of its sockets; type there: systemctl list-sockets"
-
-
-@pytest.mark.parametrize(("holder", "command"), [("docker-proxy", "docker"), ("conmon", "podman")])
-def test_a_port_that_a_container_publishes_is_named_as_such(listens, holder, command):
-    assert listens(holder) == [
-        f"port 80 is held by {holder} (pid 77); type there: sudo {command} ps --filter publish=80"
-    ]
-
-
-def test_nginx_may_hold_its_ports(listens):
-    assert listens("nginx", 443, "*", "/system.slice/nginx.service") == []
 
 
 @pytest.mark.parametrize(
