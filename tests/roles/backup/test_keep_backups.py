@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.flask_deploy.host import locks
+from ansible.module_utils.flask_deploy.host import command, locks, process
 from keep_backups import report, sqlite_work
 from keep_backups.__main__ import main
 from keep_backups.causes import explain
@@ -374,6 +374,19 @@ def test_no_secret_is_a_word_of_a_command(make, tmp_path):
 )
 def test_ssh_logs_in_where_the_target_says(make, to, login):
     assert Restic(make(to=to)).options()[-1].endswith(f"known_hosts {login} -s sftp")
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [("", "keeper@h: Permission denied (publickey)."), ("subprocess ssh: Permission denied (publickey).", None)],
+)
+def test_what_restic_has_not_heard_of_ssh_is_asked_of_ssh(make, monkeypatch, said, asked):
+    place = make(to="sftp:keeper@h:shop")
+    fatal = f"{said} Fatal: unable to start the sftp session, error: read |0: file already closed"
+    answers = {"restic": process.Done(1, b"", fatal, 0), "ssh": process.Done(255, b"", asked, 0)}
+    monkeypatch.setattr(command, "attempt", lambda program, *_words, **_more: answers[program])
+    with pytest.raises(BackupError, match="does not take backup_ssh_key"):
+        Restic(place).run("snapshots")
 
 
 def test_bandwidth_is_limited_both_ways(make):

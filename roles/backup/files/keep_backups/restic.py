@@ -18,6 +18,7 @@ LOCKED = "already locked"
 AGAIN = 5  # seconds between two tries where somebody else's run has the repository locked
 LIMIT = 20 * 3600  # seconds for one command
 ASK = 300  # seconds for a question
+UNSAID = re.compile(r"^(?!.*subprocess ssh:).*unable to start the sftp session", re.DOTALL)
 INCOMPLETE = 3  # exit code of a backup that could not read some files
 TARGET = re.compile(r"sftp:(?://)?(?P<login>(?:[\w.-]+@)?(?:\[[0-9a-fA-F:]+\]|[\w.-]+))(?::(?P<port>\d+)(?=/))?[:/].+")
 SSH = (
@@ -52,13 +53,17 @@ class Restic:
         """Return the words before each of restic's commands: bandwidth, and how ssh logs in."""
         rate = str(self.settings["bandwidth"])
         words = ["--limit-upload", rate, "--limit-download", rate] if rate != "0" else []
+        return [*words, "-o", f"sftp.command={self.ssh()}"] if self.ssh() else words
+
+    def ssh(self) -> str:
+        """Return the command that speaks with the target where it is reached over SSH, or nothing."""
         found = TARGET.fullmatch(self.settings["to"])
         if not found:
-            return words
+            return ""
         files = f"-i {shlex.quote(self.place.ssh_key)} -o UserKnownHostsFile={shlex.quote(self.place.known_hosts)}"
         port = f"-p {found['port']} " if found["port"] and "//" in self.settings["to"] else ""
         login = found["login"].replace("[", "").replace("]", "")
-        return [*words, "-o", f"sftp.command={SSH} {files} {port}{login} -s sftp"]
+        return f"{SSH} {files} {port}{login} -s sftp"
 
     def attempt(self, *words: str, limit: float = LIMIT) -> tuple[int | None, str, str]:
         """Run a command; return (exit code, or None where its time was up; what it printed; its errors)."""
@@ -66,7 +71,7 @@ class Restic:
         while True:
             done = self._once(words, limit)
             if not (done.code and LOCKED in done.said) or time.monotonic() >= end:
-                return done.code, done.out.decode(errors="replace"), done.said
+                return done.code, done.out.decode(errors="replace"), done.said + self._unsaid(done)
             self._once(("unlock",), ASK)  # of a run that was killed a moment ago
             time.sleep(AGAIN)
 
@@ -76,6 +81,12 @@ class Restic:
         except FileNotFoundError as missing:
             wanted = "restic is not installed here; type: ansible-playbook site.yml --tags backup"
             raise BackupError(wanted) from missing
+
+    def _unsaid(self, done: process.Done) -> str:
+        """Return what ssh says, where restic ended before it had read that."""
+        if not (done.code and self.ssh() and UNSAID.search(done.said)):
+            return ""
+        return " " + command.attempt(*shlex.split(self.ssh()), limit=ASK).said
 
     def run(self, *words: str, limit: float = LIMIT, accept: tuple[int, ...] = (0,)) -> str:
         """Run a command and return what it printed.
