@@ -21,9 +21,9 @@ NOON = 1_795_000_000
 with_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="make tools installs promtool")
 
 
-def line(release, status=200, first="0.040", websocket="", upstream="200"):
+def line(release, status=200, first="0.040", websocket="", upstream="200", **more):
     told = {"at": NOON, "app": "shop", "path": "/", "status": status, "seconds": 9, "upstream_status": upstream}
-    return json.dumps({**told, "first": first, "websocket": websocket, "release": release}) + "\n"
+    return json.dumps({**told, "first": first, "websocket": websocket, "release": release, **more}) + "\n"
 
 
 @pytest.fixture
@@ -94,6 +94,15 @@ def test_a_log_that_is_larger_than_one_look_is_read_to_its_end(measured, app, mo
     monkeypatch.setattr(log, "LOOK", 1000)
     logged(line(release) * 100)
     assert written()[f'requests_total{{app="shop",release="{release}",status="200"}}'] == 100
+
+
+def test_what_the_host_itself_asks_is_not_counted(measured, app):
+    release = deploy(app)
+    written()
+    logged(line(release, 502, agent="flask-deploy", remote_addr="127.0.0.1") * 4, line(release) * 2)
+    found, labels = written(), f'app="shop",release="{release}"'
+    counted = {sample: value for sample, value in found.items() if sample.startswith("requests_total")}
+    assert counted == {f'requests_total{{{labels},status="200"}}': 2}
 
 
 def test_the_time_to_the_first_byte_is_a_histogram_without_websockets_and_what_nginx_answered(measured, app):

@@ -290,6 +290,15 @@ def test_requests_are_counted_once_from_the_first_look_on_for_five_minutes(watch
     assert counted(NOON + 400)["requests"] == 0
 
 
+def test_what_the_host_itself_asks_is_no_request_of_a_visitor(watch, logged):
+    counted(NOON)
+    logged(9, status=502, agent="flask-deploy", remote_addr="127.0.0.1")
+    assert counted(NOON + 30) == {"requests": 0, "failed": 0, "slow": 0}
+    logged(2, status=502, agent="flask-deploy", remote_addr="192.0.2.7")
+    logged(1, status=502, agent="curl/8.14.1", remote_addr="127.0.0.1")
+    assert counted(NOON + 60) == {"requests": 3, "failed": 3, "slow": 0}
+
+
 def test_a_line_that_is_half_written_is_counted_when_it_is_whole(watch, logged, app):
     counted(NOON)
     whole = line(app.serving())

@@ -28,6 +28,7 @@ LOCK = f"{locks.RUN}/nginx.lock"  # role nginx's keep_certificates takes it too
 PID = "/run/nginx.pid"
 RELOADED = 10  # seconds in which nginx has taken a configuration that it was told to take
 LARGEST = 1 << 18  # bytes of an answer that are read
+AGENT, HERE = "flask-deploy", "127.0.0.1"  # as which, and from where, a host asks its own nginx
 MARGIN = 0.5  # seconds that a child has to say why there is no answer
 LAST = 2  # seconds that a killed child has to end
 MAKES_CERTIFICATES = (
@@ -140,13 +141,13 @@ class _LocalDoor(http.client.HTTPSConnection):
     """HTTPS to this host's own nginx, whatever the name resolves to."""
 
     def connect(self) -> None:
-        plain = socket.create_connection(("127.0.0.1", 443), self.timeout)
+        plain = socket.create_connection((HERE, 443), self.timeout)
         self.sock = self._context.wrap_socket(plain, server_hostname=self.host)
 
 
 def _get(connection: http.client.HTTPConnection, path: str, host: str, body: bool = False) -> tuple[int, bytes]:
     """Return the status, and the body where that is wanted."""
-    headers = {"Host": host, "User-Agent": "flask-deploy", "X-Forwarded-Proto": "https", "Connection": "close"}
+    headers = {"Host": host, "User-Agent": AGENT, "X-Forwarded-Proto": "https", "Connection": "close"}
     try:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()

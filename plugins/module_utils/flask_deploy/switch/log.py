@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ansible.module_utils.flask_deploy.host import nginx
 from ansible.module_utils.flask_deploy.host.clock import now
 
 LOG = "/var/log/nginx/access.log"
@@ -33,6 +34,7 @@ class Entry:
     :ivar refused: whether no connection came about: then it went through the link, never by one that nginx had kept.
     :ivar app: name of the app; "" where an older log does not tell.
     :ivar path: as nginx logged it, cut where it was long.
+    :ivar own: whether the host itself asked, to see whether the app is well: that is no visitor.
     """
 
     release: str
@@ -45,6 +47,7 @@ class Entry:
     websocket: bool
     app: str = ""
     path: str = ""
+    own: bool = False
 
     @property
     def failed(self) -> bool:
@@ -86,6 +89,7 @@ def parse(line: bytes) -> Entry | None:
         websocket=bool(told.get("websocket")) or status == 101,
         app=str(told.get("app") or ""),
         path=str(told.get("path") or ""),
+        own=(told.get("agent"), told.get("remote_addr")) == (nginx.AGENT, nginx.HERE),
     )
 
 

@@ -1,4 +1,4 @@
-"""How many requests each release answered, and how soon, from nginx's log: counted once, over rotations and restarts.
+"""How many requests of visitors each release answered, and how soon, from nginx's log: each is counted once.
 
 What was counted and how far the log was read is one file, so a look that is killed is done again.
 """
@@ -34,7 +34,8 @@ def count(apps: Iterable[str]) -> dict[str, list[Sample]]:
     reached = None
     for _look in range(LOOKS):
         for entry in read.entries(owners):
-            _add(counted.setdefault(entry.release, _nothing()), entry)
+            if not entry.own:
+                _add(counted.setdefault(entry.release, _nothing()), entry)
         if reached == (reached := read.reached()):
             break
     files.write_json(places.COUNTS, {"position": reached, "counted": counted}, 0o600)

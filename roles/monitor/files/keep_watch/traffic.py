@@ -1,4 +1,4 @@
-"""How many requests of each app failed or were slow in the last minutes, from nginx's log as a watch reads it."""
+"""How many requests of an app's visitors failed or were slow in the last minutes, from nginx's log as a watch does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def look(limits: dict[str, float], now: float) -> dict[str, dict[str, int]]:
     tallies = {app: Tally(None, limit) for app, limit in limits.items()}
     read = log.Log(log.LOG, known.get("position") or log.position(log.LOG))
     for entry in read.entries(owners):
-        tallies[owners[entry.release]].add(entry)
+        if not entry.own:  # an app that is down is told once, not by the answers to these questions as well
+            tallies[owners[entry.release]].add(entry)
     parts, summed = {}, {}
     for app, tally in tallies.items():
         counts = {"at": now, "requests": tally.requests, "failed": tally.failed, "slow": tally.slow}
