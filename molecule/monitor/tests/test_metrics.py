@@ -18,7 +18,8 @@ NOT_WELL = {"flask_deploy_unit_problem"}  # there is none of on a host that is w
 
 @pytest.fixture(scope="module")
 def ran(host):
-    """Let a job, a backup and a drill run once."""
+    """Let a visitor come, and a job, a backup and a drill run once."""
+    host.check_output(f"{ASK}/")
     for unit in ("job-app-purge", "backup@app", "drill@app"):
         host.check_output(f"systemctl start flask-deploy-{unit}.service")
     time.sleep(4)
