@@ -40,7 +40,7 @@ KIN = {
         f"{INSTALL} nftables; echo '{RULES}' | nft -f -",
         "the nftables table inet theirs filters what comes in",
         "type there: sudo nft delete table inet theirs",
-        "nft delete table inet theirs",
+        f"nft delete table inet theirs && {PURGE} nftables",
     ),
 }
 
