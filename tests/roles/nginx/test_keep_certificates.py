@@ -348,6 +348,17 @@ def test_the_status_file_says_what_a_monitor_needs(keeper, ca, tmp_path):
     assert renew == first + (last - first) * 2 / 3
 
 
+def test_the_dates_are_those_of_what_serves_whoever_put_it_there(keeper, tmp_path):
+    keeper("selfsigned").keep()
+    key = keys()["p256"]
+    current = tmp_path / "etc/shop/tls/current"
+    (current / "fullchain.pem").write_bytes(leaf(key, *NAMES, days=(-1, 5)) + authority()[1])
+    (current / "privkey.pem").write_bytes(pem(key))
+    told = keeper("selfsigned").status()
+    first, last = (datetime.datetime.fromisoformat(told[name]) for name in ("not_before", "not_after"))
+    assert (last - first).days == 6 and told["days_left"] == (last - NOW).days
+
+
 def test_exit_codes_tell_refusal_and_delay_apart(keeper, ca, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(store, "ETC", str(tmp_path / "etc"))
     monkeypatch.setattr("keep_certificates.__main__.LOCK", str(tmp_path / "run"))

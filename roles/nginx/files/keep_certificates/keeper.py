@@ -147,17 +147,13 @@ class Keeper:
         current = self.store.current()
         before = files.read_json(self.status_file, {})
         found = self.store.pair(current or "")
-        leaf = pair.load_chain(found[0])[0] if found else None
-        first, last = pair.span(leaf) if leaf else (None, None)
         needed = self.settings["kind"] == "acme" and not self.usable("acme")
         status = {
             "app": self.settings["app"],
             "wanted": self.settings["kind"],
             "serving": (current or "nothing").partition("-")[0],
             "names": self.names,
-            "not_before": first and first.isoformat(),
-            "not_after": last and last.isoformat(),
-            "renew_after": last and (last - (last - first) * RENEW_AT).isoformat(),
+            **self.life(found and found[0]),
             "tried": self.moment.isoformat() if tried else before.get("tried"),
             "error": error if tried or not needed else before.get("error"),
         }
@@ -165,8 +161,15 @@ class Keeper:
         store.directory(place, ours=os.path.dirname(place))
         store.write(self.status_file, json.dumps(status, indent=2).encode() + b"\n", 0o644)
 
+    def life(self, chain: bytes | None) -> dict[str, str | None]:
+        """Return from when to when a chain is good, and when it is renewed."""
+        first, last = pair.span(pair.load_chain(chain)[0]) if chain else (None, None)
+        renewed = last and last - (last - first) * RENEW_AT
+        dates = {"not_before": first, "not_after": last, "renew_after": renewed}
+        return {name: date and date.isoformat() for name, date in dates.items()}
+
     def status(self) -> dict[str, Any]:
-        """Return what the status file says, with days left and what is wrong now."""
+        """Return what the status file says, with the life of what serves now and what is wrong with it."""
         known = files.read_json(self.status_file, {})
         current = self.store.current()
         found = self.store.pair(current or "")
@@ -182,4 +185,4 @@ class Keeper:
             problems.append(f"a {current.partition('-')[0]} certificate serves in place of the CA's")
         if known.get("error"):
             problems.append(f"the last try, at {known['tried']}: {known['error']}")
-        return {**known, "days_left": (last - self.moment).days, "problems": problems}
+        return {**known, **self.life(found[0]), "days_left": (last - self.moment).days, "problems": problems}
