@@ -76,9 +76,10 @@ def test_a_network_of_that_name_that_is_not_the_app_s_is_refused(engine, labels,
 
 def test_the_check_of_a_host_looks_at_networks(engine, monkeypatch, capsys):
     network(engine)
-    for name in ("full_disk", "taken_ports", "full_memory", "foreign_directory", "foreign_files", "taken_names"):
+    for name in ("full_disk", "full_memory", "foreign_directory", "foreign_files", "taken_names"):
         monkeypatch.setattr(check_host, name, lambda *arguments: [])
     monkeypatch.setattr(check_host, "other_app", lambda *arguments: [])
+    monkeypatch.setattr(check_host.ports, "taken_web", list)
     with patch_module_args({"app": "shop", "domain": "x.test", "wsgi": "x"}), pytest.raises(SystemExit):
         check_host.main()
     (line,) = json.loads(capsys.readouterr().out)["mistakes"]
