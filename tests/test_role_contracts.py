@@ -227,6 +227,13 @@ def test_every_file_that_a_task_writes_has_a_mode_of_its_own():
     assert unsaid == []
 
 
+def test_no_list_is_made_by_a_filter_whose_order_is_chance():
+    """Ansible makes sets in these: a file with such a list would change from run to run."""
+    files = [path for pattern in ("*.yml", "*.j2") for path in ROLES.rglob(pattern)]
+    chance = re.compile(r"\|\s*(difference|union|intersect|symmetric_difference)\b")
+    assert len(files) > 100 and [path.name for path in files if chance.search(path.read_text())] == []
+
+
 def test_apt_never_removes():
     """Packages are installed by one action, which says so: tests/plugins/action."""
     assert [file for file, task in tasks() if {"ansible.builtin.apt", "ansible.builtin.package"} & task.keys()] == []

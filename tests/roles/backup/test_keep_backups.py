@@ -339,6 +339,7 @@ def test_an_app_without_any_data_is_told(make):
         ("subprocess ssh: Host key verification failed.", "another host key than backup_host_key"),
         ("subprocess ssh: u@h: Permission denied (publickey).", "does not take backup_ssh_key"),
         ("subprocess ssh: kex_exchange_identification: read: Connection reset by peer", "ends each connection at once"),
+        ("read |0: file already closed Connection closed by 2001:db8::7 port 22", "ends each connection at once"),
         ("client.BucketExists: The difference between the request time and the server's time is too large.", "clock"),
         ("Stat: The Access Key Id you provided does not exist in our records: InvalidAccessKeyId", "backup_env"),
         ("dial tcp 192.0.2.1:443: connect: connection refused", "does not answer"),

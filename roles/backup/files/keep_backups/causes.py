@@ -47,7 +47,7 @@ CAUSES = (
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in backup_env",
     ),
     (  # of OpenSSH's server, PerSourcePenalties of sshd_config(5)
-        "kex_exchange_identification",
+        r"kex_exchange_identification|connection (closed|reset) by \S+ port \d",
         "the SSH server of {to} ends each connection at once, as it does for some time after logins that failed",
         "see its journal: sudo journalctl -u ssh; the next run tries again",
     ),
