@@ -16,10 +16,8 @@ LOCAL = "127.0.0.1"
 
 def taken_web() -> list[str]:
     """Return one line for each process but nginx that holds a port of the web."""
-    held = {holder for holder in _listening() if holder[1] in ("80", "443") and holder[2] != "nginx"}
-    return sorted(
-        f"port {port} is held by {name} (pid {pid}){way_out(name, pid, port)}" for _at, port, name, pid in held
-    )
+    held = {(port, name, pid) for _at, port, name, pid in _listening() if port in ("80", "443") and name != "nginx"}
+    return sorted(f"port {port} is held by {name} (pid {pid}){way_out(name, pid, port)}" for port, name, pid in held)
 
 
 def taken_metrics(address: str = "", port: int = 0) -> list[str]:
@@ -37,10 +35,10 @@ def taken_metrics(address: str = "", port: int = 0) -> list[str]:
     ours = f"[{address}]" if ":" in address else address
     wanted = {(ours, str(port)), (ours, str(port + 1)), (LOCAL, str(port + 2))}
     wanted |= {(every, number) for _at, number in wanted for every in ALL}
-    held = {each for each in _listening() if each[:2] in wanted and not _measures(*each[2:])}
+    held = {each[1:] for each in _listening() if each[:2] in wanted and not _measures(*each[2:])}
     return sorted(
         f"metrics_port: port {at} is held by {name} (pid {pid}); choose another, of which the next two are free as well"
-        for _address, at, name, pid in held
+        for at, name, pid in held
     )
 
 

@@ -18,7 +18,8 @@ def listens(monkeypatch):
     """Let a process of a control group listen; return what is said of that."""
 
     def told(name, port=80, address="0.0.0.0", group="/"):
-        listed = "\n".join([LISTENING.format(address, port, name), LISTENING.format(address, 8080, "java")])
+        addresses = (address, "[::]") if address == "0.0.0.0" else (address,)
+        listed = "\n".join(LISTENING.format(at, *what) for at in addresses for what in ((port, name), (8080, "java")))
         said = SimpleNamespace(out=listed.encode())
         monkeypatch.setattr(ports, "command", SimpleNamespace(attempt=lambda *words, **more: said))
         monkeypatch.setattr(ports.files, "read", {"/proc/77/cgroup": f"0::{group}\n".encode()}.get)
