@@ -33,17 +33,17 @@ def taken_metrics(address: str = "", port: int = 0) -> list[str]:
     except OSError:
         return [f"metrics_address: {address} is no address of this host; type there: ip -brief address"]
     ours = f"[{address}]" if ":" in address else address
-    wanted = {(ours, str(port)), (ours, str(port + 1)), (LOCAL, str(port + 2))}
-    wanted |= {(every, number) for _at, number in wanted for every in ALL}
-    held = {each[1:] for each in _listening() if each[:2] in wanted and not _measures(*each[2:])}
+    exporters, figures = (str(port), str(port + 1)), str(port + 2)
+    held = {
+        (at, name, pid)
+        for place, at, name, pid in _listening()
+        if (at in exporters and place in {ours, *ALL} and "/flask-deploy-metrics-" not in group_of(pid))
+        or (at == figures and place in {LOCAL, *ALL} and name != "nginx")
+    }
     return sorted(
         f"metrics_port: port {at} is held by {name} (pid {pid}); choose another, of which the next two are free as well"
         for at, name, pid in held
     )
-
-
-def _measures(name: str, pid: str) -> bool:
-    return name == "nginx" or "/flask-deploy-metrics-" in group_of(pid)
 
 
 def _listening() -> Iterator[tuple[str, str, str, str]]:

@@ -43,7 +43,7 @@ def test_what_dpkg_wrote_last_is_shown_and_nothing_of_before(packages, written, 
 
 
 FETCH = (
-    "'/usr/bin/apt-get -y install nginx' failed: E: Failed to fetch http://deb.debian.org/nginx_1.26.3-3_amd64.deb "
+    "'/usr/bin/apt-get -y install nginx' failed: E: Failed to fetch http://mirror.example.com/nginx_1.26.3-3_amd64.deb "
     "404  Not Found\nE: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?\n"
 )
 

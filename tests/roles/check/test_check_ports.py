@@ -104,6 +104,7 @@ def test_a_port_of_metrics_that_somebody_holds_is_named(metrics, port, address):
 def test_our_own_exporters_and_a_port_beside_theirs_are_nobodys(metrics):
     assert metrics("prometheus-node", 9180, group=OURS) == []
     assert metrics("nginx", 9182) == []
+    assert metrics("nginx", 9180) == [TAKEN.format(9180, "nginx")]
     assert metrics("java", 9183) == metrics("java", 9180, "10.0.0.5") == []
 
 

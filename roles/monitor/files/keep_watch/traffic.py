@@ -1,4 +1,4 @@
-"""How many requests of an app's visitors failed or were slow in the last minutes, from nginx's log as a watch does."""
+"""How many requests of an app's visitors failed or were slow in the last minutes, from nginx's log."""
 
 from __future__ import annotations
 
