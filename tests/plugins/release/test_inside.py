@@ -117,6 +117,41 @@ def test_an_odd_answer_is_an_error(app, engine, answer):
         prepare(app)
 
 
+@pytest.mark.parametrize("path", ["/x,source=/", "instance", '/x"y', "/x\n/y", ""])
+def test_what_an_image_says_of_itself_mounts_nothing_else(app, engine, image, path):
+    """Its python3 runs what any package of the app brings, and the engine reads words behind a comma."""
+    image(instance=path)
+    with pytest.raises(steps.ReleaseError, match="as its instance folder, which is no directory that can be mounted"):
+        prepare(app)
+    assert engine.calls("docker create") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ({"WorkingDir": "/a,source=", "Volumes": {"/a,source=/etc": {}}}, "WORKDIR"),
+        ({"WorkingDir": "/app", "Volumes": {"/x,type=volume,source=somebody_s": {}}}, "VOLUME"),
+        ({"WorkingDir": "/app", "Volumes": {"cache": {}}}, "VOLUME"),
+    ],
+)
+def test_what_an_image_is_made_with_mounts_nothing_else(app, engine, config, said, what):
+    config(**said)
+    with pytest.raises(steps.ReleaseError, match=f"as its {what}, which is no directory that can be mounted"):
+        prepare(app)
+    assert engine.calls("docker create") == []
+
+
+def test_what_an_earlier_version_took_from_an_image_is_judged_again(app, engine, image):
+    release = deploy(app)
+    record = app.record(release)
+    record["found"]["instance"] = "/x,source=/"
+    files.write_json(app.path(release, "release.json"), record)
+    again = prepare(app, build="b2")
+    assert len(looks(engine)) == 2 and app.record(again)["found"]["instance"] == "/app/instance"
+    with pytest.raises(engines.EngineError, match="'/x,source=/' cannot be mounted"):
+        containers.create_arguments(app, release, app.record(release))
+
+
 def test_the_look_itself_says_what_is_there(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["-c", "shop"])
     monkeypatch.setattr("sys.path", [])

@@ -36,6 +36,22 @@ class EngineError(Exception):
         super().__init__(said)
 
 
+def mountable(path: str) -> bool:
+    """Tell whether the engine takes a path as one: it reads what is mounted as CSV, in which the last word wins."""
+    return path.isprintable() and not set(path) & {",", '"'}
+
+
+def bind(source: str, target: str, fixed: bool = False) -> list[str]:
+    """Return docker's arguments that mount a path of the host into a container (docker-run(1), --mount).
+
+    :param fixed: nothing in the container can change it.
+    :raises EngineError: a path would say more than where it is.
+    """
+    if odd := [path for path in (source, target) if not mountable(path)]:
+        raise EngineError(f"{odd[0]!r} cannot be mounted: a path must have no comma, quote or control character")
+    return ["--mount", f"type=bind,source={source},target={target}{',readonly' if fixed else ''}"]
+
+
 def installed() -> bool:
     return shutil.which("docker") is not None
 

@@ -37,16 +37,13 @@ def places(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[st
         (f"{app.etc}/jwt", "/run/jwt", True),
         (f"{app.root}/data", "/data", False),
     ]
-    binds = [
-        f"type=bind,source={source},target={target}{',readonly' if fixed else ''}" for source, target, fixed in mounts
-    ]
     return [
         *("--init", "--user", f"{app.uid}:{app.gid if own else app.nginx_gid}", "--read-only"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--pids-limit", str(options["pids"])),
         *("--memory", options["memory"], "--memory-swap", options["memory"]),
         *(("--cpus", str(options["cpus"])) if options["cpus"] else ()),
-        *(part for bind in binds for part in ("--mount", bind)),
+        *(part for mount in mounts for part in engine.bind(*mount)),
         *writable.arguments(app.kept, record),
         *_named_user(app, release, record),
         *(needed.arguments(record) + placed.arguments(app.path(release), record)),
@@ -57,11 +54,11 @@ def places(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[st
     ]
 
 
-def _named_user(app: App | Anywhere, release: str, record: dict[str, Any]) -> tuple[str, ...]:
+def _named_user(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[str]:
     """Return the mount that gives the app's uid a name: of a file, as it is written once and never replaced."""
     if "passwd" not in inside.contents(record.get("found", {})):
-        return ()
-    return ("--mount", f"type=bind,source={app.path(release, 'passwd')},target=/etc/passwd,readonly")
+        return []
+    return engine.bind(app.path(release, "passwd"), "/etc/passwd", fixed=True)
 
 
 def create_arguments(app: App | Anywhere, release: str, record: dict[str, Any]) -> list[str]:

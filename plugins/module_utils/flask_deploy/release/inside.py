@@ -110,13 +110,27 @@ def found(app: App, release: str, record: dict[str, Any], dry: bool = False) -> 
     return {
         "uid": app.uid,
         "passwd": passwd(app.uid, told["passwd"]),
-        "workdir": config.get("WorkingDir") or "/",
-        "instance": told["instance"],
-        "volumes": sorted(config.get("Volumes") or {}),
+        "workdir": _directory("WORKDIR", config.get("WorkingDir") or "/"),
+        "instance": _directory("instance folder", told["instance"]),
+        "volumes": [_directory("VOLUME", each) for each in sorted(config.get("Volumes") or {})],
         "command": command,
         "unused": unused(config, app.uid, own),
         **{hint: told[hint] for hint in HINTS},
     }
+
+
+def _directory(what: str, path: str) -> str:
+    """Return a directory that an image names, if it is one that can be mounted.
+
+    :raises ReleaseError: it is none, or says something to the engine: what is mounted from the host is not the image's
+        to choose.
+    """
+    if path.startswith("/") and engine.mountable(path):
+        return path
+    raise ReleaseError(
+        f"the image names {plain(path)!r} as its {what}, which is no directory that can be mounted\n"
+        "  what to do: name one without commas and quotes in the Dockerfile"
+    )
 
 
 def port(record: dict[str, Any]) -> str:
@@ -142,8 +156,10 @@ def unused(config: dict[str, Any], uid: int, own: str) -> str:
 
 def _whole(app: App, known: Any) -> bool:
     """Tell whether a record holds what every reader may look at, for the app's present user."""
-    fits = isinstance(known, dict) and all(isinstance(known.get(name), kind) for name, kind in FOUND.items())
-    return fits and known["uid"] == app.uid
+    if not isinstance(known, dict) or not all(isinstance(known.get(name), kind) for name, kind in FOUND.items()):
+        return False
+    places = (known["workdir"], known["instance"], *map(str, known["volumes"]))
+    return known["uid"] == app.uid and all(engine.mountable(path) for path in places)
 
 
 def _look(app: App, release: str, record: dict[str, Any]) -> dict[str, Any]:

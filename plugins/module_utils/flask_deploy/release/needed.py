@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.module_utils.flask_deploy.host import engine
+
 
 def folders(record: dict[str, Any]) -> list[str]:
     """Return the directories on the host that hold sockets a release needs."""
@@ -15,5 +17,4 @@ def folders(record: dict[str, Any]) -> list[str]:
 
 def arguments(record: dict[str, Any]) -> list[str]:
     """Return docker's arguments for those directories, each found in a container where the host has it."""
-    mounts = [f"type=bind,source={folder},target={folder},readonly" for folder in folders(record)]
-    return [word for mount in mounts for word in ("--mount", mount)]
+    return [word for folder in folders(record) for word in engine.bind(folder, folder, fixed=True)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.host import engine, files
 from ansible.module_utils.flask_deploy.release.places import App
 
 Row = tuple[str, bytes, int, int, int]  # see writing.rows
@@ -29,7 +29,7 @@ def arguments(folder: str, record: dict[str, Any]) -> list[str]:
     start, words = record.get("found", {}).get("workdir") or "/", []
     for number, path in enumerate(paths(record)):
         target = posixpath.normpath(posixpath.join(start, path))
-        words += ["--mount", f"type=bind,source={folder}/{NAME}{number},target={target},readonly"]
+        words += engine.bind(f"{folder}/{NAME}{number}", target, fixed=True)
     return words
 
 

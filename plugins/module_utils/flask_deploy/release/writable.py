@@ -92,8 +92,8 @@ def arguments(kept: str, record: dict[str, Any]) -> list[str]:
     """
     words = _tmp(record["container"])
     for place in places(record):
-        mount = f"type=bind,source={kept}/{place.kept},target={place.target}"
-        words += ["--mount", mount] if place.kept else _memory(place.target, place.size)
+        mount = engine.bind(f"{kept}/{place.kept}", place.target) if place.kept else None
+        words += mount or _memory(place.target, place.size)
     return words
 
 
@@ -140,7 +140,7 @@ def _copy(app: App, release: str, record: dict[str, Any], stages: dict[str, str]
     name = f"{app.container(release)}-copy"
     mounts = [(stage, f"/run/kept/{number}") for number, stage in enumerate(stages)]
     pairs = [part for (stage, place) in mounts for part in (place, stages[stage])]
-    binds = [part for stage, place in mounts for part in ("--mount", f"type=bind,source={stage},target={place}")]
+    binds = [part for stage, place in mounts for part in engine.bind(stage, place)]
     engine.remove(name)
     done = commands.attempt(
         *("docker", "run", "--name", name, "--label", f"flask-deploy.app={app.name}", "--network", "none"),
