@@ -74,9 +74,8 @@ def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
     refuse(app, found, to, options["over"], options["server"])
     if dry:
         return [f"would restore the database of {app.name} to {to} from backup {found['set']}"]
-    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     fetched = ask("keep_archive", "load", app.name, to)
-    away = exchange(app, options["timeout"])
+    away, before = exchange(app, options["timeout"])
     rows = [
         f"  {table}: {number} rows (before: {found['here'].get(table, 0)})"
         for table, number in fetched["tables"].items()
@@ -87,16 +86,30 @@ def restore(app: places.App, options: dict[str, Any], dry: bool) -> list[str]:
     return [said, *rows, took, f"what was there before can be had again: -e restore_time={before}"]
 
 
-def exchange(app: places.App, timeout: float) -> float:
-    """Exchange the databases while the app's processes rest; return for how many seconds."""
+def exchange(app: places.App, timeout: float) -> tuple[float, str]:
+    """Exchange the databases while the app's processes rest.
+
+    Return for how many seconds, and the time to which all that was written before can be had again.
+    """
     running = pause.look(app)
     files.ensure_directory(PLACE, 0o700)
     files.write_json(journal(app), running, 0o600)
-    swapped = "the restored database"
-    seconds = runs.away(app, running, timeout, lambda: ask("keep_archive", "exchange", app.name), put_back, swapped)
+    times, swapped = [], "the restored database"
+
+    def swap() -> None:
+        times.append(next_second())
+        ask("keep_archive", "exchange", app.name)
+
+    seconds = runs.away(app, running, timeout, swap, put_back, swapped)
     files.remove(journal(app))
     ask("keep_archive", "keep", app.name)
-    return seconds
+    return seconds, times[-1]
+
+
+def next_second() -> str:
+    """Wait for the next second to begin, as restore_time takes whole ones; return it."""
+    time.sleep(1 - time.time() % 1)
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def put_back(app: places.App, timeout: float) -> bool:

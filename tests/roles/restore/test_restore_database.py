@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from calendar import timegm
 
 import pytest
 from ansible.module_utils.flask_deploy.switch import pausing as pause
@@ -11,6 +13,24 @@ from ansible.modules import restore_database as module
 FOUND = {"set": "20261128-030000F", "moment": 1_795_834_800.0, "here": {"public.item": 5, "public.note": 2}}
 FETCHED = {"set": "20261128-030000F", "until": "2026-11-28 02:59:59+00", "tables": {"public.item": 3}}
 OPTIONS = {"to": "2026-11-28T03:00:00Z", "over": "shop-since-2026-11-28T03:00", "server": "", "timeout": 60}
+
+
+class Clock:
+    """A clock that goes where nobody waits."""
+
+    monotonic, strftime = staticmethod(time.monotonic), staticmethod(time.strftime)
+
+    def __init__(self, now):
+        self.now = now
+
+    def time(self):
+        return self.now
+
+    def gmtime(self):
+        return time.gmtime(self.now)
+
+    def sleep(self, seconds):
+        self.now += seconds
 
 
 @pytest.fixture
@@ -55,6 +75,22 @@ def test_it_is_fetched_while_the_app_serves_and_the_old_one_goes_last(app, asked
     assert asked[0] == ["plan", "load", "stop", "exchange", "start", "keep"]
     assert "  public.item: 3 rows (before: 5)" in lines and "-e restore_time=" in lines[-1]
     assert not os.path.exists(module.journal(app))
+
+
+def test_what_was_written_while_it_was_fetched_can_be_had_again(app, asked, monkeypatch):
+    """A large backup takes hours, and the app writes all the while; what is restored is of a later second."""
+    clock, at = Clock(1_795_834_800.25), {}
+
+    def ask(_program, verb, *_words):
+        clock.sleep(7200 if verb == "load" else 0.1)
+        at[verb] = clock.now
+        return {"plan": FOUND, "load": FETCHED}.get(verb, {})
+
+    monkeypatch.setattr(module, "ask", ask)
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(pause, "stop", lambda *_arguments: at.update(stop=clock.now))
+    said = module.restore(app, OPTIONS, dry=False)[-1].partition("-e restore_time=")[2]
+    assert at["stop"] < timegm(time.strptime(said, "%Y-%m-%dT%H:%M:%SZ")) < at["exchange"]
 
 
 def test_a_dry_run_changes_nothing(app, asked):
