@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from inventory_check.targets import keys, target
-from inventory_check.values import calendar, environment, number, whole
+from inventory_check.values import asks_for_passphrase, calendar, environment, number, whole
 
 SHORTEST = 16  # characters of a password
 UNITS = ("daily", "weekly", "monthly")
@@ -29,7 +29,7 @@ def credentials(values: dict[Any, Any]) -> str | None:
 
 
 def ssh_key(value: str) -> str | None:
-    good = not value or KEY.fullmatch(value)
+    good = not value or (KEY.fullmatch(value) and not asks_for_passphrase(value))
     return (
         None if good else "is not a private key without a passphrase; make one: ssh-keygen -t ed25519 -N '' -f backup"
     )

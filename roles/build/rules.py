@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from inventory_check.values import PATH, each, environment, existing_file, pattern
+from inventory_check.values import PATH, asks_for_passphrase, each, environment, existing_file, pattern
 
 LOGGED = "an address with a password or token in it would be logged; use build_git_key, or a deploy key on the host"
 PAGE = re.compile(r"(https?://[^/\s]+/[^/\s]+/[^/\s]+)/(?:-/)?(?:tree|blob|src/branch)/([^/\s]+)(?:/(\S+?))?/?")
@@ -71,8 +71,10 @@ def git_ref(value: str) -> str | None:
 
 
 def git_key(value: str) -> str | None:
-    private = not value or "PRIVATE KEY-----" in value
-    return None if private else "is not a private key; make one: ssh-keygen -t ed25519"
+    if value and "PRIVATE KEY-----" not in value:
+        return "is not a private key; make one: ssh-keygen -t ed25519"
+    made = "make one without: ssh-keygen -t ed25519 -N '' -f deploy"
+    return f"has a passphrase, which nobody is there to type; {made}" if asks_for_passphrase(value) else None
 
 
 def dockerfile(value: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
 import re
@@ -149,6 +150,19 @@ def text(check: Check) -> Check:
         return f"{value!r} is not text{quotes}"
 
     return judge
+
+
+def asks_for_passphrase(key: str) -> bool:
+    """Tell whether a private key in PEM is encrypted (RFC 1421, RFC 5958, OpenSSH's PROTOCOL.key)."""
+    lines = key.strip().splitlines()
+    if "BEGIN ENCRYPTED " in key or any(line.startswith("Proc-Type:") and "ENCRYPTED" in line for line in lines):
+        return True
+    try:
+        content = base64.b64decode("".join(lines[1:-1]))
+    except ValueError:
+        return False
+    magic = b"openssh-key-v1\0"
+    return content.startswith(magic) and not content.startswith(magic + b"\0\0\0\4none")
 
 
 def one_of(*values: Any) -> Check:
