@@ -8,6 +8,10 @@ import pytest
 
 PSQL = "cd /; sudo -u postgres psql -At"
 CLOCK = f'{PSQL} -c "SELECT to_char(clock_timestamp() AT TIME ZONE \'UTC\', \'YYYY-MM-DD\\"T\\"HH24:MI:SS\\"Z\\"\')"'
+OF_THE_DATABASE = (
+    f"{PSQL} -c 'SELECT datacl, datconnlimit, setconfig FROM pg_database d LEFT JOIN pg_db_role_setting s "
+    "ON s.setdatabase = d.oid WHERE datname = $$shop$$'"
+)
 
 
 @pytest.fixture
@@ -29,6 +33,10 @@ def items(get):
 
 
 def test_the_database_goes_back_to_a_second_and_forward_again(get, sh, play, restore):
+    sh(f"{PSQL} -c 'ALTER SYSTEM SET unix_socket_directories = $$/var/run/postgresql$$'")  # a drill has its own
+    sh(f"{PSQL} -c 'ALTER DATABASE shop SET search_path = app, public' -c 'ALTER DATABASE shop CONNECTION LIMIT 90'")
+    told = sh(OF_THE_DATABASE)[1]
+    assert "search_path" in told and "|90|" in told
     play("playbooks/backup.yml")
     get("https://app.test/items", "-X", "POST")
     before = items(get)
@@ -41,6 +49,7 @@ def test_the_database_goes_back_to_a_second_and_forward_again(get, sh, play, res
     now = sh(f"sleep 1.2; {CLOCK}; sleep 1.2")[1]
     done = restore("-e", f"restore_time={then}")
     assert items(get) == before and "restored the database of shop" in done.output
+    assert sh(OF_THE_DATABASE)[1] == told, "what ALTER DATABASE said of it came along"
     assert sh(f"{PSQL} other -c 'SELECT count(*) FROM kept'")[1] == "0", "another database stays as it is"
     assert get("https://app.test/items", "-X", "POST").status == 200
     restore("-e", f"restore_time={now}")

@@ -16,15 +16,16 @@ RENAME = re.compile(r'ALTER DATABASE "([^"]+)" RENAME TO "([^"]+)"')
 
 @pytest.fixture
 def server(monkeypatch):
-    """Return {database: what it holds} of a PostgreSQL that knows names alone."""
-    found = {"shop": "live"}
+    """Return {database: what it holds} of a PostgreSQL that knows names alone, beside that of a backup."""
+    found, aside = {"shop": "live"}, {}
 
-    def sql(statement, *_where, **_more):
+    def sql(statement, *_where, sockets=pgbackrest.SOCKETS, **_more):
+        return said(statement, found if sockets == pgbackrest.SOCKETS else aside)
+
+    def said(statement, found):
         for old, new in RENAME.findall(statement):
             assert new not in found, f"there is a database {new} already"
             found[new] = found.pop(old)
-        if name := re.match(r'CREATE DATABASE "([^"]+)"', statement):
-            found[name[1]] = "of the backup"
         if name := re.match(r'DROP DATABASE IF EXISTS "([^"]+)"', statement):
             found.pop(name[1], None)
         if name := re.search(r"datname = '([^']+)'", statement):
@@ -33,6 +34,8 @@ def server(monkeypatch):
 
     @contextmanager
     def restored(*_words):
+        aside.clear()
+        aside.update({"shop": "of the backup", fetching.RESTORED.format("shop"): "of a restore that ran then"})
         yield SimpleNamespace(live="/bin", sockets="/tmp", rows=lambda _app: {"item": 3})
 
     monkeypatch.setattr(pgbackrest, "sql", sql)
@@ -40,7 +43,9 @@ def server(monkeypatch):
     monkeypatch.setattr(pgbackrest, "newest", lambda *_words: BACKUP)
     monkeypatch.setattr(fetching.aside, "restored", restored)
     monkeypatch.setattr(fetching.aside, "rows", lambda _name: {"item": 3})
-    monkeypatch.setattr(fetching.command, "pipe", lambda *_words, **_more: None)
+    monkeypatch.setattr(
+        fetching.command, "pipe", lambda dump, _load, **_more: found.update({dump[-1]: aside[dump[-1]]})
+    )
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -200,6 +201,16 @@ def test_a_backup_that_is_newer_than_what_serves_is_refused(archive, monkeypatch
     monkeypatch.setattr(pgbackrest, "stanza", lambda _archive: {"db": [{"id": 1, "version": "18"}]})
     with pytest.raises(BackupError, match="is of PostgreSQL 18, and 17 serves here"):
         aside.Aside(archive, "restore").choose({"label": "20261129-103916F", "database": {"id": 1}})
+
+
+def test_what_alter_system_says_opens_no_door_of_a_throw_away_cluster(archive, monkeypatch):
+    """A backup has those settings too, and they win over its file: only the command line wins over them."""
+    monkeypatch.setattr(aside, "pwd", SimpleNamespace(getpwnam=lambda _name: SimpleNamespace(pw_uid=0, pw_gid=0)))
+    monkeypatch.setattr(pgbackrest, "sql", lambda _statement: [["pg_stat_statements, auto_explain"]])
+    cluster = aside.Aside(archive, "drill")
+    told = dict(word.split("=", 1) for word in shlex.split(cluster.options())[1::2])
+    assert told["listen_addresses"] == "" and told["unix_socket_directories"] == cluster.sockets
+    assert told["archive_mode"] == "off" and told["shared_preload_libraries"] == "pg_stat_statements, auto_explain"
 
 
 def test_a_database_with_a_dot_in_its_name_is_looked_at_as_it_is_called(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,16 +24,7 @@ LACKING = "backup {0} is of PostgreSQL {1}, whose programs are not on this host;
 NEWER = "backup {} is of PostgreSQL {}, and {} serves here, which cannot read it"
 ENDED = 3  # exit code of pg_ctl status: no server runs there
 LIMIT = 20 * 3600  # seconds that it may take to get ready
-# It takes no connection of a network, and nothing of it gets into the archive.
-SETTINGS = """\
-listen_addresses = ''
-unix_socket_directories = '{sockets}'
-hba_file = '{data}/throw_away_hba.conf'
-shared_buffers = 64MB
-hot_standby = off
-archive_mode = off
-shared_preload_libraries = '{libraries}'
-"""
+CONF = b"# Its settings are on its command line, where they win over those of ALTER SYSTEM that a backup has.\n"
 COUNT = (
     "SELECT format('%I.%I', n.nspname, c.relname), (xpath('/row/c/text()', query_to_xml(format("
     "'SELECT count(*) AS c FROM %I.%I', n.nspname, c.relname), false, true, '')))[1]::text FROM pg_class c "
@@ -72,12 +64,24 @@ class Aside:
         room_for(self.place, backup["info"]["size"] + SPARE, f"backup {backup['label']}")
         where = (f"--pg1-path={self.data}", f"--tablespace-map-all={self.place}/tablespaces", "--archive-mode=off")
         pgbackrest.run(self.archive, *where, f"--set={backup['label']}", *words, "restore")
-        libraries = pgbackrest.sql("SHOW shared_preload_libraries")[0][0]
-        told = {"sockets": self.sockets, "data": self.data, "libraries": libraries}
-        files.write(f"{self.data}/postgresql.conf", SETTINGS.format(**told).encode(), 0o600, *self.owner)
+        files.write(f"{self.data}/postgresql.conf", CONF, 0o600, *self.owner)
         files.write(f"{self.data}/throw_away_hba.conf", b"local all postgres peer\n", 0o600, *self.owner)
-        self.control("-W", "-l", self.log, "start")
+        self.control("-W", "-l", self.log, "-o", self.options(), "start")
         self.wait()
+
+    def options(self) -> str:
+        """Return its settings for a shell: it takes no connection of a network, and adds nothing to the archive."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": self.sockets,
+            "hba_file": f"{self.data}/throw_away_hba.conf",
+            "shared_buffers": "64MB",
+            "ssl": "off",
+            "hot_standby": "off",
+            "archive_mode": "off",
+            "shared_preload_libraries": pgbackrest.sql("SHOW shared_preload_libraries")[0][0],
+        }
+        return " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
 
     def choose(self, backup: dict[str, Any]) -> None:
         """See that the programs of a backup's version are here.

@@ -15,7 +15,6 @@ MISSING = (
     "{0} has no database in PostgreSQL on this host; set it up first: ansible-playbook site.yml -i inventories/..."
 )
 OTHER = "the database of {0} in backup {1} was not read back whole: {2}"
-PLAIN = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"  # as role postgres makes them
 
 
 def plan(archive: Archive, app: str, text: str) -> dict[str, Any]:
@@ -53,13 +52,16 @@ def load(archive: Archive, app: str, text: str) -> dict[str, Any]:
 
 
 def copy(cluster: aside.Aside, app: str) -> None:
-    """Copy a database of a throw-away cluster into the one that serves, under another name."""
+    """Copy a database of a throw-away cluster into the one that serves, under another name.
+
+    What ALTER DATABASE and GRANT say of it comes along (pg_dump(1), --create).
+    """
     name = RESTORED.format(app)
     drop(name)
-    pgbackrest.sql(f'CREATE DATABASE "{name}" OWNER "{app}" {PLAIN}')
-    pgbackrest.sql(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-    dump = (f"{cluster.live}/pg_dump", "-h", cluster.sockets, "--format=custom", "--compress=0", app)
-    load = (f"{cluster.live}/pg_restore", "-h", pgbackrest.SOCKETS, "--exit-on-error", "-d", name)
+    drop(name, cluster.sockets)  # the backup was made while a restore ran
+    pgbackrest.sql(f'ALTER DATABASE "{app}" RENAME TO "{name}"', sockets=cluster.sockets)
+    dump = (f"{cluster.live}/pg_dump", "-h", cluster.sockets, "--create", "--format=custom", "--compress=0", name)
+    load = (f"{cluster.live}/pg_restore", "-h", pgbackrest.SOCKETS, "--exit-on-error", "--create", "-d", "postgres")
     both = [(*pgbackrest.AS_POSTGRES, *words) for words in (dump, load)]
     command.pipe(*both, error=BackupError, limit=aside.LIMIT, called=f"copying the database of {app}")
 
@@ -102,8 +104,8 @@ def exists(database: str) -> bool:
     return bool(pgbackrest.sql(f"SELECT 1 FROM pg_database WHERE datname = '{database}'"))  # noqa: S608
 
 
-def drop(database: str) -> None:
-    pgbackrest.sql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+def drop(database: str, sockets: str = pgbackrest.SOCKETS) -> None:
+    pgbackrest.sql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)', sockets=sockets)
 
 
 CHANGES = {"exchange": exchange, "settle": settle, "keep": keep}
