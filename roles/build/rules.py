@@ -71,10 +71,8 @@ def git_ref(value: str) -> str | None:
 
 
 def git_key(value: str) -> str | None:
-    if value and "PRIVATE KEY-----" not in value:
-        return "is not a private key; make one: ssh-keygen -t ed25519"
-    made = "make one without: ssh-keygen -t ed25519 -N '' -f deploy"
-    return f"has a passphrase, which nobody is there to type; {made}" if asks_for_passphrase(value) else None
+    fits = not value or ("PRIVATE KEY-----" in value and not asks_for_passphrase(value))
+    return None if fits else "is not a private key without a passphrase; make one: ssh-keygen -t ed25519 -N '' -f key"
 
 
 def dockerfile(value: str) -> str | None:
