@@ -12,14 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import command, locks, process
 from keep_backups import report, sqlite_work
 from keep_backups.__main__ import main
-from keep_backups.causes import explain
+from keep_backups.causes import explain, unread
 from keep_backups.drill import drill
 from keep_backups.fetching import fetch
 from keep_backups.places import BackupError, Place
@@ -158,6 +158,72 @@ def test_a_database_that_cannot_be_copied_is_an_error_and_the_rest_is_saved(plac
     assert "torn.db" in report.problems(place, place.settings(), time.time())[0]
     restic = Restic(place)
     assert len(restic.snapshots()) == 1
+
+
+@pytest.fixture
+def restic(tmp_path, monkeypatch):
+    """Return a function that puts a script before the real restic, whose path it has as $restic."""
+
+    def put(script):
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/restic").write_text(f"#!/bin/sh\nrestic={shutil.which('restic')}\n{script}\n")
+        os.chmod(tmp_path / "bin/restic", 0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    return put
+
+
+def could_not(error, path="/a"):
+    told = {"message_type": "error", "during": "archival", "item": path, "error": error}
+    return json.dumps(told).encode() + b"\n"
+
+
+WENT = could_not({"Op": "lstat", "Path": "x", "Err": 2}, "/srv/shop/data/session")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([could_not({"Op": "open", "Path": "x", "Err": 5})], ["/a could not be read (input/output error)"]),
+        ([could_not({"message": "open /a: permission denied"})], ["/a could not be read (permission denied)"]),
+        ([could_not({}, "/")], ["/ could not be read"]),
+        ([could_not("odd")], ["/a could not be read (odd)"]),
+        ([could_not({"Err": 13}), could_not({"Err": 13})], ["/a could not be read (permission denied)"]),
+        ([WENT], []),
+        ([could_not({"message": "lstat /a: no such file or directory"})], []),
+        ([could_not({}, "/nowhere/any")], []),
+        ([could_not({"Err": 2}, "/srv/shop/data")], ["/srv/shop/data could not be read (no such file or directory)"]),
+        ([b"Warning: at least one source file could not be read\n"], ["restic could not read some files"]),
+    ],
+)
+def test_what_restic_could_not_read_is_told_without_what_went_meanwhile(lines, said):
+    assert [line.partition(", and")[0] for line in unread(lines, ["/srv/shop/data"])] == said
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"), [([WENT], ""), ([], "some files"), ([WENT] * 900 + [could_not({"Err": 5})] + [WENT] * 900, "/a")]
+)
+def test_a_backup_that_lacks_files_is_red_and_the_rest_is_saved(place, tmp_path, restic, lines, said):
+    """restic ends with code 3, and names them on its standard error."""
+    (tmp_path / "errors").write_bytes(b"".join(lines))
+    restic(f'"$restic" "$@" || exit\ncase " $*" in *" backup "*) cat {tmp_path}/errors >&2; exit 3;; esac')
+    with pytest.raises(BackupError, match=f"{said}.*snapshot [0-9a-f]{{8}} holds the rest") if said else nullcontext():
+        save(place)
+    assert bool(report.problems(place, place.settings(), time.time())) is bool(said)
+    assert len(Restic(place).snapshots()) == 1
+
+
+def test_a_file_that_restic_may_not_read_is_named(place, restic):
+    """As on a disk that fails, or one of NFS on which root is nobody."""
+    os.chmod(f"{place.data[0]}/upload.bin", 0)
+    rights = "-dac_override,-dac_read_search"
+    lesser = ("setpriv", f"--inh-caps={rights}", f"--bounding-set={rights}")
+    if os.geteuid() == 0 and subprocess.run([*lesser, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("root may not give up rights here")
+    restic(f'exec {" ".join(lesser) if os.geteuid() == 0 else ""} "$restic" "$@"')
+    with pytest.raises(BackupError, match=r"data/upload\.bin could not be read \(permission denied\); snapshot"):
+        save(place)
+    assert len(Restic(place).snapshots()) == 1
 
 
 def test_a_link_that_an_app_made_leads_nowhere(place, tmp_path):

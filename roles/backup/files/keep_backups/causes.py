@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Iterable
+from typing import Any
 
 MISSING = re.compile(
     r"unable to open config file: (?!.*(denied|refused|timeout))(?s:.*)(no such file|does not exist|key does not exist)"
     r"|Is there a repository at the following location"
 )
+GONE = re.compile("no such file", re.IGNORECASE)
 LONGEST = 300  # characters of what restic said
 CAUSES = (
     (
@@ -88,3 +92,36 @@ def explain(
         if re.search(pattern, words, re.IGNORECASE):
             return f"{cause.format(to=to)}; {step.format(to=to)} ({program} {did}: {own})"
     return f"{program} {did} failed: {own}"
+
+
+def unread(errors: Iterable[bytes], paths: Iterable[str]) -> list[str]:
+    """Return what restic could not read, and why; an app that is busy removes files meanwhile, which are left out.
+
+    :param errors: lines that restic wrote: JSON, and words for people.
+    :param paths: what it was told to save. None of that may go.
+    """
+    found, named = {}, False
+    for line in errors:
+        told = json.loads(line) if line.startswith(b"{") else {}
+        if told.get("message_type") == "error":
+            named, path, why = True, told.get("item") or "a file", _why(told.get("error"))
+            if path in paths or not (GONE.search(why) if why else _went(path)):
+                found[path] = f"{path} could not be read" + (f" ({why})" if why else "")
+    return list(found.values()) if named else ["restic could not read some files, and does not name them"]
+
+
+def _why(error: Any) -> str:
+    """Return what the kernel said; restic 0.14 tells {"Err": 13} or {}, and 0.18 {"message": "open /a: ..."}."""
+    told = error if isinstance(error, dict) else {"message": error or ""}
+    return os.strerror(told["Err"]).lower() if "Err" in told else str(told.get("message", "")).rpartition(": ")[2]
+
+
+def _went(path: str) -> bool:
+    """Tell whether nothing has this path any more; a disk that cannot be read does not say that."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

@@ -6,12 +6,13 @@ import datetime
 import json
 import re
 import shlex
+import tempfile
 import time
-from typing import Any
+from typing import IO, Any
 
 from ansible.module_utils.flask_deploy.host import command, process
 
-from .causes import MISSING, explain
+from .causes import MISSING, explain, unread
 from .places import BackupError, Place
 
 LOCKED = "already locked"
@@ -65,19 +66,25 @@ class Restic:
         login = found["login"].replace("[", "").replace("]", "")
         return f"{SSH} {files} {port}{login} -s sftp"
 
-    def attempt(self, *words: str, limit: float = LIMIT) -> tuple[int | None, str, str]:
-        """Run a command; return (exit code, or None where its time was up; what it printed; its errors)."""
+    def attempt(
+        self, *words: str, limit: float = LIMIT, errors: IO[bytes] | None = None
+    ) -> tuple[int | None, str, str]:
+        """Run a command; return (exit code, or None where its time was up; what it printed; its errors).
+
+        :param errors: an open file, without a buffer, that gets all errors; of many, those that are returned lack some.
+        """
         end = time.monotonic() + self.patience
         while True:
-            done = self._once(words, limit)
+            done = self._once(words, limit, errors)
             if not (done.code and LOCKED in done.said) or time.monotonic() >= end:
                 return done.code, done.out.decode(errors="replace"), done.said + self._unsaid(done)
             self._once(("unlock",), ASK)  # of a run that was killed a moment ago
             time.sleep(AGAIN)
 
-    def _once(self, words: tuple[str, ...], limit: float) -> process.Done:
+    def _once(self, words: tuple[str, ...], limit: float, errors: IO[bytes] | None = None) -> process.Done:
+        told = {"limit": limit, "environment": self.environment(), "copy": errors}
         try:
-            return command.attempt("restic", *self.options(), *words, limit=limit, environment=self.environment())
+            return command.attempt("restic", *self.options(), *words, **told)
         except FileNotFoundError as missing:
             wanted = "restic is not installed here; type: ansible-playbook site.yml --tags backup"
             raise BackupError(wanted) from missing
@@ -88,15 +95,33 @@ class Restic:
             return ""
         return " " + command.attempt(*shlex.split(self.ssh()), limit=ASK).said
 
-    def run(self, *words: str, limit: float = LIMIT, accept: tuple[int, ...] = (0,)) -> str:
+    def run(self, *words: str, limit: float = LIMIT) -> str:
         """Run a command and return what it printed.
 
         :raises BackupError: it failed; the message holds the cause and what to do.
         """
         code, out, said = self.attempt(*words, limit=limit)
-        if code not in accept:
-            raise BackupError(explain(said if code is not None else "i/o timeout", self.settings["to"], words[0]))
+        if code != 0:
+            raise self.failed(code, said, words[0])
         return out
+
+    def failed(self, code: int | None, said: str, did: str) -> BackupError:
+        """Return the error of a command that failed, see attempt."""
+        return BackupError(explain(said if code is not None else "i/o timeout", self.settings["to"], did))
+
+    def backup(self, *words: str) -> tuple[dict[str, Any] | None, list[str]]:
+        """Make a snapshot; return (restic's summary of it, what it could not read, see unread).
+
+        :raises BackupError: there is no snapshot.
+        """
+        with tempfile.TemporaryFile(buffering=0) as errors:
+            code, out, said = self.attempt("backup", "--json", *self.own, *words, errors=errors)
+            if code not in (0, INCOMPLETE):
+                raise self.failed(code, said, "backup")
+            errors.seek(0)
+            missing = unread(errors, words) if code == INCOMPLETE else []
+        entries = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+        return next((each for each in reversed(entries) if each.get("message_type") == "summary"), None), missing
 
     def unlock(self) -> bool:
         """Remove locks of runs that were killed, and of no other; return whether there was one."""
@@ -118,7 +143,7 @@ class Restic:
             return json.loads(out)["id"]
         if MISSING.search(said):
             return None
-        raise BackupError(explain(said if code is not None else "i/o timeout", self.settings["to"], "cat config"))
+        raise self.failed(code, said, "cat config")
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Return the app's snapshots of this host, the newest last."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
@@ -11,7 +10,7 @@ from ansible.module_utils.flask_deploy.host import files
 
 from . import databases, report
 from .places import BackupError, Place, prepare
-from .restic import INCOMPLETE, Restic, moment, shown
+from .restic import Restic, moment, shown
 
 MANIFEST = "manifest.json"  # of the copies of databases, beside them
 SKEW = 600  # seconds that a snapshot may be ahead of the clock
@@ -20,6 +19,11 @@ MAGIC = "\\*?["  # of restic's patterns
 GONE = (
     "the repository {to} had backups and is not there any more; see that its disk is mounted or its bucket exists. "
     "If it is gone for good, type on the host: sudo rm {status}, and the next backup makes it anew"
+)
+MOST = 5  # lines of one error
+REST = (
+    "{}; snapshot {} holds the rest; see what is wrong with these files, on the host: sudo ls -l <the file>; "
+    "sudo dmesg | tail"
 )
 NOTHING = "there is nothing of {app} on this host to back up: deploy or restore it first"
 
@@ -64,8 +68,7 @@ def save(place: Place) -> dict[str, Any]:
             _clean(place.staging)
         wrong = [f"{name} could not be copied: {why}" for name, why in manifest["failed"].items()]
         if wrong + unread:
-            kept = f"snapshot {told['snapshot']} holds the rest"
-            raise BackupError(f"{'; '.join((wrong + unread)[:5])}; {kept}; see what is wrong with these files")
+            raise BackupError(REST.format("; ".join(_few(wrong + unread)), told["snapshot"]))
         told["databases"] = len(manifest["copies"])
         told["remarks"] += _forget(restic)
     return told
@@ -95,16 +98,17 @@ def _save_files(place: Place, restic: Restic, copies: dict[str, Any], told: dict
     listed = f"{place.staging}/exclude"
     files.write(listed, "".join(f"{line}\n" for line in excludes if "\n" not in line).encode(errors="surrogateescape"))
     paths = [*place.saved(), place.staging]
-    words = ("backup", "--json", "--exclude-caches", "--exclude-file", listed, *restic.own, *paths)
-    out = restic.run(*words, accept=(0, INCOMPLETE))
-    entries = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    done = next((each for each in reversed(entries) if each.get("message_type") == "summary"), None)
+    done, unread = restic.backup("--exclude-caches", "--exclude-file", listed, *paths)
     if done is None:
         raise BackupError("restic told no summary of the backup; look at: sudo journalctl -u flask-deploy-backup-*")
     told["snapshot"] = done["snapshot_id"][:8]
     told["files"], told["bytes"] = done["total_files_processed"], done["total_bytes_processed"]
     told["added"] = done.get("data_added", 0)
-    return [f"{each.get('item', 'a file')} could not be read" for each in entries if each["message_type"] == "error"]
+    return unread
+
+
+def _few(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= MOST else [*lines[: MOST - 1], f"and {len(lines) - MOST + 1} more"]
 
 
 def escaped(path: str) -> str:
