@@ -152,7 +152,7 @@ def test_a_database_that_is_written_to_is_saved_whole(place, tmp_path, mode):
 
 def test_a_database_that_cannot_be_copied_is_an_error_and_the_rest_is_saved(place, tmp_path):
     Path(place.data[0], "torn.db").write_bytes(sqlite_work.HEADER + b"\xff" * 5000)
-    with pytest.raises(BackupError, match=r"torn\.db could not be copied: .*holds the rest"):
+    with pytest.raises(BackupError, match=r"lacks something: .*torn\.db could not be copied: "):
         save(place)
     assert Path(place.data[0], "upload.bin").read_bytes()
     assert "torn.db" in report.problems(place, place.settings(), time.time())[0]
@@ -207,7 +207,9 @@ def test_a_backup_that_lacks_files_is_red_and_the_rest_is_saved(place, tmp_path,
     """restic ends with code 3, and names them on its standard error."""
     (tmp_path / "errors").write_bytes(b"".join(lines))
     restic(f'"$restic" "$@" || exit\ncase " $*" in *" backup "*) cat {tmp_path}/errors >&2; exit 3;; esac')
-    with pytest.raises(BackupError, match=f"{said}.*snapshot [0-9a-f]{{8}} holds the rest") if said else nullcontext():
+    with (
+        pytest.raises(BackupError, match=f"snapshot [0-9a-f]{{8}} lacks something: .*{said}") if said else nullcontext()
+    ):
         save(place)
     assert bool(report.problems(place, place.settings(), time.time())) is bool(said)
     assert len(Restic(place).snapshots()) == 1
@@ -221,7 +223,7 @@ def test_a_file_that_restic_may_not_read_is_named(place, restic):
     if os.geteuid() == 0 and subprocess.run([*lesser, "true"], check=False, capture_output=True).returncode:
         pytest.skip("root may not give up rights here")
     restic(f'exec {" ".join(lesser) if os.geteuid() == 0 else ""} "$restic" "$@"')
-    with pytest.raises(BackupError, match=r"data/upload\.bin could not be read \(permission denied\); snapshot"):
+    with pytest.raises(BackupError, match=r"data/upload\.bin could not be read \(permission denied\); see"):
         save(place)
     assert len(Restic(place).snapshots()) == 1
 
@@ -233,6 +235,32 @@ def test_a_link_that_an_app_made_leads_nowhere(place, tmp_path):
     os.symlink(tmp_path, f"{place.data[0]}/folder")
     assert save(place)["databases"] == 1
     assert (back(place, tmp_path / "there") / "link.db").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["data", "writable", "writable/uploads"])
+@pytest.mark.parametrize("there", [True, False], ids=["to a disk", "to one that is not mounted"])
+def test_a_link_in_place_of_a_directory_is_an_error_and_the_rest_is_saved(place, tmp_path, name, there):
+    """restic saves a link as a link, and nothing of where it leads."""
+    path, disk = tmp_path / "srv/shop" / name, tmp_path / "disk"
+    path.mkdir(parents=True, exist_ok=True)
+    path.rename(disk)
+    if not there:
+        shutil.rmtree(disk)
+    path.symlink_to(disk)
+    with pytest.raises(BackupError, match=f"{path} is a link.*sudo rm {path} .* mount --bind {disk} {path}; then add"):
+        save(place)
+    assert report.problems(place, place.settings(), time.time())
+    saved = back(place, tmp_path / "there").parent
+    assert (saved / name).is_symlink() or not (saved / name).exists()
+    assert Path(f"{tmp_path}/there{place.root}/etc/shop/secret").read_text() == "5f0c"
+
+
+def test_an_app_whose_place_is_a_link_is_saved(place, tmp_path):
+    """What lies in it is no link."""
+    os.rename(tmp_path / "srv/shop", tmp_path / "disk")
+    os.symlink(tmp_path / "disk", tmp_path / "srv/shop")
+    assert save(place)["error"] == ""
+    assert sorted(os.listdir(back(place, tmp_path / "there"))) == ["shop.db", "upload.bin"]
 
 
 def test_a_second_backup_of_the_same_adds_next_to_nothing(place):

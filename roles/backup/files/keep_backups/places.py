@@ -31,12 +31,17 @@ class Place:
         self.staging = f"{self.work}/staging"
         self.drill = f"{self.work}/drill"
         self.data = [f"{root}/srv/{app}/data", f"{root}/srv/{app}/writable"]
+        self.roots = [*self.data, f"{root}/etc/{app}"]
         self.lock = f"{locks.RUN}/backup-{app}.lock"
         self.tag = f"app={app}"
 
     def saved(self) -> list[str]:
         """Return those directories of the app that are saved and exist."""
-        return [path for path in (*self.data, f"{self.root}/etc/{self.app}") if os.path.isdir(path)]
+        return [path for path in self.roots if os.path.isdir(path) and not os.path.islink(path)]
+
+    def linked(self) -> list[str]:
+        """Return which directories are links, of which restic saves no more: of those, and of each in writable."""
+        return [path for path in (*self.roots, *within(self.data[1])) if os.path.islink(path)]
 
     def settings(self) -> dict[str, Any]:
         """Return what role backup wrote: app, uid, to, host, keep, bandwidth, at, jitter, drill_at, drill_read, since.
@@ -54,6 +59,11 @@ class Place:
     def environment(self) -> dict[str, str]:
         """Return backup_env, which holds credentials."""
         return files.read_json(f"{self.etc}/env.json", {})
+
+
+def within(path: str) -> list[str]:
+    """Return what lies in a directory, which need not exist."""
+    return sorted(f"{path}/{name}" for name in os.listdir(path)) if os.path.isdir(path) else []
 
 
 def prepare(path: str, mode: int = 0o711, uid: int = 0) -> str:

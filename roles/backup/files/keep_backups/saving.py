@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from typing import Any
 
@@ -21,9 +22,10 @@ GONE = (
     "If it is gone for good, type on the host: sudo rm {status}, and the next backup makes it anew"
 )
 MOST = 5  # lines of one error
-REST = (
-    "{}; snapshot {} holds the rest; see what is wrong with these files, on the host: sudo ls -l <the file>; "
-    "sudo dmesg | tail"
+LOOK = "see what is wrong with these files, on the host: sudo ls -l <the file>; sudo dmesg | tail"
+LINKED = (
+    "{0} is a link, and a link's target is in no backup; mount it there, on the host: sudo rm {1} && sudo mkdir {1} && "
+    "sudo mount --bind {2} {1}; then add to /etc/fstab: {2} {1} none bind 0 0"
 )
 NOTHING = "there is nothing of {app} on this host to back up: deploy or restore it first"
 
@@ -54,8 +56,9 @@ def save(place: Place) -> dict[str, Any]:
     :raises BackupError: there is no new backup, or one that is not whole. Earlier ones stay.
     """
     with report.under_way(place, "backup") as told:
+        links = [linked(path) for path in place.linked()]
         if not place.saved():
-            raise BackupError(NOTHING.format(app=place.app))
+            raise BackupError("; ".join(links) or NOTHING.format(app=place.app))
         restic = Restic(place)
         repository(place, restic)
         if restic.unlock():
@@ -67,11 +70,17 @@ def save(place: Place) -> dict[str, Any]:
         finally:
             _clean(place.staging)
         wrong = [f"{name} could not be copied: {why}" for name, why in manifest["failed"].items()]
-        if wrong + unread:
-            raise BackupError(REST.format("; ".join(_few(wrong + unread)), told["snapshot"]))
+        if links + wrong + unread:
+            files_wrong = [*_few(wrong + unread), LOOK] if wrong + unread else []
+            raise BackupError(f"snapshot {told['snapshot']} lacks something: {'; '.join(links + files_wrong)}")
         told["databases"] = len(manifest["copies"])
         told["remarks"] += _forget(restic)
     return told
+
+
+def linked(path: str) -> str:
+    """Return what to say of a directory that is a link to another disk, and what to type."""
+    return LINKED.format(path, shlex.quote(path), shlex.quote(os.path.realpath(path)))
 
 
 def _see_clock(restic: Restic) -> None:
@@ -86,7 +95,7 @@ def _copy_databases(place: Place, uid: int) -> dict[str, Any]:
     prepare(place.staging)
     into = f"{place.staging}/db"
     files.ensure_directory(into, 0o700, uid, uid)
-    roots = [path for path in place.data if os.path.isdir(path)]
+    roots = [path for path in place.saved() if path in place.data]
     told = databases.ask({"do": "copy", "roots": roots, "into": into}, uid)
     files.write_json(f"{place.staging}/{MANIFEST}", told, 0o600)
     return told
