@@ -6,6 +6,7 @@ What is to be done is written down first: a run that is killed half-way is put b
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import Any
 
@@ -13,10 +14,17 @@ from ansible.module_utils.flask_deploy.host import command, files
 from ansible.module_utils.flask_deploy.release.places import App
 
 COPY = 600  # seconds
+MOUNTS = "/proc/self/mountinfo"
 MOUNTED = (
-    "{0} is a mount of its own, which cannot be exchanged in one step; mount it somewhere else, and let {0} be a plain "
-    "directory while you restore"
+    "{0} is a mount of its own, which cannot be exchanged in one step; unmount it, on the host: sudo umount {0}. "
+    "Restore, copy what is in {0} to the disk, and mount it again"
 )
+
+
+def mounted() -> list[str]:
+    """Return where something is mounted (proc(5), mountinfo)."""
+    rows = [line.split()[4] for line in (files.read(MOUNTS) or b"").decode(errors="surrogateescape").splitlines()]
+    return [re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), path) for path in rows]
 
 
 class SwapError(Exception):
@@ -56,7 +64,7 @@ class Swap:
             self._drop(beside[2]["new"])
             command.run("cp", "-a", f"{self.tree}{app.etc}", beside[2]["new"], error=SwapError, limit=COPY)
         found = [{**each, "was": os.path.lexists(each["path"])} for each in beside if os.path.isdir(each["new"])]
-        for path in (each["path"] for each in found if os.path.ismount(each["path"])):
+        for path in (path for path in mounted() for each in found if f"{path}/".startswith(f"{each['path']}/")):
             raise SwapError(MOUNTED.format(path))
         return found
 

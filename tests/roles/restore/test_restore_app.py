@@ -118,10 +118,23 @@ def cut_after_moving_aside(rename):
     return cut
 
 
-def test_a_mount_of_its_own_is_refused(app, swap, monkeypatch):
-    monkeypatch.setattr(restore_swap.os.path, "ismount", lambda path: path == f"{app.root}/data")
-    with pytest.raises(SwapError, match="is a mount of its own"):
+@pytest.mark.parametrize("name", ["data", "writable/uploads", "data/a b"])
+def test_a_mount_is_refused_with_what_to_type(app, swap, tmp_path, monkeypatch, name):
+    """What is mounted could not be removed with what was there before."""
+    path = f"{app.root}/{name}"
+    row = f"24 30 0:22 / {path.replace(' ', chr(92) + '040')} rw,nosuid shared:7 - ext4 /dev/sdb rw\n"
+    (tmp_path / "mounts").write_text(
+        f"23 1 8:1 / / rw - ext4 /dev/sda rw\n25 30 8:2 / {app.root} rw - ext4 /d rw\n{row}"
+    )
+    monkeypatch.setattr(restore_swap, "MOUNTS", str(tmp_path / "mounts"))
+    with pytest.raises(SwapError, match=f"^{path} is a mount of its own.*sudo umount {path}"):
         swap.moves()
+
+
+def test_a_mount_beside_what_is_exchanged_is_none_of_it(app, swap, tmp_path, monkeypatch):
+    (tmp_path / "mounts").write_text(f"24 30 0:22 / {app.root}/data-old rw - ext4 /dev/sdb rw\n")
+    monkeypatch.setattr(restore_swap, "MOUNTS", str(tmp_path / "mounts"))
+    assert len(swap.moves()) == 3
 
 
 # -- the word --------------------------------------------------------------------------------
