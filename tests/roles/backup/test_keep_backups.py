@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import command, locks, process
-from keep_backups import report, sqlite_work
+from keep_backups import databases, report, sqlite_work
 from keep_backups.__main__ import main
 from keep_backups.causes import explain, unread
 from keep_backups.drill import drill
+from keep_backups.fetching import _place as place_database
 from keep_backups.fetching import fetch
 from keep_backups.places import BackupError, Place
 from keep_backups.restic import Restic, moment
@@ -266,6 +267,82 @@ def test_an_app_whose_place_is_a_link_is_saved(place, tmp_path):
 def test_a_second_backup_of_the_same_adds_next_to_nothing(place):
     save(place)
     assert save(place)["added"] < 20_000
+
+
+def tagged(path):
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n# of some library\n")
+
+
+def test_a_database_in_a_cache_is_left_out_as_its_directory_is(place, tmp_path):
+    tagged(tmp_path / "srv/shop/data/cache")
+    (tmp_path / "srv/shop/data/cache/deep").mkdir()
+    fill(f"{place.data[0]}/cache/deep/index.db", 3)
+    told = save(place)
+    assert (told["databases"], told["remarks"]) == (1, [])
+    assert os.listdir(back(place, tmp_path / "there") / "cache") == ["CACHEDIR.TAG"]
+
+
+@pytest.mark.parametrize("name", ["data", "writable"])
+def test_a_tag_that_leaves_all_out_is_an_error(place, tmp_path, name):
+    tagged(tmp_path / "srv/shop" / name)
+    with pytest.raises(
+        BackupError, match=f"shop/{name} holds a CACHEDIR.TAG, so nothing else in it is saved; if it is"
+    ):
+        save(place)
+    assert rows(back(place, tmp_path / "there") / "shop.db") == 10
+
+
+def test_a_cache_in_writable_is_told(place, tmp_path):
+    """It may be one, or a place of uploads in which a library put its tag."""
+    tagged(tmp_path / "srv/shop/writable/uploads")
+    (tmp_path / "srv/shop/writable/plain").mkdir()
+    (remark,) = save(place)["remarks"]
+    assert "writable/uploads holds a CACHEDIR.TAG" in remark
+    assert remark in "\n".join(report.lines(place, time.time()))
+
+
+@pytest.mark.parametrize("begin", ["Signature: 8a47", "", None])
+def test_a_tag_without_its_signature_is_none(tmp_path, begin):
+    if begin is None:
+        tagged(tmp_path / "real")
+        (tmp_path / "CACHEDIR.TAG").symlink_to(tmp_path / "real/CACHEDIR.TAG")
+    else:
+        (tmp_path / "CACHEDIR.TAG").write_text(begin)
+    assert not sqlite_work.is_cache(str(tmp_path))
+
+
+def test_a_directory_that_went_after_its_database_was_copied_is_made_again(place, tmp_path, monkeypatch):
+    fill_in = tmp_path / "srv/shop/data/session/a"
+    fill_in.mkdir(parents=True)
+    fill(fill_in / "one.db", 4)
+    ask = databases.ask
+
+    def asked(job, uid):
+        told = ask(job, uid)
+        if job["do"] == "copy":
+            shutil.rmtree(fill_in.parent)
+        return told
+
+    monkeypatch.setattr(databases, "ask", asked)
+    save(place)
+    data = back(place, tmp_path / "there")
+    assert rows(data / "session/a/one.db") == 4
+    assert (data / "session").stat().st_uid == (data / "session/a/one.db").stat().st_uid
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_no_directory_is_made_behind_what_is_none(tmp_path, kind):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "into/srv").mkdir(parents=True)
+    way = tmp_path / "into/srv/data"
+    way.symlink_to(tmp_path / "etc") if kind == "link" else way.write_text("")
+    (tmp_path / "0.db").write_text("")
+    with pytest.raises(BackupError, match=r"the way to /srv/data/a/x\.db in the backup is no directory"):
+        place_database(
+            str(tmp_path / "into"), str(tmp_path / "0.db"), "/srv/data/a/x.db", {"uid": 0, "gid": 0, "mode": 0}
+        )
+    assert os.listdir(tmp_path / "etc") == []
 
 
 # -- who shares a repository -----------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
@@ -55,12 +56,25 @@ def _compare(path: str, tables: dict[str, Any], found: dict[str, Any]) -> None:
         raise BackupError(f"the database {path} of the backup has other rows than when it was saved")
 
 
+def _make(folder: str, told: dict[str, Any]) -> None:
+    """Make the directories of a database where restic did not save them: they went meanwhile, or are of a cache."""
+    if os.path.lexists(folder):
+        return
+    _make(os.path.dirname(folder), told)
+    with suppress(OSError):  # a file or a link is there, which is told
+        os.mkdir(folder, 0o700)
+        if os.geteuid() == 0:
+            os.chown(folder, told["uid"], told["gid"])
+
+
 def _place(into: str, copy: str, path: str, told: dict[str, Any]) -> None:
     """Put a database at its own path, with its owner and mode, without what was beside it."""
     target = f"{into}{path}"
     folder = os.path.dirname(target)
-    if os.path.realpath(folder) != folder:
-        raise BackupError(f"the way to {path} in the backup is no directory; somebody put a link there")
+    if os.path.realpath(folder) == folder:
+        _make(folder, told)
+    if os.path.realpath(folder) != folder or not os.path.isdir(folder):
+        raise BackupError(f"the way to {path} in the backup is no directory; somebody put a link or a file there")
     for end in databases.BESIDE:
         if os.path.lexists(target + end):
             os.unlink(target + end)

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import files
 
 from . import databases, report
-from .places import BackupError, Place, prepare
+from .places import BackupError, Place, prepare, within
 from .restic import Restic, moment, shown
 
 MANIFEST = "manifest.json"  # of the copies of databases, beside them
@@ -23,6 +23,7 @@ GONE = (
 )
 MOST = 5  # lines of one error
 LOOK = "see what is wrong with these files, on the host: sudo ls -l <the file>; sudo dmesg | tail"
+CACHE = "{0} holds a CACHEDIR.TAG, so nothing else in it is saved; if it is no cache: sudo rm {0}/CACHEDIR.TAG"
 LINKED = (
     "{0} is a link, and a link's target is in no backup; mount it there, on the host: sudo rm {1} && sudo mkdir {1} && "
     "sudo mount --bind {2} {1}; then add to /etc/fstab: {2} {1} none bind 0 0"
@@ -70,6 +71,9 @@ def save(place: Place) -> dict[str, Any]:
         finally:
             _clean(place.staging)
         wrong = [f"{name} could not be copied: {why}" for name, why in manifest["failed"].items()]
+        caches = {path: CACHE.format(path) for path in manifest["caches"]}
+        told["remarks"] += [said for path, said in caches.items() if path not in place.data]  # the app's own, perhaps
+        links += [said for path, said in caches.items() if path in place.data]
         if links + wrong + unread:
             files_wrong = [*_few(wrong + unread), LOOK] if wrong + unread else []
             raise BackupError(f"snapshot {told['snapshot']} lacks something: {'; '.join(links + files_wrong)}")
@@ -96,7 +100,7 @@ def _copy_databases(place: Place, uid: int) -> dict[str, Any]:
     into = f"{place.staging}/db"
     files.ensure_directory(into, 0o700, uid, uid)
     roots = [path for path in place.saved() if path in place.data]
-    told = databases.ask({"do": "copy", "roots": roots, "into": into}, uid)
+    told = databases.ask({"do": "copy", "roots": roots, "into": into, "places": [*roots, *within(place.data[1])]}, uid)
     files.write_json(f"{place.staging}/{MANIFEST}", told, 0o600)
     return told
 

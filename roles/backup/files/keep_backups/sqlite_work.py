@@ -22,12 +22,15 @@ PATIENCE = 60  # seconds that a copy gives way to writers before it takes the da
 STEP = 2000  # pages
 BUSY = 30  # seconds
 SPARE = 64 << 20  # bytes that stay free
+TAG = "CACHEDIR.TAG"
+CACHE = b"Signature: 8a477f597d28d172789f06886806bc55"  # bford.info/cachedir
 
 
 def find(roots: list[str]) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the databases below some directories; links are not followed."""
+    """Yield the databases below some directories; links are not followed, and caches left out, as restic does."""
     for root in roots:
-        for folder, _folders, names in os.walk(root):
+        for folder, folders, names in os.walk(root):
+            folders[:] = [name for name in folders if not is_cache(os.path.join(folder, name))]
             for path in (os.path.join(folder, name) for name in sorted(names)):
                 with contextlib.suppress(OSError):
                     info = os.lstat(path)
@@ -35,15 +38,25 @@ def find(roots: list[str]) -> Iterator[tuple[str, os.stat_result]]:
                         yield path, info
 
 
-def _begins(path: str) -> bool:
+def is_cache(folder: str) -> bool:
+    """Tell whether restic saves nothing of a directory but its tag."""
+    with contextlib.suppress(OSError):
+        return _begins(os.path.join(folder, TAG), CACHE)
+    return False
+
+
+def _begins(path: str, header: bytes = HEADER) -> bool:
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        return file.read(len(HEADER)) == HEADER
+        return file.read(len(header)) == header
 
 
-def copy(roots: list[str], into: str) -> dict[str, Any]:
+def copy(roots: list[str], into: str, places: list[str]) -> dict[str, Any]:
     """Copy all databases below some directories.
 
-    :return: {"copies": {path: {"name": file in ``into``, "uid", "gid", "mode", "tables"}}, "failed": {path: why}}.
+    :param places: directories of which it is told whether they are caches.
+
+    :return: {"copies": {path: {"name": file in ``into``, "uid", "gid", "mode", "tables"}}, "failed": {path: why},
+        "caches": [path of a place that is one]}.
     """
     copies, failed = {}, {}
     for number, (path, info) in enumerate(find(roots)):
@@ -56,7 +69,7 @@ def copy(roots: list[str], into: str) -> dict[str, Any]:
             copies[path] = {"name": name, **told, "tables": _tables(f"{into}/{name}")}
         except (sqlite3.Error, OSError) as error:
             failed[path] = str(error)
-    return {"copies": copies, "failed": failed}
+    return {"copies": copies, "failed": failed, "caches": [path for path in places if is_cache(path)]}
 
 
 def _copy(path: str, into: str) -> None:
