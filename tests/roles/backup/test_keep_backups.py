@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.flask_deploy.host import command, locks, process
 from keep_backups import databases, report, sqlite_work
+from keep_backups import drill as drills
 from keep_backups.__main__ import main
 from keep_backups.causes import explain, unread
 from keep_backups.drill import drill
@@ -588,6 +589,74 @@ def test_late_is_what_its_calendar_says(place):
     )
     late = report.problems(place, settings, began + 2 * 86400)
     assert [line for line in late if line.startswith("the backup is late")]
+
+
+def written(place, **told):
+    """Let the status of an app be as some runs left it."""
+    os.makedirs(place.work, exist_ok=True)
+    Path(place.status).write_text(json.dumps(told))
+
+
+def late(place, now):
+    return [line for line in report.problems(place, place.settings(), now) if " is late" in line]
+
+
+@pytest.fixture
+def units(tmp_path, monkeypatch):
+    """Return a function that says which unit is starting, as a unit does that runs once and has not ended."""
+
+    def starting(name):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        script = f'#!/bin/sh\ncase "$*" in *{name}@shop.service) echo activating;; *) echo inactive;; esac\n'
+        (tmp_path / "bin/systemctl").write_text(script)
+        os.chmod(tmp_path / "bin/systemctl", 0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    return starting
+
+
+@pytest.mark.parametrize(("what", "lives", "said"), [("drill", True, 0), ("drill", False, 1), ("backup", True, 1)])
+def test_a_run_that_takes_long_is_not_late(make, units, what, lives, said):
+    """A drill of much data takes hours: it began in time."""
+    place, sunday = make(since=0), 1_796_533_200  # 05:00
+    units("nothing")
+    good = {"began": sunday - 7 * 86400, "error": ""}
+    process_of = [os.getpid(), process.started(os.getpid()) if lives else 1]
+    running = {"what": what, "began": sunday + 600, "process": process_of}
+    backup = {"began": sunday - 7200, "error": ""}
+    written(place, good_drill=good, drill=good, good_backup=backup, backup=backup, running=running)
+    assert late(place, sunday + 5399) == [] and len(late(place, sunday + 3 * 3600)) == said
+
+
+def test_a_run_that_waits_for_another_is_not_late(make, units):
+    """The drill of the files and that of PostgreSQL follow each other."""
+    place, sunday = make(since=0), 1_796_533_200
+    good = {"began": sunday - 7 * 86400, "error": ""}
+    written(place, good_drill=good, drill=good, good_backup={"began": sunday - 7200})
+    units("flask-deploy-drill")
+    assert late(place, sunday + 3 * 3600) == []
+    units("flask-deploy-backup")
+    assert len(late(place, sunday + 3 * 3600)) == 1
+
+
+def test_backups_that_wait_for_a_drill_are_not_late(make, units, monkeypatch):
+    place = make(at="hourly", jitter=0)
+    Path(place.data[0], "little").write_text("a")
+    units("nothing")
+    save(place)
+    fetched, now = fetch, time.time
+
+    def slowly(*words):
+        monkeypatch.setattr(time, "time", lambda: now() + 4 * 3600)
+        return fetched(*words)
+
+    monkeypatch.setattr(drills, "fetch", slowly)
+    assert drill(place)["error"] == ""
+    monkeypatch.setattr(drills, "fetch", fetched)
+    with pytest.raises(BackupError, match="backups are late"):
+        drill(place)
+    units("flask-deploy-backup")
+    assert drill(place)["error"] == ""
 
 
 def test_a_backup_that_never_came_is_late(make):

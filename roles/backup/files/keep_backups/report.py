@@ -23,6 +23,7 @@ WORDS = {
     "archive": "the backup of PostgreSQL",
     "archive_drill": "the drill of PostgreSQL",
 }
+BACKUP = ("backup", "backup")  # what, and its unit
 KINDS = (("backup", "at", "backup"), ("drill", "drill_at", "drill"))  # what, its calendar's setting, its unit
 ELAPSE = re.compile(
     r"^\s*(?:\(in UTC\)|Next elapse): \S+ (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? UTC$", re.MULTILINE
@@ -109,21 +110,40 @@ def overdue(place: Place, settings: dict[str, Any], now: float, kinds: Iterable[
             + settings["jitter"] * 60
             + GRACE
         )
-        if now > late:
+        if now > late and not at_work(place, what, unit):
             when = f"the last good one is of {shown(good['began'])}" if good else "there was none yet"
             look = f"look on the host: systemctl status flask-deploy-{unit}@{app}.timer"
             lines.append(f"{WORDS[what]} is late, {when}; {look}")
     return lines
 
 
+def at_work(place: Place, what: str, unit: str) -> bool:
+    """Tell whether a run of a kind is under way, or waits for the end of another one.
+
+    :param unit: see KINDS.
+    """
+    running = known(place).get("running") or {}
+    if running.get("what") == what and _lives(running):
+        return True
+    words = ("systemctl", "show", "--property=ActiveState", "--value", f"flask-deploy-{unit}@{place.app}.service")
+    try:
+        return command.attempt(*words, limit=30).out.strip() == b"activating"  # its unit ends a run that hangs
+    except FileNotFoundError:
+        return False
+
+
 CLOCK = "this host's clock is or was wrong; type there: sudo timedatectl set-ntp true"
 
 
 def _cut_off(running: dict[str, Any]) -> list[str]:
-    pid, born = running["process"]
-    if process.started(pid) == born:
+    if _lives(running):
         return []
     return [f"{WORDS[running['what']]} that began at {shown(running['began'])} was cut off; the next one mends that"]
+
+
+def _lives(running: dict[str, Any]) -> bool:
+    pid, born = running["process"]
+    return process.started(pid) == born
 
 
 def lines(place: Place, now: float) -> list[str]:
