@@ -36,7 +36,7 @@ EXAMPLES = r"""
 RETURN = r"""
 actions: {type: list, returned: always, description: What was, or would be, removed.}
 stays: {type: list, returned: always, description: What is to stay on the host.}
-left: {type: list, returned: always, description: "What did not go, why, and what to type."}
+left: {type: list, returned: always, description: "What did not go, or has no backup now, why, and what to type."}
 """
 
 DATA = ("data", "restore", "writable")  # a restore that was cut off has what was there before
@@ -46,6 +46,11 @@ WATCHED = ("/etc/flask-deploy/monitor/{app}.*", "/var/lib/flask-deploy/monitor/f
 # And of role metrics: an app that is gone is not measured.
 WATCHED += ("/etc/flask-deploy/metrics/{app}.*", "/var/lib/flask-deploy/metrics/textfile/{app}.*")
 MONITOR = "flask-deploy-monitor.service"
+ENDED = "/var/lib/flask-deploy/archive-ended.json"  # tells the others' status, see keep_archive/places.py
+UNSAVED = (
+    "PostgreSQL of this host is in no backup from now on: app {0} kept it, and {1} has databases there. To back it up "
+    "again, set up an app that has backup_to: ansible-playbook site.yml -i inventories/<of {2}>"
+)
 BACKUPS = ("backup", "drill", "archive", "archive-drill")
 AGAIN = "the same command removes it"
 IMAGES = "{{.ID}} {{.Repository}}:{{.Tag}}"
@@ -70,9 +75,18 @@ def backup_paths(app: places.App) -> list[str]:
     units = [f"{app.systemd}/flask-deploy-{kind}@{app.name}" for kind in BACKUPS]
     links = [f"{app.systemd}/timers.target.wants/{os.path.basename(unit)}.timer" for unit in units]
     places = [f"/{place}/flask-deploy/backup/{app.name}" for place in ("etc", "var/lib", "var/cache")]
-    if files.read_json(f"{ARCHIVE}/settings.json", {}).get("app") == app.name:
+    if keeps_archive(app):
         places.append(ARCHIVE)  # with it PostgreSQL's log goes nowhere; the next app that has backups makes it anew
     return [*links, *(f"{unit}.{kind}" for unit in units for kind in ("timer", "service")), *places]
+
+
+def keeps_archive(app: places.App) -> bool:
+    return files.read_json(f"{ARCHIVE}/settings.json", {}).get("app") == app.name
+
+
+def left_unsaved(app: places.App, data: bool) -> list[str]:
+    """Return the other apps whose databases are in no backup once this app's backups are gone."""
+    return [name for name, _uid in postgres.apps() if name != app.name] if data and keeps_archive(app) else []
 
 
 def _delete(path: str, left: Leftovers) -> None:
@@ -88,6 +102,10 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
     :param left: Leftovers, of what does not go: the rest goes nevertheless.
     """
     left, before = left or Leftovers(AGAIN), goes(app, data)
+    if others := left_unsaved(app, data):
+        left.lines.append(UNSAVED.format(app.name, ", ".join(others), others[0]))
+        if not dry:
+            files.write_json(ENDED, {"app": app.name}, 0o600)
     if dry:
         return [f"removed {path}" for path in before] + remove_from_engine(app, True, left)
     with left.unless_gone("what starts it again", "systemctl list-jobs"):

@@ -231,9 +231,34 @@ def test_a_host_without_an_archive_tells_nothing(tmp_path, place):
     assert telling.tell(place, NOW, Archive(str(tmp_path / "nothing"))) == ([], [])
 
 
-def test_another_app_names_the_one_that_keeps_it(archive, tmp_path):
-    lines, problems = telling.tell(Place("mail", str(tmp_path)), NOW, archive)
-    assert lines == ["PostgreSQL: its backups are kept with those of app shop"] and problems == []
+@pytest.mark.parametrize("has", [True, False])
+def test_another_app_names_the_one_that_keeps_it_and_what_to_mend(archive, tmp_path, monkeypatch, has):
+    """What is to be mended is told to those alone whose database is there."""
+    monkeypatch.setattr(waiting, "log_end", lambda _archive: "")
+    monkeypatch.setattr(telling.postgres, "has_database", lambda _app: has)
+    lines, problems = telling.tell(Place("mail", str(tmp_path)), NOW + 3 * 86400, archive)
+    assert lines == ["PostgreSQL: its backups are kept with those of app shop"] and bool(problems) is has
+    assert not has or "flask-deploy-archive@shop.timer" in problems[0]
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_database_whose_backups_went_with_another_app_is_told(tmp_path, place, monkeypatch, has):
+    archive = Archive(str(tmp_path / "host"))
+    monkeypatch.setattr(telling.postgres, "has_database", lambda _app: has)
+    assert telling.tell(place, NOW, archive) == ([], []), "nobody ever kept one, or took it away by hand"
+    os.makedirs(os.path.dirname(archive.ended))
+    Path(archive.ended).write_text('{"app": "mail"}')
+    (problem,) = telling.tell(place, NOW, archive)[1] or [""]
+    assert problem.startswith("PostgreSQL of this host is in no backup since app mail was removed") is has
+
+
+def test_an_archive_that_is_kept_again_is_told_no_more(archive, place, monkeypatch):
+    os.makedirs(os.path.dirname(archive.ended), exist_ok=True)
+    Path(archive.ended).write_text('{"app": "mail"}')
+    monkeypatch.setattr(pgbackrest, "stanza", lambda _archive: {"status": {"code": 0}})
+    monkeypatch.setattr(pgbackrest, "attempt", lambda *_words, **_more: SimpleNamespace(code=0, out=b"", said=""))
+    pgbackrest.ensure(archive, place)
+    assert not os.path.exists(archive.ended)
 
 
 def test_a_backup_that_failed_or_is_late_is_red(archive, place, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import nginx
 from ansible.module_utils.flask_deploy.switch import unit
 from ansible.modules import remove_app as module
+from keep_archive.places import Archive
 from keep_metrics import places as measured
 
 
@@ -64,6 +65,43 @@ def test_an_app_that_is_gone_is_not_measured():
 def test_data_goes_when_it_is_named(app):
     module.remove(app, data=True, dry=False)
     assert not os.path.exists(app.root) and not os.path.exists(app.etc)
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    """Let the app keep the archive of PostgreSQL, in which another one has a database too."""
+    for name in ("archive", "lib"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "archive/settings.json").write_text('{"app": "shop"}')
+    monkeypatch.setattr(module, "ARCHIVE", str(tmp_path / "archive"))
+    monkeypatch.setattr(module, "ENDED", str(tmp_path / "lib/ended.json"))
+    monkeypatch.setattr(module.postgres, "apps", lambda: [("blog", 10002), ("shop", 10001)])
+    return tmp_path
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_who_is_in_no_backup_any_more_is_told_with_what_to_type(app, archive, dry):
+    left = module.Leftovers()
+    module.remove(app, data=True, dry=dry, left=left)
+    (line,) = left.lines
+    assert "in no backup from now on: app shop kept it, and blog has databases there" in line
+    assert line.endswith("ansible-playbook site.yml -i inventories/<of blog>")
+    assert [(archive / name).exists() for name in ("lib/ended.json", "archive")] == [not dry, dry]
+
+
+@pytest.mark.parametrize("why", ["data stays", "another keeps it", "no other has a database"])
+def test_backups_of_postgresql_that_go_on_are_not_told(app, archive, monkeypatch, why):
+    if why == "another keeps it":
+        (archive / "archive/settings.json").write_text('{"app": "mail"}')
+    if why == "no other has a database":
+        monkeypatch.setattr(module.postgres, "apps", lambda: [("shop", 10001)])
+    left = module.Leftovers()
+    module.remove(app, data=why != "data stays", dry=False, left=left)
+    assert left.lines == [] and not (archive / "lib/ended.json").exists()
+
+
+def test_the_status_of_the_others_reads_what_is_written_here():
+    assert Archive().ended == module.ENDED
 
 
 def test_a_second_time_there_is_nothing_to_do(app, engine):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import command
+from ansible.module_utils.flask_deploy.host import command, files
 from keep_backups import report
 from keep_backups.places import BackupError, Place
 from keep_backups.restic import shown
@@ -92,6 +93,8 @@ def ensure(archive: Archive, place: Place) -> None:
         nothing = dict.fromkeys(("archive", "good_archive", "archive_drill", "good_archive_drill"))
         report.note(place, **nothing, archive_at=to, archive_since=time.time())
     run(archive, "check", limit=ASK)
+    if os.path.exists(archive.ended):
+        files.remove(archive.ended)
 
 
 def sets(archive: Archive, damaged: bool = False) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ class Archive:
         self.conf = f"{self.etc}/pgbackrest.conf"
         self.room = f"{root}/var/lib/postgresql/flask-deploy"  # postgres's own: throw-away clusters
         self.live = f"{root}/var/lib/postgresql"
+        self.ended = f"{root}/var/lib/flask-deploy/archive-ended.json"  # of role remove: the app that kept it is gone
 
     def settings(self) -> dict[str, Any]:
         """Return what role archive wrote: app (whose backup it is part of), version, to, path, at, drill_at, since.

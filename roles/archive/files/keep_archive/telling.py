@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
+from ansible.module_utils.flask_deploy.host import files, postgres
 from keep_backups import report
 from keep_backups.places import Place
 from keep_backups.restic import shown
@@ -13,6 +13,10 @@ from keep_backups.restic import shown
 from . import waiting
 from .places import Archive
 
+ENDED = (
+    "PostgreSQL of this host is in no backup since app {} was removed, which kept it; type: ansible-playbook site.yml "
+    "-i inventories/..."
+)
 KINDS = (("archive", "at", "archive"), ("archive_drill", "drill_at", "archive-drill"))
 
 
@@ -43,12 +47,20 @@ def problems(archive: Archive, place: Place, now: float) -> list[str]:
 def tell(place: Place, now: float, archive: Archive | None = None) -> tuple[list[str], list[str]]:
     """Return (how they are, what to mend) where they are kept with an app's backups."""
     archive = archive or Archive()
-    if not os.path.exists(f"{archive.etc}/settings.json"):
-        return [], []
-    keeper = archive.settings()["app"]
-    if keeper != place.app:
-        return [f"PostgreSQL: its backups are kept with those of app {keeper}"], []
-    return lines(place, now), problems(archive, place, now)
+    who = keeper(archive)
+    if who == place.app:
+        return lines(place, now), problems(archive, place, now)
+    mine = postgres.has_database(place.app)
+    if who:
+        said = [f"PostgreSQL: its backups are kept with those of app {who}"]
+        return said, problems(archive, Place(who, place.root), now) if mine else []
+    ended = files.read_json(archive.ended) if mine else None
+    return [], [ENDED.format(ended["app"])] if ended else []
+
+
+def keeper(archive: Archive | None = None) -> str:
+    """Return the app whose backups the archive is kept with; nothing where there is none."""
+    return files.read_json(f"{(archive or Archive()).etc}/settings.json", {}).get("app", "")
 
 
 def summary(place: Place) -> str:
