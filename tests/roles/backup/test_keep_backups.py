@@ -17,9 +17,11 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import command, locks, process
+from keep_archive import telling
+from keep_archive.places import Archive
 from keep_backups import databases, report, sqlite_work
 from keep_backups import drill as drills
-from keep_backups.__main__ import main
+from keep_backups.__main__ import do_status, main
 from keep_backups.causes import explain, unread
 from keep_backups.drill import drill
 from keep_backups.fetching import _place as place_database
@@ -662,6 +664,24 @@ def test_backups_that_wait_for_a_drill_are_not_late(make, units, monkeypatch):
 def test_a_backup_that_never_came_is_late(make):
     place = make(since=time.time() - 3 * 86400)
     assert "there was none yet" in report.problems(place, place.settings(), time.time())[0]
+
+
+def test_the_log_of_a_backup_that_told_nothing_is_named(place, restic):
+    restic('case " $*" in *" backup "*) ;; *) exec "$restic" "$@";; esac')
+    with pytest.raises(BackupError, match=r"sudo journalctl -n 50 -u flask-deploy-backup@shop$"):
+        save(place)
+
+
+def test_the_status_names_the_app_that_keeps_postgresql(make, capsys, monkeypatch, tmp_path):
+    """So that the doctor names its units."""
+    place = make()
+    monkeypatch.setattr(telling, "Archive", lambda: Archive(str(tmp_path)))
+    do_status(place, None)
+    assert json.loads(capsys.readouterr().out)["keeper"] == ""
+    os.makedirs(tmp_path / "etc/flask-deploy/archive")
+    (tmp_path / "etc/flask-deploy/archive/settings.json").write_text('{"app": "blog"}')
+    do_status(place, None)
+    assert json.loads(capsys.readouterr().out)["keeper"] == "blog"
 
 
 def test_the_program_tells_and_ends_with_a_code(make, capsys, monkeypatch):

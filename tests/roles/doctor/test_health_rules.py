@@ -201,6 +201,24 @@ WRONG = [
     ("backup", None, "broken", "backups are not set up here", "site.yml --tags backup"),
     ("backup/problems", ["the backup is late, x"], "broken", "backups: the backup is late", "flask-deploy-backup@shop"),
     ("backup/problems", ["the drill of x failed: y"], "broken", "backups: the drill", "flask-deploy-drill@shop"),
+    *(
+        ("backup", {"keeper": keeper, "problems": [said]}, "broken", f"backups: {said}", f" -u flask-deploy-{unit}")
+        for keeper, said, unit in (
+            ("blog", "the backup of PostgreSQL of 2026-12-05 03:00 UTC failed: x", "archive@blog"),
+            ("blog", "the drill of PostgreSQL is late, x", "archive-drill@blog"),
+            ("shop", "the archive of PostgreSQL is late: x", "archive@shop"),
+            ("blog", "PostgreSQL let go of 2 parts of its log", "archive@blog"),
+            ("blog", "the backup of 2026-12-05 03:00 UTC failed: x", "backup@shop"),
+            ("", "the drill of PostgreSQL of 2026-12-05 05:00 UTC failed: x", "archive-drill@shop"),
+        )
+    ),
+    (
+        "backup/problems",
+        ["PostgreSQL of this host is in no backup since app blog was removed; type: ansible-playbook s.yml"],
+        "broken",
+        "backups: PostgreSQL of this host is in no backup since app blog was removed",
+        "ansible-playbook s.yml",
+    ),
     ("backup/problems", ["it was cut off; the next one mends that"], "soon", "backups: it was cut off", "backup@shop"),
     ("status", {"release": None}, "broken", "shop has no release that serves", "site.yml"),
     (

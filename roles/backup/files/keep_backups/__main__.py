@@ -47,16 +47,17 @@ def do_drill(place: Place, _arguments: argparse.Namespace) -> None:
 
 def do_status(place: Place, _arguments: argparse.Namespace) -> None:
     now = time.time()
-    lines, problems = of_archive(place, now)
+    lines, problems, keeper = of_archive(place, now)
     problems = report.problems(place, place.settings(), now) + problems
-    say(lines=report.lines(place, now) + lines, problems=problems, runs=report.runs(place))
+    say(lines=report.lines(place, now) + lines, problems=problems, runs=report.runs(place), keeper=keeper)
 
 
-def of_archive(place: Place, now: float) -> tuple[list[str], list[str]]:
-    """Return (how the backups of PostgreSQL are, what to mend), where role archive keeps some with this app's."""
+def of_archive(place: Place, now: float) -> tuple[list[str], list[str], str]:
+    """Return (how the backups of PostgreSQL are, what to mend, the app they are kept with), where role archive does."""
     if importlib.util.find_spec("keep_archive") is None:
-        return [], []
-    return importlib.import_module("keep_archive.telling").tell(place, now)
+        return [], [], ""
+    telling = importlib.import_module("keep_archive.telling")
+    return *telling.tell(place, now), telling.keeper()
 
 
 def do_told(place: Place, _arguments: argparse.Namespace) -> None:

@@ -28,6 +28,7 @@ LINKED = (
     "{0} is a link, and a link's target is in no backup; mount it there, on the host: sudo rm {1} && sudo mkdir {1} && "
     "sudo mount --bind {2} {1}; then add to /etc/fstab: {2} {1} none bind 0 0"
 )
+SILENT = "restic told no summary of the backup; look on the host: sudo journalctl -n 50 -u flask-deploy-backup@{}"
 NOTHING = "there is nothing of {app} on this host to back up: deploy or restore it first"
 
 
@@ -113,7 +114,7 @@ def _save_files(place: Place, restic: Restic, copies: dict[str, Any], told: dict
     paths = [*place.saved(), place.staging]
     done, unread = restic.backup("--exclude-caches", "--exclude-file", listed, *paths)
     if done is None:
-        raise BackupError("restic told no summary of the backup; look at: sudo journalctl -u flask-deploy-backup-*")
+        raise BackupError(SILENT.format(place.app))
     told["snapshot"] = done["snapshot_id"][:8]
     told["files"], told["bytes"] = done["total_files_processed"], done["total_bytes_processed"]
     told["added"] = done.get("data_added", 0)

@@ -12,6 +12,7 @@ CHECK = "ansible-playbook playbooks/check.yml -i inventories/..."
 DAYS = 3  # in which somebody can still act before a certificate expires; some live for six
 COMMAND = re.compile(r"^(.*?)(?:;[^;:]*)?: ((?:ansible-playbook|sudo) .*)$", re.DOTALL)
 JUDGED = re.compile(r" MB free; | free inodes; | MB of memory are free; ")  # by the rules for a host
+POSTGRES = re.compile(r"(the \w+ of )?PostgreSQL ")
 UNITS = re.compile(r"([kmg]?)b?$", re.IGNORECASE)
 STEPS = {"": 0, "k": 10, "m": 20, "g": 30}
 GENTLE = {  # what status says that is not broken
@@ -119,9 +120,13 @@ def backup(facts: dict[str, Any], told: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(BROKEN, what, "backup", "ansible-playbook site.yml --tags backup -i inventories/...")
         return
     for problem in known.get("problems", []):
-        unit = f"flask-deploy-{'drill' if problem.startswith('the drill') else 'backup'}@{told['app']}"
+        archive, drill = POSTGRES.match(problem), problem.startswith("the drill")
+        kind = f"archive{'-drill' if drill else ''}" if archive else "drill" if drill else "backup"
+        unit = f"flask-deploy-{kind}@{(archive and known.get('keeper')) or told['app']}"
         severity = SOON if problem.endswith("the next one mends that") else BROKEN
-        yield Finding(severity, f"backups: {problem}", unit, f"sudo journalctl -n 50 -u {unit}")
+        parts = COMMAND.match(problem) if " is in no backup since " in problem else None  # no unit has a log of that
+        what, look = (parts[1], parts[2]) if parts else (problem, f"sudo journalctl -n 50 -u {unit}")
+        yield Finding(severity, f"backups: {what}", unit, look)
 
 
 # -- what differs from the inventory -----------------------------------------------------------
