@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import base64
+import email
+import email.policy
+import http.client
 import http.server
 import json
 import os
+import re
 import smtplib
 import socketserver
+import ssl
 import threading
 import time
+import urllib.error
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -33,7 +40,8 @@ def receiver():
         def do_POST(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             taken.append((self.path, dict(self.headers), body.decode()))
-            self.send_response(500 if "broken" in self.path else 200)
+            bad = b"poison" in body or "nothing" in self.path
+            self.send_response(500 if "broken" in self.path else 400 if bad else 200)
             self.end_headers()
 
         do_GET = do_POST
@@ -156,29 +164,103 @@ def test_a_text_is_as_short_as_every_receiver_takes():
     assert len(sending.short(["y" * 9000])) <= 2000
 
 
-def test_mail_goes_to_the_people_by_the_server(watch, receiver):
+@pytest.fixture
+def post():
+    """Return a server that takes mail but what holds "poison", and the list of messages that it took."""
     taken = []
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self):
             self.wfile.write(b"220 ready\r\n")
             while line := self.rfile.readline():
-                word = line[:4].upper()
-                if word == b"DATA":
+                said = b"221 bye\r\n" if line[:4].upper() == b"QUIT" else b"250 ok\r\n"
+                if line[:4].upper() == b"DATA":
                     self.wfile.write(b"354 go\r\n")
                     lines = iter(self.rfile.readline, b".\r\n")
-                    taken.append(b"".join(lines).decode())
-                self.wfile.write(b"250 ok\r\n")
+                    text = b"".join(lines).decode()
+                    said = b"554 spam\r\n" if "poison" in text else said
+                    taken.extend([] if "poison" in text else [text])
+                self.wfile.write(said)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_address[1]
-        watch(webhooks={}, mail=["ops@example.com", "ada@example.com"], smtp=f"smtp://127.0.0.1:{port}")
-        telling.note("shop.jobs", {"purge": "job purge failed"})
-        telling.tell()
+        yield f"smtp://127.0.0.1:{server.server_address[1]}", taken
         server.shutdown()
-    assert len(taken) == 1 and "To: ops@example.com, ada@example.com" in taken[0]
-    assert "Subject: web1: job purge failed" in taken[0]
+
+
+def test_mail_goes_to_the_people_by_the_server(watch, post):
+    watch(webhooks={}, mail=["ops@example.com", "ada@example.com"], smtp=post[0])
+    telling.note("shop.jobs", {"purge": "job purge failed"})
+    telling.tell()
+    (taken,) = post[1]
+    assert "To: ops@example.com, ada@example.com" in taken and "Subject: web1: job purge failed" in taken
+    known = email.message_from_string(taken)
+    assert abs(parsedate_to_datetime(known["Date"]).timestamp() - time.time()) < 60
+    assert re.fullmatch(r"<[^@\s]+@example\.com>", known["Message-ID"])
+
+
+def test_what_a_program_printed_is_one_line(watch, post, receiver, monkeypatch, capsys):
+    """monit gives the whole output of a program, and of what is no text any byte."""
+    watch(mail=["ops@example.com"], smtp=post[0])
+    printed = "status failed (1) -- Traceback:\n  File x\r\nOSError: \udcff\x1bno space\n"
+    monkeypatch.setenv("MONIT_DESCRIPTION", printed)
+    monkeypatch.setattr("sys.argv", ["watch", "failed", "host.look"])
+    program.main()
+    telling.note("shop.jobs", {"purge": "job purge failed\nhere"})
+    telling.tell()
+    said = "the watch cannot look at this host: status failed (1) -- Traceback: File x OSError: no space; type there: "
+    assert [text.startswith(f"web1: {said}") for text in bodies(receiver)] == [True, False]
+    assert bodies(receiver)[1] == "web1: job purge failed here"
+    subjects = [re.sub(r"\s+", " ", email.message_from_string(text)["Subject"]) for text in post[1]]
+    assert subjects[0].startswith(f"web1: {said[:100]}") and subjects[1] == "web1: job purge failed here"
+    assert capsys.readouterr().err == "" and telling._record()["queue"] == {}
+
+
+@pytest.mark.parametrize("way", ["webhook", "mail"])
+def test_a_line_that_is_refused_holds_up_no_other(watch, post, receiver, capsys, way):
+    """Neither those that are told with it nor those that come later."""
+    watch(**({} if way == "webhook" else {"webhooks": {}, "mail": ["ops@example.com"], "smtp": post[0]}))
+    lines = {"a": "a failed", "b": "poison failed", "c": "c failed", "d": "d failed", "e": "e failed"}
+    telling.note("shop.jobs", lines, NOON)
+    telling.tell(NOON)
+    telling.note("shop.jobs", {**lines, "f": "f failed"}, NOON)
+    telling.tell(NOON)
+    said = "\n".join(bodies(receiver) or map(content, post[1]))
+    assert [said.count(f"web1: {each} failed") > 0 for each in "abcdef"] == [True, False, True, True, True, True]
+    assert "web1: one message could not be sent (" in said and "type there: sudo journalctl" in said
+    assert "never sent: " in (err := capsys.readouterr().err) and "poison failed" in err
+    assert telling._record()["queue"] == {}
+
+
+def content(mail):
+    return email.message_from_string(mail, policy=email.policy.default).get_content()
+
+
+def test_an_address_that_refuses_everything_loses_nothing(watch, receiver, capsys):
+    watch(webhooks={"ntfy": f"{receiver[0]}/nothing"})
+    telling.note("shop.jobs", {each: f"{each} failed" for each in "abc"}, NOON)
+    telling.tell(NOON)
+    assert "3 lines wait: HTTP Error 400" in capsys.readouterr().err
+    assert list(telling._record()["queue"].values()) == [["a failed", "b failed", "c failed"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "another"),
+    [
+        (urllib.error.HTTPError("x", 400, "", None, None), True),
+        (urllib.error.HTTPError("x", 429, "", None, None), False),
+        (urllib.error.HTTPError("x", 404, "", None, None), False),
+        (smtplib.SMTPDataError(554, b"spam"), True),
+        (smtplib.SMTPDataError(451, b"later"), False),
+        (smtplib.SMTPAuthenticationError(535, b"no"), False),
+        (ssl.SSLCertVerificationError("expired"), False),
+        (TimeoutError(), False),
+        (http.client.BadStatusLine("x"), False),
+        (UnicodeEncodeError("ascii", "x", 0, 1, "x"), True),
+    ],
+)
+def test_another_text_is_tried_where_it_may_help(error, another):
+    assert sending.refuses(error) is another
 
 
 def test_a_password_for_mail_never_goes_in_the_clear(watch, monkeypatch):

@@ -33,9 +33,14 @@ def items(key: str) -> dict[str, str]:
     return {item: text for item, _, text in (line.partition("\t") for line in lines)}
 
 
+def line(text: str) -> str:
+    """Return a text as one line that everybody can take: a program may have printed anything."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
 def keep(key: str, known: dict[str, str], now: float) -> None:
     """Write down what was found for a key, where that is another than before; the file's time is that of the look."""
-    text = "".join(f"{item}\t{' '.join(text.split())}\n" for item, text in sorted(known.items()))
+    text = "".join(f"{item}\t{line(text)}\n" for item, text in sorted(known.items()))
     path = found(key)
     if files.read(path) != text.encode():
         files.write(path, text.encode(), 0o600)

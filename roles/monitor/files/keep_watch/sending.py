@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import smtplib
 import ssl
+import urllib.error
 import urllib.parse
 import urllib.request
+from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
 from typing import Any
+
+from . import places
 
 PATIENCE = 10  # seconds
 LONGEST = 1900  # characters; Discord takes 2,000, ntfy 4,096
 AGENT = "flask-deploy"
+# What HTTP servers say of a text that they do not take; 403 is that of a filter in front of one.
+REFUSED = (400, 403, 406, 413, 415, 422)
 
 
 def targets(settings: dict[str, Any]) -> list[str]:
@@ -28,11 +36,20 @@ def send(target: str, settings: dict[str, Any], lines: list[str]) -> None:
     :raises OSError, smtplib.SMTPException: it was not taken.
     """
     kind, _, address = target.partition(" ")
-    body = [f"{settings['host']}: {line}" for line in lines]
+    body = [places.line(f"{settings['host']}: {line}") for line in lines]
     if kind == "mail":
         _mail(settings, address.split(), body)
     else:
         _post(address, *BODIES[kind](short(body)))
+
+
+def refuses(error: Exception) -> bool:
+    """Tell whether another text may get through: this one was refused, or no message can be made of it."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in REFUSED
+    if isinstance(error, smtplib.SMTPDataError):
+        return error.smtp_code >= 500
+    return not isinstance(error, OSError | http.client.HTTPException)
 
 
 def short(lines: list[str]) -> str:
@@ -83,6 +100,8 @@ def _mail(settings: dict[str, Any], people: list[str], lines: list[str]) -> None
     message["From"] = user if "@" in user else people[0]
     message["To"] = ", ".join(people)
     message["Subject"] = lines[0][:150] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
+    message["Date"] = format_datetime(datetime.now(UTC))
+    message["Message-ID"] = make_msgid(domain=message["From"].rpartition("@")[2])  # without it, DNS is asked for one
     message.set_content("\n\n".join(lines) + "\n")
     context = ssl.create_default_context()
     if server.scheme == "smtps":

@@ -14,6 +14,7 @@ from . import places, sending
 HOUR = 3600
 TURN = 30  # seconds to wait while another run sends
 MOST = 200  # lines that wait for one target
+INSTEAD = "one message could not be sent ({}); type there: sudo journalctl -n 50 -u flask-deploy-monitor"
 SETTLED = 300  # seconds after its start in which monit has judged everything anew
 # By the last word of a key that monit judges itself.
 ADVICE = {
@@ -43,7 +44,7 @@ def words(key: str, said: str) -> str:
     :param said: monit's own words.
     """
     _host, what, *place = key.split(".", 2)
-    return ADVICE.get(what, "{said}").format(said=said, place=place[0] if place else "")
+    return ADVICE.get(what, "{said}").format(said=places.line(said), place=place[0] if place else "")
 
 
 def note(key: str, items: dict[str, str], now: float | None = None) -> None:
@@ -97,20 +98,43 @@ def tell(now: float | None = None) -> None:
                 settings = known_targets.get(target)
                 if settings is None:
                     _sent(target, len(lines), [])
-                elif lines and len(recent) < settings["limit"] and _send(target, settings, lines):
-                    _sent(target, len(lines), [*recent, now])
+                while settings and lines and len(recent) < settings["limit"]:
+                    done = _send(target, settings, lines)
+                    if not done:
+                        break
+                    lines, recent = lines[done:], [*recent, now]
+                    _sent(target, done, recent)
     except locks.LockError:  # a receiver hangs; the next run sends
         return
 
 
-def _send(target: str, settings: dict[str, Any], lines: list[str]) -> bool:
+def _send(target: str, settings: dict[str, Any], lines: list[str]) -> int:
+    """Send lines, or the first of them if they are refused together; return how many are done with.
+
+    In place of one that is refused alone a short line is sent. If that is refused too, it is the address that is wrong.
+    """
+    part = lines
+    said, refused = _tried(target, settings, part)
+    while refused and len(part) > 1:
+        part = part[: len(part) // 2]
+        said, refused = _tried(target, settings, part)
+    if not said:
+        return len(part)
+    kind = target.partition(" ")[0]
+    if refused and not _tried(target, settings, [INSTEAD.format(said)])[0]:
+        sys.stderr.write(f"{kind}: refused, and never sent: {said}: {places.line(part[0])}\n")
+        return 1
+    sys.stderr.write(f"{kind}: {len(lines)} lines wait: {said}\n")
+    return 0
+
+
+def _tried(target: str, settings: dict[str, Any], lines: list[str]) -> tuple[str, bool]:
+    """Send lines; return (why that cannot be, whether another text may get through), or ("", False) if it can."""
     try:
         sending.send(target, settings, lines)
     except Exception as error:  # whatever a receiver may do
-        kind = target.partition(" ")[0]
-        sys.stderr.write(f"{kind}: {len(lines)} lines wait: {sending.plain(error, target)}\n")
-        return False
-    return True
+        return sending.plain(error, target) or type(error).__name__, sending.refuses(error)
+    return "", False
 
 
 def _sent(target: str, number: int, times: list[float]) -> None:
