@@ -290,7 +290,7 @@ def test_what_happened_is_told_and_never_good_again(watch, receiver):
 
 def test_after_a_restart_of_monit_what_got_well_meanwhile_is_told(watch, receiver, monkeypatch):
     states = {"host.nginx": "OK", "host.docker": "Does not exist", "shop.jobs": "OK"}
-    monkeypatch.setattr(telling, "summary", lambda: states)
+    monkeypatch.setattr(telling, "states", lambda: states)
     for key in ("host.nginx", "host.docker", "old.jobs"):
         telling.note(key, {key: f"{key} is ill"}, NOON)
     places.keep("shop.jobs", {}, NOON)
@@ -312,10 +312,73 @@ def test_after_a_restart_of_monit_what_got_well_meanwhile_is_told(watch, receive
     assert set(telling._record()["open"]) == {"host.nginx", "host.docker", "shop.jobs"}
 
 
-def test_monit_s_summary_is_read(monkeypatch):
-    said = "Monit 5.33.0 uptime: 0m\n Service Name  Status  Type\n host.nginx  OK  Process\n a.b  Does not exist  File"
-    monkeypatch.setattr(condition, "run", lambda *words: (0, said, ""))
-    assert telling.summary() == {"host.nginx": "OK", "a.b": "Does not exist"}
+STATUS = """\
+Monit 5.33.0 uptime: 0m
+
+File '{app}.processes'
+  status                       OK
+  monitoring status            Monitored
+  size                         0 B
+
+File '{app}.answers'
+  status                       OK
+
+Filesystem 'host.disk./srv/{app}/data'
+  status                       Resource limit matched
+  space free total             214.9 GB [85.3%]
+
+Process 'host.nginx'
+  status                       Does not exist
+
+Program 'host.look'
+  status                       Status failed
+  last output                  b
+                               Process 'host.docker'
+                                 status                       OK
+
+System 'vm'
+  status                       OK
+"""
+
+
+def test_monit_s_status_is_read_with_names_as_long_as_they_are(watch, receiver, monkeypatch):
+    app = "customer-portal-staging-eu-west"
+    told = STATUS.format(app=app)
+    monkeypatch.setattr(condition, "run", lambda *words: (0, told if words[-1] == "status" else "", ""))
+    assert telling.states() == {
+        f"{app}.processes": "OK",
+        f"{app}.answers": "OK",
+        f"host.disk./srv/{app}/data": "Resource limit matched",
+        "host.nginx": "Does not exist",
+        "host.look": "Status failed",
+        "vm": "OK",
+    }
+
+
+def test_an_app_with_a_long_name_is_told_once_and_its_end_too(watch, receiver, monkeypatch):
+    app = "customer-portal-staging-eu-west"
+    watch(app)
+    key, wrong = f"{app}.processes", {"worker": "1 of 2 worker are up"}
+    monkeypatch.setattr(condition, "run", lambda *words: (0, monit(words[-1]), ""))
+    names = [key, f"{app}.answers", "host.nginx"]
+
+    def monit(word):
+        if word == "status":
+            return "Monit 5.33.0 uptime: 0m\n" + "".join(f"\nFile '{name}'\n  status   OK\n" for name in names)
+        cut = [name if len(name) <= 31 else f"{name[:28]}..." for name in names]
+        return "Monit\n Service Name  Status  Type\n" + "".join(f" {name}  OK  File\n" for name in cut)
+
+    places.keep(key, wrong, NOON)
+    telling.note(key, wrong, NOON)
+    for began in (NOON, NOON + 1000):
+        Path(places.PID).touch()
+        os.utime(places.PID, (began, began))
+        telling.settle(began + 400)
+        telling.note(key, wrong, began + 500)
+    places.keep(key, {}, NOON + 1800)
+    telling.note(key, {}, NOON + 1800)
+    telling.tell(NOON + 1800)
+    assert bodies(receiver) == ["web1: 1 of 2 worker are up\nweb1: good again after 30 min: 1 of 2 worker are up"]
 
 
 @pytest.mark.parametrize(
@@ -615,7 +678,7 @@ def test_a_deploy_and_a_return_are_told(quiet, app, receiver):
 
 def test_the_program_s_words_do_what_monit_needs(quiet, receiver, watch, monkeypatch):
     watch(ping=f"{receiver[0]}/alive")
-    monkeypatch.setattr(telling, "summary", dict)
+    monkeypatch.setattr(telling, "states", dict)
     quiet["status"] = 503
 
     def typed(*words):

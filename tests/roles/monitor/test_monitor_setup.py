@@ -15,6 +15,7 @@ import pytest
 from ansible.module_utils import monitor_conf as conf
 from ansible.module_utils.flask_deploy.host import locks, systemd, timed
 from ansible.modules import monitor_setup as module
+from keep_watch import telling
 
 from tests import carried
 from tests.conftest import ROOT
@@ -101,11 +102,19 @@ def test_monit_calls_once_for_a_change_and_once_for_its_end(place, monkeypatch):
     text = re.sub(r"/run/flask-deploy-monitor", str(place / "monitor"), rc.read_text())
     rc.write_text(text.replace("set daemon 30", "set daemon 1"))
     (place / "etc/host.monit").unlink()
+    long = "customer-portal-staging-eu-west.processes"
+    with (place / "etc/shop.monit").open("a") as more:
+        more.write(f'check file "{long}" with path "{calls}"\n')
     found = place / "work/found"
     with subprocess.Popen(["monit", "-I", "-c", rc], stdout=subprocess.DEVNULL) as monit:
         try:
             time.sleep(3)
             assert calls.read_text() == "", "all is well"
+            said = subprocess.run(
+                ["monit", "-c", rc, "-B", "status"], capture_output=True, text=True, check=True
+            ).stdout
+            known = dict(telling.STATUS.findall(said))
+            assert known[long] == known["shop.errors"] == "OK"
             (found / "shop.errors").write_text("errors\tmany\n")
             (found / "shop.release").write_text("aaa\tserves\n")
             time.sleep(5)

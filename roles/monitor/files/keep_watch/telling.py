@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from typing import Any
@@ -16,6 +17,8 @@ TURN = 30  # seconds to wait while another run sends
 MOST = 200  # lines that wait for one target
 INSTEAD = "one message could not be sent ({}); type there: sudo journalctl -n 50 -u flask-deploy-monitor"
 SETTLED = 300  # seconds after its start in which monit has judged everything anew
+# What a program printed is indented, and takes nobody in.
+STATUS = re.compile(r"^[A-Z][\w ]* '(\S+)'\n  status +(.+?) *$", re.MULTILINE)
 # By the last word of a key that monit judges itself.
 ADVICE = {
     "nginx": "nginx does not run; type there: sudo systemctl status nginx",
@@ -154,20 +157,19 @@ def settle(now: float | None = None) -> None:
     known = _record()
     if now - began < SETTLED or known.get("settled") == began:
         return
-    states = summary()
+    judged = states()
     for key, items in known["open"].items():
         if os.path.exists(places.found(key)):
             note(key, places.items(key), now)
-        elif items and states.get(key) == "OK":
+        elif items and judged.get(key) == "OK":
             note(key, {}, now)
     with locks.locked(places.LOCKS["record"]):
         known = _record()
-        known["open"] = {key: told for key, told in known["open"].items() if not states or key in states}
+        known["open"] = {key: told for key, told in known["open"].items() if not judged or key in judged}
         _write({**known, "settled": began})
 
 
-def summary() -> dict[str, str]:
-    """Return {key: monit's word for how it is}."""
-    _code, out, _said = condition.run("monit", "-c", f"{places.ETC}/monitrc", "-B", "summary")
-    rows = [line.split() for line in out.splitlines()[2:]]
-    return {row[0]: " ".join(row[1:-1]) for row in rows if len(row) > 2}
+def states() -> dict[str, str]:
+    """Return {key: monit's word for how it is}; its summary would cut long keys."""
+    _code, out, _said = condition.run("monit", "-c", f"{places.ETC}/monitrc", "-B", "status")
+    return dict(STATUS.findall(out))
