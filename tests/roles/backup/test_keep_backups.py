@@ -580,6 +580,15 @@ def test_a_time_of_restic_s_is_read(text, seconds):
     assert moment(text) == pytest.approx(seconds)
 
 
+def test_what_is_of_a_time_to_come_is_told_of_each_kind_of_run(place):
+    """The clock was wrong, or is: until that time nothing would be late."""
+    save(place)
+    before = report.known(place)["good_backup"]["began"] - 2 * 86400
+    backup, drill = report.problems(place, {**place.settings(), "since": before + 86400}, before)
+    assert backup.startswith("the backup: the last good one is of ") and backup.endswith(report.CLOCK)
+    assert drill.startswith("the drill: its settings are of ") and "which is to come: this host's clock" in drill
+
+
 def test_late_is_what_its_calendar_says(place):
     """A weekly backup is not late after a day."""
     save(place)

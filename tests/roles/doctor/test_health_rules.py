@@ -123,6 +123,7 @@ WRONG = [
     ("packages/security", ["openssl"], "soon", "1 security update waits: openssl", "sudo apt upgrade"),
     ("packages/security", list("abcd"), "soon", "4 security updates wait: a, b, c and 1 more", "sudo apt upgrade"),
     ("packages/asked", NOW - 8 * DAY, "soon", "Debian was not asked for updates", "sudo apt update"),
+    ("packages/asked", NOW + 8 * DAY, "soon", "Debian was not asked for updates", "sudo apt update"),
     ("packages/asked", NOW - 6 * DAY, None, "", ""),
     ("packages/asked", None, "soon", "nobody ever asked Debian for updates", "sudo apt update"),
     ("packages/broken", ["nginx"], "broken", "dpkg was interrupted in nginx", "sudo dpkg --configure -a"),

@@ -355,6 +355,18 @@ def test_monit_s_status_is_read_with_names_as_long_as_they_are(watch, receiver, 
     }
 
 
+def test_what_got_well_is_told_after_the_clock_went_back(watch, receiver, monkeypatch):
+    monkeypatch.setattr(telling, "states", lambda: {"host.nginx": "OK"})
+    telling.note("host.nginx", {"host.nginx": "nginx is ill"}, NOON + 86400)
+    Path(places.PID).touch()
+    os.utime(places.PID, (NOON + 86400, NOON + 86400))
+    for moment in (0, 200, 400):
+        telling.settle(NOON + moment)
+        telling.tell(NOON + moment)
+        assert telling._record()["queue"] == {}
+    assert bodies(receiver) == ["web1: nginx is ill", "web1: good again: nginx is ill"]
+
+
 def test_an_app_with_a_long_name_is_told_once_and_its_end_too(watch, receiver, monkeypatch):
     app = "customer-portal-staging-eu-west"
     watch(app)
@@ -652,6 +664,14 @@ def test_backups_and_certificates_are_not_asked_at_each_look(quiet, monkeypatch)
     for moment in (0, 30, 60, 90):
         looking.look(now + moment)
     assert asked.count("keep_certificates") == 2
+
+
+def test_backups_and_certificates_are_asked_after_the_clock_went_back(quiet, monkeypatch):
+    asked = []
+    monkeypatch.setattr(condition, "told", lambda kind, _app: asked.append(kind) or {})
+    for moment in (30 * 86400, 0, 30, 60):
+        looking.look(NOON + moment)
+    assert asked.count("keep_certificates") == asked.count("keep_backups") == 3
 
 
 def test_an_app_without_backups_is_not_asked_for_them(quiet, watch):

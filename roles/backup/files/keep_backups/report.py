@@ -77,11 +77,7 @@ def problems(place: Place, settings: dict[str, Any], now: float) -> list[str]:
     """Return what somebody should mend, a line each; none where all is well."""
     told = known(place)
     lines = [] if told.get("running") is None else _cut_off(told["running"])
-    lines += overdue(place, settings, now, KINDS)
-    newest = (told.get("good_backup") or {}).get("began", 0)
-    if newest > now + GRACE:
-        lines.append(f"the last backup is of {shown(newest)}, which is to come: {CLOCK}")
-    return lines
+    return lines + overdue(place, settings, now, KINDS)
 
 
 def runs(place: Place) -> dict[str, dict[str, Any]]:
@@ -105,13 +101,14 @@ def overdue(place: Place, settings: dict[str, Any], now: float, kinds: Iterable[
         if last.get("error"):
             lines.append(f"{WORDS[what]} of {shown(last['began'])} failed: {last['error']}")
             continue
-        late = (
-            due(settings[calendar], good.get("began", max(settings["since"], told.get("since", 0))))
-            + settings["jitter"] * 60
-            + GRACE
-        )
+        since = good.get("began", max(settings["since"], told.get("since", 0)))
+        if since > now + GRACE:
+            when = "the last good one is" if good else "its settings are"
+            lines.append(f"{WORDS[what]}: {when} of {shown(since)}, which is to come: {CLOCK}")
+            continue
+        late = due(settings[calendar], since) + settings["jitter"] * 60 + GRACE
         if now > late and not at_work(place, what, unit):
-            when = f"the last good one is of {shown(good['began'])}" if good else "there was none yet"
+            when = f"the last good one is of {shown(since)}" if good else "there was none yet"
             look = f"look on the host: systemctl status flask-deploy-{unit}@{app}.timer"
             lines.append(f"{WORDS[what]} is late, {when}; {look}")
     return lines

@@ -84,11 +84,11 @@ def packages(facts: dict[str, Any], told: dict[str, Any]) -> Iterator[Finding]:
     if known["broken"]:
         what = f"dpkg was interrupted in {', '.join(known['broken'][:5])}"
         yield Finding(BROKEN, what, "dpkg", "sudo dpkg --configure -a")
-    age = None if known["asked"] is None else facts["now"] - known["asked"]
+    age = None if known["asked"] is None else facts["now"] - known["asked"]  # negative: the clock went back
     daily = "systemctl status apt-daily.timer" if told.get("host_updates") else "sudo apt update"
-    if age is None or age > LATE:
+    if age is None or abs(age) > LATE:
         what = "nobody ever asked Debian for updates" if age is None else "Debian was not asked for updates"
-        yield Finding(SOON, what, "apt", daily, known["asked"])
+        yield Finding(SOON, what, "apt", daily, known["asked"] if age and age > 0 else None)
     if known["security"]:
         number, names = len(known["security"]), ", ".join(known["security"][:3])
         more = f" and {number - 3} more" if number > 3 else ""

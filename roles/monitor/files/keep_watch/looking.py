@@ -48,7 +48,7 @@ def look(now: float) -> None:
 
 def _keep(key: str, question: Callable[[], dict[str, str]], now: float) -> None:
     """Ask, and write down; what cannot be looked at is wrong too, and hides nothing else."""
-    if key.rpartition(".")[2] in ("certificate", "backup") and _age(places.found(key), now) < SELDOM:
+    if key.rpartition(".")[2] in ("certificate", "backup") and 0 <= _age(places.found(key), now) < SELDOM:
         return
     try:
         known = _lasting(key, question()) if key.rpartition(".")[2] in LASTING else question()
@@ -79,6 +79,7 @@ def _steady(key: str, known: dict[str, str], now: float) -> dict[str, str]:
 
 
 def _age(path: str, now: float) -> float:
+    """Return how old a file is, which is negative where the clock went back since; one that is not there is ancient."""
     return now - os.stat(path).st_mtime if os.path.exists(path) else now
 
 

@@ -78,7 +78,7 @@ def begin() -> None:
 def _good(told: dict[str, Any], now: float) -> str:
     seconds, said = now - told["since"], told["text"].partition("; type there: ")[0]
     after = f"{seconds / 60:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.0f} h"
-    return f"good again after {after}: {said}"
+    return f"good again after {after}: {said}" if seconds >= 0 else f"good again: {said}"  # the clock went back
 
 
 def _queue(known: dict[str, Any], key: str, lines: list[str]) -> None:
@@ -155,6 +155,8 @@ def settle(now: float | None = None) -> None:
     now = time.time() if now is None else now
     began = os.stat(places.PID).st_mtime if os.path.exists(places.PID) else now
     known = _record()
+    if began > now:  # the clock went back
+        os.utime(places.PID, (now, now))
     if now - began < SETTLED or known.get("settled") == began:
         return
     judged = states()
