@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.flask_deploy.host import condition, engine, locks, nginx
+from ansible.module_utils.flask_deploy.host import condition, engine, files, locks, nginx
 from ansible.module_utils.flask_deploy.release import jobs, processes
 from ansible.module_utils.flask_deploy.switch import log, progress, switch
 from keep_watch import __main__ as program
@@ -60,6 +60,7 @@ def watch(tmp_path, monkeypatch, owners, receiver):
     """Return what gives an app its settings; its messages go to the receiver."""
     monkeypatch.setattr(places, "ETC", str(tmp_path / "monitor"))
     monkeypatch.setattr(places, "WORK", str(tmp_path / "work"))
+    monkeypatch.setattr(places, "SPARE", str(tmp_path / "run/record.json"))
     monkeypatch.setattr(places, "PID", str(tmp_path / "monit.pid"))
     monkeypatch.setattr(places, "LOCKS", {name: str(tmp_path / "run" / name) for name in ("record", "tell")})
     for folder in ("monitor", "work/found"):
@@ -214,6 +215,31 @@ def test_what_a_program_printed_is_one_line(watch, post, receiver, monkeypatch, 
     subjects = [re.sub(r"\s+", " ", email.message_from_string(text)["Subject"]) for text in post[1]]
     assert subjects[0].startswith(f"web1: {said[:100]}") and subjects[1] == "web1: job purge failed here"
     assert capsys.readouterr().err == "" and telling._record()["queue"] == {}
+
+
+def test_a_disk_that_takes_nothing_is_told_and_what_nobody_takes_then_waits(watch, receiver, monkeypatch):
+    """monit calls once, and somebody makes room later."""
+    full, write = [True], files.write
+
+    def refuse(path, *more, **words):
+        if full[0] and path.startswith(places.WORK):
+            raise OSError(28, "No space left on device", path)
+        return write(path, *more, **words)
+
+    monkeypatch.setattr(files, "write", refuse)
+    monkeypatch.setenv("MONIT_DESCRIPTION", "space usage 100.0% matches resource limit")
+    monkeypatch.setattr("sys.argv", ["watch", "failed", "host.disk./"])
+    program.main()
+    program.main()
+    assert len(bodies(receiver)) == 1 and "/ is nearly full: space usage 100.0%" in bodies(receiver)[0]
+    watch(webhooks={"ntfy": f"{receiver[0]}/broken"})
+    telling.note("host.nginx", {"host.nginx": "nginx is ill"})
+    telling.tell()
+    assert list(telling._record()["queue"].values()) == [["nginx is ill"]]
+    full[0] = False
+    telling.note("host.docker", {"host.docker": "docker is ill"})
+    assert list(files.read_json(f"{places.WORK}/record.json")["queue"].values()) == [["nginx is ill", "docker is ill"]]
+    assert not Path(places.SPARE).exists()
 
 
 @pytest.mark.parametrize("way", ["webhook", "mail"])

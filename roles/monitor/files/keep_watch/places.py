@@ -10,6 +10,7 @@ from ansible.module_utils.flask_deploy.host import files, locks
 
 ETC = "/etc/flask-deploy/monitor"  # a file of settings for each app, and monit's own
 WORK = "/var/lib/flask-deploy/monitor"
+SPARE = f"{locks.RUN}/monitor-record.json"  # of what was told, while the disk takes nothing
 PID = "/run/flask-deploy-monitor.pid"  # of monit
 LOCKS = {name: f"{locks.RUN}/monitor-{name}.lock" for name in ("record", "tell")}
 HOST = "host"  # what is not one app's; no app has that name

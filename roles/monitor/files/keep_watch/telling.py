@@ -33,12 +33,20 @@ ADVICE = {
 
 
 def _record() -> dict[str, Any]:
-    return {"open": {}, "queue": {}, "sent": {}, **files.read_json(f"{places.WORK}/record.json", {})}
+    known = files.read_json(places.SPARE) or files.read_json(f"{places.WORK}/record.json", {})
+    return {"open": {}, "queue": {}, "sent": {}, **known}
 
 
 def _write(known: dict[str, Any]) -> None:
-    files.ensure_directory(places.WORK, 0o700)
-    files.write_json(f"{places.WORK}/record.json", known, 0o600)
+    """Write down what was told, in memory while the disk takes nothing: that it is full is what somebody must hear."""
+    try:
+        files.ensure_directory(places.WORK, 0o700)
+        files.write_json(f"{places.WORK}/record.json", known, 0o600)
+    except OSError:
+        files.write_json(places.SPARE, known, 0o600)
+    else:
+        if os.path.exists(places.SPARE):
+            files.remove(places.SPARE)
 
 
 def words(key: str, said: str) -> str:
