@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.flask_deploy.host import condition, connection, files
 from ansible.module_utils.flask_deploy.host.condition import run, text
 
-PLACES = ("/", "/var", "/srv", "/boot", "/tmp", "/run", "/var/log", "/var/lib/docker")  # noqa: S108
+PLACES = ("/", "/var", "/srv", "/boot", "/tmp", "/run", "/var/log", "/var/lib/docker", "/var/lib/postgresql")  # noqa: S108
 REBOOT = "/run/reboot-required"
 LISTS = "/var/lib/apt/lists"
 STAMP = "/var/lib/apt/periodic/update-success-stamp"
@@ -23,9 +23,9 @@ OF_DEBIAN = {"root", "sync", "postgres"}  # whose packages give them a shell
 
 
 def disks(places: Iterable[str] = PLACES) -> list[dict[str, Any]]:
-    """Return each file system that some places lie on, with its room in bytes and inodes, as df(1) counts them."""
+    """Return each file system that some places lie on, and disks mounted below, with its room as df(1) counts it."""
     found: dict[int, dict[str, Any]] = {}
-    for path in places:
+    for path in (*places, *condition.mounted()):
         try:
             state, device = os.statvfs(path), os.stat(path).st_dev
         except OSError:

@@ -10,7 +10,6 @@ from typing import Any
 
 from ansible.module_utils import monitor_conf as conf
 from ansible.module_utils.flask_deploy.host import command, files, timed, told
-from ansible.module_utils.flask_deploy.host import condition as _condition  # noqa: F401 - to be carried to the host
 from ansible.module_utils.flask_deploy.host import program as programs
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import jobs as _jobs  # noqa: F401 - as the one above

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import timed
+from ansible.module_utils.flask_deploy.host import condition, timed
 
 ETC = "/etc/flask-deploy/monitor"
 WORK = "/var/lib/flask-deploy/monitor"
 CALL = f"{timed.PLACE}/watch"
 # Those of one file system are watched once.
-PLACES = ("/", "/var", "/var/log", "/srv", "/boot", "/var/lib/docker")
+PLACES = ("/", "/var", "/var/log", "/srv", "/boot", "/var/lib/docker", "/var/lib/postgresql")
 MONITRC = """\
 # Managed by Ansible: flask-deploy. An instance of its own: /etc/monit/monitrc is Debian's, and yours.
 set daemon 30
@@ -114,8 +114,8 @@ def of_app(settings: dict[str, Any]) -> str:
 
 
 def mounts(places: tuple[str, ...] = PLACES) -> list[str]:
-    """Return those of some places that lie on file systems of their own."""
+    """Return those of some places, and of the disks mounted below, that lie on file systems of their own."""
     devices: dict[int, str] = {}
-    for path in filter(os.path.isdir, places):
+    for path in filter(os.path.isdir, (*places, *condition.mounted())):
         devices.setdefault(os.stat(path).st_dev, path)
     return list(devices.values())

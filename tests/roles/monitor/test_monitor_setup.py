@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible.module_utils import doctor_host
 from ansible.module_utils import monitor_conf as conf
-from ansible.module_utils.flask_deploy.host import locks, systemd, timed
+from ansible.module_utils.flask_deploy.host import condition, locks, systemd, timed
 from ansible.modules import monitor_setup as module
 from keep_watch import telling
 
@@ -84,6 +85,21 @@ def test_services_of_an_app_are_watched_where_it_has_them():
 
 def test_a_file_system_is_watched_once(tmp_path):
     assert conf.mounts((str(tmp_path), str(tmp_path / "no"), f"{tmp_path}/..")) == [str(tmp_path)]
+
+
+def test_disks_of_an_app_and_of_postgresql_are_watched_too(tmp_path, monkeypatch):
+    """Not what the network or memory holds, nor an image that is full by nature."""
+    rows = [f"/dev/sdb1 {tmp_path}/shop/data ext4 rw,relatime 0 0", f"/dev/sdb2 {tmp_path}/a\\040b xfs rw 0 0"]
+    rows += [f"{kind} {tmp_path}/{kind} {kind} rw 0 0" for kind in ("nfs4", "tmpfs", "squashfs", "overlay")]
+    rows += ["/dev/sdc1 /mnt/else ext4 rw 0 0", "/dev/sda1 / ext4 rw 0 0"]
+    for name in ("shop/data", "nfs4", "tmpfs", "squashfs", "overlay"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(condition, "BELOW", (f"{tmp_path}/",))
+    monkeypatch.setattr(condition, "text", lambda path: "\n".join(rows) if path == "/proc/self/mounts" else "")
+    assert conf.mounts(()) == [f"{tmp_path}/shop/data"]
+    assert [disk["path"] for disk in doctor_host.disks(())] == [f"{tmp_path}/shop/data"]
+    assert "/var/lib/postgresql" in set(conf.PLACES) & set(doctor_host.PLACES)
+    assert f'"host.disk.{tmp_path}/shop/data" with path {tmp_path}/shop/data' in conf.of_host(conf.mounts(()))
 
 
 def test_each_check_has_a_name_of_its_own():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from ansible.module_utils.flask_deploy.host import command, files
 
 PROGRAMS = "/usr/local/lib/flask-deploy"
 STARTED = "/etc/systemd/system/*.wants/flask-deploy-*"
+# Below these an app or PostgreSQL may have a disk of its own. A file system of the network may hang, an image is full.
+BELOW = ("/srv/", "/var/lib/postgresql/")
+DISKS = {"btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "xfs", "zfs"}
 SECONDS = 60  # that a program may take
 SETTLED = 1800  # seconds after a start in which a clock may not be in step yet
 SHOWN = ("Id", "Result", "StateChangeTimestamp", "NRestarts")  # of a unit that is not well
@@ -32,6 +36,13 @@ def text(path: str) -> str:
         return (files.read(path) or b"").decode(errors="replace")
     except OSError:
         return ""
+
+
+def mounted() -> list[str]:
+    """Return where disks are mounted below the places of apps and PostgreSQL: proc(5), mounts."""
+    rows = [line.split() for line in text("/proc/self/mounts").splitlines()]
+    plain = [row[1] for row in rows if len(row) > 2 and row[2] in DISKS and re.fullmatch(r"[\w./:@+-]+", row[1])]
+    return sorted({path for path in plain if path.startswith(BELOW)})
 
 
 def units() -> dict[str, list[dict[str, Any]]]:
