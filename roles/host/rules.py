@@ -24,13 +24,15 @@ def network(value: Any) -> str | None:
 
 
 def networks(value: Any) -> str | None:
+    if value == []:
+        return "[] names nobody; leave it out to open the port to everybody; example: [10.0.0.0/8]"
     return each(network)(value) if isinstance(value, list) else f"{value!r} is not a list; example: [10.0.0.0/8]"
 
 
 def targets(value: Any) -> str | None:
     if not isinstance(value, list) or not value:
         return f"{value!r} is not a list; example: [10.0.0.5]"
-    return networks([each for each in value if each != "host"])
+    return each(network)([one for one in value if one != "host"])
 
 
 def ports(value: Any) -> str | None:

@@ -99,7 +99,7 @@ def _of_containers(ports: dict[str, dict[str, Any]], egress: dict[str, dict[str,
     return {
         "containers_to_host": [
             f"tcp dport {_some(WEB)} accept",
-            *(rule for name, port in ports.items() if not port.get("from") for rule in _opened(name, port)),
+            *(rule for name, port in ports.items() if "from" not in port for rule in _opened(name, port)),
             *(rule for name, way in egress.items() if "host" in way["to"] for rule in _accept(name, way, "")),
             refuse,
         ],
@@ -133,25 +133,25 @@ def _ssh(ports: list[int], sources: list[str], rate: int) -> Iterator[str]:
     where = f"tcp dport {_some(ports)}"
     yield f"{where} ct state new add @ssh4 {{ ip saddr {limit} }} counter drop"
     yield f"{where} ct state new add @ssh6 {{ ip6 saddr & ffff:ffff:ffff:ffff:: {limit} }} counter drop"
-    for match in _matches("saddr", sources):
+    for match in _matches("saddr", sources or None):
         yield f"{where} {match}accept"
 
 
 def _opened(name: str, port: dict[str, Any]) -> Iterator[str]:
-    for match in _matches("saddr", port.get("from", [])):
+    for match in _matches("saddr", port.get("from")):
         yield from _accept(name, port, match)
 
 
 def _published(name: str, port: dict[str, Any]) -> Iterator[str]:
     protocol = port.get("protocol", "tcp")
-    for match in _matches("saddr", port.get("from", [])):
+    for match in _matches("saddr", port.get("from")):
         which = f"meta l4proto {protocol} ct original proto-dst {_some(listed(port['port']))}"
         yield f'{match}ct status dnat {which} accept comment "{name}"'
 
 
 def _leaving(name: str, way: dict[str, Any]) -> Iterator[str]:
     networks = [each for each in way["to"] if each != "host"]
-    for match in _matches("daddr", networks) if networks else ():
+    for match in _matches("daddr", networks):
         yield from _accept(name, way, match)
 
 
@@ -160,10 +160,11 @@ def _accept(name: str, entry: dict[str, Any], match: str) -> Iterator[str]:
     yield f'{match}{which}accept comment "{name}"'
 
 
-def _matches(end: str, networks: list[str]) -> Iterator[str]:
-    """Yield what matches these networks, of each family apart; one that matches all where none is named."""
-    if not networks:
+def _matches(end: str, networks: list[str] | None) -> Iterator[str]:
+    """Yield what matches these networks, of each family apart; None is all there are."""
+    if networks is None:
         yield ""
+        return
     for family, version in (("ip", 4), ("ip6", 6)):
         own = [each for each in networks if ipaddress.ip_network(each, strict=False).version == version]
         if own:

@@ -411,6 +411,7 @@ WRONG = [
     ("host_ports: {metrics: {port: [9100, http]}}", "host_ports", "'http' is no port"),
     ("host_ports: {metrics: {port: 9100, from: 10.0.0.0/8}}", "host_ports", "is not a list"),
     ("host_ports: {metrics: {port: 9100, from: ['fe80::1%eth0; x']}}", "host_ports", "is no address and no network"),
+    ("host_ports: {metrics: {port: 9100, from: []}}", "host_ports", "metrics: from: [] names nobody; leave it out to"),
     ("host_ports: {metrics: {port: 9100, protocol: icmp}}", "host_ports", "'icmp' is not tcp or udp"),
     ("host_ports: {metrics: {form: []}}", "host_ports", "did you mean from?"),
     ("host_ports: {'a\"b': {port: 9100}}", "host_ports", "is not a name for it"),

@@ -65,6 +65,12 @@ def test_own_ports_are_open_to_their_sources(rules):
     assert 'udp dport { 7000-7010, 7777 } accept comment "game"' in said
 
 
+def test_a_port_for_nobody_is_open_to_nobody():
+    said = host_ruleset.ruleset(**{**LEAST, "ports": {"metrics": {"port": 9100, "from": []}}})
+    assert "9100" not in said
+    assert host_ruleset.ruleset(**{**LEAST, "ports": {"metrics": {"port": 9100}}}).count("9100") == 3
+
+
 def test_ssh_is_open_to_its_networks_alone_and_slowed_for_all(rules):
     said = chain(rules(ssh_from=["198.51.100.9/24"], ssh_rate=12), "input")
     ssh = [line for line in said if "dport 22" in line]
