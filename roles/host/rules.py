@@ -90,3 +90,19 @@ EXAMPLES = {
     "host_ssh_from": ["198.51.100.0/24"],
     "host_reboot": "Sun 04:00",
 }
+
+
+def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
+    """Return what is set and does nothing, as what it is a part of is off: who wrote it takes the host for closed."""
+    mistakes, narrow = [], [name for name, port in values.get("host_ports", {}).items() if "from" in port]
+    if not values.get("host_firewall"):
+        on = "without the firewall {}; write host_firewall: true, or remove {}"
+        if values.get("host_ssh_from"):
+            mistakes.append(f"host_ssh_from: {on.format('SSH is open to everybody', 'host_ssh_from')}")
+        if narrow:
+            mistakes.append(f"host_ports: {narrow[0]}: {on.format('from closes nothing', 'from')}")
+        if values.get("host_egress"):
+            mistakes.append(f"host_egress: {on.format('containers reach every network', 'host_egress')}")
+    if values.get("host_reboot") and not values.get("host_updates"):
+        mistakes.append("host_reboot: does nothing without updates; write host_updates: true, or remove host_reboot")
+    return mistakes
