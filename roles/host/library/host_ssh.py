@@ -131,7 +131,7 @@ def first_lines(path: str) -> list[str]:
         return []
     with open(handle, "rb") as file:
         regular = stat.S_ISREG(os.fstat(handle).st_mode)
-        return file.read(1 << 20).decode(errors="replace").splitlines() if regular else []
+        return (file.read(1 << 20) or b"").decode(errors="replace").splitlines() if regular else []
 
 
 def shut_out(settings: dict[str, str]) -> list[str]:
