@@ -59,6 +59,7 @@ ROOT = {
     "yes": "prohibit-password",
     "without-password": "prohibit-password",
 }  # sshd -T's words, and what becomes of them
+PASSWORDS = ("PasswordAuthentication", "KbdInteractiveAuthentication")
 FORWARDING = ("AllowTcpForwarding", "AllowStreamLocalForwarding", "AllowAgentForwarding")
 
 
@@ -74,16 +75,16 @@ def effective(who: connection.Connection | None = None) -> dict[str, str]:
     return dict(line.partition(" ")[::2] for line in said.splitlines())
 
 
-def wanted(now: dict[str, str], theirs: dict[str, str], user: str, keys: bool) -> str:
+def wanted(now: dict[str, str], theirs: dict[str, str], user: str, keys: bool, there: str = "") -> str:
     """Return the drop-in. It allows nothing that is not allowed now, so a second run makes the same of what it left.
 
     :param now: settings for everybody.
     :param theirs: settings for the user who connects.
-    :param keys: whether that user has keys; else passwords stay.
+    :param keys: whether that user has keys; else passwords stay where they are taken now.
+    :param there: the drop-in of before: what it leaves to other users stays theirs.
     """
-    lines = []
-    if keys:
-        lines += ["PasswordAuthentication no", "KbdInteractiveAuthentication no"]
+    lines = [f"{word} no" for word in PASSWORDS if keys or now.get(word.lower()) == "no"]
+    if keys or now["permitrootlogin"] != "yes":
         lines.append(f"PermitRootLogin {ROOT.get(now['permitrootlogin'], now['permitrootlogin'])}")
     lines += [
         f"MaxAuthTries {min(TRIES, int(now['maxauthtries']))}",
@@ -95,10 +96,19 @@ def wanted(now: dict[str, str], theirs: dict[str, str], user: str, keys: bool) -
         known = now[word.lower()].split(",")
         kept = [name for name in names.split() if name in known] or known
         lines.append(f"{word} {','.join(kept)}")
-    own = [f"    {word} {theirs[word.lower()]}" for word in FORWARDING if theirs[word.lower()] != "no"]
-    if user and own:
-        lines += [f"Match User {user}", *own]
+    blocks = left(there)
+    if user:
+        blocks[user] = [f"    {word} {theirs[word.lower()]}" for word in FORWARDING if theirs[word.lower()] != "no"]
+    for name in sorted(name for name, own in blocks.items() if own):
+        lines += [f"Match User {name}", *blocks[name]]
     return HEAD + "\n".join(lines) + "\n"
+
+
+def left(text: str) -> dict[str, list[str]]:
+    """Return {user: lines} of what a drop-in of ours leaves to users who deployed before."""
+    blocks = text.split("\nMatch User ")[1:] if text.startswith(HEAD) else []
+    named = (block.partition("\n")[::2] for block in blocks)
+    return {name: [line for line in own.splitlines() if line.strip().startswith(FORWARDING)] for name, own in named}
 
 
 def has_keys(user: str, settings: dict[str, str]) -> bool:
@@ -191,12 +201,13 @@ def run(step: str, dry: bool) -> dict[str, Any]:
     theirs = effective(now) if now else everybody
     keys = bool(now) and has_keys(now.user, theirs)
     told = []
-    if not keys:
+    if not keys and any(everybody.get(word.lower()) == "yes" for word in PASSWORDS):
         told = [f"SSH takes passwords on: {now.user if now else 'nobody'} has no key there; ssh-copy-id puts one there"]
     elif everybody.get("passwordauthentication") == "yes":
         told = [f"{name} has a password and no key, and cannot log in by SSH any more" for name in shut_out(everybody)]
-    text = wanted(everybody, theirs, now.user if now else "", keys)
-    changed = files.read(DROP_IN) != text.encode()
+    old = files.read(DROP_IN, b"")
+    text = wanted(everybody, theirs, now.user if now else "", keys, old.decode(errors="replace"))
+    changed = old != text.encode()
     if changed and not dry:
         attempt(text)
     return {"changed": changed, "trial": changed and not dry, "told": told}

@@ -122,6 +122,44 @@ def test_passwords_stay_where_the_user_who_connects_has_no_key(machine, keys):
     assert "PermitRootLogin" not in machine.drop_in.read_text()
 
 
+def second_run(machine, user, **forwarding):
+    """Run again, as that user, on what the drop-in of before makes of sshd; return (what is told, the new drop-in)."""
+    machine.connection = FIRST._replace(user=user) if user else None
+    machine.settings = {
+        **as_read(machine.drop_in.read_text()),
+        **{word.lower(): "no" for word in host_ssh.FORWARDING},
+        **forwarding,
+    }
+    said = host_ssh.run("try", False)
+    return said["told"], machine.drop_in.read_text()
+
+
+@pytest.mark.parametrize("user", ["", "deploy"])
+def test_a_second_run_without_a_key_makes_nothing_looser(machine, user):
+    """Over a local connection, or by a user who has a certificate in place of a key."""
+    host_ssh.run("try", False)
+    machine.keys.write_text("")
+    told, after = second_run(machine, user)
+    assert told == []
+    for line in ("PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin prohibit-password"):
+        assert line in after.splitlines()
+
+
+def test_who_deployed_before_keeps_what_was_allowed(machine):
+    """alice deploys, then the user of CI, then somebody over a local connection, then alice."""
+    machine.connection = FIRST._replace(user="alice")
+    host_ssh.run("try", False)
+    first = machine.drop_in.read_text()
+    assert "Match User alice\n    AllowTcpForwarding yes\n" in first
+    for user in ("ci", ""):
+        assert second_run(machine, user)[1] == first
+    theirs = {word.lower(): "yes" for word in host_ssh.FORWARDING}
+    assert second_run(machine, "alice", **theirs)[1] == first
+    after = second_run(machine, "ci", allowtcpforwarding="local")[1]
+    assert after == f"{first}Match User ci\n    AllowTcpForwarding local\n"
+    assert second_run(machine, "alice", allowtcpforwarding="yes")[1].count("Match User") == 2
+
+
 def test_options_before_a_key_and_a_command_that_knows_keys_count(machine):
     machine.keys.write_text('from="192.0.2.0/24",no-pty ' + KEY)
     assert host_ssh.has_keys("deploy", NOW)
