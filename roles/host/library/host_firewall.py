@@ -16,7 +16,7 @@ DOCUMENTATION = r"""
 module: host_firewall
 short_description: Set the host's firewall
 description:
-  - C(look) fails where the host has a firewall already, names what would be closed, and changes nothing.
+  - C(look) fails where the host has a firewall already, names what would be closed or changed, and changes nothing.
   - C(try) loads the rules, and lets systemd take them back after 30 seconds.
   - C(confirm) keeps them. It must come by a new connection.
 options:
@@ -37,7 +37,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-told: {type: list, returned: success, description: One line for each thing that the firewall would close.}
+told: {type: list, returned: success, description: One line for each thing that the firewall would close or change.}
 trial: {type: bool, returned: success, description: Whether the change waits for its confirmation.}
 """
 
@@ -45,6 +45,7 @@ RULES = "/etc/nftables.d/flask-deploy.nft"
 STATE = "/var/lib/flask-deploy/firewall.json"
 TRIED = f"{trial.PLACE}/firewall.nft"
 BACK = f"{trial.PLACE}/firewall-back.nft"
+OPEN = {"ports", "egress", "ssh_from"}  # options that open something
 NONE = f"table {TABLE}\ndelete table {TABLE}\n"
 
 
@@ -90,7 +91,7 @@ def attempt(text: str) -> None:
         raise trial.TrialError(f"nft refuses the rules: {' '.join(said.split())[:500]}")
 
 
-def keep() -> None:
+def keep(params: dict[str, Any]) -> None:
     """Write the rules that were tried, so the host has them when it starts.
 
     :raises TrialError: they were taken back, or this is the connection that they were loaded by.
@@ -100,19 +101,27 @@ def keep() -> None:
     for path in (RULES, STATE):
         before.open_directory(os.path.dirname(path))
     files.write(RULES, files.read(TRIED))
-    files.write(STATE, files.canonical({"loaded": loaded()}))
+    remember(params)
+
+
+def remember(params: dict[str, Any]) -> None:
+    """Write down what is loaded, and what is open by it, for the next run to compare with."""
+    files.write(STATE, files.canonical({"loaded": loaded(), **{name: params[name] for name in OPEN}}))
 
 
 def run(params: dict[str, Any], dry: bool) -> dict[str, Any]:
     """Take a step; return what the module says."""
     if params["step"] == "confirm":
-        keep()
+        keep(params)
         return {"changed": True, "trial": False, "told": []}
     text = wanted(params)
     if params["step"] == "look":
-        known = os.path.exists(RULES)
-        return {"changed": False, "trial": False, "told": [] if known else firewalls.closed(params["ports"])}
+        there, known = os.path.exists(RULES), files.read_json(STATE, {})
+        told = firewalls.changed(known, params) if there else firewalls.closed(params["ports"])
+        return {"changed": False, "trial": False, "told": told}
     changed = not is_set(text)
+    if not changed and not dry and OPEN - files.read_json(STATE, {}).keys():  # an earlier version wrote it
+        remember(params)
     if changed and not dry:
         attempt(text)
     return {"changed": changed, "trial": changed and not dry, "told": []}

@@ -79,6 +79,30 @@ def closed(ports: dict[str, dict[str, Any]]) -> list[str]:
     return [f"the firewall closes {', '.join(shut)}; {way_out}"] if shut else []
 
 
+def changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return a line for each thing that is open as the last run wrote, and would not be so any more.
+
+    :param before: "ports", "egress" and "ssh_from" of the last run; empty where it did not write them down.
+    """
+    lines = []
+    for what in ("ports", "egress"):
+        for name, entry in before.get(what, {}).items():
+            new = now[what].get(name)
+            if new is None:
+                lines.append(f"takes back host_{what}: {name}: {json.dumps(entry)}")
+            elif _plain(new) != _plain(entry):
+                lines.append(f"changes host_{what}: {name}: {json.dumps(entry)} to {json.dumps(new)}")
+    if before.get("ssh_from", now["ssh_from"]) != now["ssh_from"]:
+        lines.append(f"changes host_ssh_from: {json.dumps(before['ssh_from'])} to {json.dumps(now['ssh_from'])}")
+    way_out = "if the environment of another app on this server needs it, write the same in both"
+    return [f"the firewall {line}; {way_out}" for line in lines]
+
+
+def _plain(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry in the one way of several that say the same."""
+    return {"protocol": "tcp", **entry, "port": listed(entry.get("port", []))}
+
+
 def is_open(protocol: str, port: int, ports: dict[str, dict[str, Any]]) -> bool:
     """Tell whether a port is open to anybody."""
     own = [entry for entry in ports.values() if entry.get("protocol", "tcp") == protocol]

@@ -268,6 +268,43 @@ def test_what_would_be_closed_is_named_before(machine):
     assert line.startswith("the firewall closes 5432/tcp (postgres), 9000/tcp (container api); open what others need")
 
 
+APP = {
+    "ports": {"metrics": {"port": 9100, "from": ["10.0.0.9"]}, "game": {"port": "7000"}},
+    "egress": {"database": {"to": ["10.0.0.5"], "port": 5432}},
+    "ssh_from": ["192.0.2.0/24"],
+}
+BOTH = "; if the environment of another app on this server needs it, write the same in both"
+
+
+def confirmed(machine, **more):
+    machine.connection = FIRST
+    step("try", **more)
+    machine.connection = SECOND
+    step("confirm", **more)
+
+
+def test_what_another_environment_would_change_is_told_before(machine):
+    confirmed(machine, **APP)
+    same = {**APP, "ports": {**APP["ports"], "game": {"port": [7000], "protocol": "tcp"}, "more": {"port": 8000}}}
+    assert step("look", **APP)["told"] == step("look", **same)["told"] == []
+    assert step("look", egress={"database": {"to": ["10.0.0.6"], "port": 5432}})["told"] == [
+        f'the firewall takes back host_ports: game: {{"port": "7000"}}{BOTH}',
+        f'the firewall takes back host_ports: metrics: {{"from": ["10.0.0.9"], "port": 9100}}{BOTH}',
+        'the firewall changes host_egress: database: {"port": 5432, "to": ["10.0.0.5"]} to '
+        f'{{"to": ["10.0.0.6"], "port": 5432}}{BOTH}',
+        f'the firewall changes host_ssh_from: ["192.0.2.0/24"] to []{BOTH}',
+    ]
+
+
+def test_what_an_earlier_version_opened_is_known_from_the_next_run_on(machine):
+    confirmed(machine, **APP)
+    state = machine.root / "var/lib/flask-deploy/firewall.json"
+    state.write_text(json.dumps({"loaded": json.loads(state.read_text())["loaded"]}))
+    assert step("look")["told"] == []
+    assert step("try", dry=True, **APP) == step("try", **APP) == {"changed": False, "trial": False, "told": []}
+    assert len(step("look")["told"]) == 4
+
+
 def test_once_it_is_there_nothing_is_told(machine):
     step("try")
     machine.connection = SECOND
