@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import clock, files, nginx
@@ -130,7 +131,7 @@ def test_noise_is_no_alarm_however_often_it_is_looked_at():
         failed = 0
         for asked in range(1, 301):
             failed += dice.random() < 0.01
-            if asked >= 20 and watch.beyond(failed, asked, 5 + 1):
+            if asked >= 20 and tally.beyond(failed, asked, 5 + 1):
                 alarms += 1
                 break
     assert alarms <= 2
@@ -614,4 +615,81 @@ def test_a_door_that_met_the_release_before_asks_where_the_new_one_listens(app, 
     ],
 )
 def test_more_failed_than_is_allowed_and_than_chance_makes_of_it(failed, asked, percent, more):
-    assert watch.beyond(failed, asked, percent) is more
+    assert tally.beyond(failed, asked, percent) is more
+
+
+# -- what nginx answers by itself ------------------------------------------------------------------
+
+
+@pytest.fixture
+def closed(app):
+    """Return a function that shows the maintenance page, or takes it down."""
+    page = Path(f"{app.root}/maintenance/html")
+    page.parent.mkdir()
+
+    def close(shown):
+        page.touch() if shown else page.unlink(missing_ok=True)
+
+    return close
+
+
+def door_of(app, status=200):
+    """Return what stands for nginx: 503 while the maintenance page is there, as site/pages.conf.j2 has it."""
+    return lambda *arguments: 503 if os.path.exists(f"{app.root}/maintenance/html") else status
+
+
+def test_under_maintenance_the_release_itself_is_asked(app, look, monkeypatch, often, later, closed):
+    """With / for its health path, which is the default, nginx answers that with the page too."""
+    closed(True)
+    monkeypatch.setattr(nginx, "probe_door", door_of(app))
+    seen = look(seconds=1)
+    assert (seen["well"], seen["probes_failed"]) == (True, 0)
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: 500)
+    assert look(seconds=1)["reason"].endswith(" times through the public door: status 500")
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["on", "off"])
+def test_maintenance_may_go_on_or_off_in_the_midst_of_a_question(app, monkeypatch, later, closed, shown):
+    closed(not shown)
+
+    def ask(*arguments):
+        closed(shown)
+        return 503
+
+    monkeypatch.setattr(nginx, "probe_door", ask)
+    door = watch.Door(app, NEW, clock.now())
+    door.ask()
+    door.asking.join()
+    assert (list(door.last), door.said) == ([True], "status 200")
+
+
+@pytest.mark.parametrize(
+    ("page", "status", "own", "good"),
+    [
+        *((True, 502, 200, False), (True, 500, 200, False), (False, 503, 200, False), (True, 503, 503, False)),
+        *((False, 429, 200, True), (False, 429, 429, False), (True, 429, 200, True)),
+    ],
+)
+def test_what_nginx_says_for_itself_is_no_failure_and_all_else_is(
+    app, monkeypatch, later, closed, page, status, own, good
+):
+    """Its maintenance page, and its limits: site_request_rate: 1 is less than a watch asks."""
+    closed(page)
+    monkeypatch.setattr(nginx, "probe_door", lambda *arguments: status)
+    monkeypatch.setattr(nginx, "probe_socket", lambda *arguments: own)
+    door = watch.Door(app, NEW, clock.now())
+    door.ask()
+    door.asking.join()
+    assert list(door.last) == [good]
+
+
+def test_a_door_that_cannot_be_reached_under_maintenance_is_bad(app, monkeypatch, later, closed):
+    def refuse(*arguments):
+        raise OSError("connection refused")
+
+    closed(True)
+    monkeypatch.setattr(nginx, "probe_door", refuse)
+    door = watch.Door(app, NEW, clock.now())
+    door.ask()
+    door.asking.join()
+    assert (list(door.last), door.said) == ([False], "connection refused")

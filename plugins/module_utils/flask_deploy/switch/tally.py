@@ -1,13 +1,18 @@
-"""What requests of one release came to: how many, how many failed, how long they took; in bounded room."""
+"""What requests of one release came to: how many, how many failed, how long they took; in bounded room.
+
+Whether more of them failed than chance explains is told here too.
+"""
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
 from ansible.module_utils.flask_deploy.switch.log import Entry
 
 SAMPLE = 4096  # times that are kept, whatever their number
+DEVIATIONS = 3  # how far beyond what is allowed a share must be, in standard deviations of chance
 
 
 class Times:
@@ -69,3 +74,9 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         """Return requests, failed, and the 50th and 99th percentile of seconds."""
         return {"requests": self.requests, "failed": self.failed, "p50": self.times.at(0.5), "p99": self.times.at(0.99)}
+
+
+def beyond(failed: int, asked: int, percent: float) -> bool:
+    """Tell whether more failed than is allowed, and more than chance makes of what is allowed."""
+    share = min(percent / 100, 1.0)
+    return failed > asked * share + DEVIATIONS * math.sqrt(asked * share * (1 - share))

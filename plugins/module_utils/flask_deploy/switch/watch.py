@@ -6,7 +6,6 @@ sets it.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -19,7 +18,7 @@ from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import log
-from ansible.module_utils.flask_deploy.switch.tally import Tally
+from ansible.module_utils.flask_deploy.switch.tally import Tally, beyond
 
 BEFORE = 60  # seconds before a switch whose requests tell how the release before did
 SET = 2  # seconds by which the wall clock may be off between two that read it
@@ -32,7 +31,7 @@ UNSETTLED = 20  # seconds after its time in which a door's last answers have to 
 PULSE_EVERY = 1  # seconds
 PULSE_TIMEOUT = 3  # seconds
 PULSE = "/.flask-deploy/waiting"  # see gunicorn.conf.py
-DEVIATIONS = 3  # how far beyond what is allowed a share must be, in standard deviations of chance
+LIMITED, CLOSED = "status 429", "status 503"  # said by nginx itself: of its limits, and of the maintenance page
 SLOWER_BY = 0.5  # seconds that a median must have grown by, whatever the factor
 Rules = dict[str, float]  # what a watch judges by, see there
 
@@ -73,23 +72,26 @@ class Door(Asked):
         super().__init__(PROBE_EVERY)
         record = app.record(release)
         self.domain, self.path = record["domain"], record["health_path"]
-        self.socket, self.moved = app.socket(release), moved
+        self.socket, self.moved, self.page = app.socket(release), moved, f"{app.root}/maintenance/html"
         self.asking: threading.Thread | None = None
 
     def ask(self) -> None:
         """Begin to ask where that is due."""
         if self.due and not self.waits:
-            self.asking = threading.Thread(target=self._ask, daemon=True)
+            closed = os.path.exists(self.page)
+            self.asking = threading.Thread(target=self._ask, args=(closed,), daemon=True)
             self.asking.start()
 
     @property
     def waits(self) -> bool:
         return self.asking is not None and self.asking.is_alive()
 
-    def _ask(self) -> None:
+    def _ask(self, closed: bool) -> None:
         began = now()
         good, said = _try(lambda: nginx.probe_door(self.domain, self.path))
-        if not good and began < self.moved + KEPT:  # it may have met the release before, on a connection nginx kept
+        by_nginx = said == LIMITED or (said == CLOSED and (closed or os.path.exists(self.page)))
+        # Or it may have met the release before, on a connection that nginx kept.
+        if not good and (by_nginx or began < self.moved + KEPT):
             good, said = _try(lambda: nginx.probe_socket(self.socket, self.path, self.domain))
         self.told(good, said)
 
@@ -198,12 +200,6 @@ class Look:
         if after <= factor * before or after - before < SLOWER_BY:
             return None
         return f"half of its answers took longer than {after:.2f} s, {before:.3f} s with the release before"
-
-
-def beyond(failed: int, asked: int, percent: float) -> bool:
-    """Tell whether more failed than is allowed, and more than chance makes of what is allowed."""
-    share = min(percent / 100, 1.0)
-    return failed > asked * share + DEVIATIONS * math.sqrt(asked * share * (1 - share))
 
 
 def watch(
