@@ -102,11 +102,13 @@ def _noted(errors: dict[tuple[str, str, int], list[float]], entry: log.Entry, at
 
 
 def entries(file: IO[bytes], app: str, begin: float, end: float) -> Iterator[tuple[log.Entry, float]]:
-    """Yield what an app was asked, and when the request ended."""
+    """Yield what visitors asked an app, and when the request ended."""
     mark = json.dumps(app).encode()
     for line in lines(file):
         entry = log.parse(line) if mark in line else None
-        if entry and entry.app == app and entry.release and entry.at is not None and begin < entry.at <= end:
+        if not entry or entry.own or entry.app != app or not entry.release or entry.at is None:
+            continue
+        if begin < entry.at <= end:
             yield entry, entry.at
 
 

@@ -124,6 +124,34 @@ def test_what_nginx_answers_by_itself_tells_nothing(look):
     assert look(wrote((NEW, 503, 40), upstream=""))["well"]
 
 
+PROBE = {"agent": nginx.AGENT, "remote_addr": nginx.HERE}
+
+
+@pytest.mark.parametrize(
+    ("rows", "rules"),
+    [
+        ([(NEW, 200, 15, {}), (NEW, 500, 5, {})], {}),
+        ([(NEW, 200, 20, {"seconds": 1.0, "first": "1.0"})], {"slower": 10}),
+    ],
+    ids=["failures", "slowness"],
+)
+def test_what_the_watch_asks_itself_hides_nothing(look, rows, rules):
+    """With few visitors it asks as often as they do."""
+    quick = {"seconds": 0.05, "first": "0.05"}
+    write(OLD, times=40, at=-1, **quick)
+    asked = [lambda row=row: write(*row[:3], **row[3]) for row in rows]
+    seen = look(lambda: write(NEW, times=21, **quick, **PROBE), *asked, **rules)
+    assert not seen["well"] and seen["watched"]["requests"] == 20
+
+
+def test_what_the_host_asked_itself_is_no_visitor_before_either(look):
+    write(OLD, 500, times=40, at=-1, **PROBE)
+    write(OLD, times=20, at=-1)
+    seen = look(wrote((NEW, 500, 40), **PROBE), wrote((OLD, 200, 5), **PROBE))
+    assert seen["well"]
+    assert (seen["before"]["requests"], seen["before"]["failed"], seen["watched"]["requests"]) == (20, 0, 0)
+
+
 def test_noise_is_no_alarm_however_often_it_is_looked_at():
     """1 % of requests fail, before and after: what 20 of them show by chance is not held against a release."""
     dice, alarms = random.Random(11), 0

@@ -56,6 +56,8 @@ def test_figures_are_those_of_a_log_counted_by_hand(log):
                 line(50, TWO, status=404, first="0.002"),
                 line(60, TWO, app="blog"),
                 line(70, TWO, upstream_status=""),  # nginx answered
+                line(80, TWO, status=502, agent="flask-deploy", remote_addr="127.0.0.1"),  # its host asked
+                line(15, TWO, status=403, agent="flask-deploy", remote_addr="203.0.113.7", first="0.003"),
                 '{"at": 1,',
             ],
             ".1": [line(2 * HOUR, ONE, status=500, path="/buy"), line(2 * HOUR + 1, ONE, status=500, path="/buy")],
@@ -66,9 +68,9 @@ def test_figures_are_those_of_a_log_counted_by_hand(log):
     told = read(path)
     assert (told["begin"], told["end"], told["unread"]) == (NOW - 24 * HOUR, NOW, [])
     assert told["releases"][TWO] == {
-        **{"requests": 5, "failed": 1, "given_up": 1, "websockets": 1, "first": NOW - 50, "last": NOW - 10},
-        "times": [[2, 1], [5, 1], [20, 1]],
-        "hours": [[472_221, 5, 1]],
+        **{"requests": 6, "failed": 1, "given_up": 1, "websockets": 1, "first": NOW - 50, "last": NOW - 10},
+        "times": [[2, 1], [3, 1], [5, 1], [20, 1]],
+        "hours": [[472_221, 6, 1]],
     }
     assert told["releases"][ONE] == {
         **{"requests": 3, "failed": 2, "given_up": 0, "websockets": 0},

@@ -147,7 +147,7 @@ class Look:
     def baseline(self, written: log.Log, wall: float) -> None:
         """Count what the release before did shortly before the link moved."""
         for entry in written.before(self.old.release):
-            if entry.at is not None and wall - BEFORE <= entry.at <= wall + SET:
+            if not entry.own and entry.at is not None and wall - BEFORE <= entry.at <= wall + SET:
                 self.old.add(entry)
 
     def follow(self, written: log.Log) -> None:
@@ -155,6 +155,8 @@ class Look:
         last, self.read = self.read, now()
         offset = time.time() - self.read
         for entry in written.entries({self.old.release, self.new.release}):
+            if entry.own:
+                continue
             began = self._ended(entry, last, offset) - entry.seconds
             if entry.release == self.old.release or (entry.named == "end" and began < self.moved):
                 self.old.add(entry)
