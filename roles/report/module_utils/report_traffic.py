@@ -106,7 +106,7 @@ def entries(file: IO[bytes], app: str, begin: float, end: float) -> Iterator[tup
     mark = json.dumps(app).encode()
     for line in lines(file):
         entry = log.parse(line) if mark in line else None
-        if not entry or entry.own or entry.app != app or not entry.release or entry.at is None:
+        if not entry or not entry.app or not entry.asked(app) or not entry.release or entry.at is None:
             continue
         if begin < entry.at <= end:
             yield entry, entry.at

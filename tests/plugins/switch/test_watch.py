@@ -152,6 +152,17 @@ def test_what_the_host_asked_itself_is_no_visitor_before_either(look):
     assert (seen["before"]["requests"], seen["before"]["failed"], seen["watched"]["requests"]) == (20, 0, 0)
 
 
+@pytest.mark.parametrize("named", [OLD, NEW])
+def test_an_answer_of_another_app_that_names_a_release_of_this_one_is_not_counted(look, named):
+    """Who writes raw HTTP may name any release in its answer's header; which app was asked, nginx says."""
+    write(OLD, times=20, at=-1, app="shop")
+    write(named, 500, times=400, at=-1, app="blog")
+    seen = look(wrote((NEW, 200, 20), app="shop"), wrote((named, 500, 400), app="blog"), wrote((NEW, 200, 1), app=""))
+    assert seen["well"]
+    assert (seen["before"]["requests"], seen["before"]["failed"]) == (20, 0)
+    assert (seen["watched"]["requests"], seen["watched"]["failed"]) == (21, 0)
+
+
 def test_noise_is_no_alarm_however_often_it_is_looked_at():
     """1 % of requests fail, before and after: what 20 of them show by chance is not held against a release."""
     dice, alarms = random.Random(11), 0

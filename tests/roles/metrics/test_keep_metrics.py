@@ -105,6 +105,15 @@ def test_what_the_host_itself_asks_is_not_counted(measured, app):
     assert counted == {f'requests_total{{{labels},status="200"}}': 2}
 
 
+def test_an_answer_of_another_app_that_names_a_release_of_this_one_is_not_counted(measured, app):
+    release = deploy(app)
+    written()
+    logged(line(release, 500, app="blog") * 4, line(release) * 2, line(release, app=""))
+    found, labels = written(), f'app="shop",release="{release}"'
+    counted = {sample: value for sample, value in found.items() if sample.startswith("requests_total")}
+    assert counted == {f'requests_total{{{labels},status="200"}}': 3}
+
+
 def test_the_time_to_the_first_byte_is_a_histogram_without_websockets_and_what_nginx_answered(measured, app):
     release = deploy(app)
     written()

@@ -482,6 +482,13 @@ def test_what_the_host_itself_asks_is_no_request_of_a_visitor(watch, logged):
     assert counted(NOON + 60) == {"requests": 3, "failed": 3, "slow": 0}
 
 
+def test_an_answer_of_another_app_that_names_a_release_of_this_one_is_not_counted(watch, logged):
+    counted(NOON)
+    logged(9, status=500, app="blog")
+    logged(2, app="shop")
+    assert counted(NOON + 30) == {"requests": 2, "failed": 0, "slow": 0}
+
+
 def test_a_line_that_is_half_written_is_counted_when_it_is_whole(watch, logged, app):
     counted(NOON)
     whole = line(app.serving())

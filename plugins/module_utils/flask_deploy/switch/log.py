@@ -49,6 +49,10 @@ class Entry:
     path: str = ""
     own: bool = False
 
+    def asked(self, app: str) -> bool:
+        """Tell whether a visitor asked this app: another one's answer may name any release, and is not believed."""
+        return not self.own and self.app in ("", app)
+
     @property
     def failed(self) -> bool:
         return self.status >= 500

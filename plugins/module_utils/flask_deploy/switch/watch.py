@@ -137,7 +137,7 @@ class Look:
     """All that is seen of a switch, and what it amounts to."""
 
     def __init__(self, app: App, release: str, before: str | None, rules: Rules, moved: float) -> None:
-        self.rules, self.moved = rules, moved
+        self.app, self.rules, self.moved = app.name, rules, moved
         self.slow = min(rules.get("slow", 0), rules["seconds"] / 2)  # what begins in the other half is not known
         self.old, self.new = Tally(before, self.slow), Tally(release)
         self.door, self.pulse = Door(app, release, moved), Pulse(app, release, moved)
@@ -147,7 +147,8 @@ class Look:
     def baseline(self, written: log.Log, wall: float) -> None:
         """Count what the release before did shortly before the link moved."""
         for entry in written.before(self.old.release):
-            if not entry.own and entry.at is not None and wall - BEFORE <= entry.at <= wall + SET:
+            timely = entry.at is not None and wall - BEFORE <= entry.at <= wall + SET
+            if timely and entry.asked(self.app):
                 self.old.add(entry)
 
     def follow(self, written: log.Log) -> None:
@@ -155,7 +156,7 @@ class Look:
         last, self.read = self.read, now()
         offset = time.time() - self.read
         for entry in written.entries({self.old.release, self.new.release}):
-            if entry.own:
+            if not entry.asked(self.app):
                 continue
             began = self._ended(entry, last, offset) - entry.seconds
             if entry.release == self.old.release or (entry.named == "end" and began < self.moved):

@@ -34,7 +34,7 @@ def count(apps: Iterable[str]) -> dict[str, list[Sample]]:
     reached = None
     for _look in range(LOOKS):
         for entry in read.entries(owners):
-            if not entry.own:
+            if entry.asked(owners[entry.release]):
                 _add(counted.setdefault(entry.release, _nothing()), entry)
         if reached == (reached := read.reached()):
             break

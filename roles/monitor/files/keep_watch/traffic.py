@@ -28,8 +28,9 @@ def look(limits: dict[str, float], now: float) -> dict[str, dict[str, int]]:
     tallies = {app: Tally(None, limit) for app, limit in limits.items()}
     read = log.Log(log.LOG, known.get("position") or log.position(log.LOG))
     for entry in read.entries(owners):
-        if not entry.own:  # an app that is down is told once, not by the answers to these questions as well
-            tallies[owners[entry.release]].add(entry)
+        app = owners[entry.release]
+        if entry.asked(app):  # one that is down is told once, not by the answers to the host's own questions as well
+            tallies[app].add(entry)
     parts, summed = {}, {}
     for app, tally in tallies.items():
         counts = {"at": now, "requests": tally.requests, "failed": tally.failed, "slow": tally.slow}
