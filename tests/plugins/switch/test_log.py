@@ -268,6 +268,40 @@ def test_no_more_than_the_end_of_what_lies_before_is_read(path, monkeypatch):
             assert count(followed.before(ONE)) == seen
 
 
+@pytest.mark.parametrize(
+    ("since", "read"),
+    [(0, 10), (1009.5, 10), (1010.5, 10), (1011.5, 10), (1012.5, 9), (1019.5, 2), (1020.5, 1), (2000, 1)],
+)
+def test_what_lies_before_is_read_from_a_time_on(path, monkeypatch, since, read):
+    """Over both files; of what is read in one piece some ended earlier, and what tells no time ends no search."""
+    for at in range(1011, 1016):
+        write(path, at=at)
+    os.rename(path, f"{path}.1")
+    for at in (1016, "", 1018, 1019, 1020):
+        write(path, at=at)
+    monkeypatch.setattr(log, "BACK", os.path.getsize(path) // 5 + 4)
+    with closing(log.Log(path, log.position(path))) as followed:
+        assert count(followed.before(ONE, since)) == read
+
+
+def test_what_lies_before_is_read_whole_though_one_look_is_bounded(path, monkeypatch):
+    monkeypatch.setattr(log, "LOOK", 10_000)
+    write(path, times=1000)
+    with closing(log.Log(path, log.position(path))) as followed:
+        assert count(followed.before(ONE)) == 1000
+
+
+@pytest.mark.parametrize("line", [b"", b"[]", b"1", b"{", b"{}", b'{"at": "-"}', b"\xff" * 9, b"x" * (1 << 17)])
+def test_what_tells_no_time_ends_no_search_for_one(path, monkeypatch, line):
+    monkeypatch.setattr(log, "BACK", 64)
+    write(path, times=9, at=5000)
+    with open(path, "ab") as file:
+        file.write(line + b"\n")
+    write(path, at=5000)
+    with closing(log.Log(path, log.position(path))) as followed:
+        assert count(followed.before(ONE, 4000)) == 10
+
+
 def test_an_old_file_is_let_go_of_when_nginx_writes_to_it_no_more(path, monkeypatch):
     def opened():
         return sum(os.path.realpath(f"/proc/self/fd/{name}").startswith(path) for name in os.listdir("/proc/self/fd"))

@@ -199,6 +199,16 @@ def test_the_release_before_is_known_by_its_last_minute(look):
     assert seen["before"]["requests"] == 50 and not seen["well"]
 
 
+def test_a_busy_neighbour_hides_nothing_of_the_last_minute(look):
+    """One app of many on the host: it fails as often as ever, and the other ones write more than it does."""
+    write(OLD, 500, times=15, at=-40)
+    write(OLD, 200, times=85, at=-40)
+    write("2" * 12, times=40_000, at=-1, app="neighbour")
+    assert os.path.getsize(log.LOG) > 6 << 20
+    seen = look(wrote((NEW, 500, 15), (NEW, 200, 85)), seconds=1)
+    assert (seen["before"]["requests"], seen["reason"]) == (100, None)
+
+
 @pytest.mark.parametrize("named", [{"named": "end"}, {"named": None}], ids=["by its end", "by an older nginx.conf"])
 def test_what_began_before_the_switch_is_the_release_s_before(look, named):
     """An older log names the release that serves as a request ends."""

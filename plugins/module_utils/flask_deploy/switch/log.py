@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -15,7 +16,8 @@ from ansible.module_utils.flask_deploy.host import nginx
 from ansible.module_utils.flask_deploy.host.clock import now
 
 LOG = "/var/log/nginx/access.log"
-TAIL = 4 << 20  # bytes looked at of what lies before a position
+TAIL = 64 << 20  # bytes looked at of what lies before a position, at most
+BACK = 1 << 20  # bytes by which a time is looked for
 PIECE = 1 << 18  # bytes read at a time
 LOOK = 32 << 20  # bytes of a file that one look reads at most
 LONGEST = 1 << 16  # bytes of a line; longer ones are skipped
@@ -163,21 +165,26 @@ class Log:
         last = self.parts[-1] if self.parts else None
         return [last.inode, last.file.tell() - len(last.rest)] if last else None
 
-    def before(self, release: str | None) -> Iterator[Entry]:
-        """Yield the entries of a release that lie before the position, from some MiB on."""
+    def before(self, release: str | None, since: float = 0.0) -> Iterator[Entry]:
+        """Yield the entries of a release that lie before the position, from a time on, and some that ended earlier.
+
+        All apps write to one log: how much of it that is depends on the others. No more than some MiB are looked at.
+        """
         room = TAIL
         spans: list[tuple[str, int, int]] = []
         for name in (self.path, f"{self.path}.1"):
             found = position(name)
-            if found and (found[0] == self.inode or spans):
+            if found and (found[0] == self.inode or spans) and room:
                 end = self.size if found[0] == self.inode else found[1]
-                spans.append((name, max(0, end - room), end))
-                room -= min(room, end)
+                begin = _back(name, end, room, since)
+                spans.append((name, begin, end))
+                room = 0 if begin else room - end
         for name, begin, end in reversed(spans):
             with suppress(FileNotFoundError):
                 part = _File(name, begin)
                 part.cut = begin > 0  # in the midst of a line
-                yield from _entries(part.lines(end), {release})
+                for _look in range(begin, end, LOOK):
+                    yield from _entries(part.lines(end), {release})
                 part.file.close()
 
     def entries(self, releases: Collection[str | None]) -> Iterator[Entry]:
@@ -195,6 +202,28 @@ class Log:
     def _open(self, path: str, offset: int) -> None:
         with suppress(FileNotFoundError):
             self.parts.append(_File(path, offset))
+
+
+def _back(path: str, end: int, room: int, since: float) -> int:
+    """Return from where on a file tells what ended since a time; or where the room ends."""
+    begin, least, told = end, max(0, end - room), math.inf
+    with suppress(FileNotFoundError), open(path, "rb") as file:
+        while begin > least and told >= since:
+            begin = max(least, begin - BACK)
+            file.seek(begin)
+            if begin:
+                file.readline(LONGEST)  # in the midst of a line
+            told = _ended(file.readline(LONGEST))
+    return begin
+
+
+def _ended(line: bytes) -> float:
+    """Return when a request ended, whoever answered it; of what does not tell it is not known to be long ago."""
+    try:
+        told = _wall(json.loads(line.decode(errors="replace")))
+    except ValueError:
+        return math.inf
+    return math.inf if told is None else told
 
 
 def _inode(path: str) -> int | None:

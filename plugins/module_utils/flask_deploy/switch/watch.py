@@ -146,7 +146,7 @@ class Look:
 
     def baseline(self, written: log.Log, wall: float) -> None:
         """Count what the release before did shortly before the link moved."""
-        for entry in written.before(self.old.release):
+        for entry in written.before(self.old.release, wall - BEFORE - FLUSHED):
             timely = entry.at is not None and wall - BEFORE <= entry.at <= wall + SET
             if timely and entry.asked(self.app):
                 self.old.add(entry)
