@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.flask_deploy.host import program, systemd
 from ansible.module_utils.flask_deploy.release import tool
-from ansible.module_utils.flask_deploy.switch import unit
+from ansible.module_utils.flask_deploy.switch import concluding, unit
 
 from tests.conftest import APP
+from tests.deploys import deploy, options
 
 
 def test_the_program_finds_all_its_parts_by_itself(tmp_path):
@@ -137,10 +138,24 @@ def test_new_code_reaches_the_keeper_that_runs(host, engine):
     told = engine.calls("systemctl")
     assert told == ["systemctl daemon-reload", "systemctl restart flask-deploy-keep@shop.service"]
     engine.forget()
-    assert unit.ensure(app) == [] and engine.calls() == []
+    assert unit.ensure(app) == [] and engine.calls() == [STARTS]
     Path(app.program).write_bytes(b"of yesterday")
     assert unit.ensure(app) == [app.program]
     assert engine.calls("systemctl restart") == ["systemctl restart flask-deploy-keep@shop.service"]
+
+
+STARTS = "systemctl start flask-deploy-keep@shop.service"  # which does nothing where it runs
+
+
+def test_a_keeper_that_is_down_is_started_by_the_next_deploy(app, engine):
+    """It ended as one that cannot run, which systemd does not start again, or somebody stopped it."""
+    release = deploy(app)
+    engine.forget()
+    assert concluding.retired(app, options(release=release), dry=False)[0] == []
+    assert engine.calls("systemctl start flask-deploy-keep") == [STARTS]
+    engine.forget()
+    concluding.retired(app, options(release=release), dry=True)
+    assert engine.calls() == []
 
 
 def test_a_unit_that_systemd_refuses_says_why(host, engine):
@@ -327,4 +342,4 @@ def test_systemd_is_told_by_the_next_run_what_a_killed_one_wrote(host, engine, m
     engine.forget()
     assert unit.ensure(app) == [] and engine.calls() == calls
     engine.forget()
-    assert unit.ensure(app) == [] and engine.calls() == []
+    assert unit.ensure(app) == [] and engine.calls() == [STARTS]

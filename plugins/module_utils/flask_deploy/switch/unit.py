@@ -136,7 +136,8 @@ def ensure(app: App) -> list[str]:
         if app.link(path) != target:
             files.link(path, target)
             changed.append(path)
-    told.tell(f"{app.name}.units", wanted, bool(changed), ("daemon-reload",), ("restart", keeper(app)))
+    if not told.tell(f"{app.name}.units", wanted, bool(changed), ("daemon-reload",), ("restart", keeper(app))):
+        systemd.ask("start", keeper(app))  # whoever stopped it, or it could not run: nothing else starts it but a boot
     return changed
 
 
