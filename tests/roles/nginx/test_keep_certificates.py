@@ -16,7 +16,7 @@ import pytest
 from ansible.module_utils.flask_deploy.host import locks
 from keep_certificates import acme, pair, store
 from keep_certificates.__main__ import main
-from keep_certificates.keeper import Keeper, Refused
+from keep_certificates.keeper import OWED, Keeper, Refused
 
 from tests.authority import NOW, authority, certificate, keys, leaf, pem
 
@@ -38,6 +38,7 @@ def reloads(monkeypatch, tmp_path, owners):
     done = []
     monkeypatch.setattr(store, "test_nginx", lambda: None)
     monkeypatch.setattr(store, "NGINX_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(locks, "RUN", str(tmp_path / "owed"))
     monkeypatch.setattr(store, "reload_nginx", lambda: done.append(1))
     return done
 
@@ -264,6 +265,37 @@ def test_a_configuration_that_was_broken_before_does_not_keep_a_pair_out(keeper,
     monkeypatch.setattr(store, "test_nginx", lambda: "nginx -t: unknown directive")
     assert keeper().keep()["serving"].startswith("acme-")
     assert reloads == []
+    assert keeper().keep()["changed"] is False and reloads == [], "refused still"
+    monkeypatch.setattr(store, "test_nginx", lambda: None)
+    assert keeper().keep()["changed"] and len(reloads) == 1, "somebody mended it, and did not reload"
+    assert keeper().keep()["changed"] is False and len(reloads) == 1
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(("step", "due"), [("_point", True), ("reload_nginx", True), ("_forget", False)])
+def test_a_run_that_was_killed_leaves_no_pair_that_nginx_does_not_load(keeper, ca, monkeypatch, reloads, step, due):
+    """The link is right by then, and a status that reads the disk alone finds nothing wrong."""
+    place = store if step == "reload_nginx" else store.Store
+    real = getattr(place, step)
+
+    def killed(*arguments):
+        if step == "_point":
+            real(*arguments)
+        raise Killed
+
+    keeper().keep()
+    with monkeypatch.context() as patched:
+        patched.setattr(place, step, killed)
+        with pytest.raises(Killed):
+            keeper().keep(renew=True)
+    assert len(reloads) == (1 if due else 2)
+    assert keeper().foretell(None) == due and keeper().status()["problems"] == [OWED] * due
+    assert keeper().keep()["changed"] == due and len(reloads) == 2
+    assert keeper().keep()["changed"] is False and not keeper().foretell(None) and len(reloads) == 2
+    assert keeper().status()["problems"] == []
 
 
 @pytest.mark.parametrize(
@@ -282,6 +314,7 @@ def test_a_configuration_that_was_broken_before_does_not_keep_a_pair_out(keeper,
 )
 def test_an_nginx_that_does_not_answer_is_said_and_the_pair_before_stays(tmp_path, monkeypatch, program, does, said):
     monkeypatch.setattr(store, "NGINX_LOCK", str(tmp_path / "run" / "lock"))
+    monkeypatch.setattr(locks, "RUN", str(tmp_path / "run"))
     monkeypatch.setattr(store, "PATIENCE", 0.5)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     for name in ("nginx", "systemctl"):

@@ -17,6 +17,7 @@ STATUS = "/var/lib/flask-deploy/certificates"
 RENEW_AT = 1 / 3  # share of life left; a CA's own advice for 90 days is 30
 SKEW = datetime.timedelta(minutes=5)  # by which a CA's clock may be ahead
 ALARM_AT = 1 / 4  # by then several renewals have failed
+OWED = "nginx may still serve the one before it; type on the host: sudo systemctl start flask-deploy-certificates"
 
 
 class Refused(Exception):
@@ -64,6 +65,8 @@ class Keeper:
 
     def foretell(self, given: Sequence[bytes] | None) -> bool:
         """Tell whether ``keep`` would change something."""
+        if self.store.owed():
+            return True
         if given:
             return self.store.current() != self.store.name("provided", *given)
         return not self.usable(self.settings["kind"]) or self.store.current() != self.usable(self.settings["kind"])
@@ -183,6 +186,8 @@ class Keeper:
             problems.append(f"expires at {last:%Y-%m-%d %H:%M} UTC, with less than a quarter of its life left")
         if self.settings["kind"] == "acme" and not current.startswith("acme-"):
             problems.append(f"a {current.partition('-')[0]} certificate serves in place of the CA's")
+        if self.store.owed():
+            problems.append(OWED)
         if known.get("error"):
             problems.append(f"the last try, at {known['tried']}: {known['error']}")
         return {**known, **self.life(found[0]), "days_left": (last - self.moment).days, "problems": problems}

@@ -58,6 +58,7 @@ class Store:
     def __init__(self, app: str, etc: str = ETC) -> None:
         self.place = f"{etc}/{app}/tls"
         self.link = f"{self.place}/current"
+        self.mark = f"{locks.RUN}/{app}.certificate.owed"  # a boot forgets it: nginx has read all then
 
     def current(self) -> str | None:
         """Return the name of the pair in use, also of one that is not there; None without a link."""
@@ -99,23 +100,32 @@ class Store:
         files.sync(self.place)
         return name
 
+    def owed(self) -> bool:
+        """Tell whether nginx may not have read the pair that the link names: a run was killed, or could not tell it."""
+        return os.path.exists(self.mark)
+
     def use(self, name: str) -> bool:
         """Let nginx use a pair: link, test, reload, under the host's lock; nothing where it does already.
 
-        A configuration that nginx refused before is not the pair's fault: the reload is left to who mends it.
+        A configuration that nginx refused before is not the pair's fault: the reload is left to the next run.
 
+        :return: whether that is a change.
         :raises StoreError: nginx refuses its configuration with it, or was not reloaded; the link is as before.
         """
-        before = self.current()
-        if name == before:
+        before, read = self.current(), False
+        if name == before and not self.owed():
             return False
         with locks.locked(NGINX_LOCK):
             sound = test_nginx() is None
+            files.ensure_directory(locks.RUN, 0o700)
+            write(self.mark, b"", 0o600)
             self._point(name)
             try:
                 refused = test_nginx()
                 if not refused:
                     reload_nginx()
+                    files.remove(self.mark)
+                    read = True
                 elif sound and before:
                     raise StoreError(refused)
             except StoreError:
@@ -123,7 +133,7 @@ class Store:
                     self._point(before)
                 raise
         self._forget(name.partition("-")[0])
-        return True
+        return read or name != before
 
     def _point(self, name: str) -> None:
         directory(self.place)
