@@ -58,6 +58,7 @@ def test_damage_is_repaired_and_nothing_else(host, play, release, managed, get):
         "Keep the certificate",
         "Start nginx now and at boot",
         "Reload nginx",
+        "Forget that nginx is to be reloaded",
         "Prepare the release",
     }, run.output
     assert managed() == before

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 
 from ansible.module_utils import host_before as before
+from ansible.module_utils.flask_deploy.host import locks
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
@@ -18,6 +19,7 @@ short_description: Look at whose nginx a host has
 description:
   - Fails with one line for each thing of others that role nginx would break, and changes nothing.
   - With C(nginx) in O(adopt) and O(take), keeps a copy of what is to be replaced.
+  - With O(take), it is changed too where a run before wrote nginx.conf and nginx was not reloaded since.
 options:
   packages: {type: list, elements: str, required: true, description: What role nginx installs.}
   conf: {type: str, required: true, description: What role nginx makes of nginx.conf; tested with the sites of others.}
@@ -39,6 +41,7 @@ told: {type: list, returned: success, description: One line for each thing that 
 """
 
 CONF = "/etc/nginx"
+OWED = f"{locks.RUN}/nginx.conf.owed"  # role nginx writes it before nginx.conf, and removes it after the reload
 OURS = "# Managed by Ansible: flask-deploy"
 # Of every nginx.conf that role nginx ever wrote.
 MARKS = ("/var/lib/flask-deploy/acme", "map $realpath_root $release")
@@ -181,6 +184,7 @@ def main() -> None:
         if not mistakes and module.params["take"] and not module.check_mode:
             changed = bool(main and before.keep_copy(main))
             before.remember("nginx", {"sites": sites})
+    changed |= module.params["take"] and not module.check_mode and os.path.exists(OWED)
     if mistakes:
         module.fail_json(msg="\n".join(["nothing was changed; to be mended:", *(f"  {line}" for line in mistakes)]))
     module.exit_json(changed=changed, sites=sites, told=told)

@@ -47,7 +47,7 @@ def machine(tmp_path, monkeypatch):
 
     monkeypatch.setattr(before, "run", run)
     monkeypatch.setattr(before, "RECORD", f"{tmp_path}/var/lib/flask-deploy/host.json")
-    for module, names in ((host_docker, ("DAEMON", "CONTAINERD")), (host_nginx, ("CONF",))):
+    for module, names in ((host_docker, ("DAEMON", "CONTAINERD")), (host_nginx, ("CONF", "OWED"))):
         for name in names:
             monkeypatch.setattr(module, name, f"{tmp_path}{getattr(module, name)}")
     monkeypatch.setattr(host_nginx, "INCLUDE", "include /etc/nginx/conf.d/*.conf;")
@@ -422,6 +422,14 @@ def test_what_is_commented_out_or_an_app_s_is_no_site_of_others(nginx, machine, 
     assert host_nginx.included() == [] and host_nginx.fragments() != []
     monkeypatch.setattr(host_nginx.os.path, "isdir", lambda path: path == "/etc/shop/tls")
     assert host_nginx.fragments() == []
+
+
+def test_a_configuration_that_nginx_may_not_have_read_is_a_change_until_it_is_reloaded(nginx, machine):
+    """Its handler was lost with the run that wrote it: another host failed, or it was killed."""
+    assert not nginx(take=True)["changed"]
+    put(machine, host_nginx.OWED.removeprefix(f"{machine.root}/"), "")
+    assert nginx(take=True)["changed"] and nginx(take=True)["changed"]
+    assert not nginx()["changed"] and not nginx(take=True, check=True)["changed"], "only role nginx reloads it"
 
 
 def test_what_is_tested_is_ours_with_their_sites(machine):
