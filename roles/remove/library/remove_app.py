@@ -6,7 +6,7 @@ from __future__ import annotations
 import glob
 import os
 
-from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx, postgres, systemd
+from ansible.module_utils.flask_deploy.host import engine, files, networks, nginx, postgres, systemd, told
 from ansible.module_utils.flask_deploy.host.leftovers import Leftovers
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 from ansible.module_utils.flask_deploy.release import aside, jobs, places
@@ -114,16 +114,24 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
             timers = [os.path.basename(path) for path in backup_paths(app) if path.endswith(".timer")]
             systemd.ask("stop", *sorted(set(timers)))
         jobs.remove(app, jobs.known(app), at_once=True)
-    if os.path.lexists(app.include):
-        with left.unless_gone("its site in nginx", "sudo nginx -t; then: sudo systemctl reload nginx"), nginx.lock():
-            _delete(app.include, left)
-            nginx.reload()
-    done = remove_from_engine(app, False, left)
+    done = leave_nginx(app, left) + remove_from_engine(app, False, left)
     for path in goes(app, data):
         _delete(path, left)
     if any(path.endswith(".monit") for path in before):
         systemd.ask("try-restart", MONITOR)
     return [f"removed {path}" for path in before if not os.path.lexists(path)] + done
+
+
+def leave_nginx(app: places.App, left: Leftovers) -> list[str]:
+    """Let nginx serve an app no more; return what was done where its file had gone, and nginx may not know it."""
+    there, look = os.path.lexists(app.include), "sudo nginx -t; then: sudo systemctl reload nginx"
+    with left.unless_gone("its site in nginx", look), told.owed(f"{app.name}.site", there) as due:
+        if due:
+            with nginx.lock():
+                _delete(app.include, left)
+                nginx.reload()
+            return [] if there else ["nginx reloaded"]
+    return []
 
 
 def remove_from_engine(app: places.App, dry: bool, left: Leftovers) -> list[str]:

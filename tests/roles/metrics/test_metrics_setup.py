@@ -102,6 +102,22 @@ def test_a_reload_that_a_kill_cut_off_is_made_up_for(place, engine, monkeypatch)
     assert len(engine.calls("systemctl reload nginx")) == 1
 
 
+def test_a_reload_that_a_kill_cut_off_at_the_end_of_metrics_is_made_up_for(place, engine, monkeypatch):
+    """By then the file is gone, and nothing says that nginx listens still."""
+    for name, path in {"ETC": "etc", "WORK": "work"}.items():
+        monkeypatch.setattr(places, name, str(place / path))
+    monkeypatch.setattr(ending, "UNITS", str(place / "units"))
+    kept()
+    with monkeypatch.context() as killed:
+        killed.setattr(nginx, "reload", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ending.end()
+    engine.forget()
+    ending.end()
+    ending.end()
+    assert len(engine.calls("systemctl reload nginx")) == 1 and not os.path.exists(f"{nginx.CONF}/{module.STATUS}")
+
+
 def test_exporters_listen_on_the_address_alone_and_nginx_for_its_host_alone():
     texts = {os.path.basename(path): text.decode() for path, text in module.units("fd00::5", 9180).items()}
     assert "--web.listen-address=[fd00::5]:9180 " in texts[module.NODE]

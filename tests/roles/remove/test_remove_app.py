@@ -125,6 +125,18 @@ def test_visitors_are_sent_away_before_their_app_goes(app, engine, monkeypatch):
     assert not os.path.exists(app.path("aaa"))
 
 
+def test_a_reload_that_a_kill_cut_off_is_made_up_for(app, engine, monkeypatch):
+    """By then the file is gone: nginx went on with a site whose directory goes next."""
+    with monkeypatch.context() as killed:
+        killed.setattr(nginx, "reload", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            module.remove(app, data=False, dry=False)
+    assert not os.path.lexists(app.include)
+    assert "nginx reloaded" in module.remove(app, data=False, dry=False)
+    assert len(engine.calls("systemctl reload nginx")) == 1
+    assert "nginx reloaded" not in module.remove(app, data=False, dry=False)
+
+
 def test_a_network_of_somebody_else_stays(app, engine):
     module.remove(app, data=False, dry=False)
     assert not engine.calls("docker network rm")

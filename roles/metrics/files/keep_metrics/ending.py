@@ -6,7 +6,7 @@ import contextlib
 import glob
 import os
 
-from ansible.module_utils.flask_deploy.host import files, nginx, systemd, timed
+from ansible.module_utils.flask_deploy.host import files, nginx, systemd, timed, told
 
 from . import places
 
@@ -22,10 +22,11 @@ def end() -> list[str]:
     """
     systemd.ask("disable", "--now", *OURS, "flask-deploy-metrics.service")
     gone = [path for path in (*glob.glob(f"{UNITS}/flask-deploy-metrics*"), f"{nginx.CONF}/{STATUS}") if _there(path)]
-    with nginx.lock():
+    listens = any(path.endswith(STATUS) for path in gone)
+    with told.owed("metrics.nginx", listens) as due, nginx.lock():  # owed to metrics_setup, too
         for path in gone:
             files.remove(path)
-        if any(path.endswith(STATUS) for path in gone):
+        if due:
             nginx.reload()
     systemd.ask("daemon-reload")
     for tree in (places.ETC, places.WORK, f"{timed.PLACE}/keep_metrics"):
