@@ -154,14 +154,86 @@ def test_a_dry_run_foretells_that_a_container_starts(app, engine):
     assert f"starts: shop-{release}" in steps.prepare(app, options(), dry=True)[2]["lines"]
 
 
-@pytest.mark.parametrize("changed", [False, True], ids=["the same site", "another site"])
-@pytest.mark.parametrize("release", ["abc", "def"], ids=["serves", "is to serve"])
-def test_nginx_is_reloaded_for_another_site_of_what_serves_alone(app, monkeypatch, release, changed):
-    monkeypatch.setattr(app, "serving", lambda: "abc")
-    for place, name in ((steps.containers, "ensure_running"), (steps.containers, "wait_ready"), (nginx, "test_staged")):
-        monkeypatch.setattr(place, name, lambda *given: None)
-    reloads = []
-    monkeypatch.setattr(nginx, "reload", lambda: reloads.append(True))
-    due = changed and release == "abc"
-    assert steps.start(app, release, options(), changed) == ["nginx reloaded"] * due
-    assert reloads == [True] * due
+RELOAD = "systemctl reload nginx.service"
+EDITED = "# by hand, and nginx was reloaded\n"
+
+
+def damaged(app, release, what):
+    """Let somebody write what nginx reads, and reload it."""
+    path = app.include if what == "include" else app.path(release, "site.conf")
+    with open(path, "a") as file:
+        file.write(EDITED)
+
+
+@pytest.mark.parametrize("what", ["site", "include"])
+def test_nginx_is_reloaded_for_what_is_repaired_of_what_serves(app, engine, what):
+    release = deploy(app)
+    engine.forget()
+    assert "nginx reloaded" not in steps.prepare(app, options(), dry=False)[1]
+    damaged(app, release, what)
+    assert "nginx reloaded" not in steps.prepare(app, options(), dry=True)[1] and not engine.calls(RELOAD)
+    assert "nginx reloaded" in steps.prepare(app, options(), dry=False)[1]
+    assert steps.prepare(app, options(), dry=False)[1] == [] and engine.calls(RELOAD) == [RELOAD]
+
+
+def test_nginx_is_not_reloaded_for_the_site_of_a_release_that_is_to_serve(app, engine):
+    deploy(app)
+    new = prepare(app, build="b2")
+    damaged(app, new, "site")
+    engine.forget()
+    assert "nginx reloaded" not in steps.prepare(app, options(build="b2"), dry=False)[1]
+    assert not engine.calls(RELOAD)
+
+
+@pytest.mark.parametrize("what", ["site", "include"])
+@pytest.mark.parametrize("again", [{}, {"build": "b2"}], ids=["the same", "another release of the same site"])
+def test_a_reload_is_owed_until_it_is_done(app, engine, monkeypatch, what, again):
+    """The run that repaired the file may end at a gate, or be killed: no other sees a change."""
+    release = deploy(app)
+    damaged(app, release, what)
+    with monkeypatch.context() as killed:
+        killed.setattr(nginx, "reload", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            prepare(app)
+    assert EDITED not in Path(app.include).read_text() + Path(app.path(release, "site.conf")).read_text()
+    engine.forget()
+    assert "nginx reloaded" in steps.prepare(app, options(**again), dry=False)[1]
+    assert "nginx reloaded" not in steps.prepare(app, options(**again), dry=False)[1]
+    assert engine.calls(RELOAD) == [RELOAD]
+
+
+def test_a_rollback_makes_up_for_a_reload_too(app, engine, monkeypatch):
+    """It may go back to a release of the same site, and then moves traffic without a reload."""
+    old, new = deploy(app), deploy(app, build="b2")
+    damaged(app, new, "site")
+    with monkeypatch.context() as killed:
+        killed.setattr(nginx, "reload", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            prepare(app, build="b2")
+    engine.forget()
+    assert restore(app) == old and engine.calls(RELOAD) == [RELOAD]
+
+
+@pytest.mark.parametrize("gate", ["wait_ready", "ensure_running"])
+def test_nginx_reads_what_was_repaired_whatever_the_gates_say(app, engine, monkeypatch, gate):
+    release = deploy(app)
+    damaged(app, release, "site")
+    engine.forget()
+
+    def ill(*_given):
+        raise steps.containers.NotReady("status 500")
+
+    monkeypatch.setattr(steps.containers, gate, ill)
+    with pytest.raises(steps.containers.NotReady):
+        prepare(app)
+    assert engine.calls(RELOAD) == [RELOAD]
+
+
+def test_a_release_command_between_writing_and_the_gates_loses_no_reload(app, engine):
+    """They are two runs of the module: the second one finds the file as it is to be."""
+    release = deploy(app)
+    damaged(app, release, "site")
+    engine.forget()
+    steps.write(app, options(), dry=False)
+    prepare(app)
+    assert engine.calls(RELOAD) == [RELOAD]

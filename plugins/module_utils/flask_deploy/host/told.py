@@ -1,4 +1,4 @@
-"""What systemd was told of files that it reads: a run may be killed after it wrote them, and before it says so."""
+"""What systemd and nginx were told of files that they read: a run may end after it wrote them and before it says so."""
 
 from __future__ import annotations
 
@@ -40,11 +40,19 @@ def owed(name: str, changes: bool) -> Iterator[bool]:
     :param name: what the files are for, in a name of a file.
     :param changes: whether this run is to write any.
     """
-    path = f"{locks.RUN}/{name}.owed"
-    due = changes or os.path.exists(path)
+    due = changes or os.path.exists(_mark(name))
     if due:
-        files.ensure_directory(locks.RUN, 0o700)
-        files.write(path, b"")
+        owe(name)
     yield due
     if due:
-        files.remove(path)
+        files.remove(_mark(name))
+
+
+def owe(name: str) -> None:
+    """Write down that files are to take effect, before they are written; see `owed`."""
+    files.ensure_directory(locks.RUN, 0o700)
+    files.write(_mark(name), b"")
+
+
+def _mark(name: str) -> str:
+    return f"{locks.RUN}/{name}.owed"

@@ -6,10 +6,11 @@ import os
 import tarfile
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import engine, files, untrusted
+from ansible.module_utils.flask_deploy.host import engine, files, nginx, told, untrusted
 from ansible.module_utils.flask_deploy.release import static
 from ansible.module_utils.flask_deploy.release.places import LAYOUT, MARKER, App, ReleaseError
 
+SITE = "{}.site"  # of an app, in told
 Row = tuple[str, bytes, int, int, int]  # of a file in a release directory: name, content, mode, uid, gid
 
 
@@ -44,8 +45,25 @@ def _door(app: App, site: str) -> tuple[int, int, int]:
 
 def ensure_include(app: App, dry: bool = False) -> bool:
     """Let nginx read the serving release's site file; the glob also matches nothing, before the first."""
-    line = f"# Managed by Ansible: flask-deploy\ninclude {app.current}/site.con[f];\n"
-    return files.ensure_file(app.include, line.encode(), dry=dry)
+    line = f"# Managed by Ansible: flask-deploy\ninclude {app.current}/site.con[f];\n".encode()
+    changes = files.ensure_file(app.include, line, dry=True)
+    if changes and not dry:
+        if app.serving():  # else the switch to come reloads
+            told.owe(SITE.format(app.name))
+        files.ensure_file(app.include, line)
+    return changes
+
+
+def let_nginx_read(app: App) -> list[str]:
+    """Reload nginx where this run, or one before it that did not come to it, wrote of the site that serves.
+
+    :return: what was done.
+    """
+    with told.owed(SITE.format(app.name), False) as due:
+        if due:
+            with nginx.lock():
+                nginx.reload()
+    return ["nginx reloaded"] if due else []
 
 
 def rows(app: App, contents: dict[str, str], environment: dict[str, str]) -> list[Row]:
@@ -92,6 +110,9 @@ def ensure_run(app: App, folder: str, dry: bool = False) -> list[str]:
 def repair(app: App, release: str, rows: list[Row], record: dict[str, Any], dry: bool = False) -> list[str]:
     """Put a release directory back to what it was made of; return the paths that changed or would."""
     folder = app.path(release)
+    site = next((content for name, content, *_ in rows if name == "site.conf"), None)
+    if not dry and release == app.serving() and app.site(release) != site:
+        told.owe(SITE.format(app.name))
     changed = [f"{folder}/{name}" for name, *rest in rows if files.ensure_file(f"{folder}/{name}", *rest, dry=dry)]
     if files.ensure_directory(folder, dry=dry):
         changed.append(folder)

@@ -74,6 +74,7 @@ def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str],
             actions.append(f"release {release}")
             if not dry:
                 writing.write(app, release, rows, record)
+        repaired += [] if dry else writing.let_nginx_read(app)
     return release, actions + repaired, planned
 
 
@@ -108,11 +109,9 @@ def prepare(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str
     with nullcontext() if dry else discarding.failing(app, release, app.record(release), options["drain_timeout"]):
         if options["commanded"] and not dry:
             release_command.record_outcome(app, release, options["commanded"])
-        include = writing.ensure_include(app, dry)
-        if include:
+        if writing.ensure_include(app, dry):
             actions.append(app.include)
-        reload = include or app.path(release, "site.conf") in actions
-        actions += [] if dry else start(app, release, options, reload)
+        actions += [] if dry else writing.let_nginx_read(app) + start(app, release, options)
     if dry and engine.installed() and release in app.known() and not containers.running(app, release):
         actions.append(f"container {app.container(release)}")
         planned["lines"].append(f"starts: {app.container(release)}")
@@ -133,7 +132,7 @@ def refuse_rejected(app: App, release: str, options: dict[str, Any]) -> None:
         )
 
 
-def start(app: App, release: str, options: dict[str, Any], reload: bool) -> list[str]:
+def start(app: App, release: str, options: dict[str, Any]) -> list[str]:
     """Start a release and hold it at the gates."""
     actions, record = [], app.record(release)
     if release != app.serving():
@@ -142,10 +141,6 @@ def start(app: App, release: str, options: dict[str, Any], reload: bool) -> list
         actions.append(f"container {app.container(release)}")
     containers.wait_ready(app, release, options["domain"], options["health_path"], options["start_timeout"])
     nginx.test_staged(app.name, options["files"]["site.conf"].encode())
-    if reload and release == app.serving():
-        with nginx.lock():
-            nginx.reload()
-        actions.append("nginx reloaded")
     return actions
 
 
@@ -195,7 +190,8 @@ def restore(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str
     gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
     staged = (app.site(wanted) or b"").decode()
     with discarding.failing(app, wanted, record, options["drain_timeout"]):
-        actions += start(app, wanted, {**gates, "files": {"site.conf": staged}}, False)
+        actions += writing.let_nginx_read(app)
+        actions += start(app, wanted, {**gates, "files": {"site.conf": staged}})
     return wanted, actions, planned, said
 
 
