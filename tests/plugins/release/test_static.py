@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.release import places, static, writing
@@ -218,6 +219,52 @@ def test_files_that_are_one_in_the_image_are_each_there(app, engine):
     os.link(engine.public("a.css"), engine.place / "image/app/static/b.css")
     static = Path(app.path(prepare(app), "static"))
     assert (static / "a.css").read_text() == (static / "b.css").read_text() == "hello"
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    """Let a disk have so many bytes beside the reserve; it fills as files are written."""
+
+    def has(room):
+        def statvfs(_path):
+            used = sum(path.lstat().st_size for path in tmp_path.rglob("*") if path.is_file())
+            return SimpleNamespace(f_bavail=static.RESERVE + room - used, f_frsize=1)
+
+        monkeypatch.setattr(static.os, "statvfs", statvfs)
+
+    return has
+
+
+def test_hard_links_are_counted_as_the_copies_that_they_become(tmp_path, disk):
+    """They cost an image nothing."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as entries:
+        directory = tarfile.TarInfo("static")
+        directory.type = tarfile.DIRTYPE
+        entries.addfile(directory)
+        first = tarfile.TarInfo("static/first.bin")
+        first.size = 1 << 20
+        entries.addfile(first, io.BytesIO(bytes(first.size)))
+        for number in range(20):
+            other = tarfile.TarInfo(f"static/{number}.bin")
+            other.type, other.linkname = tarfile.LNKTYPE, first.name
+            entries.addfile(other)
+    archive.seek(0)
+    disk(3 << 20)
+    with pytest.raises(static.StaticError, match="static files of 1 MB and more do not fit: 0 MB are left"):
+        static.unpack(archive, str(tmp_path), "static")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("serves", [False, True], ids=["compressed now", "taken from what serves"])
+def test_compressed_files_leave_the_reserve_to_others_too(root, tmp_path, disk, serves):
+    old = tmp_path / "old"
+    shutil.copytree(root, old, symlinks=True)
+    static.finish(str(old))
+    disk(sum(path.lstat().st_size for path in tmp_path.rglob("*") if path.is_file()))
+    with pytest.raises(static.StaticError, match="do not fit"):
+        static.finish(str(root), str(old) if serves else "")
+    assert names(root) == set()
 
 
 def test_an_image_without_public_files_is_a_release_without(app):

@@ -102,6 +102,7 @@ def _copy_first(target: str, relative: str, other: str) -> None:
     first = os.path.join(target, inside)
     if ".." in inside.split("/") or not os.path.isfile(first):
         raise StaticError(f"static file {shown(relative)} is a hard link to a file that is not public")
+    _refuse_size(os.path.getsize(first), target)  # the image has it once
     with open(first, "rb") as source:
         _write(source, os.path.join(target, relative))
 
@@ -149,6 +150,7 @@ def _add_compressed(path: str, content: bytes, old: str) -> None:
         if os.path.lexists(path + suffix):  # the build's own
             continue
         if _same(path, old) and os.path.isfile(old + suffix):
+            _refuse_size(os.path.getsize(old + suffix), os.path.dirname(path))
             shutil.copyfile(old + suffix, path + suffix)
         else:
             try:
@@ -157,6 +159,7 @@ def _add_compressed(path: str, content: bytes, old: str) -> None:
                 raise StaticError(f"static file {shown(os.path.basename(path))}: {error}") from error
             if packed is None or len(packed) > GAIN * len(content):
                 continue
+            _refuse_size(len(packed), os.path.dirname(path))
             with open(path + suffix, "wb") as file:
                 file.write(packed)
         shutil.copystat(path, path + suffix)
