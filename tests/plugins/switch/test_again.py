@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 
 import pytest
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release.places import ReleaseError
-from ansible.module_utils.flask_deploy.switch import again, steps
+from ansible.module_utils.flask_deploy.switch import again, discarding, progress, steps, switch
 
-from tests.deploys import deploy, options, serve, settled, snapshot
+from tests.deploys import Killed, begin, deploy, options, serve, settled, snapshot
 
 KEY = base64.b64encode(b"another" * 5).decode()
 ONCE = {"command": "flask db upgrade"}
@@ -59,6 +60,57 @@ def test_the_next_deploy_of_the_same_inventory_changes_nothing(app, engine):
     deploy(app)
     new = restart(app)
     assert steps.prepare(app, options(), dry=False)[:2] == (new, [])
+
+
+def taken_back(app, release, monkeypatch):
+    progress.decide(app, begin(app, release), False, "/ failed 3 of 6 times: status 503", True)
+    switch.carry_out(app)
+
+
+def refused_elsewhere(app, release, monkeypatch):
+    discarding.discarded(app, options(release=release, build=""), dry=False)
+
+
+def killed_before_it_moved(app, release, monkeypatch):
+    pass
+
+
+def killed_as_it_was_made(app, release, monkeypatch):
+    discarding.discarded(app, options(release=release, build=""), dry=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(app, "set_state", killed)
+        with pytest.raises(Killed):
+            renew(app)
+
+
+def killed(*_given, **_more):
+    raise Killed
+
+
+@pytest.mark.parametrize("ends", [taken_back, refused_elsewhere, killed_before_it_moved, killed_as_it_was_made])
+def test_a_restart_that_does_not_come_to_stay_changes_no_deploy(app, engine, monkeypatch, ends):
+    """The next deploy of the same inventory was refused, or was another release that nobody asked for."""
+    old = deploy(app)
+    ends(app, renew(app)[0], monkeypatch)
+    assert app.serving() == old
+    release, actions, _planned = steps.prepare(app, options(), dry=False)
+    assert release == old and [each for each in actions if not each.startswith("abandoned ")] == []
+
+
+def test_a_restart_whose_run_was_lost_when_it_served_is_found_by_the_next_deploy(app, engine):
+    deploy(app)
+    new = renew(app)[0]
+    progress.decide(app, begin(app, new), True)
+    switch.carry_out(app)
+    assert steps.prepare(app, options(), dry=False)[0] == new == app.serving()
+    serve(app, new)
+    assert steps.prepare(app, options(), dry=False)[:2] == (new, [])
+
+
+def test_the_app_does_not_read_the_key_of_its_own_id(app, engine):
+    deploy(app)
+    key = app.path(restart(app), "release.key")
+    assert files.read(key) == files.read(f"{app.etc}/release.key") and os.stat(key).st_mode & 0o777 == 0o400
 
 
 def test_each_restart_makes_another_release(app, engine):

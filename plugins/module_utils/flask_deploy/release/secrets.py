@@ -13,6 +13,7 @@ from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 
 LEAST = 32  # bytes of the key; one that is shorter was cut short
+KEY = "release.key"  # of the host, and in a restarted release that which it was made with
 
 SHORTEST = 4  # characters of a secret; a shorter one is part of any text
 PASSWORD = re.compile(r"\b[a-z][\w+.-]*://[^\s:/@]*:(\S+)@")
@@ -23,7 +24,7 @@ def digest_key(app: App, dry: bool = False) -> bytes:
 
     It never leaves the app's hosts.
     """
-    path = f"{app.etc}/release.key"
+    path = f"{app.etc}/{KEY}"
     key = files.read(path)
     if key is None or len(key) < LEAST:
         key = secrets.token_bytes(LEAST)
@@ -39,10 +40,21 @@ def ensure_digest_key(app: App, key: str | None, dry: bool = False) -> list[str]
     """
     if key is None:
         return []
-    path, whole = f"{app.etc}/release.key", base64.b64decode(key)
+    path, whole = f"{app.etc}/{KEY}", base64.b64decode(key)
     if len(whole) < LEAST:
         raise ReleaseError(f"{path} of the first host is cut short; type there: sudo rm {path}, then deploy again")
     return [path] if files.ensure_file(path, whole, 0o400, dry=dry) else []
+
+
+def keep_renewed(app: App, release: str, key: str) -> None:
+    """Keep in a restarted release the key (base64) that its id was made with: it is the host's once that serves."""
+    files.write(app.path(release, KEY), base64.b64decode(key), 0o400)
+
+
+def renewed(app: App) -> str | None:
+    """Return the key (base64) that what serves was made with, where it was restarted."""
+    key = files.read(app.path(app.serving() or "", KEY)) or b""
+    return base64.b64encode(key).decode() if len(key) >= LEAST else None
 
 
 def ensure(app: App, environment: dict[str, str], contents: dict[str, str], dry: bool = False) -> list[str]:

@@ -1,12 +1,12 @@
 """The serving release once more, as another one: a restart that goes the way of a deploy, so no request is lost.
 
-All that decides a release's id stays as it is, but for the key of secret digests: it is made anew. The next deploy of
-the same inventory finds the restarted release under the same id.
+All that decides a release's id stays as it is, but for the key of secret digests: it is made anew, and becomes the
+host's once the release serves for good. The next deploy of the same inventory finds the restarted release under the
+same id, or the one before where the restart was refused or taken back.
 """
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files
@@ -29,12 +29,10 @@ def renew(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str],
         )
     if dry:
         return serving, [f"release {serving} once more"], {"lines": foretold(app, serving, options), "diff": []}
-    key = base64.b64encode(secrets.digest_key(app)).decode()
-    try:
-        release, actions, planned = steps.prepare(app, {**options, **as_made(app, serving, options)}, dry)
-    except BaseException:  # or the next deploy of the same would be another release
-        secrets.ensure_digest_key(app, key)
-        raise
+    key = options["release_key"]
+    made = {**options, **as_made(app, serving, options), "release_key": None, "renewed": key}
+    release, actions, planned = steps.prepare(app, made, dry)
+    secrets.keep_renewed(app, release, key)
     app.set_state(release, "prepared", instead=serving)
     keep_schema(app, serving, release)
     return release, actions, planned

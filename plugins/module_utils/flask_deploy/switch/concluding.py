@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files, leftovers
-from ansible.module_utils.flask_deploy.release import aside, jobs, processes, release_command, tool
+from ansible.module_utils.flask_deploy.release import aside, jobs, processes, release_command, secrets, tool
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 from ansible.module_utils.flask_deploy.switch import progress, retire, settling, summary, switch, unit, workers
 
@@ -108,7 +108,7 @@ def retired(app: App, options: dict[str, Any], dry: bool) -> tuple[list[str], di
     if dry:
         return [], {}, []
     ended = conclude(app, release, begun, options["outcomes"])
-    actions = unit.ensure(app)
+    actions = unit.ensure(app) + secrets.ensure_digest_key(app, secrets.renewed(app))
     kept, undone = keep_beside(app, options)
     retired, pruned, left = clear_up(app, options)
     beside = (ended or {}).get("processes", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from contextlib import nullcontext
 from typing import Any
@@ -41,7 +42,8 @@ def release_id(
     if asked := processes.wanted(options["processes"], options["container"]):
         inputs.append(processes.start_digest(options["container"], asked))
     hidden = [secret, options["secret_files"] or {}, *filter(None, [options["placed"]])]
-    return files.digest(inputs, environment, files.keyed_digest(secrets.digest_key(app, dry), hidden))[:12]
+    key = base64.b64decode(options.get("renewed") or "") or secrets.digest_key(app, dry)
+    return files.digest(inputs, environment, files.keyed_digest(key, hidden))[:12]
 
 
 def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str], dict[str, Any]]:
@@ -52,8 +54,8 @@ def write(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str],
     environment, secret = text(options["environment"]), text(options["secrets"])
     secret_files, given = text(options["secret_files"]), text(options["placed"])
     actions = writing.ensure_places(app, dry, options["files"]["site.conf"])
-    actions += secrets.ensure_digest_key(app, options["release_key"], dry)
     actions += settling.settle(app, dry)
+    actions += secrets.ensure_digest_key(app, options["release_key"] or secrets.renewed(app), dry)
     release = release_id(app, options, environment, secret, dry)
     refuse_rejected(app, release, options)
     record = describe(app, release, options, dry)
