@@ -15,6 +15,7 @@ from inventory_check.values import (
     entries,
     environment,
     number,
+    odd_name,
     one_of,
     pattern,
     some_of,
@@ -136,8 +137,10 @@ def secrets(values: dict[Any, Any]) -> str | None:
 
 
 def secret_files(values: dict[Any, Any]) -> str | None:
+    if said := odd_name(values):
+        return said
     for name, value in values.items():
-        if not FILE.fullmatch(str(name)):
+        if not FILE.fullmatch(name):
             return f"{name!r} is not a plain file name; example: users.json"
         if value in (None, ""):
             return f"{name} is empty; remove it, or give it a content"

@@ -9,7 +9,7 @@ import warnings
 from typing import Any
 
 from inventory_check.exact import unquoted
-from inventory_check.values import NAME, SIZE, WILDCARD, each, number, pattern
+from inventory_check.values import NAME, SIZE, WILDCARD, each, number, odd_name, pattern
 
 YEAR = 365 * 24 * 3600  # seconds; the least for https://hstspreload.org
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
@@ -69,9 +69,11 @@ def expression(value: str) -> str | None:
     return None
 
 
-def headers(values: dict[str, Any]) -> str | None:
+def headers(values: dict[Any, Any]) -> str | None:
+    if said := odd_name(values):
+        return said
     for name, value in values.items():
-        if not HEADER_NAME.fullmatch(str(name)):
+        if not HEADER_NAME.fullmatch(name):
             return f"{name!r} is not a header's name; example: Cross-Origin-Opener-Policy"
         if name.lower() in ELSEWHERE:
             return f"{name} has its own variable; write {ELSEWHERE[name.lower()]}"

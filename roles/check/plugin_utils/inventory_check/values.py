@@ -61,10 +61,16 @@ def each(check: Check) -> Check:
     return lambda values: next((said for said in map(check, values) if said), None)
 
 
+def odd_name(values: dict[Any, Any]) -> str | None:
+    """Say which name of a map YAML made something else of."""
+    odd = [name for name in values if not isinstance(name, str)]
+    return f"{odd[0]!r} is not text, as YAML reads words such as NO; put it in quotes, example: 'NO'" if odd else None
+
+
 def environment(values: dict[Any, Any]) -> str | None:
+    if said := odd_name(values):
+        return said
     for name, value in values.items():
-        if not isinstance(name, str):
-            return f"{name!r} is not text, as YAML reads words such as NO; put it in quotes, example: 'NO'"
         if not VARIABLE.fullmatch(name):
             return f"{name!r} is not a name of an environment variable; example: DATABASE_URL"
         if value is None:
