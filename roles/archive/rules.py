@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inventory_check.targets import keys, target
+from inventory_check.targets import keys, place, target
 from inventory_check.values import number
 
 PLAIN = 'pgbackrest speaks to S3 by https alone; write s3:https://..., or archive_to: "" to leave PostgreSQL out'
@@ -32,4 +32,6 @@ def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
         mistakes.append(f"archive_to: {to}: {PLAIN}")
     if own := next((name for name in OWN if name in values.get("postgres_settings", {})), ""):
         mistakes.append(f"postgres_settings: {own} is role archive's own: backups hang on it; remove it")
-    return mistakes if to == values.get("backup_to") else mistakes + keys(to, values)
+    if to == values.get("backup_to"):
+        return mistakes
+    return mistakes + keys(to, values) + place("archive_to", to, values.get("app_name", "app"))

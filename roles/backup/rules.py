@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from typing import Any
 
-from inventory_check.targets import keys, target
+from inventory_check.targets import keys, place, target
 from inventory_check.values import asks_for_passphrase, calendar, environment, number, whole
 
 SHORTEST = 16  # characters of a password
@@ -79,21 +78,7 @@ def check_together(values: dict[str, Any], hosts: list[str]) -> list[str]:
     mistakes = []
     if not values.get("backup_password"):
         mistakes.append("backup_password: is needed with backup_to; make one for the vault: openssl rand -hex 32")
-    mistakes += keys(to, values)
-    if to.startswith("/"):
-        mistakes += within(posixpath.normpath(to), values.get("app_name", "app"))
-    return mistakes
-
-
-def within(to: str, app: str) -> list[str]:
-    """Return what is wrong with a directory that what is saved lies in, or that lies in what is saved."""
-    for path in (f"/srv/{app}", f"/etc/{app}"):
-        if f"{to}/".startswith(f"{path}/"):
-            said = f"{to} lies in {path}, which it is to save"
-            return [f"backup_to: {said}; name another disk or host, example: /mnt/backup/{app}"]
-    if to in ("/srv", "/etc", "/usr", "/var", "/var/lib", "/run", "/proc", "/sys", "/dev", "/boot"):
-        return [f"backup_to: {to} is the system's own; name a directory, example: /mnt/backup/{app}"]
-    return []
+    return mistakes + keys(to, values) + place("backup_to", to, values.get("app_name", "app"))
 
 
 def times(values: dict[str, Any]) -> dict[str, str]:

@@ -105,9 +105,32 @@ WRONG = [
     (f"{BACKUP}rclone:remote:shop", "backup_to", "rclone: is not one of a directory, sftp:, s3:"),
     (f"{BACKUP}sftp:-oProxyCommand=x:/a", "backup_to", "is not a directory, sftp: or s3:"),
     (f"{BACKUP}s3:bucket", "backup_to", "is not a directory, sftp: or s3:"),
-    (f"{BACKUP}/srv/app/data/backup", "backup_to", "lies in /srv/app, which it is to save; name another disk"),
-    (f"{BACKUP}/etc/app", "backup_to", "lies in /etc/app, which it is to save"),
-    (f"{BACKUP}/srv", "backup_to", "is the system's own; name a directory, example: /mnt/backup/app"),
+    (f"{BACKUP}/srv/app/data/backup", "backup_to", "lies in /srv/app/data, which is saved itself, and"),
+    (f"{BACKUP}/srv/app", "backup_to", "lies in /srv/app, which is saved itself, and replaced by a restore; name a"),
+    (f"{BACKUP}/etc/app", "backup_to", "lies in /etc/app, which is saved itself"),
+    (f"{BACKUP}//srv/app/backup", "backup_to", "lies in /srv/app, which is saved itself"),
+    (f"{BACKUP}/srv//blog/./data/x", "backup_to", "lies in /srv/blog/data, which is saved itself"),
+    (
+        f"{BACKUP}/srv",
+        "backup_to",
+        "/srv is the system's own; name a directory on another disk, or a host, exa",
+    ),
+    (f"{BACKUP}/etc/blog", "backup_to", "lies in /etc, which is the system's own"),
+    (f"{BACKUP}/tmp/backup", "backup_to", "lies in /tmp, which is the system's own"),
+    (f"{BACKUP}/var/lib/flask-deploy/backup/app/staging/x", "backup_to", "lies in /var/lib/flask-deploy, which is the"),
+    *(
+        (f"{BACKUP}/mnt/backup\napp_needs: [postgres]\narchive_to: {to}", "archive_to", said)
+        for to, said in (
+            ("/srv/app/data/pg", "lies in /srv/app/data, which is saved itself, and replaced by a restore; name a"),
+            ("/srv/blog/writable", "lies in /srv/blog/writable, which is saved itself"),
+            (
+                "//var/lib",
+                "//var/lib is the system's own; name a directory on another disk, or a host, exa",
+            ),
+            ("/var/lib/postgresql/17/main", "lies in /var/lib/postgresql, which is the system's own"),
+            ("/root", "/root is the system's own"),
+        )
+    ),
     ("backup_to: /mnt/backup/app", "backup_password", "is needed with backup_to; make one for the vault"),
     ("backup_to: /mnt/backup/app\nbackup_password: h5-Xq", "backup_password", "is shorter than 16 characters"),
     (f"{BACKUP}{SFTP}\nbackup_host_key: {HOST_KEY}", "backup_ssh_key", "is needed with sftp:; make one: ssh-keygen"),
@@ -740,6 +763,10 @@ VALID = [
     f"{BACKUP}{SFTP}\nbackup_host_key: {HOST_KEY}\nbackup_ssh_key: {SSH_KEY}\napp_needs: [postgres]\narchive_queue: 9",
     f"{BACKUP}/mnt/backup/app\napp_needs: [postgres]\narchive_to: s3:s3.example.com/b\n{S3}\narchive_keep_days: 60",
     f'{BACKUP}/mnt/backup/app\napp_needs: [postgres]\narchive_to: ""',
+    f"{BACKUP}/srv/backups/app\napp_needs: [postgres]\narchive_to: /var/backups/postgres",
+    f"{BACKUP}/srv/app-backup\narchive_to: /srv/app/data/pg",
+    f"{BACKUP}/srv/app-backup\napp_needs: [postgres]\narchive_to: sftp:k@b.example.com:/etc/app\n"
+    f"backup_host_key: {HOST_KEY}\nbackup_ssh_key: {SSH_KEY}",
     f"{BACKUP}s3:https://s3.example.com/b/shop\nbackup_env: {{AWS_ACCESS_KEY_ID: a, AWS_SECRET_ACCESS_KEY: b}}",
     "app_server: port:5000",
     "app_needs: [valkey, postgres]\npostgres_variable: PG\napp_env: {DATABASE_URL: x}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,11 @@ SFTP = re.compile(
     re.ASCII,
 )
 S3 = re.compile(r"s3:(https?://)?[\w][\w.-]*(:\d{1,5})?/[\w./+-]+", re.ASCII)
+APPS = re.compile("/srv/[^/]+/(data|releases|restore|writable)/")  # of any app
+SYSTEM = ("/", "/srv", "/usr", "/var", "/var/lib", "/var/cache", "/var/log", "/run", "/root", "/home", "/opt")
+OURS = ("/etc", "/proc", "/sys", "/dev", "/boot", "/tmp", "/var/tmp", "/usr/local/lib/flask-deploy")  # noqa: S108
+OURS += tuple(f"/var/lib/{name}" for name in ("flask-deploy", "postgresql", "docker", "containerd"))
+OURS += ("/var/cache/flask-deploy",)
 S3_NEEDS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
@@ -29,6 +35,25 @@ def target(name: str) -> Callable[[str], str | None]:
         return f"{kind}: is not one of a directory, sftp:, s3:; {example}"
 
     return check
+
+
+def place(name: str, to: str, app: str) -> list[str]:
+    """Return what is wrong with a directory that what is saved lies in, or that lies in what is saved.
+
+    :param name: the variable that names it.
+    """
+    if not to.startswith("/"):
+        return []
+    path = posixpath.normpath(re.sub("/+", "/", to))  # which keeps two slashes at the beginning
+    saved = APPS.match(f"{path}/") or re.match(f"/(srv|etc)/{re.escape(app)}/", f"{path}/")
+    ours = next((each for each in OURS if f"{path}/".startswith(f"{each}/")), "")
+    if saved:
+        why = f"lies in {saved[0].rstrip('/')}, which is saved itself, and replaced by a restore"
+    elif path in SYSTEM or ours:
+        why = f"{'' if path in (ours, *SYSTEM) else f'lies in {ours}, which '}is the system's own"
+    else:
+        return []
+    return [f"{name}: {to} {why}; name a directory on another disk, or a host, example: {name}: /mnt/backup/{app}"]
 
 
 def keys(to: str, values: dict[str, Any]) -> list[str]:
