@@ -13,6 +13,7 @@ UNITS = ("daily", "weekly", "monthly")
 READ = re.compile(r"[1-9][0-9]?(\.[0-9]+)?%|100%|1/[1-9][0-9]{0,3}|[1-9][0-9]*[KMGT]", re.ASCII)
 HOST_KEY = re.compile(r"\S+ (ssh-[a-z0-9-]+|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/]+=*( [^\n]*)?", re.ASCII)
 KEY = re.compile(r"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----\n[A-Za-z0-9+/=\n]+-----END ([A-Z]+ )?PRIVATE KEY-----\n?")
+DELETE = "\x7f"
 OURS = ("RESTIC_REPOSITORY", "RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_CACHE_DIR")
 
 
@@ -24,7 +25,14 @@ def password(value: str) -> str | None:
 
 def credentials(values: dict[Any, Any]) -> str | None:
     odd = next((name for name in values if name in OURS), None)
-    return f"{odd} is set by the role; remove it" if odd else environment(values)
+    if said := f"{odd} is set by the role; remove it" if odd else environment(values):
+        return said
+    for name, value in values.items():  # a line's end would begin a line of pgbackrest's file
+        if not isinstance(value, str):
+            return f"{name} is a list or map, and a credential is text; write it in one line, from the vault"
+        if any(ord(letter) < ord(" ") or letter == DELETE for letter in value):
+            return f"{name} holds a line's end, or another character that is none of a credential; remove it"
+    return None
 
 
 def ssh_key(value: str) -> str | None:
