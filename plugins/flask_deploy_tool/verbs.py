@@ -142,7 +142,7 @@ VERBS = (
             Word("APP", "restore_app", "The app_name: you type it to say that you mean it.", needed=True),
             Word("--snapshot", "restore_snapshot", "Id of the backup; the newest one by default."),
             Word("--time", "restore_time", "Restore only the database, to this time in UTC, or to latest."),
-            Word("--point", "restore_point", "Restore only the database, to this restore point."),
+            Word("--point", "restore_point", "Restore only the database, to this restore point, or from this backup."),
             Word(
                 "--server",
                 help="Set the whole server up, with files and database: it is new, or lost what it had.",

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from keep_archive import aside, drilling, pgbackrest, saving, target, telling, waiting
+from keep_archive import aside, drilling, fetching, pgbackrest, saving, target, telling, waiting
 from keep_archive.causes import explain
 from keep_archive.places import Archive
 from keep_backups import report
@@ -175,6 +175,77 @@ def test_a_time_is_served_by_the_newest_backup_before_it(archive, monkeypatch):
     assert pgbackrest.newest(archive)["type"] == "diff"
     with pytest.raises(BackupError, match=r"no backup of PostgreSQL that ended before .*; there are: full-"):
         pgbackrest.newest(archive, NOW - 400)
+
+
+# -- a new server, whose own backups begin before all is restored ------------------------------
+
+
+@pytest.fixture
+def moved(archive, monkeypatch):
+    """Return a function that lets the archive hold backups, each (kind, when it ended, number of its cluster)."""
+
+    def held(*backups, serves=2):
+        listed = known(*(each[:2] for each in backups))
+        for each, (_kind, _stop, number) in zip(listed, backups, strict=True):
+            each["database"] = {"id": number}
+        told = {"backup": listed, "db": [{"id": number, "version": "17"} for number in range(1, serves + 1)]}
+        monkeypatch.setattr(pgbackrest, "stanza", lambda _archive: told)
+        return archive
+
+    monkeypatch.setattr(fetching, "exists", lambda _app: True)
+    monkeypatch.setattr(aside, "rows", lambda *_words: {})
+    return held
+
+
+LOST = (("full", NOW - 3 * 86400, 1), ("diff", NOW - 86400, 1))  # of the server that is gone
+EMPTY = ("full", NOW - 3600, 2)  # of the new one, whose timer came before the second app was restored
+
+
+def test_a_backup_of_an_empty_new_server_is_not_taken_for_that_of_the_lost_one(moved):
+    archive = moved(*LOST, EMPTY)
+    with pytest.raises(BackupError, match="shop is yet to be restored here") as refused:
+        fetching.plan(archive, "shop", "latest")
+    assert f"restore_point=diff-{NOW - 86400:.0f} (2026-" in str(refused.value)
+    assert str(refused.value).endswith(f"restore_point=full-{NOW - 3600:.0f}")
+
+
+@pytest.mark.parametrize(
+    ("backups", "serves", "taken"),
+    [
+        (LOST, 2, "diff"),
+        ([EMPTY], 2, "full"),
+        ([*LOST, EMPTY], 3, "full"),
+        (LOST, 1, "diff"),
+    ],
+    ids=["nothing of the new one yet", "of the new one alone", "on the way back", "a server that stays"],
+)
+def test_the_newest_backup_is_taken_where_it_can_be_no_other(moved, backups, serves, taken):
+    assert fetching.plan(moved(*backups, serves=serves), "shop", "latest")["set"].startswith(taken)
+
+
+def test_a_backup_is_named_to_go_to_the_end_of_what_its_server_wrote(moved, monkeypatch):
+    archive = moved(*LOST, EMPTY)
+    told = pgbackrest.stanza(archive)
+    for each, label in zip(told["backup"], ("20261125-030000F", "20261125-030000F_20261127-030000D", "x"), strict=True):
+        each["label"] = label
+    for label in ("20261125-030000F", "20261125-030000F_20261127-030000D"):
+        assert target.read(label) == target.Target(["--type=default"], None, label)
+        assert fetching.plan(archive, "shop", label)["set"] == label
+    with pytest.raises(
+        BackupError, match=r"there is no backup of PostgreSQL 20200101-030000F at .*; there are: 20261125"
+    ):
+        fetching.plan(archive, "shop", "20200101-030000F")
+
+
+def test_a_drill_takes_a_backup_of_the_cluster_that_serves(moved, place, monkeypatch):
+    """Its restore point is in the log of that one alone."""
+    for name in ("sql", "run"):
+        monkeypatch.setattr(pgbackrest, name, lambda *_words, **_more: [])
+    monkeypatch.setattr(aside, "restored", lambda *_words: nullcontext())
+    monkeypatch.setattr(drilling, "look", lambda *_words: None)
+    assert drilling.drill(moved(EMPTY, ("full", NOW, 1)), place)["set"] == f"full-{NOW - 3600:.0f}"
+    with pytest.raises(BackupError, match=r"no backup of the PostgreSQL that serves here at .*; back up now: flask-"):
+        drilling.drill(moved(*LOST), place)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def drill(archive: Archive, place: Place) -> dict[str, Any]:
         point = f"drill-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
         pgbackrest.sql(f"SELECT pg_create_restore_point('{point}')")
         pgbackrest.run(archive, "check", limit=pgbackrest.ASK)
-        backup = pgbackrest.newest(archive)
+        backup = pgbackrest.newest(archive, own=True)
         told["set"], told["of"] = backup["label"], backup["timestamp"]["stop"]
         words = ["--type=name", f"--target={point}", "--target-action=promote"]
         with aside.restored(archive, "drill", backup, words) as cluster:

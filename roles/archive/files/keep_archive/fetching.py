@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import command
 from keep_backups.places import BackupError
+from keep_backups.restic import shown
 
 from . import aside, pgbackrest, target
 from .places import Archive
@@ -13,6 +14,11 @@ from .places import Archive
 RESTORED, BEFORE = "{}.restored", "{}.before"  # no app has a dot in its name
 MISSING = (
     "{0} has no database in PostgreSQL on this host; set it up first: ansible-playbook site.yml -i inventories/..."
+)
+BOTH = (
+    "the newest backup of PostgreSQL is of the server, or version, that serves here now, and there are backups of the "
+    "one before it. If the database of {0} is yet to be restored here, it is in the newest of those; type: "
+    "-e restore_point={2} ({3}). If it was restored here, or began here, type: -e restore_point={1}"
 )
 OTHER = "the database of {0} in backup {1} was not read back whole: {2}"
 
@@ -26,9 +32,23 @@ def plan(archive: Archive, app: str, text: str) -> dict[str, Any]:
     if not exists(app):
         raise BackupError(MISSING.format(app))
     wanted = target.read(text)
-    backup = pgbackrest.newest(archive, wanted.moment)
+    backup = choose(archive, app, text)
     moment = backup["timestamp"]["stop"] if wanted.moment is None else wanted.moment
     return {"set": backup["label"], "moment": moment, "here": aside.rows(app)}
+
+
+def choose(archive: Archive, app: str, text: str) -> dict[str, Any]:
+    """Return the backup that a restore takes.
+
+    :param text: see target.read.
+    :raises BackupError: there is none; or the newest one may be of a server whose database is yet to be restored.
+    """
+    wanted = target.read(text)
+    found = pgbackrest.newest(archive, wanted.moment, wanted.label)
+    former = pgbackrest.former(archive, found) if text == "latest" else None
+    if former:
+        raise BackupError(BOTH.format(app, found["label"], former["label"], shown(former["timestamp"]["stop"])))
+    return found
 
 
 def load(archive: Archive, app: str, text: str) -> dict[str, Any]:
@@ -40,7 +60,7 @@ def load(archive: Archive, app: str, text: str) -> dict[str, Any]:
     keep(app)  # a restore that went well may have been killed before it did
     pgbackrest.sql("SELECT pg_current_xact_id()")  # recovery sees that it is past a time by what was committed then
     pgbackrest.run(archive, "check", limit=pgbackrest.ASK)
-    backup = pgbackrest.newest(archive, wanted.moment)
+    backup = choose(archive, app, text)
     with aside.restored(archive, "restore", backup, wanted.words) as cluster:
         until = pgbackrest.sql("SELECT pg_last_xact_replay_timestamp()", sockets=cluster.sockets)[0][0]
         tables = cluster.rows(app)

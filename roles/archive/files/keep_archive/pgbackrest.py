@@ -106,22 +106,49 @@ def sets(archive: Archive, damaged: bool = False) -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: each["timestamp"]["stop"])
 
 
-def newest(archive: Archive, before: float | None = None) -> dict[str, Any]:
+def newest(archive: Archive, before: float | None = None, label: str = "", own: bool = False) -> dict[str, Any]:
     """Return the newest backup that ended before a time.
 
     :param before: seconds since 1970; None for now.
+    :param label: of the one that is meant.
+    :param own: one of the cluster that serves here.
     :raises BackupError: there is none.
     """
     known = sets(archive)
     found = [each for each in known if before is None or each["timestamp"]["stop"] <= before]
+    found = [each for each in found if label in ("", each["label"])]
+    if own:
+        served = serving(archive)
+        found = [each for each in found if cluster(each) == served]
     if found:
         return found[-1]
-    ids = ", ".join(f"{each['label']} of {shown(each['timestamp']['stop'])}" for each in known[:5]) or "none"
-    when = f" that ended before {shown(before)}" if before is not None else ""
-    raise BackupError(f"there is no backup of PostgreSQL{when} at {archive.settings()['to']}; there are: {ids}")
+    some = known[-5:] if before is None else known[:5]
+    ids = ", ".join(f"{each['label']} of {shown(each['timestamp']['stop'])}" for each in some) or "none"
+    when = f" that ended before {shown(before)}" if before is not None else f" {label}" if label else ""
+    said = f"there is no backup of {'the PostgreSQL that serves here' if own else 'PostgreSQL'}{when}"
+    now = "; back up now: flask-deploy backup" if own else ""
+    raise BackupError(f"{said} at {archive.settings()['to']}; there are: {ids}{now}")
+
+
+def former(archive: Archive, backup: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the newest backup of another cluster than the one that serves here, where a backup is of that one."""
+    if cluster(backup) != serving(archive):
+        return None
+    others = [each for each in sets(archive) if cluster(each) != cluster(backup)]
+    return others[-1] if others else None
+
+
+def cluster(backup: dict[str, Any]) -> int | None:
+    """Return the number of the cluster that a backup is of: a new server and a new version each begin one."""
+    return backup.get("database", {}).get("id")
+
+
+def serving(archive: Archive) -> int | None:
+    """Return the number of the cluster that serves here, which the archive knows last."""
+    return max((each["id"] for each in stanza(archive).get("db", [])), default=None)
 
 
 def version(archive: Archive, backup: dict[str, Any]) -> str:
     """Return the major version of PostgreSQL that a backup is of; an archive holds those of before an upgrade, too."""
     versions = {each["id"]: each["version"] for each in stanza(archive).get("db", [])}
-    return versions.get(backup.get("database", {}).get("id"), archive.settings()["version"])
+    return versions.get(cluster(backup), archive.settings()["version"])
