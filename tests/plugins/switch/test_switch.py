@@ -11,9 +11,21 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
+from ansible.module_utils.flask_deploy.release import places
 from ansible.module_utils.flask_deploy.switch import concluding, log, progress, settling, switch
 
-from tests.deploys import SITE, begin, changed, deploy, killed_before, let_not_answer, prepare, serve, settled
+from tests.deploys import (
+    SITE,
+    begin,
+    changed,
+    deploy,
+    killed_before,
+    let_not_answer,
+    prepare,
+    roll_back,
+    serve,
+    settled,
+)
 
 
 def test_traffic_moves_by_the_link_and_the_old_release_stays_for_rollback(app, engine):
@@ -284,6 +296,31 @@ def test_a_first_switch_that_goes_back_leaves_no_link_to_a_release_before(app):
     begin(app, prepare(app, build="b2"), confirm=0)
     switch.carry_out(app)
     assert not os.path.lexists(app.previous)
+
+
+def test_a_reason_is_that_of_the_last_time(app):
+    """Taken back once, then good, and rolled back from for another cause: nobody is told of the first one."""
+    old, new = deploy(app), prepare(app, build="b2")
+    with pytest.raises(places.ReleaseError, match="it was lost"):
+        serve(app, new, well=False)
+    assert app.state(new)["reason"] == "it was lost"
+    assert deploy(app, build="b2") == new and app.state(new)["reason"] is None
+    assert roll_back(app) == old
+    with pytest.raises(places.ReleaseError, match=r"was rolled back from at [0-9: -]+ UTC; change what was wrong"):
+        prepare(app, build="b2")
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["as traffic moves", "as it goes back"])
+def test_a_reason_that_an_earlier_version_left_goes(app, moved):
+    old, new = deploy(app), prepare(app, build="b2")
+    app.set_state(old, "live", reason="it was lost")
+    begin(app, new, confirm=0)
+    if moved:
+        switch.move(app, progress.pending(app))
+    else:
+        switch.go_back(app, progress.pending(app), reason="web2 was lost", reject=False)
+        switch.carry_out(app)
+    assert app.state(old)["reason"] is None and app.serving() == (new if moved else old)
 
 
 def test_what_ails_both_releases_does_not_keep_the_new_one(app, engine, monkeypatch):

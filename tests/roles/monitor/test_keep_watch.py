@@ -26,7 +26,7 @@ from ansible.module_utils.flask_deploy.switch import log, progress, switch
 from keep_watch import __main__ as program
 from keep_watch import looking, places, sending, telling, traffic
 
-from tests.deploys import begin, deploy, prepare, serve
+from tests.deploys import begin, deploy, prepare, roll_back, serve
 
 NOON = 1_795_000_000
 
@@ -769,3 +769,13 @@ def test_a_switch_is_told_when_it_is_decided_and_the_release_before_is_no_news(q
     serve(app, release)
     assert not happened().keys() & after.keys()
     assert list(happened().values()) == [f"shop: release {release} of tester serves"]
+
+
+def test_a_release_that_was_rolled_back_from_is_told_without_a_reason(quiet, app):
+    """Nobody gives one; that of an earlier time is none."""
+    release = deploy(app, environment={"A": "y"})
+    app.set_state(release, "live", reason=None)
+    roll_back(app)
+    looking.look(NOON)
+    told = places.items("shop.release").values()
+    assert [text for text in told if release in text] == [f"shop: release {release} was taken back"]

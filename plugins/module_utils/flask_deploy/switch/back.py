@@ -77,7 +77,7 @@ def turn(app: App, known: dict[str, Any], undone: Undone) -> None:
     if old:
         with undone.going_on():
             again = {"switched": os.lstat(app.current).st_mtime, "order": app.next_order(), "moved": now()}
-            app.set_state(old, "live", **again)
+            app.set_state(old, "live", reason=None, **again)
 
 
 def explain(app: App, known: dict[str, Any]) -> None:

@@ -94,8 +94,9 @@ def move(app: App, known: dict[str, Any]) -> None:
             moved, moved_at = os.lstat(app.current).st_mtime, now()
             if old and old != new:
                 app.mark_draining(old, True)
-                app.set_state(old, known["leaving"])
-            app.set_state(new, "live", previous=old, switched=moved, order=app.next_order(), moved=moved_at)
+                app.set_state(old, known["leaving"], reason=None)  # that of an earlier time is none
+            served = {"switched": moved, "order": app.next_order(), "moved": moved_at}
+            app.set_state(new, "live", reason=None, previous=old, **served)
     except nginx.SiteError as error:
         return progress.go_on(app, known, "reverting", reason=str(error), reject=False)
     if old and old != new:

@@ -163,8 +163,8 @@ def release(app: App, _told: dict[str, Any]) -> dict[str, str]:
             by = record.get("by") or "unknown"
             happened[f"{each} {switch}"] = f"{app.name}: release {each} of {by} serves"
         elif word in ("rejected", "reverted"):
-            why = " ".join(str(state.get("reason")).split())[:200]
-            happened[f"{each} {order} {word}"] = f"{app.name}: release {each} was taken back: {why}"
+            why = " ".join(str(state.get("reason") or "").split())[:200]
+            happened[f"{each} {order} {word}"] = f"{app.name}: release {each} was taken back{f': {why}' if why else ''}"
     return happened
 
 
