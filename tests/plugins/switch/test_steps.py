@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from ansible.module_utils.flask_deploy.host import nginx, systemd, untrusted
 from ansible.module_utils.flask_deploy.release import places
 from ansible.module_utils.flask_deploy.switch import concluding, progress, steps, switch, unit
 
-from tests.deploys import begin, deploy, options, prepare, restore, roll_back
+from tests.deploys import begin, deploy, options, prepare, restore, roll_back, settled
 
 
 def test_a_site_that_nginx_refuses_never_serves(app, engine):
@@ -21,6 +23,47 @@ def test_a_site_that_nginx_refuses_never_serves(app, engine):
     with pytest.raises(nginx.SiteError, match="unknown directive"):
         prepare(app, files={"site.conf": "server }\n", "gunicorn.conf.py": "", "exec.py": ""})
     assert app.serving() == old and engine.running() == [f"shop-{old}"]
+
+
+@pytest.fixture
+def late(app, monkeypatch):
+    """Let systemd begin a switch and not say so in time; return both releases, and what begins it."""
+    old, new = deploy(app), prepare(app, build="b2")
+    running = threading.Thread(target=switch.carry_out, args=[app])
+
+    def start(app):
+        running.start()
+        while (progress.pending(app) or {}).get("phase") == "moving":
+            time.sleep(0.01)
+        raise systemd.UnitError("systemd-run took longer than 60 s and was ended")
+
+    monkeypatch.setattr(unit, "start", start)
+    monkeypatch.setattr(unit, "active", lambda app: running.is_alive())
+    yield old, new, lambda: begin(app, new, watch={"seconds": 1, "percent": 5, "samples": 20}, confirm=60)
+    running.join()
+
+
+def test_a_switch_that_runs_though_systemd_did_not_say_so_goes_back_and_is_waited_for(app, engine, late):
+    """What it writes was taken away beneath it: the run went on, and said that the release before served."""
+    old, new, begin_it = late
+    begun = begin_it()
+    assert progress.pending(app) is None and settled(app, engine, old) == []
+    told = concluding.watched(app, new, begun, 0)
+    assert (told["well"], told["reason"]) == (False, "systemd-run took longer than 60 s and was ended")
+
+
+def test_a_switch_of_which_systemd_says_nothing_at_all_goes_back_by_itself(app, engine, late, monkeypatch):
+    old, new, begin_it = late
+
+    def silent(_app, _limit):
+        raise systemd.UnitError("systemctl took longer than 60 s and was ended")
+
+    monkeypatch.setattr(unit, "wait_for_end", silent)
+    begun = begin_it()
+    while progress.pending(app):
+        time.sleep(0.01)
+    assert progress.outcome(app, new, begun)["reason"].startswith("systemd-run took longer")
+    assert settled(app, engine, old) == []
 
 
 def test_an_unknown_release_cannot_serve(app):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import certificate, engine, files, nginx, systemd
@@ -220,5 +220,23 @@ def begin_switch(app: App, options: dict[str, Any], dry: bool) -> tuple[str | No
         try:
             unit.start(app)
         except (systemd.UnitError, OSError) as error:
-            progress.give_up(app, str(error))
+            take_back(app, release, str(error))
     return None if dry else begun, [f"current -> {release}"]
+
+
+def take_back(app: App, release: str, reason: str) -> None:
+    """Let no switch go on of which systemd does not say that it began: it may have, or may begin yet.
+
+    What moved goes back by itself, as it is told; where systemd does not say when, the next run ends it.
+    """
+    known = progress.pending(app)
+    if known is None:  # it went back already, and has said why
+        return
+    with suppress(OSError):  # a full disk: one that did not begin needs no word
+        progress.decide(app, known["id"], False, reason)
+    try:
+        unit.wait_for_end(app, settling.patience(known))
+    except systemd.UnitError:
+        return
+    if (progress.pending(app) or {}).get("phase") == "moving" and app.serving() != release:
+        progress.give_up(app, reason)
