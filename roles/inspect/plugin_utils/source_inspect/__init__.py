@@ -12,4 +12,5 @@ import ansible.module_utils
 
 _ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 ansible.module_utils.__path__.append(os.path.join(_ROLES, "build", "module_utils"))
-sys.path += [os.path.join(_ROLES, *place) for place in (("check", "plugin_utils"), ("build", "action_plugins"))]
+_BESIDE = (("check", "plugin_utils"), ("build", "action_plugins"), ("..", "plugins", "plugin_utils"))
+sys.path += [os.path.join(_ROLES, *place) for place in _BESIDE]

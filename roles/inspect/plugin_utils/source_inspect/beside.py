@@ -7,6 +7,8 @@ import re
 import shlex
 from collections.abc import Mapping
 
+from source_starts import files, scripts, shells
+
 from . import commands
 from .block import Answer
 from .facts import module, unreachable
@@ -14,7 +16,7 @@ from .serving import Found
 from .syntax import constant, dotted
 
 SERVES = re.compile(
-    rf"\b({'|'.join(commands.SERVERS)}|runserver|npm|yarn|node|flower|flask\b.* run|docker(-compose)?)\b"
+    rf"\b({'|'.join(scripts.SERVERS)}|runserver|npm|yarn|node|flower|flask\b.* run|docker(-compose)?)\b"
 )
 # Servers of data, and what only waits: they are none of the app's processes.
 OTHERS = re.compile(
@@ -36,16 +38,8 @@ PARTS = re.compile(r"(\w+_)?(DB|DATABASE|POSTGRES|SQL)_?(HOST|SERVER|PORT|USER|U
 NOT_FOR_USE = re.compile(r"(TEST(ING)?|DEV(ELOPMENT)?)_", re.ASCII)
 SCHEDULES = re.compile(r"\bcelery\b.* beat\b|\b(rqscheduler|celerybeat)\b")  # must not run twice
 RUNNERS = {
-    "celery",
-    "rq",
-    "flask",
-    "python",
-    "python3",
-    "dramatiq",
-    "huey_consumer",
-    "huey_consumer.py",
-    "arq",
-    "rqscheduler",
+    *("celery", "rq", "flask", "python", "python3", "dramatiq", "arq", "rqscheduler"),
+    *("huey_consumer", "huey_consumer.py"),
 }
 PROCESS = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
@@ -79,7 +73,7 @@ def _of_rq(found: Found) -> tuple[str, str]:
     variable = next(iter(_read(found, ADDRESSES["valkey"])), "REDIS_URL")
     address = "" if variable == "RQ_REDIS_URL" else f' --url "${variable}"'
     command = f"exec rq worker{address} {names}".rstrip()
-    return commands.in_shell(command) if address else command.removeprefix("exec "), why or "rq is a dependency"
+    return shells.in_shell(command) if address else command.removeprefix("exec "), why or "rq is a dependency"
 
 
 def _read(found: Found, names: re.Pattern[str]) -> list[str]:
@@ -140,7 +134,7 @@ def _of_sqlite(found: Found) -> bool:
 def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     command, file = found.declared.commands.get("release", ("", ""))
     if command:
-        answer.set("app_release_command", commands.in_shell(command), f"release command of {file}")
+        answer.set("app_release_command", shells.in_shell(command), f"release command of {file}")
         if upgrade := re.fullmatch(r"(python3? manage\.py db) upgrade", command.strip()):
             answer.set("app_schema_command", f"{upgrade[1]} current", "tells what that changes, for rollbacks")
     elif not _migrations(found, needs, answer):
@@ -210,7 +204,7 @@ def _tables(found: Found, answer: Answer) -> None:
 
 def _without_reloader(command: str) -> str:
     """Return what a program for development runs again whenever a file changes."""
-    parts = commands.words(command)
+    parts = shells.words(command)
     if parts[:1] == ["watchfiles"]:
         return next((part for part in parts[1:] if " " in part), command)
     return RELOADS.sub("", command)
@@ -221,12 +215,12 @@ def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     rows = {}
     for name, (command, file) in found.declared.commands.items():
         command = _without_reloader(command)
-        first = next(iter(commands.words(command)), "").rpartition("/")[2]
+        first = next(iter(shells.words(command)), "").rpartition("/")[2]
         meant = "Procfile" in file or first in RUNNERS
-        other = SERVES.search(command) or OTHERS.match(command) or commands.MANAGES.match(command)
+        other = SERVES.search(command) or OTHERS.match(command) or files.MANAGES.match(command)
         other = other or commands.runs_app(found.code, command)
         if name not in ("web", "release", "image") and PROCESS.fullmatch(name) and meant and not other:
-            about = {"command": commands.in_shell(command), "count": found.declared.counts.get(name, 1)}
+            about = {"command": shells.in_shell(command), "count": found.declared.counts.get(name, 1)}
             if SCHEDULES.search(command):
                 about = {"command": about["command"], "hosts": "one"}
             rows[name] = (about, f"{file}: {name}")

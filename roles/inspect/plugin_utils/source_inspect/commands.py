@@ -1,24 +1,16 @@
-"""What is run: what starts the web and its processes, and commands that make a database's tables."""
+"""Commands of the app's own code: what starts a server, and what makes a database's tables."""
 
 from __future__ import annotations
 
 import ast
 import re
-import shlex
 from collections.abc import Iterator, Mapping
+
+from source_starts.shells import words
 
 from .facts import Code, module
 from .syntax import constant, demands_of, dotted
-from .tree import Tree
 
-SERVERS = ("gunicorn", "uwsgi", "waitress-serve", "hypercorn", "uvicorn", "granian")
-SHELL = re.compile(r"[$;&|<>`]")
-MORE = 100  # commands of one kind
-# What starts the processes that another file lists, and is none itself.
-MANAGES = re.compile(
-    r"(exec )?(\S*/)?(honcho|foreman|forego|overmind|goreman|hivemind|supervisord|supervisorctl|circusd)\b"
-)
-SUPERVISOR = re.compile(r"(.+/)?(supervisord?[\w.-]*\.conf|supervisor(d|\.d)?/([\w.-]+/)?[\w.-]+\.(conf|ini))")
 MAKES = {"create_all", "create_tables", "init_db"}
 DROPS = {"drop_all", "drop_tables"}
 SCRIPT = "__main__"  # made only where the file is run as a script
@@ -27,47 +19,7 @@ TWICE = ", which fails where they are"
 EXECUTES = {"execute", "executescript", "execute_script"}
 CREATES = re.compile(r"\bCREATE\s+TABLE\b(\s+IF\s+NOT\s+EXISTS\b)?", re.IGNORECASE)
 DROP = re.compile(r"\bDROP\s+TABLE\b", re.IGNORECASE)
-STARTS = re.compile(r"(exec )?(\S*/)?(gunicorn|waitress-serve|uwsgi|hypercorn|uvicorn)\s")
-UWSGI = re.compile(r"([^/]+/)?uwsgi[\w.-]*\.ini")
-SETTING = re.compile(r"\s*(module|wsgi|wsgi-file|mount|callable)\s*[=:]\s*([^\s;#]+)")
 SETUP = re.compile(r"(init|create|setup|make|build|seed|reset)\w*|\w*(init|schema|setup)|db|database", re.IGNORECASE)
-
-
-def words(command: str) -> list[str]:
-    """Return a command's words as a shell splits them, or as they stand where it would not."""
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return command.split()
-
-
-def procfiles(tree: Tree) -> dict[str, tuple[str, str]]:
-    """Return {process: (command, file)} of a Procfile, and of the one that a manager of processes in it takes."""
-    found: dict[str, tuple[str, str]] = {}
-    left = ["Procfile"]
-    for file in left:
-        for line in tree.text(file).splitlines():
-            match = re.fullmatch(r"([A-Za-z0-9_-]+):\s*(.+)", line.strip())
-            if match and len(found) < MORE and MANAGES.match(match[2]):
-                other = re.search(r"\s(?:-f|--procfile)[ =]?(\S+)", match[2])
-                left += [other[1]] if other and len(left) == 1 else []
-            elif match and len(found) < MORE:
-                found.setdefault(match[1].lower(), (match[2].strip(), file))
-    return found
-
-
-def supervised(tree: Tree) -> dict[str, tuple[str, str]]:
-    """Return {process: (command, file)} of supervisord's programs, http://supervisord.org/configuration.html."""
-    found: dict[str, tuple[str, str]] = {}
-    for file in sorted(name for name in tree.names if SUPERVISOR.fullmatch(name)):
-        program = ""
-        for line in tree.text(file).splitlines():
-            section, command = re.match(r"\[(program:)?(\S+?)\]", line), re.match(r"command\s*=\s*(.+)", line)
-            program = section[2].lower() if section and section[1] else "" if section else program
-            if program and command and len(found) < MORE:
-                serves = STARTS.match(command[1])
-                found.setdefault("startup" if serves else program, (re.sub(r"\s;.*", "", command[1]).strip(), file))
-    return found
 
 
 def runs_app(code: Code, command: str) -> str:
@@ -91,27 +43,6 @@ def runs_app(code: Code, command: str) -> str:
 
 def _waitress(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and dotted(node.func) in ("serve", "waitress.serve") and bool(node.args)
-
-
-def starters(tree: Tree) -> dict[str, tuple[str, str]]:
-    """Return {"startup" or "uwsgi": (command, file)} of files that start the web: Azure's, and uWSGI's settings.
-
-    https://learn.microsoft.com/azure/app-service/configure-language-python, https://uwsgi-docs.readthedocs.io
-    """
-    found: dict[str, tuple[str, str]] = {}
-    for file in ("startup.txt", "startup.sh"):
-        lines = [line.strip() for line in re.sub(r"\\\s*\n", " ", tree.text(file)).splitlines()]
-        serving = [line for line in lines if STARTS.match(line)]
-        if serving:
-            found.setdefault("startup", (serving[-1].removeprefix("exec "), file))
-    for file in sorted(name for name in tree.names if UWSGI.fullmatch(name)):
-        told = dict(match.groups() for match in map(SETTING.match, tree.text(file).splitlines()) if match)
-        path = told.get("wsgi-file") or told.get("mount", "").partition("=")[2]
-        served = told.get("module") or told.get("wsgi") or path.removesuffix(".py").strip("/").replace("/", ".")
-        name = "" if ":" in served or "callable" not in told else f":{told['callable']}"
-        if served:
-            found.setdefault("uwsgi", (f"uwsgi {served}{name}", file))
-    return found
 
 
 def makers(modules: Mapping[str, ast.Module], sql: Mapping[str, str]) -> dict[str, str]:
@@ -219,30 +150,3 @@ def _command(node: ast.FunctionDef | ast.AsyncFunctionDef, file: str) -> str:
             group = "" if own or re.fullmatch(r"click|(\w*app|application)\.cli", owner) else "… "
             return f"python {file} {name}{drops}" if own else f"flask {group}{name}{drops}"
     return ""
-
-
-def through_script(tree: Tree, command: str) -> str:
-    """Return a command, or the line that serves in a script of the source that it starts."""
-    bases = {word.rpartition("/")[2] for word in words(command)}
-    for name in sorted(tree.names) if command else ():
-        if name.rpartition("/")[2] in bases and not name.endswith((".py", ".toml")):
-            lines = [line.strip().removeprefix("exec ") for line in tree.text(name).splitlines()]
-            return next((line for line in lines if line.startswith(SERVERS)), command)
-    return command
-
-
-def option(words: list[str], option: str, short: str) -> str | bool | None:
-    """Return what a command gives an option; None where it has none."""
-    for number, word in enumerate(words):
-        if word == option == "--preload":
-            return True
-        if word.startswith(f"{option}="):
-            return word.partition("=")[2]
-        if word in (option, short) and number + 1 < len(words):
-            return words[number + 1]
-    return None
-
-
-def in_shell(command: str) -> str:
-    """Return a command as words without a shell; one that needs a shell gets it."""
-    return f"sh -c {shlex.quote(command)}" if SHELL.search(command) else command

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 from ansible.module_utils import build_dockerfiles
+from source_starts import files, shells
 
-from . import commands, syntax
+from . import syntax
 from .tree import Tree
 
 COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
@@ -59,13 +60,13 @@ class Loader(yaml.SafeLoader):
 def read(tree: Tree) -> Declared:
     """Return what those files say."""
     found = Declared()
-    found.commands = commands.procfiles(tree)
+    found.commands = files.procfiles(tree)
     _app_json(tree, found)
     found.gunicorn = syntax.constants(tree.text("gunicorn.conf.py"))
     found.dockerfile = "Dockerfile" if "Dockerfile" in tree.names else ""
     _dockerfile(tree.text("Dockerfile"), found)
-    found.commands |= commands.starters(tree)
-    found.commands = commands.supervised(tree) | found.commands
+    found.commands |= files.starters(tree)
+    found.commands = files.supervised(tree) | found.commands
     for name in COMPOSE:
         _compose(tree, name, found)
     for name in EXAMPLES:
@@ -180,7 +181,7 @@ def set_aside(text: str, found: Declared) -> None:
     found.commands |= other.commands
     rows = [rest for word, rest in build_dockerfiles.instructions(text) if word == "ENV"]
     pairs = [
-        each.partition("=") if "=" in rest else rest.partition(" ") for rest in rows for each in commands.words(rest)
+        each.partition("=") if "=" in rest else rest.partition(" ") for rest in rows for each in shells.words(rest)
     ]
     known = {name: value for name, _, value in pairs if NAME.fullmatch(name) and "$" not in value}
     found.variables = {name: (value, "Dockerfile") for name, value in known.items()} | found.variables

@@ -13,6 +13,7 @@ import build_image
 from ansible.module_utils import build_plan
 from inventory_check.inventory import CHECKS, check_types, check_values, load_specs
 from inventory_check.values import app_name
+from source_starts import scripts
 
 from . import beside, choices, code, commands, declared, environment, listed, places, serving
 from . import tree as trees
@@ -156,7 +157,7 @@ def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], a
     if "app_server" in answer.values and str(answer.values["app_server"][0]).startswith("port:"):
         return
     command = told.commands.get("image", ("", ""))[0]
-    text = f"{found.tree.text('Dockerfile')} {commands.through_script(found.tree, command)}"
+    text = f"{found.tree.text('Dockerfile')} {scripts.through_script(found.tree, command)}"
     if "gunicorn" in text or "gunicorn" in needs:
         return
     ports = [*told.ports, *PORT.findall(command), "5000"]

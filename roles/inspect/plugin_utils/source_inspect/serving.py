@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from source_starts import scripts, shells
+
 from . import beyond, commands
 from . import routes as pages
 from .apps import there, with_pages
@@ -60,11 +62,9 @@ def named(found: Found) -> tuple[str, str] | None:
     """Return (what a command or a settings file serves, why)."""
     told = found.declared
     for command, file in (told.commands.get(name, ("", "")) for name in STARTS):
-        command = commands.through_script(found.tree, command)
-        words = commands.words(command)
-        server = next(
-            (number for number, word in enumerate(words) if word.rpartition("/")[2] in commands.SERVERS), None
-        )
+        command = scripts.through_script(found.tree, command)
+        words = shells.words(command)
+        server = next((number for number, word in enumerate(words) if word.rpartition("/")[2] in scripts.SERVERS), None)
         for word in words[server + 1 :] if server is not None else []:
             calls = "--call" in words or any(each.startswith("--factory") for each in words)
             if wsgi := _existing(found, word.rpartition("=")[2], calls):
@@ -84,9 +84,9 @@ def _of_flask(found: Found, value: str) -> str | None:
 def _developed(found: Found) -> tuple[str, str] | None:
     """Return (the app behind a command that serves for development, why), where no file is made for a server."""
     for command, file in (found.declared.commands.get(name, ("", "")) for name in STARTS):
-        words = commands.words(command)
+        words = shells.words(command)
         flask = {"flask", "/usr/local/bin/flask"} & {*words}
-        value = (commands.option(words, "--app", "-A") if flask else None) or commands.option(words, "FLASK_APP", "")
+        value = (shells.option(words, "--app", "-A") if flask else None) or shells.option(words, "FLASK_APP", "")
         if wsgi := _of_flask(found, str(value or "")):
             return wsgi, f"what {file} runs for development: {command}"
         script = commands.runs_app(found.code, command)
@@ -98,7 +98,7 @@ def _developed(found: Found) -> tuple[str, str] | None:
 
 
 def _beyond(found: Found, app: App, answer: Answer) -> None:
-    command = commands.through_script(found.tree, found.declared.commands.get("image", ("", ""))[0])
+    command = scripts.through_script(found.tree, found.declared.commands.get("image", ("", ""))[0])
     if not beyond.by_image(app, found.declared, command, answer):
         beyond.say(app, answer)
 
@@ -198,10 +198,10 @@ def _gunicorn(found: Found, answer: Answer) -> None:
     parts = [part.strip() for part in re.split(r"&&|;", command) if part.strip()]
     if len(parts) > 1:
         answer.unsure.append(f"build_command, app_release_command: {file} also runs, before it serves: {parts[:-1]}")
-    command = commands.through_script(found.tree, command)
-    words = commands.words(command) if "gunicorn" in command else []
+    command = scripts.through_script(found.tree, command)
+    words = shells.words(command) if "gunicorn" in command else []
     for option, (short, setting, variable) in OPTIONS.items():
-        value: Any = commands.option(words, option, short)
+        value: Any = shells.option(words, option, short)
         where = file
         if value is None:
             value, where = found.declared.gunicorn.get(setting), "gunicorn.conf.py"
