@@ -24,6 +24,7 @@ from inventory_check.values import (
 )
 
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 PLACEHOLDERS = re.compile(
     r"(change.?me|secret|password|default|example|todo|dev|x+|.*not.?so.?secret.*)", re.IGNORECASE
 )
@@ -79,8 +80,11 @@ def command(value: str) -> str | None:
         words = shlex.split(value)
     except ValueError as error:
         return f"{value!r} is no command ({error}); example: flask --app shop db upgrade"
-    shell = [word for word in words if word in ("&&", "||", ";", "|", ">", "<")]
-    return f"no shell runs it, so {shell[0]} means nothing; example: sh -c 'one && two'" if shell else None
+    if shell := [word for word in words if word in ("&&", "||", ";", "|", ">", "<")]:
+        return f"no shell runs it, so {shell[0]} means nothing; example: sh -c 'one && two'"
+    name = ASSIGNED.match(words[0])[0] if words and ASSIGNED.match(words[0]) else ""
+    example = f"example: env {name}… flask db upgrade"
+    return f"no shell runs it, so {name}… is no program; write env before it, {example}" if name else None
 
 
 def words(value: Any) -> str | None:
@@ -92,7 +96,7 @@ def words(value: Any) -> str | None:
         return "it is empty"
     if given[0].lstrip().startswith("-"):
         return f"{given[0]!r} begins with an option, not with a program"
-    return command(value) if isinstance(value, str) else None
+    return command(value if isinstance(value, str) else shlex.quote(given[0]))
 
 
 def cpus(value: Any) -> str | None:

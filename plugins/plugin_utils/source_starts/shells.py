@@ -6,6 +6,7 @@ import re
 import shlex
 
 SHELL = re.compile(r"[$;&|<>`]")
+ASSIGNED = re.compile(r"[A-Za-z_]\w*=", re.ASCII)  # a variable, which a shell sets for the command behind it
 
 
 def words(command: str) -> list[str]:
@@ -28,6 +29,15 @@ def option(words: list[str], option: str, short: str) -> str | bool | None:
     return None
 
 
+def program(command: str) -> str:
+    """Return the name of the program that a command starts."""
+    rest = (word for word in words(command) if word not in ("env", "exec") and not ASSIGNED.match(word))
+    return next(rest, "").rpartition("/")[2]
+
+
 def in_shell(command: str) -> str:
     """Return a command as words without a shell; one that needs a shell gets it."""
-    return f"sh -c {shlex.quote(command)}" if SHELL.search(command) else command
+    if SHELL.search(command):
+        return f"sh -c {shlex.quote(command)}"
+    command = command.removeprefix("exec ").lstrip()
+    return f"env {command}" if ASSIGNED.match(command) else command

@@ -134,8 +134,9 @@ def _of_sqlite(found: Found) -> bool:
 def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     command, file = found.declared.commands.get("release", ("", ""))
     if command:
-        answer.set("app_release_command", shells.in_shell(command), f"release command of {file}")
-        if upgrade := re.fullmatch(r"(python3? manage\.py db) upgrade", command.strip()):
+        command = shells.in_shell(command)
+        answer.set("app_release_command", command, f"release command of {file}")
+        if upgrade := re.fullmatch(r"((?:env .*)?python3? manage\.py db) upgrade", command):
             answer.set("app_schema_command", f"{upgrade[1]} current", "tells what that changes, for rollbacks")
     elif not _migrations(found, needs, answer):
         _tables(found, answer)
@@ -215,8 +216,7 @@ def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     rows = {}
     for name, (command, file) in found.declared.commands.items():
         command = _without_reloader(command)
-        first = next(iter(shells.words(command)), "").rpartition("/")[2]
-        meant = "Procfile" in file or first in RUNNERS
+        meant = "Procfile" in file or shells.program(command) in RUNNERS
         other = SERVES.search(command) or OTHERS.match(command) or files.MANAGES.match(command)
         other = other or commands.runs_app(found.code, command)
         if name not in ("web", "release", "image") and PROCESS.fullmatch(name) and meant and not other:
