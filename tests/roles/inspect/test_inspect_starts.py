@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from ansible.module_utils.flask_deploy.release import schema
 
 APP = "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef hello():\n    return 'hello'\n"
@@ -42,3 +43,27 @@ def test_a_process_with_a_variable_before_it_is_found(processes, file):
     compose = f"services: {{worker: {{build: ., command: {command}}}}}"
     files = {file: f"worker: {command}\n" if file == "Procfile" else compose}
     assert processes(files) == {"worker": "env C_FORCE_ROOT=1 celery -A app worker"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["celery_worker"], ["celery-worker"]),
+        (["celery_worker", "celery-worker"], ["celery-worker", "celery-worker-2"]),
+        (["celery.beat"], ["celery-beat"]),
+        (["2mails_"], ["mails"]),
+        (["celery-beat-scheduler", "mails"], ["celery-beat", "mails"]),
+        (["my-long-worker-of-mails", "my-long-worker-of-news"], ["my-long-worker", "my-long-worker-2"]),
+        (["averyverylongworker", "averyverylongworkers"], ["averyverylongwor", "averyverylongw-2"]),
+    ],
+)
+def test_a_process_keeps_its_name_as_far_as_it_may(processes, given, named):
+    services = ", ".join(f"{name}: {{build: ., command: celery -A app worker -Q q{n}}}" for n, name in enumerate(given))
+    expected = {name: f"celery -A app worker -Q q{n}" for n, name in enumerate(named)}
+    assert processes({"compose.yml": f"services: {{{services}}}"}) == expected
+
+
+def test_a_row_of_a_map_that_the_check_refuses_takes_no_other_with_it(printed):
+    text = printed({"app.py": APP, "Procfile": "mails: celery -A app worker\nodd: celery 'x\n"})
+    assert yaml.safe_load(text)["app_processes"] == {"mails": {"command": "celery -A app worker", "count": 1}}
+    assert '#   app_processes: odd: command: "celery \'x" is no command (No closing quotation)' in text

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from source_starts import files, scripts, shells
+from source_starts import files, processes, scripts, shells
 
 from . import commands
 from .block import Answer
@@ -41,7 +41,7 @@ RUNNERS = {
     *("celery", "rq", "flask", "python", "python3", "dramatiq", "arq", "rqscheduler"),
     *("huey_consumer", "huey_consumer.py"),
 }
-PROCESS = re.compile(r"[a-z][a-z0-9-]{0,30}")
+QUEUE = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
 def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
@@ -67,7 +67,7 @@ def _of_rq(found: Found) -> tuple[str, str]:
             return f"python {file}" if "/" not in file else f"python -m {module(file)}", f"{file} runs a worker of RQ"
         for call in (each for each in calls if dotted(each.func).rpartition(".")[2] == "Queue"):
             name = constant(call.args[0]) if call.args else "default"
-            if isinstance(name, str) and PROCESS.fullmatch(name):
+            if isinstance(name, str) and QUEUE.fullmatch(name):
                 queues.setdefault(name, f"{file}:{call.lineno}")
     names, why = " ".join(queues), ", ".join(queues.values())
     variable = next(iter(_read(found, ADDRESSES["valkey"])), "REDIS_URL")
@@ -219,11 +219,11 @@ def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
         meant = "Procfile" in file or shells.program(command) in RUNNERS
         other = SERVES.search(command) or OTHERS.match(command) or files.MANAGES.match(command)
         other = other or commands.runs_app(found.code, command)
-        if name not in ("web", "release", "image") and PROCESS.fullmatch(name) and meant and not other:
+        if name not in ("web", "release", "image") and meant and not other:
             about = {"command": shells.in_shell(command), "count": found.declared.counts.get(name, 1)}
             if SCHEDULES.search(command):
                 about = {"command": about["command"], "hosts": "one"}
-            rows[name] = (about, f"{file}: {name}")
+            rows[processes.named(name, ("web", *rows))] = (about, f"{file}: {name}")
     if not rows and "celery" in needs and found.code.celery:
         name, place = next(iter(found.code.celery.items()))
         rows["worker"] = ({"command": f"celery -A {name} worker", "count": 1}, f"Celery in {place}")

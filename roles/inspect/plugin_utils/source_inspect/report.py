@@ -224,15 +224,23 @@ def _packages(found: serving.Found, needs: dict[str, str], answer: Answer) -> No
 
 
 def checked(answer: Answer) -> Answer:
-    """Leave out what the check of an inventory would refuse, and say so."""
+    """Leave out what the check of an inventory would refuse, and say so; of a map, the row that it would refuse."""
     specs = load_specs()
+    maps = {name: row for name, row in answer.maps.items() if name != "app_secrets"}  # whose values are not there yet
+    for name, row in maps.items():
+        for key, (value, _why) in list(row.items()):
+            if _refused(specs, name, {key: value}, answer):
+                row.pop(key)
     for name, value in answer.variables().items():
-        if name == "app_secrets":  # templates of the vault, whose values are not there yet
-            continue
-        typed, mistakes = check_types(specs, {name: value})
-        mistakes += check_values(typed)
-        if mistakes:
+        if name != "app_secrets" and (value == {} or _refused(specs, name, value, answer)):
             answer.values.pop(name, None)
             answer.maps.pop(name, None)
-            answer.unsure.append(f"{mistakes[0]} (left out)")
     return answer
+
+
+def _refused(specs: dict[str, Any], name: str, value: Any, answer: Answer) -> bool:
+    """Tell whether the check would refuse a value, and say why."""
+    typed, mistakes = check_types(specs, {name: value})
+    mistakes += check_values(typed)
+    answer.unsure += [f"{each} (left out)" for each in mistakes[:1]]
+    return bool(mistakes)
