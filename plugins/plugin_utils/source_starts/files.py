@@ -73,3 +73,12 @@ def starters(tree: Files) -> dict[str, tuple[str, str]]:
         if served:
             found.setdefault("uwsgi", (f"uwsgi {served}{name}", file))
     return found
+
+
+def within(command: str, folder: str) -> str:
+    """Return what a command runs in a directory that it changes to; "" of one that runs elsewhere."""
+    place = rf"(\./)?{re.escape(folder)}/?"
+    if match := re.match(rf"(cd|pushd)\s+{place}\s*(&&|;)\s*", command):
+        return command[match.end() :]
+    changes = re.compile(rf"\s(--chdir|--workdir|--pythonpath|--app-dir)[= ]{place}(?=\s)")
+    return changes.sub("", command) if changes.search(command) else ""

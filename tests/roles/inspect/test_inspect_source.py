@@ -12,6 +12,7 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import check_inventory
 from ansible.template import Templar, trust_as_template
+from inventory_check.inventory import load_specs
 from source_inspect import places, report
 from source_inspect.tree import TreeError
 
@@ -494,7 +495,7 @@ def check(variables, monkeypatch):
     monkeypatch.setattr(check_inventory, "check_outside", lambda *values: [])
 
     def lines(text, **vault):
-        known = {name: value for name, value in variables("", **vault).items() if name not in report.load_specs()}
+        known = {name: value for name, value in variables("", **vault).items() if name not in load_specs()}
         known |= {"groups": {"web": ["web1"]}} | DataLoader().load(trust_as_template(text))
         plugin = object.__new__(check_inventory.ActionModule)
         plugin._templar = Templar(DataLoader(), variables=known)
@@ -633,7 +634,7 @@ def test_all_variables_that_it_prints_are_those_of_roles():
     code = "".join(path.read_text() for path in (Path(places.__file__).parent).glob("*.py"))
     named = set(re.findall(r'(?:set|put)\(\s*f?"(\w+)"', code))
     assert named > {"app_wsgi", "app_env", "site_static"}
-    assert named <= report.load_specs().keys()
+    assert named <= load_specs().keys()
 
 
 def test_the_playbook_needs_no_inventory(source):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 from ansible.module_utils.flask_deploy.release import schema
+from source_inspect import report
 
 APP = "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef hello():\n    return 'hello'\n"
 
@@ -67,3 +68,56 @@ def test_a_row_of_a_map_that_the_check_refuses_takes_no_other_with_it(printed):
     text = printed({"app.py": APP, "Procfile": "mails: celery -A app worker\nodd: celery 'x\n"})
     assert yaml.safe_load(text)["app_processes"] == {"mails": {"command": "celery -A app worker", "count": 1}}
     assert '#   app_processes: odd: command: "celery \'x" is no command (No closing quotation)' in text
+
+
+MONOREPO = {
+    "backend/requirements.txt": "flask\ncelery\n",
+    "backend/app.py": f"import os\n{APP}os.environ['TITLE'], os.environ['CITY']\n",
+    "frontend/package.json": "{}",
+    ".env.example": "CITY=Ulm\n",
+    "docker-compose.yml": """
+services:
+  backend:
+    build: {context: ./backend}
+    image: shop
+    command: gunicorn -w 3 --timeout 90 app:app
+    environment: {TITLE: My shop}
+  worker: {image: shop, command: celery -A app worker -Q mails}
+  beat: {build: {context: ., dockerfile: backend/Dockerfile.beat}, command: celery -A app beat}
+  frontend: {build: ./frontend, command: celery -A other worker, environment: {CITY: Bonn}}
+  db: {image: 'mysql:8'}
+""",
+}
+
+
+@pytest.mark.parametrize("given", [{}, {"build_subdir": "backend"}])
+def test_what_stands_above_the_app_is_read_where_it_is_of_the_app(source, given):
+    place = source(MONOREPO)
+    (place / "requirements.txt").unlink()
+    text = report.read({"build_source": str(place), **given})
+    found = yaml.safe_load(text)
+    assert (found["build_subdir"], found["app_wsgi"]) == ("backend", "app:app")
+    assert (found["app_timeout"], found["app_workers"]) == (90, 3)
+    assert found["app_env"] == {"TITLE": "My shop", "CITY": "Ulm"}
+    assert found["app_processes"] == {
+        "worker": {"command": "celery -A app worker -Q mails", "count": 1},
+        "beat": {"command": "celery -A app beat", "hosts": "one"},
+    }
+    assert "mysql of ../docker-compose.yml: nothing here brings it" in text
+
+
+@pytest.mark.parametrize("cd", ["cd backend && {}", "cd ./backend/; {}", "{} --workdir backend -A app"])
+def test_a_procfile_above_the_app_counts_where_it_changes_to_the_app(source, cd):
+    place = source({"backend/requirements.txt": "flask\n", "backend/app.py": APP})
+    (place / "requirements.txt").unlink()
+    (place / "Procfile").write_text(f"mails: {cd.format('celery -A app worker')}\nother: celery -A x worker\n")
+    found = yaml.safe_load(report.read({"build_source": str(place)}))
+    assert list(found["app_processes"]) == ["mails"]
+    assert found["app_processes"]["mails"]["command"].startswith("celery -A app worker")
+    assert "backend" not in str(found["app_processes"])
+
+
+def test_a_service_of_any_name_that_starts_gunicorn_serves(decided):
+    compose = "services: {shop: {build: ., command: gunicorn --timeout 90 other:app}}"
+    found = decided({"app.py": APP, "other.py": APP, "compose.yml": compose})
+    assert found == {"app_wsgi": "other:app", "app_timeout": 90}

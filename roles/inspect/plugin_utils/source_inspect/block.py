@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from inventory_check.inventory import check_types, check_values, load_specs
 
 TEMPLATE = re.compile(r"\{[{%#]")
 REASON = 200  # characters
@@ -95,3 +96,26 @@ def block(answer: Answer, source: str) -> str:
 def _part(title: str, rows: Iterable[str]) -> list[str]:
     rows = list(dict.fromkeys(rows))
     return ["", f"# {title}", *(f"#   {one_line(row)}" for row in rows)] if rows else []
+
+
+def checked(answer: Answer) -> Answer:
+    """Leave out what the check of an inventory would refuse, and say so; of a map, the row that it would refuse."""
+    specs = load_specs()
+    maps = {name: row for name, row in answer.maps.items() if name != "app_secrets"}  # whose values are not there yet
+    for name, row in maps.items():
+        for key, (value, _why) in list(row.items()):
+            if _refused(specs, name, {key: value}, answer):
+                row.pop(key)
+    for name, value in answer.variables().items():
+        if name != "app_secrets" and (value == {} or _refused(specs, name, value, answer)):
+            answer.values.pop(name, None)
+            answer.maps.pop(name, None)
+    return answer
+
+
+def _refused(specs: dict[str, Any], name: str, value: Any, answer: Answer) -> bool:
+    """Tell whether the check would refuse a value, and say why."""
+    typed, mistakes = check_types(specs, {name: value})
+    mistakes += check_values(typed)
+    answer.unsure += [f"{each} (left out)" for each in mistakes[:1]]
+    return bool(mistakes)

@@ -10,19 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
 from ansible.module_utils import build_dockerfiles
-from source_starts import files, shells
+from source_starts import compose, files, shells
 
 from . import syntax
 from .tree import Tree
 
-COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
 EXAMPLES = (
     *(".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", "example.env", ".env.production"),
 )
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-PLAIN = (str, int, float, bool)
 DATA = re.compile(
     r"(postgres(ql)?|postgis|mysql|mariadb|redis|valkey|memcached|mongo(db)?|elasticsearch|opensearch|rabbitmq|minio|"
     r"meilisearch|kafka|solr|influxdb|couchdb|jawsdb|cloudamqp|rediscloud)[\w-]*"
@@ -50,13 +47,6 @@ class Declared:
     unread: list[str] = field(default_factory=list)
 
 
-class Loader(yaml.SafeLoader):
-    """Leaves merges out: a few lines of them make a map that fills the memory."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        node.value = [pair for pair in node.value if pair[0].tag != "tag:yaml.org,2002:merge"]
-
-
 def read(tree: Tree) -> Declared:
     """Return what those files say."""
     found = Declared()
@@ -67,11 +57,9 @@ def read(tree: Tree) -> Declared:
     _dockerfile(tree.text("Dockerfile"), found)
     found.commands |= files.starters(tree)
     found.commands = files.supervised(tree) | found.commands
-    for name in COMPOSE:
+    for name in compose.FILES:
         _compose(tree, name, found)
-    for name in EXAMPLES:
-        for key, value in _dotenv(tree.text(name)):
-            found.variables.setdefault(key, (value, name))
+    _examples(tree, found)
     for name in (".flaskenv", ".env.example"):
         found.flask |= {
             key: (value, name) for key, value in _dotenv(tree.text(name)) if key.startswith("FLASK_")
@@ -80,6 +68,23 @@ def read(tree: Tree) -> Declared:
         if re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", line.strip()):
             found.packages.setdefault(line.strip(), "Aptfile")
     return found
+
+
+def above(top: Tree, folder: str, found: Declared) -> None:
+    """Add what the files above the app's directory say of it; what lies in it counts first."""
+    for name, (command, file) in files.procfiles(top).items():
+        if inside := files.within(command, folder):
+            found.commands.setdefault(name, (inside, f"../{file}"))
+    for name in compose.FILES:
+        _compose(top, name, found, folder)
+    _app_json(top, found)
+    _examples(top, found, "../")
+
+
+def _examples(tree: Tree, found: Declared, place: str = "") -> None:
+    for name in EXAMPLES:
+        for key, value in _dotenv(tree.text(name)):
+            found.variables.setdefault(key, (value, f"{place}{name}"))
 
 
 def _app_json(tree: Tree, found: Declared) -> None:
@@ -91,21 +96,21 @@ def _app_json(tree: Tree, found: Declared) -> None:
         found.unread.append("app.json, which is no JSON")
         return
     told = told if isinstance(told, dict) else {}
-    for name, about in _items(told.get("env")):
+    for name, about in compose.items(told.get("env")):
         if isinstance(about, dict):
             if about.get("generator") == "secret":
                 found.secrets.setdefault(name, "app.json")
             elif about.get("required", True):
-                found.variables.setdefault(name, (_text(about.get("value")), "app.json"))
+                found.variables.setdefault(name, (compose.plain(about.get("value")), "app.json"))
         else:
-            found.variables.setdefault(name, (_text(about), "app.json"))
-    for name, command in _items(told.get("scripts")):
+            found.variables.setdefault(name, (compose.plain(about), "app.json"))
+    for name, command in compose.items(told.get("scripts")):
         if name == "postdeploy" and isinstance(command, str):
-            found.once = command
-    for name, about in _items(told.get("formation")):
+            found.once = found.once or command
+    for name, about in compose.items(told.get("formation")):
         count = about.get("quantity") if isinstance(about, dict) else None
         if isinstance(count, int) and 0 < count <= 100:
-            found.counts[name.lower()] = count
+            found.counts.setdefault(name.lower(), count)
     addons = told.get("addons")
     for each in addons[:MORE] if isinstance(addons, list) else []:
         plan = each.get("plan") if isinstance(each, dict) else each
@@ -113,45 +118,33 @@ def _app_json(tree: Tree, found: Declared) -> None:
             found.services |= _data(plan.removeprefix("heroku-"), "app.json")
 
 
-def _compose(tree: Tree, file: str, found: Declared) -> None:
-    text = tree.text(file)
+def _compose(tree: Tree, name: str, found: Declared, folder: str = "") -> None:
+    """Read a file of Compose.
+
+    :param folder: where the app lies, if that is below the file.
+    """
+    file = f"../{name}" if folder else name
     try:
-        told = yaml.load(text, Loader) if text else {}  # noqa: S506 - a safe one
-    except (yaml.YAMLError, RecursionError, ValueError):
+        known = compose.services(tree.text(name))
+    except ValueError:
         found.unread.append(f"{file}, which is no YAML")
         return
-    services = told.get("services") if isinstance(told, dict) else None
-    for name, about in _items(services):
-        if not isinstance(about, dict):
+    own = compose.of_app(known, folder)
+    for service in known:
+        if service not in own:
+            found.services |= _data(service.image.rpartition("/")[2], file) if service.context is None else {}
             continue
-        image = about.get("image")
-        if isinstance(image, str) and "build" not in about:
-            found.services |= _data(image.rpartition("/")[2], file)
-            continue
-        for key, value in _environment(about.get("environment")):
-            host = value.partition(":")[0]  # of another service of compose, which is not there
-            found.variables.setdefault(key, ("" if host and host in services else value, file))
-        command = about.get("command")
-        command = " ".join(map(_text, command)) if isinstance(command, list) else command
-        if isinstance(command, str) and command.strip():
-            found.commands.setdefault(name.lower(), (command.strip(), file))
+        for key, value in service.environment:
+            if NAME.fullmatch(key):
+                found.variables.setdefault(key, (value, file))
+        if service.command:
+            found.commands.setdefault(service.name.lower(), (service.command, file))
 
 
 def _data(image: str, file: str) -> dict[str, str]:
     """Return {name: file} of a service that keeps data, where it is one."""
     match = DATA.match(image)
     return {match[0]: file} if match else {}
-
-
-def _environment(told: Any) -> Iterator[tuple[str, str]]:
-    """Yield (name, value) of a service's environment; a value that compose fills in itself is none."""
-    rows = _items(told) if isinstance(told, dict) else []
-    if isinstance(told, list):
-        rows = [tuple(row.partition("=")[::2]) for row in told[:MORE] if isinstance(row, str)]
-    for name, value in rows:
-        if NAME.fullmatch(name):
-            text = _text(value)
-            yield name, "" if "$" in text else text
 
 
 def _dockerfile(text: str, found: Declared) -> None:
@@ -208,7 +201,7 @@ def _of_exec(rest: str) -> str:
         said = json.loads(rest)
     except (ValueError, RecursionError):
         return rest
-    return shlex.join(map(_text, said)) if isinstance(said, list) else rest
+    return shlex.join(map(compose.plain, said)) if isinstance(said, list) else rest
 
 
 def _dotenv(text: str) -> Iterator[tuple[str, str]]:
@@ -218,19 +211,3 @@ def _dotenv(text: str) -> Iterator[tuple[str, str]]:
             value = match[2]
             quoted = re.fullmatch(r"(['\"])(.*)\1(\s+#.*)?", value)
             yield match[1], quoted[2] if quoted else re.sub(r"(^|\s+)#.*", "", value)
-
-
-def _items(told: Any) -> list[tuple[str, Any]]:
-    """Return the items of a map as far as they are named, and not too many."""
-    return (
-        [(name, value) for name, value in told.items() if isinstance(name, str)][:MORE]
-        if isinstance(told, dict)
-        else []
-    )
-
-
-def _text(value: Any) -> str:
-    """Return a plain value as text; of what is none, nothing."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)[:500] if isinstance(value, PLAIN) else ""

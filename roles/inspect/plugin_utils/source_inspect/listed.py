@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 from ansible.module_utils import build_kinds, build_plan, build_sources
 from ansible.module_utils.build_python import table
+from source_starts.compose import Loader
 
 from . import code
 from .block import Answer
-from .declared import Loader
 from .facts import FLASK
 from .places import LEFT_OUT, REQUIREMENT, SERVED, lacks_flask
 from .tree import Tree

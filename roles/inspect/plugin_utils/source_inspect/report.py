@@ -11,13 +11,13 @@ from typing import Any
 
 import build_image
 from ansible.module_utils import build_plan
-from inventory_check.inventory import CHECKS, check_types, check_values, load_specs
+from inventory_check.inventory import CHECKS
 from inventory_check.values import app_name
 from source_starts import scripts
 
-from . import beside, choices, code, commands, declared, environment, listed, places, serving
+from . import beside, block, choices, code, commands, declared, environment, listed, places, serving
 from . import tree as trees
-from .block import Answer, block
+from .block import Answer
 from .tree import Tree
 
 GIVEN = ("build_source", "build_ref", "build_subdir", "build_dockerfile", "app_name", "site_domain")
@@ -50,16 +50,16 @@ def read(given: dict[str, Any]) -> str:
         said = CHECKS[name](given[name]) if given.get(name) else None
         if said:
             raise trees.TreeError(f"{name}: {IN_AN_INVENTORY.sub(NOWHERE, said)}")
-    source, subdir = given["build_source"], given.get("build_subdir", "")
+    source = given["build_source"]
     if build_image.is_repository(source):
         with trees.Repository(source, given.get("build_ref") or "HEAD") as tree:
-            answer = report(tree.below(subdir) if subdir else tree, given)
+            answer = report(tree, given)
     else:
         folder = os.path.abspath(os.path.expanduser(source))
         given = {**given, "build_source": folder, "build_ref": ""}
         tree = trees.of_directory(folder, build_image.list_files(folder))
-        answer = report(tree.below(subdir) if subdir else tree, given)
-    return block(answer, given["build_source"])
+        answer = report(tree, given)
+    return block.block(answer, given["build_source"])
 
 
 def report(tree: Tree, given: dict[str, Any]) -> Answer:
@@ -68,14 +68,15 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     :param given: {variable: value} that its user wrote: build_source, and perhaps more.
     """
     answer = _given(given)
-    whole, tree = tree, _built_by(tree, given.get("build_dockerfile") or "Dockerfile")
+    top, subdir = tree, given.get("build_subdir", "").strip("/")
+    tree = _built_by(top.below(subdir) if subdir else top, given.get("build_dockerfile") or "Dockerfile")
     told = listed.told(tree)
     plan = listed.plan(told, answer)
-    subdir = listed.folder(tree, plan.file, given, answer)
-    if subdir is None:
-        return checked(answer)
-    if subdir:
-        tree = tree.below(subdir)
+    folder = listed.folder(tree, plan.file, given, answer)
+    if folder is None:
+        return block.checked(answer)
+    if folder:
+        subdir, tree = folder, tree.below(folder)
         told = listed.told(tree)
         plan = listed.plan(told, answer)
     plan = listed.decide(tree, told, plan, answer)
@@ -83,9 +84,11 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
         told[plan.file] = tree.text(plan.file)
     needs = places.dependencies(told, plan.file)
     said = declared.read(tree)
+    if subdir:
+        declared.above(top, subdir, said)
     if given.get("build_dockerfile") == "none":
         for name in dict.fromkeys(("Dockerfile", f"{subdir}/Dockerfile".lstrip("/"))):
-            declared.set_aside(whole.text(name), said)
+            declared.set_aside(top.text(name), said)
     tree = declared.in_image(tree, said)
     found = serving.Found(tree, code.read(tree), said, needs)
     serving.decide(found, answer)
@@ -95,13 +98,16 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     beside.decide(found, needs, answer)
     places.decide(found, needs, answer)
     _built_with(found, needs, answer)
-    cut = [
-        f"the end of {name}"
-        for name in tree.cut
-        if not any(f"{each}:".startswith(f"{name}:") for each in found.code.unread)
-    ]
-    answer.unsure += [f"not read: {file}" for file in [*found.code.unread, *found.declared.unread, *cut]]
-    return checked(answer)
+    _unread(found, answer)
+    return block.checked(answer)
+
+
+def _unread(found: serving.Found, answer: Answer) -> None:
+    """Say what was not read, or not to its end."""
+    unread = found.code.unread
+    cut = [name for name in found.tree.cut if not any(f"{each}:".startswith(f"{name}:") for each in unread)]
+    rows = [*unread, *found.declared.unread, *(f"the end of {name}" for name in cut)]
+    answer.unsure += [f"not read: {row}" for row in rows]
 
 
 def _built_by(tree: Tree, name: str) -> Tree:
@@ -221,26 +227,3 @@ def _packages(found: serving.Found, needs: dict[str, str], answer: Answer) -> No
     for variable, wanted in (("build_image_packages", image), ("build_packages", build)):
         if wanted:
             answer.set(variable, sorted(wanted), ", ".join(dict.fromkeys(wanted.values())))
-
-
-def checked(answer: Answer) -> Answer:
-    """Leave out what the check of an inventory would refuse, and say so; of a map, the row that it would refuse."""
-    specs = load_specs()
-    maps = {name: row for name, row in answer.maps.items() if name != "app_secrets"}  # whose values are not there yet
-    for name, row in maps.items():
-        for key, (value, _why) in list(row.items()):
-            if _refused(specs, name, {key: value}, answer):
-                row.pop(key)
-    for name, value in answer.variables().items():
-        if name != "app_secrets" and (value == {} or _refused(specs, name, value, answer)):
-            answer.values.pop(name, None)
-            answer.maps.pop(name, None)
-    return answer
-
-
-def _refused(specs: dict[str, Any], name: str, value: Any, answer: Answer) -> bool:
-    """Tell whether the check would refuse a value, and say why."""
-    typed, mistakes = check_types(specs, {name: value})
-    mistakes += check_values(typed)
-    answer.unsure += [f"{each} (left out)" for each in mistakes[:1]]
-    return bool(mistakes)

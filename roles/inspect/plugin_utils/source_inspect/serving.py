@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from source_starts import scripts, shells
+from source_starts import gunicorn, scripts, shells
 
 from . import beyond, commands
 from . import routes as pages
@@ -23,14 +23,6 @@ FILES = ("wsgi", "application", "autoapp", "app", "main", "run", "server", "api"
 MADE = ("wsgi", "application", "autoapp")  # for a server
 NAMES = ("app", "application", "server", "create_app", "make_app")
 FIRST_PAGE = ("dash", "flask-appbuilder")  # they answer at / themselves
-# Option of gunicorn: its short form, setting in its file, our variable.
-OPTIONS = {
-    "--timeout": ("-t", "timeout", "app_timeout"),
-    "--workers": ("-w", "workers", "app_workers"),
-    "--worker-class": ("-k", "worker_class", "app_server"),
-    "--max-requests": ("", "max_requests", "app_max_requests"),
-    "--preload": ("", "preload_app", "app_preload"),
-}
 STARTS = ("web", "startup", "image", "uwsgi", "app", "backend", "api")  # commands that serve, the likeliest first
 KINDS = {"gevent", "gthread", "sync"}
 
@@ -61,7 +53,7 @@ def decide(found: Found, answer: Answer) -> None:
 def named(found: Found) -> tuple[str, str] | None:
     """Return (what a command or a settings file serves, why)."""
     told = found.declared
-    for command, file in (told.commands.get(name, ("", "")) for name in STARTS):
+    for command, file in _starting(found):
         command = scripts.through_script(found.tree, command)
         words = shells.words(command)
         server = next((number for number, word in enumerate(words) if word.rpartition("/")[2] in scripts.SERVERS), None)
@@ -83,7 +75,7 @@ def _of_flask(found: Found, value: str) -> str | None:
 
 def _developed(found: Found) -> tuple[str, str] | None:
     """Return (the app behind a command that serves for development, why), where no file is made for a server."""
-    for command, file in (found.declared.commands.get(name, ("", "")) for name in STARTS):
+    for command, file in _starting(found):
         words = shells.words(command)
         flask = {"flask", "/usr/local/bin/flask"} & {*words}
         value = (shells.option(words, "--app", "-A") if flask else None) or shells.option(words, "FLASK_APP", "")
@@ -192,23 +184,23 @@ def _stem(app: App) -> str:
     return (module(app.file) or "").split(".")[-1]
 
 
+def _starting(found: Found) -> list[tuple[str, str]]:
+    """Return (command, file) of what serves, the likeliest first."""
+    told = found.declared.commands
+    others = [row for name, row in told.items() if name not in STARTS and shells.program(row[0]) in scripts.SERVERS]
+    return [*(told[name] for name in STARTS if name in told), *others]
+
+
 def _gunicorn(found: Found, answer: Answer) -> None:
     """Take over what the repository tells gunicorn, as far as it has a variable here."""
-    command, file = next((row for name in STARTS[:3] if (row := found.declared.commands.get(name))), ("", ""))
-    parts = [part.strip() for part in re.split(r"&&|;", command) if part.strip()]
+    rows = [(row, scripts.through_script(found.tree, row[0])) for row in _starting(found)]
+    (before, file), command = next((each for each in rows if "gunicorn" in each[1]), (rows or [(("", ""), "")])[0])
+    parts = [part.strip() for part in re.split(r"&&|;", before) if part.strip()]
     if len(parts) > 1:
         answer.unsure.append(f"build_command, app_release_command: {file} also runs, before it serves: {parts[:-1]}")
-    command = scripts.through_script(found.tree, command)
     words = shells.words(command) if "gunicorn" in command else []
-    for option, (short, setting, variable) in OPTIONS.items():
-        value: Any = shells.option(words, option, short)
-        where = file
-        if value is None:
-            value, where = found.declared.gunicorn.get(setting), "gunicorn.conf.py"
-        if value is None:
-            continue
-        if isinstance(value, str) and value.isdecimal() and len(value) < 10:
-            value = int(value)
+    for variable, value, option in gunicorn.asked(words, found.declared.gunicorn):
+        where = file if option else "gunicorn.conf.py"
         if variable == "app_server" and variable in answer.values:
             continue
         if variable == "app_server" and value not in KINDS:
@@ -217,7 +209,7 @@ def _gunicorn(found: Found, answer: Answer) -> None:
             )
             answer.unsure.append(f"app_server: {where} asks for workers of {value}; {way_out}")
         else:
-            answer.set(variable, value, f"{option} in {where}")
+            answer.set(variable, value, f"{option} in {where}" if option else where)
     if "gunicorn.conf.py" in found.tree.names:
         answer.unsure.append("gunicorn.conf.py: the role has its own; hooks and what has no line above are not used")
 
