@@ -1,1 +1,1 @@
-"""What a repository starts its app with: commands, scripts, and the files that hold them. It is read, and never run."""
+"""What a repository starts its app with, and what that takes: it is read, and never run."""

@@ -121,3 +121,56 @@ def test_a_service_of_any_name_that_starts_gunicorn_serves(decided):
     compose = "services: {shop: {build: ., command: gunicorn --timeout 90 other:app}}"
     found = decided({"app.py": APP, "other.py": APP, "compose.yml": compose})
     assert found == {"app_wsgi": "other:app", "app_timeout": 90}
+
+
+IMAGE = "FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nRUN apt-get install -y ffmpeg && make venv\n"
+ENDS = "-b 0.0.0.0:5050 app:app"
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "by"),
+    [
+        ('CMD ["uv", "run", "gunicorn", "-b", ":80", "app:app"]', "uv run"),
+        (f"CMD poetry run gunicorn {ENDS}", "poetry run"),
+        (f'ENV PATH="/root/.local/bin:$PATH"\nCMD pipenv run gunicorn {ENDS}', "pipenv run"),
+        (f"CMD exec pdm run gunicorn {ENDS}", "pdm run"),
+        (f"CMD venv/bin/gunicorn {ENDS}", "venv/bin/gunicorn"),
+        (f"ENV PATH=/app/bin:$PATH\nCMD /opt/shop/bin/gunicorn {ENDS}", "/opt/shop/bin/gunicorn"),
+        ("ENTRYPOINT ./boot.sh", "source venv/bin/activate"),
+        (f"CMD . venv/bin/activate && gunicorn {ENDS}", ". venv/bin/activate"),
+        (f"ENV PATH=/app/.venv/bin:$PATH\nCMD uv run gunicorn {ENDS}", None),
+        (f"ENV PATH /opt/shop/bin:$PATH\nCMD /opt/shop/bin/gunicorn {ENDS}", None),
+        (f"RUN poetry config virtualenvs.create false\nCMD poetry run gunicorn {ENDS}", None),
+        (f"ENV UV_PROJECT_ENVIRONMENT=/usr/local\nCMD uv run gunicorn {ENDS}", None),
+        (f"RUN pip install -r requirements.txt\nCMD pipenv run gunicorn {ENDS}", None),
+        (f"RUN venv/bin/pip install -r requirements.txt\nCMD venv/bin/gunicorn {ENDS}", "venv/bin/gunicorn"),
+        (f"CMD /usr/local/bin/gunicorn {ENDS}", None),
+        ("CMD uv run gunicorn -k uvicorn.workers.UvicornWorker other:api", None),
+    ],
+)
+def test_an_image_whose_path_has_no_gunicorn_is_not_built(source, dockerfile, by):
+    files = {"app.py": APP, "other.py": "from fastapi import FastAPI\napi = FastAPI()\n"}
+    files["boot.sh"] = f"#!/bin/sh\nsource venv/bin/activate\nexec gunicorn {ENDS}\n"
+    text = report.read({"build_source": str(source({**files, "Dockerfile": f"{IMAGE}{dockerfile}\n"}))})
+    if by:
+        why = f"the Dockerfile starts gunicorn by {by}, and no ENV PATH names its directory, as /app/venv/bin"
+        assert f"\nbuild_dockerfile: none  # {why}\n" in text
+        assert "#   build_image_packages: the Dockerfile installs ffmpeg; name what the app itself needs" in text
+    else:
+        assert "\nbuild_dockerfile:" not in text
+
+
+def test_an_image_without_gunicorn_on_its_path_serves_by_its_port_where_nothing_else_builds_it(tmp_path):
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "Dockerfile").write_text(f"FROM continuumio/miniconda3\nCMD conda run -n shop gunicorn {ENDS}\n")
+    found = yaml.safe_load(report.read({"build_source": str(tmp_path)}))
+    assert (found["app_server"], found["app_wsgi"], "build_dockerfile" in found) == ("port:5050", "app:app", False)
+
+
+@pytest.mark.parametrize(
+    ("image", "old"), [("python:3.6-alpine", 1), ("python:2.7", 1), ("python:3.7", 0), ("x:3.6", 0)]
+)
+def test_an_image_of_a_python_that_cannot_serve_is_not_built(printed, image, old):
+    text = printed({"app.py": APP, "Dockerfile": f"FROM {image}\nCOPY . .\nRUN pip install gunicorn\nCMD gunicorn x\n"})
+    said = f"\nbuild_dockerfile: none  # the Dockerfile builds on {image}, and a Python before 3.7 cannot serve\n"
+    assert (said in text) == bool(old)

@@ -43,6 +43,7 @@ class Declared:
     dockerfile: str = ""
     workdir: str = "/app"  # of the image
     copied: dict[str, str] = field(default_factory=dict)  # {what a COPY takes: where it lies in the image}
+    set_aside: str = ""  # the text of a Dockerfile that builds nothing
     once: str = ""  # what Heroku runs when it has made the app, and never again
     unread: list[str] = field(default_factory=list)
 
@@ -171,6 +172,7 @@ def set_aside(text: str, found: Declared) -> None:
     """Take what a Dockerfile tells of an app that is built without it: what it serves, and its environment."""
     other = Declared()
     _dockerfile(text, other)
+    found.set_aside = text or found.set_aside
     found.commands |= other.commands
     rows = [rest for word, rest in build_dockerfiles.instructions(text) if word == "ENV"]
     pairs = [

@@ -13,7 +13,7 @@ import build_image
 from ansible.module_utils import build_plan
 from inventory_check.inventory import CHECKS
 from inventory_check.values import app_name
-from source_starts import scripts
+from source_starts import debian, dockerfile, scripts
 
 from . import beside, block, choices, code, commands, declared, environment, listed, places, serving
 from . import tree as trees
@@ -26,22 +26,6 @@ NOWHERE = (
     "; name a directory of this machine, or a repository's address, example: "
     "ansible-playbook playbooks/inspect.yml -e build_source=https://git.example.com/shop.git"
 )
-PORT = re.compile(r"(?:^|[\s:=])([1-9][0-9]{3,4})(?=\s|$)")
-# Package of Python: packages of Debian in the image, and such that its build needs beside the usual headers.
-OF_DEBIAN = {
-    "gitpython": (["git"], []),
-    "pydub": (["ffmpeg"], []),
-    "ffmpeg-python": (["ffmpeg"], []),
-    "python-magic": (["libmagic1"], []),
-    "pytesseract": (["tesseract-ocr"], []),
-    "pdf2image": (["poppler-utils"], []),
-    "weasyprint": (["libpango-1.0-0", "libpangoft2-1.0-0"], []),
-    "cairosvg": (["libcairo2"], []),
-    "python-ldap": ([], ["libldap-dev", "libsasl2-dev"]),
-    "pyodbc": ([], ["unixodbc-dev"]),
-    "xmlsec": ([], ["libxmlsec1-dev", "pkg-config"]),
-    "pycairo": ([], ["libcairo2-dev", "pkg-config"]),
-}
 
 
 def read(given: dict[str, Any]) -> str:
@@ -62,12 +46,15 @@ def read(given: dict[str, Any]) -> str:
     return block.block(answer, given["build_source"])
 
 
-def report(tree: Tree, given: dict[str, Any]) -> Answer:
+def report(tree: Tree, given: dict[str, Any], why: str = "") -> Answer:
     """Return what a source is deployed with.
 
     :param given: {variable: value} that its user wrote: build_source, and perhaps more.
+    :param why: why its Dockerfile is set aside, where its user wrote nothing of it.
     """
     answer = _given(given)
+    if why:
+        answer.values["build_dockerfile"] = ("none", why)
     top, subdir = tree, given.get("build_subdir", "").strip("/")
     tree = _built_by(top.below(subdir) if subdir else top, given.get("build_dockerfile") or "Dockerfile")
     told = listed.told(tree)
@@ -83,16 +70,14 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     if "build_dependencies" in answer.values:
         told[plan.file] = tree.text(plan.file)
     needs = places.dependencies(told, plan.file)
-    said = declared.read(tree)
-    if subdir:
-        declared.above(top, subdir, said)
-    if given.get("build_dockerfile") == "none":
-        for name in dict.fromkeys(("Dockerfile", f"{subdir}/Dockerfile".lstrip("/"))):
-            declared.set_aside(top.text(name), said)
+    said = _declared(top, tree, subdir, given)
     tree = declared.in_image(tree, said)
     found = serving.Found(tree, code.read(tree), said, needs)
     serving.decide(found, answer)
-    _image(found, plan, needs, answer)
+    wrong = _refused(found, answer)
+    if wrong and plan.file and not given.get("build_dockerfile"):
+        return report(top, {**given, "build_dockerfile": "none"}, wrong)
+    _image(found, plan, needs, wrong, answer)
     settled = choices.decide(found, answer)
     environment.decide(found, answer, settled)
     beside.decide(found, needs, answer)
@@ -100,6 +85,17 @@ def report(tree: Tree, given: dict[str, Any]) -> Answer:
     _built_with(found, needs, answer)
     _unread(found, answer)
     return block.checked(answer)
+
+
+def _declared(top: Tree, tree: Tree, subdir: str, given: dict[str, Any]) -> declared.Declared:
+    """Return what files say of the app that lies in a directory of a source."""
+    said = declared.read(tree)
+    if subdir:
+        declared.above(top, subdir, said)
+    if given.get("build_dockerfile") == "none":
+        for name in dict.fromkeys(("Dockerfile", f"{subdir}/Dockerfile".lstrip("/"))):
+            declared.set_aside(top.text(name), said)
+    return said
 
 
 def _unread(found: serving.Found, answer: Answer) -> None:
@@ -148,27 +144,46 @@ def _name(source: str) -> str:
     return "app" if app_name(name) else name
 
 
-def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], answer: Answer) -> None:
-    """Decide what the image is built by, and who serves in it."""
+def _refused(found: serving.Found, answer: Answer) -> str:
+    """Return why a deploy would refuse the image that the source's own Dockerfile builds; "" where it would not."""
+    if str(answer.values.get("app_server", ("",))[0]).startswith("port:"):
+        return ""
+    return dockerfile.refused(found.tree, found.declared.commands.get("image", ("", ""))[0])
+
+
+def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], wrong: str, answer: Answer) -> None:
+    """Decide what the image is built by, and who serves in it.
+
+    :param wrong: why a deploy would refuse it.
+    """
     told = found.declared
     if not told.dockerfile:
         answer.itself += [plan.said, plan.python.said] if plan.file else [plan.python.said]
         answer.unsure += [] if plan.file else [f"build_dependencies: {plan.said}"]
+        if added := dockerfile.adds(told.set_aside):
+            answer.unsure.append(
+                f"build_image_packages: the Dockerfile installs {', '.join(added)}; name what the app itself needs"
+            )
         return
     answer.itself.append("Dockerfile: the image is built by it")
     answer.unsure.append(
         "build_dockerfile: none, to have it built by the role's own Dockerfile instead; "
         "inspect it again to see with which dependencies and Python: -e build_dockerfile=none"
     )
-    if "app_server" in answer.values and str(answer.values["app_server"][0]).startswith("port:"):
+    if str(answer.values.get("app_server", ("",))[0]).startswith("port:"):
         return
     command = told.commands.get("image", ("", ""))[0]
-    text = f"{found.tree.text('Dockerfile')} {scripts.through_script(found.tree, command)}"
-    if "gunicorn" in text or "gunicorn" in needs:
+    line = scripts.through_script(found.tree, command)
+    if wrong and "gunicorn" in line:
+        answer.set("app_server", f"port:{dockerfile.port(line, told.ports)}", wrong)
+    if wrong:
+        answer.unsure.append(f"build_dockerfile: {wrong}")
         return
-    ports = [*told.ports, *PORT.findall(command), "5000"]
-    answer.set("app_server", f"port:{ports[0]}", f"Dockerfile: its own command answers there: {command or 'CMD'}")
-    answer.unsure.append(f"app_server: port:{ports[0]}, unless the image has gunicorn: then auto")
+    if "gunicorn" in f"{found.tree.text('Dockerfile')} {line}" or "gunicorn" in needs:
+        return
+    port = dockerfile.port(command, told.ports)
+    answer.set("app_server", f"port:{port}", f"Dockerfile: its own command answers there: {command or 'CMD'}")
+    answer.unsure.append(f"app_server: port:{port}, unless the image has gunicorn: then auto")
     if re.search(r"\bflask\b.* run\b|\brunserver\b", command) or commands.runs_app(found.code, command):
         answer.unsure.append(
             f"app_server: {command} serves for development; build_dockerfile: none has gunicorn serve the app instead"
@@ -216,14 +231,8 @@ def _builds(text: str) -> bool:
 
 
 def _packages(found: serving.Found, needs: dict[str, str], answer: Answer) -> None:
-    image = dict(found.declared.packages)
-    build: dict[str, str] = {}
-    for name in sorted(needs.keys() & OF_DEBIAN.keys()):
-        runs, builds = OF_DEBIAN[name]
-        image |= dict.fromkeys(runs, name) | image
-        build |= dict.fromkeys(builds, name) | build
-    if "psycopg" in needs and not re.search(r"\b(binary|c)\b", needs["psycopg"]):
-        image.setdefault("libpq5", "psycopg, without its extra binary")
+    image, build = debian.packages(needs)
+    image |= found.declared.packages
     for variable, wanted in (("build_image_packages", image), ("build_packages", build)):
         if wanted:
             answer.set(variable, sorted(wanted), ", ".join(dict.fromkeys(wanted.values())))
