@@ -174,3 +174,35 @@ def test_an_image_of_a_python_that_cannot_serve_is_not_built(printed, image, old
     text = printed({"app.py": APP, "Dockerfile": f"FROM {image}\nCOPY . .\nRUN pip install gunicorn\nCMD gunicorn x\n"})
     said = f"\nbuild_dockerfile: none  # the Dockerfile builds on {image}, and a Python before 3.7 cannot serve\n"
     assert (said in text) == bool(old)
+
+
+WORKER = "from rq import Queue, Worker\n"
+RUNS = "Worker(['mails']).work()\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "command"),
+    [
+        ("work.py", RUNS, "python work.py"),
+        ("work.py", f"if __name__ == '__main__':\n    with Connection():\n        {RUNS}", "python work.py"),
+        ("work.py", f"def main():\n    {RUNS}if __name__ == '__main__':\n    main()\n", "python work.py"),
+        ("shop/work.py", f"def one():\n    {RUNS}def main():\n    one()\nmain()\n", "python -m shop.work"),
+        ("work.py", f"@app.cli.command('worker')\ndef run():\n    {RUNS}", "flask worker"),
+        ("work.py", f"@click.command()\ndef run_worker():\n    {RUNS}", "flask run-worker"),
+        (
+            "manage.py",
+            f"@manager.command\ndef run_worker():\n    {RUNS}if __name__ == '__main__':\n    manager.run()\n",
+            "python manage.py run_worker",
+        ),
+        ("shop/work.py", f"@manager.command()\ndef worker():\n    {RUNS}", None),
+        ("work.py", f"@bp.cli.command('worker')\ndef worker():\n    {RUNS}", None),
+        ("work.py", f"class Runs:\n    def run(self):\n        {RUNS}", None),
+    ],
+)
+def test_a_worker_of_rq_is_run_as_its_file_runs_it(printed, file, code, command):
+    text = printed({"app.py": APP, file: WORKER + code, "requirements.txt": "flask\nrq\n"})
+    expected = {"worker": {"command": command, "count": 1}} if command else None
+    assert yaml.safe_load(text).get("app_processes") == expected
+    assert (f"#   app_processes: {file} runs a worker of RQ, by a command of its own; write it" in text) == (
+        not command
+    )

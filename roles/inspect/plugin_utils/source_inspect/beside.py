@@ -11,7 +11,7 @@ from source_starts import files, processes, scripts, shells
 
 from . import commands
 from .block import Answer
-from .facts import module, unreachable
+from .facts import unreachable
 from .serving import Found
 from .syntax import constant, dotted
 
@@ -52,19 +52,17 @@ def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
 
 
 def _of_rq(found: Found) -> tuple[str, str]:
-    """Return (command of a worker of RQ, why): the app's own worker, or RQ's with the queues that the code fills.
+    """Return (command of a worker of RQ, why): the app's own, or RQ's with the queues that the code fills; "" of none.
 
     RQ's own takes its Redis from RQ_REDIS_URL, https://python-rq.org/docs/workers/#command-line-parameters
     """
     queues: dict[str, str] = {}
     for file, tree in found.code.modules.items():
-        nodes = list(ast.walk(tree))
-        if not any(isinstance(each, ast.ImportFrom) and each.module == "rq" for each in nodes):
+        calls = [each for each in ast.walk(tree) if isinstance(each, ast.Call)]
+        if not any(isinstance(each, ast.ImportFrom) and each.module == "rq" for each in ast.walk(tree)):
             continue
-        calls = [each for each in nodes if isinstance(each, ast.Call)]
-        works = any(isinstance(each.func, ast.Attribute) and each.func.attr == "work" for each in calls)
-        if works and any(dotted(each.func).endswith("Worker") for each in calls):
-            return f"python {file}" if "/" not in file else f"python -m {module(file)}", f"{file} runs a worker of RQ"
+        if (command := commands.works(file, tree)) is not None:
+            return command, f"{file} runs a worker of RQ"
         for call in (each for each in calls if dotted(each.func).rpartition(".")[2] == "Queue"):
             name = constant(call.args[0]) if call.args else "default"
             if isinstance(name, str) and QUEUE.fullmatch(name):
@@ -229,7 +227,10 @@ def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
         rows["worker"] = ({"command": f"celery -A {name} worker", "count": 1}, f"Celery in {place}")
     if not rows and "rq" in needs:
         command, why = _of_rq(found)
-        rows["worker"] = ({"command": command, "count": 1}, why)
+        if command:
+            rows["worker"] = ({"command": command, "count": 1}, why)
+        else:
+            answer.unsure.append(f"app_processes: {why}, by a command of its own; write it, as worker: {{command: …}}")
     for name, (about, why) in rows.items():
         answer.put("app_processes", name, about, why)
         if nobody := unreachable(str(about["command"])):

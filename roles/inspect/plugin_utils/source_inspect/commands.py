@@ -45,6 +45,31 @@ def _waitress(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and dotted(node.func) in ("serve", "waitress.serve") and bool(node.args)
 
 
+def works(file: str, tree: ast.Module) -> str | None:
+    """Return the command by which a file runs a worker of RQ, "" where that cannot be told; None of another file."""
+    made = any(isinstance(node, ast.Call) and dotted(node.func).endswith("Worker") for node in ast.walk(tree))
+    if not made or not _works(tree):
+        return None
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    left: list[ast.AST] = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    alone = f"python {file}" if "/" not in file else f"python -m {module(file)}"
+    while left:  # what runs with the file, and the functions that this calls
+        node = left.pop()
+        if _works(node):
+            return alone
+        left += [functions.pop(name) for name in {_called(each) for each in ast.walk(node)} & functions.keys()]
+    found = next((_command(node, file) for node in functions.values() if _works(node)), "").removesuffix(TOO)
+    script = any(map(_is_main, tree.body))
+    return (
+        "" if "…" in found or (found.startswith("python ") and not script) else found.replace(f"python {file}", alone)
+    )
+
+
+def _works(node: ast.AST) -> bool:
+    calls = [each.func for each in ast.walk(node) if isinstance(each, ast.Call)]
+    return any(isinstance(each, ast.Attribute) and each.attr == "work" for each in calls)
+
+
 def makers(modules: Mapping[str, ast.Module], sql: Mapping[str, str]) -> dict[str, str]:
     """Return {function that makes tables where it is called: "", TOO or TWICE}.
 
