@@ -206,3 +206,33 @@ def test_a_worker_of_rq_is_run_as_its_file_runs_it(printed, file, code, command)
     assert (f"#   app_processes: {file} runs a worker of RQ, by a command of its own; write it" in text) == (
         not command
     )
+
+
+BEFORE = {"Procfile": "worker: celery -A app.celery worker\nbeat: celery -A app.celery beat\ntick: python tick.py\n"}
+
+
+@pytest.mark.parametrize(
+    ("command", "twice"),
+    [
+        ("celery -A app.celery worker -l info -B", "worker, beat"),
+        ("celery -A app:celery worker -Q mails", "worker"),
+        ("celery -A app --loglevel=info beat", "beat"),
+        ("exec python tick.py", "tick"),
+        ("celery -A other worker", None),
+        ("python tock.py", None),
+    ],
+)
+def test_the_work_of_a_procfile_is_not_done_again_by_compose(printed, command, twice):
+    text = printed({"app.py": APP, **BEFORE, "compose.yml": f"services: {{more: {{build: ., command: {command}}}}}"})
+    names = ["worker", "beat", "tick"] if twice else ["worker", "beat", "tick", "more"]
+    assert list(yaml.safe_load(text)["app_processes"]) == names
+    said = f"#   app_processes: more of compose.yml is left out, its work is that of {twice} of Procfile: {command}\n"
+    assert (said in text) == bool(twice)
+
+
+def test_a_worker_that_schedules_too_runs_once(decided):
+    compose = "services: {worker: {build: ., command: celery -A app worker -B}}"
+    rows = {"worker": {"command": "celery -A app worker -B", "hosts": "one"}}
+    assert decided({"app.py": APP, "compose.yml": compose})["app_processes"] == rows
+    files = {"app.py": APP, "Procfile": "mails: celery -A app worker\n", "compose.yml": compose}
+    assert list(decided(files)["app_processes"]) == ["mails", "worker"]

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from source_starts import files, processes, scripts, shells
+from source_starts import processes, shells
 
 from . import commands
 from .block import Answer
@@ -15,14 +15,6 @@ from .facts import unreachable
 from .serving import Found
 from .syntax import constant, dotted
 
-SERVES = re.compile(
-    rf"\b({'|'.join(scripts.SERVERS)}|runserver|npm|yarn|node|flower|flask\b.* run|docker(-compose)?)\b"
-)
-# Servers of data, and what only waits: they are none of the app's processes.
-OTHERS = re.compile(
-    r"(exec )?(\S*/)?(redis-server|postgres|mysqld|mongod|memcached|rabbitmq-server|mailhog|sleep|tail|true)\b"
-)
-RELOADS = re.compile(r"(exec )?(\S*/)?(watchmedo auto-restart|hupper)\b.*? -- (?=\w)")
 SERVICES = {
     "postgres": ("DATABASE_URL", {"psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000"}, "post"),
     "valkey": ("REDIS_URL, and in CELERY_BROKER_URL", {"redis", "valkey", "celery", "rq", "flask-rq2"}, "redis|valkey"),
@@ -36,11 +28,6 @@ BROKER = re.compile(r"(CELERY_)?BROKER(_UR[LI])?")
 RESULTS = re.compile(r"CELERY_RESULT_BACKEND")
 PARTS = re.compile(r"(\w+_)?(DB|DATABASE|POSTGRES|SQL)_?(HOST|SERVER|PORT|USER|USERNAME|PASS|PASSWORD|NAME)")
 NOT_FOR_USE = re.compile(r"(TEST(ING)?|DEV(ELOPMENT)?)_", re.ASCII)
-SCHEDULES = re.compile(r"\bcelery\b.* beat\b|\b(rqscheduler|celerybeat)\b")  # must not run twice
-RUNNERS = {
-    *("celery", "rq", "flask", "python", "python3", "dramatiq", "arq", "rqscheduler"),
-    *("huey_consumer", "huey_consumer.py"),
-}
 QUEUE = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -201,27 +188,14 @@ def _tables(found: Found, answer: Answer) -> None:
         answer.unsure.append(f"app_release_command: for the first tables alone, after the first deploy: {once}")
 
 
-def _without_reloader(command: str) -> str:
-    """Return what a program for development runs again whenever a file changes."""
-    parts = shells.words(command)
-    if parts[:1] == ["watchfiles"]:
-        return next((part for part in parts[1:] if " " in part), command)
-    return RELOADS.sub("", command)
-
-
 def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     """Decide what runs beside web."""
     rows = {}
-    for name, (command, file) in found.declared.commands.items():
-        command = _without_reloader(command)
-        meant = "Procfile" in file or shells.program(command) in RUNNERS
-        other = SERVES.search(command) or OTHERS.match(command) or files.MANAGES.match(command)
-        other = other or commands.runs_app(found.code, command)
-        if name not in ("web", "release", "image") and meant and not other:
-            about = {"command": shells.in_shell(command), "count": found.declared.counts.get(name, 1)}
-            if SCHEDULES.search(command):
-                about = {"command": about["command"], "hosts": "one"}
-            rows[processes.named(name, ("web", *rows))] = (about, f"{file}: {name}")
+    own = [row for row in processes.meant(found.declared.commands) if not commands.runs_app(found.code, row.command)]
+    for row in processes.once(own, answer.unsure):
+        count = {"hosts": "one"} if row.schedules else {"count": found.declared.counts.get(row.name, 1)}
+        about = {"command": shells.in_shell(row.command), **count}
+        rows[processes.named(row.name, ("web", *rows))] = (about, f"{row.file}: {row.name}")
     if not rows and "celery" in needs and found.code.celery:
         name, place = next(iter(found.code.celery.items()))
         rows["worker"] = ({"command": f"celery -A {name} worker", "count": 1}, f"Celery in {place}")
