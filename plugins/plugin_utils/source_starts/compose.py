@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from source_starts.shells import unwrapped
+
 FILES = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
 MORE = 100  # of a kind; what is more is left out
 PLAIN = (str, int, float, bool)
@@ -89,7 +91,8 @@ def _within(service: Service, folder: str) -> bool:
 def _command(told: Any) -> str:
     """Return a command, which may be a list of words."""
     words = [plain(each) for each in told] if isinstance(told, list) else []
-    return " ".join(map(_quoted, words)) if words else plain(told).strip()
+    command = " ".join(map(_quoted, words)) if words else plain(told).strip()
+    return unwrapped(command.replace("$$", "$"))
 
 
 def _quoted(word: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from source_starts.shells import unwrapped
+
 MORE = 100  # commands of one kind
 # What starts the processes that another file lists, and is none itself.
 MANAGES = re.compile(
@@ -36,7 +38,7 @@ def procfiles(tree: Files) -> dict[str, tuple[str, str]]:
                 other = re.search(r"\s(?:-f|--procfile)[ =]?(\S+)", match[2])
                 left += [other[1]] if other and len(left) == 1 else []
             elif match and len(found) < MORE:
-                found.setdefault(match[1].lower(), (match[2].strip(), file))
+                found.setdefault(match[1].lower(), (unwrapped(match[2].strip()), file))
     return found
 
 
@@ -49,8 +51,8 @@ def supervised(tree: Files) -> dict[str, tuple[str, str]]:
             section, command = re.match(r"\[(program:)?(\S+?)\]", line), re.match(r"command\s*=\s*(.+)", line)
             program = section[2].lower() if section and section[1] else "" if section else program
             if program and command and len(found) < MORE:
-                serves = STARTS.match(command[1])
-                found.setdefault("startup" if serves else program, (re.sub(r"\s;.*", "", command[1]).strip(), file))
+                runs = unwrapped(re.sub(r"\s;.*", "", command[1]).strip())
+                found.setdefault("startup" if STARTS.match(runs) else program, (runs, file))
     return found
 
 

@@ -42,9 +42,10 @@ class Row(NamedTuple):
 def meant(commands: Mapping[str, tuple[str, str]]) -> Iterator[Row]:
     """Yield those of {name: (command, file)} that are processes beside the web."""
     for name, (command, file) in commands.items():
-        command = _without_reloader(command)
-        known = "Procfile" in file or shells.program(command) in RUNNERS
-        other = SERVES.search(command) or OTHERS.match(command) or files.MANAGES.match(command)
+        command = _without_reloader(shells.without_waits(command))
+        last = shells.last(command)
+        known = "Procfile" in file or shells.program(last) in RUNNERS
+        other = SERVES.search(command) or OTHERS.match(last) or files.MANAGES.match(last)
         if name not in ("web", "release", "image") and known and not other:
             yield Row(name, command, file, frozenset(_work(command)), bool(SCHEDULES.search(command)))
 

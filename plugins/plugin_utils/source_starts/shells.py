@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 
-SHELL = re.compile(r"[$;&|<>`]")
+SHELL = re.compile(r"[$;&|<>`\n]")
+SHELLS = re.compile(r"(\S*/)?(ba|da|z|a)?sh")
+PART = re.compile(r"""(?:[^;&\n'"]|'[^']*'|"(?:\\.|[^"\\])*"|(?<!&)&(?!&))+""")
+LOOPS = re.compile(r"(until|while|do|done|if|then|else|elif|fi|for|case|esac)\b")
+# What only waits for another service.
+WAITS = re.compile(r"(sleep|echo|nc|printf|(\S*/)?(dockerize|wait[\w.-]*|\w*wait[_-]for[\w.-]*))(\s|$)")
 ASSIGNED = re.compile(r"[A-Za-z_]\w*=", re.ASCII)  # a variable, which a shell sets for the command behind it
 
 
@@ -27,6 +32,47 @@ def option(words: list[str], option: str, short: str) -> str | bool | None:
         if word in (option, short) and number + 1 < len(words):
             return words[number + 1]
     return None
+
+
+def unwrapped(command: str) -> str:
+    """Return what a command gives to a shell, as in `bash -c "…"`; another command as it is."""
+    words = shlex.split(command) if _splits(command) else []
+    words = words[1:] if words[:1] == ["exec"] else words
+    if not words or not SHELLS.fullmatch(words[0]):
+        return command
+    number = next((at for at, word in enumerate(words[1:], 1) if not word.startswith("-")), len(words))
+    script = words[number].strip() if number < len(words) and re.fullmatch(r"-\w*c", words[number - 1]) else ""
+    return script or command
+
+
+def _splits(command: str) -> bool:
+    try:
+        return bool(shlex.split(command))
+    except ValueError:
+        return False
+
+
+def parts(command: str) -> list[str]:
+    """Return the commands that a shell runs one after the other."""
+    return [part.strip() for part in PART.findall(command) if part.strip()] if _splits(command) else [command]
+
+
+def last(command: str) -> str:
+    """Return the command that a shell runs last."""
+    return next(reversed(parts(command)), command)
+
+
+def without_waits(command: str) -> str:
+    """Return a command without what only waits before it, and so that its last part takes the place of the shell.
+
+    That one gets the signal which ends it.
+    """
+    each = parts(command)
+    if len(each) < 2 or any(map(LOOPS.match, each)):
+        return command
+    each = [part for part in each[:-1] if not WAITS.match(part)] + each[-1:]
+    ends = each[-1].removeprefix("exec ")
+    return " && ".join([*each[:-1], ends if len(each) == 1 or SHELL.search(ends) else f"exec {ends}"])
 
 
 def program(command: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 import yaml
 from ansible.module_utils.flask_deploy.release import schema
@@ -236,3 +238,48 @@ def test_a_worker_that_schedules_too_runs_once(decided):
     assert decided({"app.py": APP, "compose.yml": compose})["app_processes"] == rows
     files = {"app.py": APP, "Procfile": "mails: celery -A app worker\n", "compose.yml": compose}
     assert list(decided(files)["app_processes"]) == ["mails", "worker"]
+
+
+@pytest.mark.parametrize(
+    ("command", "runs"),
+    [
+        ('bash -c "celery -A app worker -Q mails,default"', "celery -A app worker -Q mails,default"),
+        ("/bin/bash -lc 'celery -A app worker'", "celery -A app worker"),
+        ("sh -e -c 'exec celery -A app worker'", "celery -A app worker"),
+        ("sh -c 'sleep 5 && ./wait-for-it.sh db:5432; celery -A app worker'", "celery -A app worker"),
+        ("sh -c 'cd shop && celery -A app worker'", "sh -c 'cd shop && exec celery -A app worker'"),
+        ("sh -c 'celery -A app worker -n $NAME'", "sh -c 'celery -A app worker -n $NAME'"),
+        ("sh -c 'if true; then celery -A app worker; fi'", None),
+        ("sh -c 'sleep 5 && gunicorn app:app'", None),
+        ("sh -c 'sleep infinity'", None),
+    ],
+)
+@pytest.mark.parametrize("file", ["Procfile", "compose.yml", "list", "supervisord.conf"])
+def test_what_a_shell_is_given_is_what_runs(processes, command, runs, file):
+    texts = {
+        "Procfile": f"mails: {command}\n",
+        "compose.yml": yaml.safe_dump({"services": {"mails": {"build": ".", "command": command}}}),
+        "list": yaml.safe_dump({"services": {"mails": {"build": ".", "command": shlex.split(command)}}}),
+        "supervisord.conf": f"[program:mails]\ncommand={command.replace(';', '&&')}\n",
+    }
+    if "if true" not in command or file != "Procfile":  # whatever a Procfile names runs
+        found = processes({file.replace("list", "compose.yml"): texts[file]})
+        assert found == ({"mails": runs} if runs else {})
+
+
+UPGRADES = "flask db upgrade && gunicorn -t 90 other:app"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"compose.yml": f"services: {{web: {{build: ., command: bash -c '{UPGRADES}'}}}}"},
+        {"Dockerfile": f'FROM python\nCMD ["sh", "-c", "{UPGRADES}"]\n'},
+        {"Dockerfile": f'FROM python\nENTRYPOINT ["/bin/sh", "-c"]\nCMD ["{UPGRADES.replace(" &&", ";")}"]\n'},
+    ],
+)
+def test_what_serves_in_a_shell_is_found(printed, files):
+    text = printed({"app.py": APP, "other.py": APP, **files})
+    found = yaml.safe_load(text)
+    assert (found["app_wsgi"], found["app_timeout"]) == ("other:app", 90)
+    assert "also runs, before it serves: ['flask db upgrade']" in text

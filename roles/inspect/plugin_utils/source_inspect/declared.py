@@ -166,6 +166,8 @@ def _dockerfile(text: str, found: Declared) -> None:
             found.commands["image"] = (f"{before} {_of_exec(rest)}".strip(), "Dockerfile")
         elif word == "EXPOSE":
             found.ports += [port.partition("/")[0] for port in rest.split() if port.partition("/")[0].isdecimal()]
+    if "image" in found.commands:
+        found.commands["image"] = (shells.unwrapped(found.commands["image"][0]), "Dockerfile")
 
 
 def set_aside(text: str, found: Declared) -> None:
