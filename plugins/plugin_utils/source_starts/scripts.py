@@ -11,6 +11,10 @@ SERVERS = ("gunicorn", "uwsgi", "waitress-serve", "hypercorn", "uvicorn", "grani
 # How a line of a script begins that serves: by a runner, by a path, or as it is.
 SERVES = re.compile(rf"((\S*/)?(uv|poetry|pipenv|pdm|rye|hatch|conda|mamba) run\s.*?)?(\S*/)?({'|'.join(SERVERS)})\b")
 
+PASSES = re.compile(r"\$[@*]")  # a script that runs its arguments
+RUNS = re.compile(r"(\S*/)?(celery|rq|flask|python3?|gunicorn|\S+\.py|supervisord|uwsgi)\s")
+MOST = 20  # lines of a script that belong to one of its arguments
+
 
 def script(tree: Files, command: str) -> str:
     """Return the name of a script of the source that a command starts; "" of another command."""
@@ -23,3 +27,22 @@ def through_script(tree: Files, command: str) -> str:
     """Return a command, or the line that serves in a script of the source that it starts."""
     lines = [line.strip().removeprefix("exec ") for line in tree.text(script(tree, command)).splitlines()]
     return next((line for line in lines if SERVES.match(line)), command)
+
+
+def argument(tree: Files, entry: str, command: str) -> tuple[str, str]:
+    """Return (script, what it runs for a command), where a command is an argument of the script that is an ENTRYPOINT.
+
+    :param entry: that ENTRYPOINT.
+    """
+    name = script(tree, entry)
+    lines = [line.strip() for line in tree.text(name).splitlines()]
+    word = re.escape(command)
+    asks = re.compile(
+        rf"(function\s+)?{word}\s*\(\)|(.*\|\s*)?[\"']?{word}[\"']?\s*(\|.*)?\)(?!\))|.*[^!]=\s*[\"']?{word}[\"']?(?![^\s;\]])"
+    )
+    asked = next((number for number, line in enumerate(lines) if asks.match(line)), None)
+    if not name or not re.fullmatch(r"[\w-]+", command) or (asked is None and PASSES.search(tree.text(name))):
+        return "", ""
+    part = [] if asked is None else [each.strip() for line in lines[asked : asked + MOST] for each in line.split(";")]
+    part = [re.sub(r"^(then|exec|\s)*", "", each) for each in [*part[: part.index("fi") if "fi" in part else None]]]
+    return name, next((each for each in part if RUNS.match(each)), "")

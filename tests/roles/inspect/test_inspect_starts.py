@@ -283,3 +283,26 @@ def test_what_serves_in_a_shell_is_found(printed, files):
     found = yaml.safe_load(text)
     assert (found["app_wsgi"], found["app_timeout"]) == ("other:app", 90)
     assert "also runs, before it serves: ['flask db upgrade']" in text
+
+
+@pytest.mark.parametrize(
+    ("script", "command", "runs"),
+    [
+        ('if [ "$1" = celery ]; then exec celery -A app worker; fi\n', "celery", "celery -A app worker"),
+        ("case $1 in\n  worker|celery)\n    celery -A app worker\n    ;;\nesac\n", "celery", "celery -A app worker"),
+        ('worker() {\n  exec rq worker\n}\n"$@"\n', "worker", "rq worker"),
+        ("echo $1\nmake $1\n", "worker", ""),
+        ('flask db upgrade\nexec "$@"\n', "celery -A app worker", None),
+        ('exec "$@"\n', "celery", None),
+    ],
+)
+def test_an_argument_of_an_entrypoint_is_no_process(printed, script, command, runs):
+    compose = f"services: {{w: {{build: ., command: {command}}}}}"
+    dockerfile = 'FROM python\nCOPY . .\nENTRYPOINT ["sh", "start.sh"]\nRUN pip install gunicorn\n'
+    text = printed({"app.py": APP, "start.sh": script, "compose.yml": compose, "Dockerfile": dockerfile})
+    if runs is None:
+        assert yaml.safe_load(text)["app_processes"]["w"]["command"] == command
+        return
+    assert "app_processes" not in yaml.safe_load(text)
+    said = f"start.sh (ENTRYPOINT) takes {command} as an argument; write what it runs{': ' + runs if runs else ''}"
+    assert f"#   app_processes: w of compose.yml is left out, {said}\n" in text

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from source_starts import processes, shells
+from source_starts import compose, processes, scripts, shells
 
 from . import commands
 from .block import Answer
@@ -188,10 +188,26 @@ def _tables(found: Found, answer: Answer) -> None:
         answer.unsure.append(f"app_release_command: for the first tables alone, after the first deploy: {once}")
 
 
+def _programs(found: Found, answer: Answer) -> dict[str, tuple[str, str]]:
+    """Return the commands without those of Compose that are no program: a script of the image takes them."""
+    told = dict(found.declared.commands)
+    for name, (command, file) in found.declared.commands.items():
+        of_compose = file.rpartition("/")[2] in compose.FILES
+        script, runs = scripts.argument(found.tree, found.declared.entry, command) if of_compose else ("", "")
+        if script:
+            told.pop(name)
+        if script and not scripts.SERVES.match(runs):
+            answer.unsure.append(
+                f"app_processes: {name} of {file} is left out, {script} (ENTRYPOINT) takes {command} as an argument; "
+                f"write what it runs{f': {runs}' if runs else ''}"
+            )
+    return told
+
+
 def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     """Decide what runs beside web."""
     rows = {}
-    own = [row for row in processes.meant(found.declared.commands) if not commands.runs_app(found.code, row.command)]
+    own = [row for row in processes.meant(_programs(found, answer)) if not commands.runs_app(found.code, row.command)]
     for row in processes.once(own, answer.unsure):
         count = {"hosts": "one"} if row.schedules else {"count": found.declared.counts.get(row.name, 1)}
         about = {"command": shells.in_shell(row.command), **count}

@@ -41,6 +41,7 @@ class Declared:
     gunicorn: dict[str, Any] = field(default_factory=dict)
     ports: list[str] = field(default_factory=list)
     dockerfile: str = ""
+    entry: str = ""  # ENTRYPOINT of the image
     workdir: str = "/app"  # of the image
     copied: dict[str, str] = field(default_factory=dict)  # {what a COPY takes: where it lies in the image}
     set_aside: str = ""  # the text of a Dockerfile that builds nothing
@@ -152,7 +153,7 @@ def _dockerfile(text: str, found: Declared) -> None:
     for word, rest in build_dockerfiles.instructions(text):
         if word == "FROM":
             found.commands.pop("image", None)
-            found.copied, found.workdir = {}, "/"
+            found.copied, found.workdir, found.entry = {}, "/", ""
         elif word == "WORKDIR":
             found.workdir = posixpath.normpath(posixpath.join(found.workdir, rest.strip("\"'")))
         elif word in ("COPY", "ADD") and "--from" not in rest:
@@ -162,6 +163,7 @@ def _dockerfile(text: str, found: Declared) -> None:
         elif word == "ENV" and (match := re.search(r"\bFLASK_APP[= ]\"?([^\s\"]+)", rest)):
             found.flask["FLASK_APP"] = (match[1], "Dockerfile")
         elif word in ("CMD", "ENTRYPOINT"):
+            found.entry = _of_exec(rest) if word == "ENTRYPOINT" else found.entry
             before = found.commands.get("image", ("", ""))[0] if word == "CMD" else ""
             found.commands["image"] = (f"{before} {_of_exec(rest)}".strip(), "Dockerfile")
         elif word == "EXPOSE":
@@ -174,7 +176,7 @@ def set_aside(text: str, found: Declared) -> None:
     """Take what a Dockerfile tells of an app that is built without it: what it serves, and its environment."""
     other = Declared()
     _dockerfile(text, other)
-    found.set_aside = text or found.set_aside
+    found.set_aside, found.entry = text or found.set_aside, other.entry or found.entry
     found.commands |= other.commands
     rows = [rest for word, rest in build_dockerfiles.instructions(text) if word == "ENV"]
     pairs = [
