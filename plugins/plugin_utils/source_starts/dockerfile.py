@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Iterable
+from fnmatch import fnmatch
 
 from ansible.module_utils import build_dockerfiles
 
 from source_starts import scripts
 from source_starts.files import Files
+from source_starts.shells import unwrapped
 
 RUNNER = re.compile(r"(?<!\S)(?:\S*/)?(?:uv|poetry|pipenv|pdm|rye|hatch|conda|mamba|micromamba) run\b")
 PLACE = re.compile(r"(?<!\S)(\S+)/gunicorn(?!\S)")
@@ -25,19 +29,46 @@ ADDS = re.compile(r"\b(?:apt(?:-get)?(?:\s+-\S+)*\s+install|apk(?:\s+-\S+)*\s+ad
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+")
 
 
-def refused(tree: Files, command: str) -> str:
-    """Return why a deploy would refuse the image; "" where it would not.
+def refused(tree: Files, command: str, entry: str, gunicorn: bool) -> tuple[str, bool]:
+    """Return (why a deploy would refuse the image, or "", whether its own command serves all the same).
 
-    :param command: what the image runs.
+    :param command: what the image runs; ENTRYPOINT is a part of it.
+    :param gunicorn: whether the app's dependencies list it.
     """
     text = tree.text("Dockerfile")
     if image := _old(text):
-        return f"the Dockerfile builds on {image}, and a Python before 3.7 cannot serve"
-    script = tree.text(scripts.script(tree, command))
-    by = _hides(text, scripts.through_script(tree, command), script)
-    return (
-        f"the Dockerfile starts gunicorn by {by}, and no ENV PATH names its directory, as /app/venv/bin" if by else ""
-    )
+        return f"the Dockerfile builds on {image}, and a Python before 3.7 cannot serve", False
+    name = scripts.script(tree, command)
+    serves = scripts.through_script(tree, command)
+    if by := _hides(text, serves, tree.text(name)):
+        return f"the Dockerfile starts gunicorn by {by}, and no ENV PATH names its directory, as /app/venv/bin", True
+    idle = name and serves == command == unwrapped(entry) and scripts.PASSES.search(tree.text(name))
+    if idle and not (gunicorn or "gunicorn" in text):
+        return f"the Dockerfile has no CMD, its ENTRYPOINT {name} only runs what it is given, and gunicorn lacks", False
+    return "", False
+
+
+def without_code(text: str, names: Iterable[str]) -> bool:
+    """Tell whether a Dockerfile copies files, and none of them is Python.
+
+    :param names: all files of the source.
+    """
+    code = [name for name in names if name.endswith(".py")]
+    rows = list(build_dockerfiles.instructions(text))
+    copies = [rest for word, rest in rows if word in ("COPY", "ADD")]
+    fetches = any(word == "RUN" and re.search(r"\b(git|curl|wget)\b|install .*\.(\s|$)", rest) for word, rest in rows)
+    if not code or not copies or fetches or "onbuild" in text.lower():
+        return False
+    for rest in copies:
+        words = re.sub(r"[\[\]\",]", " ", rest).split()
+        origin = next((word.partition("=")[2] for word in words if word.startswith("--from=")), "")
+        sources = [posixpath.normpath(word.lstrip("/") or ".") for word in words[:-1] if not word.startswith("--")]
+        taken = [each for each in sources if each == "." or "$" in each or "://" in each or ".tar" in each]
+        if (taken and not origin) or (origin and not re.search(r"[/:]", origin)):
+            return False  # all of it, or what an earlier stage has
+        if any(fnmatch(name, each) or fnmatch(name, f"{each}/*") for each in sources for name in code):
+            return False
+    return True
 
 
 def _old(text: str) -> str:

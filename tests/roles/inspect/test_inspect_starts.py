@@ -306,3 +306,48 @@ def test_an_argument_of_an_entrypoint_is_no_process(printed, script, command, ru
     assert "app_processes" not in yaml.safe_load(text)
     said = f"start.sh (ENTRYPOINT) takes {command} as an argument; write what it runs{': ' + runs if runs else ''}"
     assert f"#   app_processes: w of compose.yml is left out, {said}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("copies", "lacks"),
+    [
+        ("COPY requirements.txt .", True),
+        ('COPY --chown=x ["requirements.txt", "start.sh", "/"]\nCOPY --from=ghcr.io/uv:1 /uv /bin/', True),
+        ("COPY requirements.txt .\nCOPY . .", False),
+        ("COPY requirements.txt .\nCOPY app.py start.sh ./", False),
+        ("COPY *.py /app/", False),
+        ("COPY shop /app/shop", False),
+        ("COPY --chown=x ./ /app", False),
+        ("COPY requirements.txt .\nRUN git clone https://git.example.com/shop.git", False),
+        ("FROM one AS builder\nCOPY . .\nFROM two\nCOPY --from=builder /app /app", False),
+        ("COPY requirements.txt .\nCOPY --from=builder /app /app", False),
+    ],
+)
+def test_an_image_without_code_is_not_built(printed, copies, lacks):
+    files = {"app.py": APP, "shop/x.py": "", "start.sh": "", "requirements.txt": "flask\ngunicorn\n"}
+    text = printed({**files, "Dockerfile": f"FROM python\n{copies}\nCMD gunicorn app:app\n"})
+    assert ("\nbuild_dockerfile: none  # the Dockerfile copies no code into the image\n" in text) == lacks
+
+
+PASSES_ON = '#!/bin/sh\nflask db upgrade\nexec "$@"\n'
+
+
+@pytest.mark.parametrize(
+    ("script", "more", "idle"),
+    [
+        (PASSES_ON, "", True),
+        (PASSES_ON, "CMD flask run\n", False),
+        (PASSES_ON, "RUN pip install gunicorn\n", False),
+        ("#!/bin/sh\nflask run\n", "", False),
+    ],
+)
+def test_an_image_that_runs_nothing_by_itself_does_not_answer(tmp_path, printed, script, more, idle):
+    dockerfile = f'FROM python\nCOPY . .\n{more}ENTRYPOINT ["/entrypoint.sh"]\n{more if "CMD" in more else ""}'
+    files = {"app.py": APP, "entrypoint.sh": script, "Dockerfile": dockerfile}
+    why = "the Dockerfile has no CMD, its ENTRYPOINT entrypoint.sh only runs what it is given, and gunicorn lacks"
+    assert (f"\nbuild_dockerfile: none  # {why}\n" in printed(files)) == idle
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    text = report.read({"build_source": str(tmp_path)})
+    assert (f"#   build_dockerfile: {why}; mend that, or list the dependencies and write none\n" in text) == idle
+    assert not idle or "app_server" not in yaml.safe_load(text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils import build_dockerfiles
-from source_starts import compose, files, shells
+from source_starts import compose, dockerfile, files, shells
 
 from . import syntax
 from .tree import Tree
@@ -41,6 +41,7 @@ class Declared:
     gunicorn: dict[str, Any] = field(default_factory=dict)
     ports: list[str] = field(default_factory=list)
     dockerfile: str = ""
+    without_code: bool = False  # whether the Dockerfile copies no code into the image
     entry: str = ""  # ENTRYPOINT of the image
     workdir: str = "/app"  # of the image
     copied: dict[str, str] = field(default_factory=dict)  # {what a COPY takes: where it lies in the image}
@@ -57,6 +58,7 @@ def read(tree: Tree) -> Declared:
     found.gunicorn = syntax.constants(tree.text("gunicorn.conf.py"))
     found.dockerfile = "Dockerfile" if "Dockerfile" in tree.names else ""
     _dockerfile(tree.text("Dockerfile"), found)
+    found.without_code = dockerfile.without_code(tree.text("Dockerfile"), tree.names)
     found.commands |= files.starters(tree)
     found.commands = files.supervised(tree) | found.commands
     for name in compose.FILES:

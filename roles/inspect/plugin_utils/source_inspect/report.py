@@ -74,10 +74,10 @@ def report(tree: Tree, given: dict[str, Any], why: str = "") -> Answer:
     tree = declared.in_image(tree, said)
     found = serving.Found(tree, code.read(tree), said, needs)
     serving.decide(found, answer)
-    wrong = _refused(found, answer)
+    wrong, serves = _refused(found, answer)
     if wrong and plan.file and not given.get("build_dockerfile"):
         return report(top, {**given, "build_dockerfile": "none"}, wrong)
-    _image(found, plan, needs, wrong, answer)
+    _image(found, plan, needs, (wrong, serves), answer)
     settled = choices.decide(found, answer)
     environment.decide(found, answer, settled)
     beside.decide(found, needs, answer)
@@ -144,17 +144,23 @@ def _name(source: str) -> str:
     return "app" if app_name(name) else name
 
 
-def _refused(found: serving.Found, answer: Answer) -> str:
-    """Return why a deploy would refuse the image that the source's own Dockerfile builds; "" where it would not."""
-    if str(answer.values.get("app_server", ("",))[0]).startswith("port:"):
-        return ""
-    return dockerfile.refused(found.tree, found.declared.commands.get("image", ("", ""))[0])
+def _refused(found: serving.Found, answer: Answer) -> tuple[str, bool]:
+    """Return (why the image of the source's own Dockerfile cannot be served, or "", whether its own command serves)."""
+    told = found.declared
+    if not told.dockerfile or str(answer.values.get("app_server", ("",))[0]).startswith("port:"):
+        return "", True
+    if told.without_code:
+        return "the Dockerfile copies no code into the image", False
+    command = told.commands.get("image", ("", ""))[0]
+    return dockerfile.refused(found.tree, command, told.entry, "gunicorn" in found.needs)
 
 
-def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], wrong: str, answer: Answer) -> None:
+def _image(
+    found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], refused: tuple[str, bool], answer: Answer
+) -> None:
     """Decide what the image is built by, and who serves in it.
 
-    :param wrong: why a deploy would refuse it.
+    :param refused: (why a deploy would refuse it, or "", whether its own command serves all the same).
     """
     told = found.declared
     if not told.dockerfile:
@@ -174,10 +180,10 @@ def _image(found: serving.Found, plan: build_plan.Plan, needs: dict[str, str], w
         return
     command = told.commands.get("image", ("", ""))[0]
     line = scripts.through_script(found.tree, command)
-    if wrong and "gunicorn" in line:
-        answer.set("app_server", f"port:{dockerfile.port(line, told.ports)}", wrong)
-    if wrong:
-        answer.unsure.append(f"build_dockerfile: {wrong}")
+    if refused[0]:
+        if refused[1]:
+            answer.set("app_server", f"port:{dockerfile.port(line, told.ports)}", refused[0])
+        answer.unsure.append(f"build_dockerfile: {refused[0]}; mend that, or list the dependencies and write none")
         return
     if "gunicorn" in f"{found.tree.text('Dockerfile')} {line}" or "gunicorn" in needs:
         return
