@@ -47,9 +47,10 @@ def unwrapped(command: str) -> str:
 
 def _splits(command: str) -> bool:
     try:
-        return bool(shlex.split(command))
+        shlex.split(command)
     except ValueError:
         return False
+    return True
 
 
 def parts(command: str) -> list[str]:

@@ -282,7 +282,7 @@ def test_what_serves_in_a_shell_is_found(printed, files):
     text = printed({"app.py": APP, "other.py": APP, **files})
     found = yaml.safe_load(text)
     assert (found["app_wsgi"], found["app_timeout"]) == ("other:app", 90)
-    assert "also runs, before it serves: ['flask db upgrade']" in text
+    assert "also runs, before it serves: flask db upgrade" in text
 
 
 @pytest.mark.parametrize(
@@ -351,3 +351,27 @@ def test_an_image_that_runs_nothing_by_itself_does_not_answer(tmp_path, printed,
     text = report.read({"build_source": str(tmp_path)})
     assert (f"#   build_dockerfile: {why}; mend that, or list the dependencies and write none\n" in text) == idle
     assert not idle or "app_server" not in yaml.safe_load(text)
+
+
+@pytest.mark.parametrize(
+    ("script", "runs"),
+    [
+        ("set -e\npython init.py\nflask deploy\nexec gunicorn -b :80 app:app\n", "python init.py; flask deploy"),
+        ("# x\ncd /app\nexport A=1\nB=2\n\nmake \\\n  all && flask deploy\ngunicorn x\n", "make all; flask deploy"),
+        ('until nc -z db 5432; do\n  sleep 1\ndone\npython init.py\nexec "$@"\n', "python init.py"),
+        ('while true; do\n  make\n  if [ "$?" = 0 ]; then\n    break\n  fi\ndone\ngunicorn app:app\n', "make"),
+        ("worker() {\n  exec rq worker\n}\nserver() {\n  make all\n  exec gunicorn app:app\n}\n$1\n", "make all"),
+        ("case $1 in\n  worker)\n    rq worker\n    ;;\n  web)\n    make\n    gunicorn app:app\nesac\n", "make"),
+        ("cd shop\nexec gunicorn app:app\n", ""),
+    ],
+)
+def test_what_a_script_runs_before_it_serves_is_said(printed, script, runs):
+    dockerfile = 'FROM python\nCOPY . .\nENTRYPOINT ["./start.sh"]\nCMD ["gunicorn", "app:app"]\n'
+    text = printed({"app.py": APP, "start.sh": f"#!/bin/sh\n{script}", "Dockerfile": dockerfile})
+    said = f"#   build_command, app_release_command: start.sh also runs, before it serves: {runs}\n"
+    assert said in text if runs else "also runs" not in text
+
+
+def test_a_change_of_the_directory_prepares_nothing(printed):
+    text = printed({"app.py": APP, "Procfile": "web: cd src && sleep 5 && gunicorn app:app\n"})
+    assert "also runs" not in text
