@@ -355,6 +355,96 @@ def test_a_release_that_a_boot_goes_back_to_and_that_does_not_answer_is_left_aga
     assert settled(app, engine, new) == []
 
 
+@pytest.fixture
+def refusing(engine, monkeypatch):
+    """Return a function that lets nginx refuse to reload, or somebody else have its lock; and one that ends it."""
+    lock = nginx.lock
+
+    def held(*_wait):
+        raise nginx.SiteError("lock was not free for 300 s")
+
+    def begin(what):
+        (engine.place / "nginx-refuses").touch()
+        if what == "the lock":
+            monkeypatch.setattr(nginx, "lock", held)
+
+    def end():
+        (engine.place / "nginx-refuses").unlink()
+        monkeypatch.setattr(nginx, "lock", lock)
+
+    return begin, end
+
+
+REFUSED = "unknown directive|lock was not free"
+
+
+@pytest.mark.parametrize("what", ["nginx", "the lock"])
+@pytest.mark.parametrize("first", [True, False], ids=["a first release", "the one before ended"])
+def test_what_stays_is_confirmed_only_once_nginx_took_its_site(app, engine, cut_off, refusing, first, what):
+    """Killed between the link and the reload; the next run moves it again until nginx does as it is told."""
+    old, new, begun = cut_off("moving", first=first)
+    files.link(app.current, f"releases/{new}")
+    if old:
+        engines.docker("stop", app.container(old))
+    refusing[0](what)
+    for _run in range(2):
+        with pytest.raises(nginx.SiteError, match=REFUSED):
+            settling.settle(app)
+        assert progress.outcome(app, new, begun) is None and progress.pending(app)["phase"] == "moving"
+    refusing[1]()
+    engine.forget()
+    settling.settle(app)
+    assert engine.calls("systemctl reload") == ["systemctl reload nginx.service"]
+    stayed(app, engine, old, new, begun)
+
+
+@pytest.mark.parametrize("what", ["nginx", "the lock"])
+def test_what_was_confirmed_does_not_go_back_because_nginx_is_not_to_be_had(app, engine, cut_off, refusing, what):
+    """All other hosts have confirmed it too."""
+    old, new, begun = cut_off("waiting")
+    progress.decide(app, begun, True)
+    refusing[0](what)
+    with pytest.raises(nginx.SiteError, match=REFUSED):  # systemd tries again
+        settling.settle_at_boot(app)
+    refusing[1]()
+    settling.settle_at_boot(app)
+    stayed(app, engine, old, new, begun)
+
+
+@pytest.mark.parametrize("what", ["nginx", "the lock"])
+def test_a_release_that_is_kept_serves_before_that_is_told(app, engine, cut_off, refusing, monkeypatch, what):
+    """A boot let the link go back, to one that does not answer; and nginx is not to be had just then."""
+    old, new, begun = cut_off("watching")
+    settling.settle_links(app)
+    monkeypatch.setattr(switch, "STARTED_IN", 0)
+    let_not_answer(monkeypatch, old)
+    refusing[0](what)
+    with pytest.raises(nginx.SiteError, match=REFUSED):
+        settling.settle_at_boot(app)
+    assert progress.outcome(app, new, begun) is None and progress.pending(app)["phase"] == "reverting"
+    refusing[1]()
+    engine.forget()
+    settling.settle_at_boot(app)
+    assert progress.outcome(app, new, begun)["result"] == "kept" and settled(app, engine, new) == []
+    assert engine.calls("systemctl reload") == ["systemctl reload nginx.service"]
+
+
+def test_a_release_that_is_kept_gets_the_reload_that_was_refused(app, engine, cut_off, refusing, monkeypatch):
+    """Its switch goes back because of that, and there is nowhere to go back to."""
+    old, new, begun = cut_off("moving")
+    monkeypatch.setattr(switch, "STARTED_IN", 0)
+    let_not_answer(monkeypatch, old)
+    refusing[0]("nginx")
+    with pytest.raises(nginx.SiteError, match=REFUSED):
+        switch.carry_out(app)
+    assert app.serving() == new and progress.pending(app)["phase"] == "reverting"
+    refusing[1]()
+    engine.forget()
+    switch.carry_out(app)
+    assert progress.outcome(app, new, begun)["result"] == "kept" and settled(app, engine, new) == []
+    assert engine.calls("systemctl reload") == ["systemctl reload nginx.service"]
+
+
 def test_a_wrong_link_is_the_switch_s_to_put_right(app, engine):
     release = deploy(app)
     files.link(app.current, "releases/gone")

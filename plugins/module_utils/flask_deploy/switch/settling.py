@@ -108,6 +108,6 @@ def _end_cut_off(app: App, goes_back: bool) -> None:
         if goes_back:
             switch.go_back(app, known, reason=progress.CUT_OFF, reject=False)
         else:
-            switch.move(app, known)
-            progress.go_on(app, progress.pending(app), "confirming", reason=progress.CUT_OFF, reject=False)
+            moved = switch.shift(app, known)
+            progress.go_on(app, known, "confirming", reason=progress.CUT_OFF, reject=False, **moved)
     switch.carry_out(app)

@@ -13,7 +13,7 @@ import traceback
 from contextlib import ExitStack
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import engine, files, nginx
+from ansible.module_utils.flask_deploy.host import engine, files, locks, nginx
 from ansible.module_utils.flask_deploy.host.clock import now
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.release.places import App
@@ -75,33 +75,42 @@ def go_back(app: App, known: dict[str, Any], **told: Any) -> None:
 
 
 def move(app: App, known: dict[str, Any]) -> None:
-    """Move traffic: one rename, and a reload only where the site file differs.
+    """Move traffic; go back where nginx refuses."""
+    try:
+        moved = shift(app, known)
+    except nginx.SiteError as error:
+        return progress.go_on(app, known, "reverting", reason=str(error), reject=False)
+    return progress.go_on(app, known, "watching", **moved)
+
+
+def shift(app: App, known: dict[str, Any], wait: float = locks.LOCK_WAIT) -> dict[str, Any]:
+    """Move traffic: one rename, and a reload only where the site file differs; return when, by either clock.
 
     The engine is told before and after, not under the lock: all apps, and the renewal of certificates, wait for that.
     Cut off between, this phase is done once more, or gone back from: either tells the engine of both releases.
+
+    :param wait: seconds that others may have the lock.
+    :raises SiteError: nginx did not take the site, and nobody may be told that it serves.
     """
     old, new = known["from"], known["to"]
     app.set_restart(new, "unless-stopped")
-    try:
-        with nginx.lock():
-            app.mark_draining(new, False)
-            if old and old != new:
-                files.link(app.previous, f"releases/{old}")
-            if app.serving() != new:
-                files.link(app.current, f"releases/{new}")
-            if known["reload"]:
-                nginx.reload()
-            moved, moved_at = os.lstat(app.current).st_mtime, now()
-            if old and old != new:
-                app.mark_draining(old, True)
-                app.set_state(old, known["leaving"], reason=None)  # that of an earlier time is none
-            served = {"switched": moved, "order": app.next_order(), "moved": moved_at}
-            app.set_state(new, "live", reason=None, previous=old, **served)
-    except nginx.SiteError as error:
-        return progress.go_on(app, known, "reverting", reason=str(error), reject=False)
+    with nginx.lock(wait):
+        app.mark_draining(new, False)
+        if old and old != new:
+            files.link(app.previous, f"releases/{old}")
+        if app.serving() != new:
+            files.link(app.current, f"releases/{new}")
+        if known["reload"]:
+            nginx.reload()
+        moved, moved_at = os.lstat(app.current).st_mtime, now()
+        if old and old != new:
+            app.mark_draining(old, True)
+            app.set_state(old, known["leaving"], reason=None)  # that of an earlier time is none
+        served = {"switched": moved, "order": app.next_order(), "moved": moved_at}
+        app.set_state(new, "live", reason=None, previous=old, **served)
     if old and old != new:
         app.set_restart(old, "no")
-    return progress.go_on(app, known, "watching", moved=moved, moved_at=moved_at)
+    return {"moved": moved, "moved_at": moved_at}
 
 
 def look(app: App, known: dict[str, Any]) -> None:
@@ -184,13 +193,14 @@ def revert(app: App, known: dict[str, Any]) -> None:
 
 
 def _keep(app: App, known: dict[str, Any]) -> None:
-    """Let the new release serve on, as the one before it does not answer any more."""
+    """Let the new release serve on, as the one before it does not answer any more.
+
+    Traffic is moved once more: a boot may have let the link go back, or nginx may have refused the site.
+    """
     old, new = known["from"], known["to"]
-    if app.serving() != new:  # a boot let the link go back before anybody could ask the release before
-        move(app, known)
-    app.set_restart(old, "no")
+    moved = shift(app, known, LOCK_WAIT)
     reason = f"{known['reason']}; {old} did not answer any more, so {new} serves on"
-    progress.go_on(app, known, "confirming", kept=reason)
+    progress.go_on(app, known, "confirming", kept=reason, **moved)
 
 
 def drain(app: App, known: dict[str, Any]) -> dict[str, Any]:
