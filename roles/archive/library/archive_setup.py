@@ -86,7 +86,7 @@ def home_there(settings: dict[str, Any]) -> str:
         f"{keys}/ssh_key",
     )
     line = ("sh", "-c", 'echo pwd | sftp -q -b - "$@"', "sftp", *words, login)
-    said = command.run(*line, error=SetupError, limit=60, called="archive_to: sftp pwd").decode()
+    said = command.run(*line, error=SetupError, limit=60, called="archive_to: sftp pwd").decode(errors="replace")
     found = re.search(r"working directory: (/.*)", said)
     if not found:
         raise SetupError(f"archive_to: {settings['to']} does not tell where it begins; write a path from / on")

@@ -106,7 +106,7 @@ def _demand_toml(files: Mapping[str, str], name: str) -> None:
     """Refuse a TOML file that is none, where no tool will."""
     try:
         tomllib.loads(files.get(name, ""))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise kinds.KindError(f"{name} cannot be read: {error}\n  what to do: correct it in the source") from error
 
 

@@ -165,7 +165,7 @@ def table(files: Mapping[str, str], name: str, *keys: str) -> dict[str, Any]:
     """Return a table of a TOML file; an empty one where there is none, or no TOML: the tool that reads it will say."""
     try:
         found: Any = tomllib.loads(files.get(name, ""))
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return {}
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None

@@ -31,7 +31,7 @@ def fault(main: str) -> str:
 
 
 def main_text(conf: str) -> str:
-    with open(f"{conf}/nginx.conf", encoding="utf-8") as file:
+    with open(f"{conf}/nginx.conf", encoding="utf-8", errors="surrogateescape") as file:
         return file.read()
 
 
@@ -50,7 +50,7 @@ def fault_with(sites: Iterable[str], conf: str) -> str:
     """Return what nginx says against its main file with these sites alone."""
     first, *rest = includes(conf).split(main_text(conf))[::2]
     text = first + "".join(f'include "{site}";\n' for site in sites) + "".join(rest)
-    with tempfile.NamedTemporaryFile("w", dir=conf, encoding="utf-8") as staged:
+    with tempfile.NamedTemporaryFile("w", dir=conf, encoding="utf-8", errors="surrogateescape") as staged:
         staged.write(text)
         staged.flush()
         return fault(staged.name)

@@ -61,7 +61,7 @@ def write(module: QuietModule, folder: str, files: dict[str, str]) -> bool:
     changed = False
     for name, text in files.items():
         path = os.path.join(folder, name)
-        if os.path.exists(path) and Path(path).read_text(encoding="utf-8") == text:
+        if os.path.exists(path) and Path(path).read_bytes() == text.encode():
             continue
         changed = True
         if not module.check_mode:

@@ -176,11 +176,14 @@ def test_a_new_site_is_tested_among_the_others_and_nothing_in_place_changes(host
     conf = Path(nginx.CONF) / "conf.d"
     (conf / "blog.conf").write_text("# blog\n")
     (conf / "shop.conf").write_text("# in place\n")
+    with open(f"{nginx.CONF}/nginx.conf", "ab") as main:
+        main.write(b"# by hand, and no UTF-8: \xff\n")
     nginx.test_staged("shop", b"# new\n")
     staged = engine.place / "staged"
+    assert b"UTF-8: \xff" in (staged / "nginx.conf").read_bytes()
     assert (staged / "conf.d/shop.conf").read_text() == "# new\n"
     assert (staged / "conf.d/blog.conf").read_text() == "# blog\n"
-    assert f"{nginx.CONF}/conf.d" not in (staged / "nginx.conf").read_text()
+    assert f"{nginx.CONF}/conf.d" not in (staged / "nginx.conf").read_text(errors="replace")
     assert (conf / "shop.conf").read_text() == "# in place\n"
     assert not (tmp_path / "stage").exists()
 

@@ -110,7 +110,7 @@ def test_an_image_without_python_stops_before_a_release_is_written(app, engine):
     assert app.known() == []
 
 
-@pytest.mark.parametrize("answer", ["", "hello", "[]", "{}"])
+@pytest.mark.parametrize("answer", ["", "hello", "[]", "{}", "[" * 200_000], ids=lambda answer: answer[:9])
 def test_an_odd_answer_is_an_error(app, engine, answer):
     (engine.place / "inside").write_text(answer)
     with pytest.raises((steps.ReleaseError, engines.EngineError)):

@@ -78,7 +78,7 @@ def test_one_that_is_damaged_is_mended(app):
     release = deploy(app, **given({"config.py": HIDDEN}))
     path = Path(app.path(release, "file-0"))
     path.unlink()
-    path.write_text("damaged")
+    path.write_bytes(b"damaged \xff")
     prepare(app, **given({"config.py": HIDDEN}))
     assert path.read_text() == HIDDEN
 

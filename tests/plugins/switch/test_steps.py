@@ -96,6 +96,14 @@ def test_a_switch_that_ended_while_systemd_was_silent_keeps_its_end(app, monkeyp
     assert app.serving() == old
 
 
+def test_a_site_file_that_is_no_text_is_gone_back_to_as_it_is(app):
+    old = deploy(app)
+    deploy(app, build="b2")
+    with open(app.path(old, "site.conf"), "ab") as file:
+        file.write(b"# by hand \xff\n")
+    assert roll_back(app) == old == app.serving()
+
+
 def test_a_rollback_goes_to_the_release_before_with_its_own_settings(app, engine):
     old = deploy(app, environment={"A": "old"})
     deploy(app, environment={"A": "new"})

@@ -377,3 +377,9 @@ def test_a_drill_that_failed_or_is_late_is_red(archive, place, monkeypatch):
     with pytest.raises(BackupError), report.under_way(place, "archive_drill"):
         raise BackupError("the backup is damaged")
     assert any("the drill of PostgreSQL of" in line for line in telling.tell(place, time.time(), archive)[1])
+
+
+def test_what_a_database_answers_may_be_no_text(monkeypatch):
+    """One with the encoding SQL_ASCII holds any bytes."""
+    monkeypatch.setattr(pgbackrest.command, "run", lambda *_words, **_options: b"a\tb\xff\n")
+    assert pgbackrest.sql("SELECT 1") == [["a", "b\ufffd"]]

@@ -81,6 +81,8 @@ def test_a_pyproject_that_is_no_toml_is_refused_where_nothing_else_lists_any():
     with pytest.raises(kinds.KindError, match=r"pyproject\.toml cannot be read: .*line 1.*\n  what to do: correct it"):
         plan({"pyproject.toml": "[project\nname = 'shop'\n"})
     assert plan({"pyproject.toml": "[project\n", "requirements.txt": ""}).file == "requirements.txt"
+    with pytest.raises(kinds.KindError, match=r"pyproject\.toml cannot be read: "):
+        plan({"pyproject.toml": f"a = {'[' * 100_000}"})
 
 
 def test_nothing_that_lists_dependencies_is_said_in_one_line():

@@ -517,6 +517,12 @@ def test_a_refusal_of_another_host_is_not_taken_for_this_one_s(monkeypatch):
     assert line == "127.0.0.9 resolves to 127.0.0.9, whose port 80 does not answer with this host's token: status 403"
 
 
+def test_a_ca_that_answers_with_anything_is_named(webroot):
+    (webroot / "dir").write_text("[" * 200_000)
+    with pytest.raises(acme.AcmeError, match=r"the CA at http://\S+/dir does not answer: .*recursion"):
+        acme.check_directory({**ASKED, "directory": f"http://127.0.0.1:{acme.PORT}/dir"}, None)
+
+
 def test_a_ca_that_is_down_is_named():
     with pytest.raises(acme.AcmeError, match=r"the CA at https://127.0.0.1:9/dir does not answer: .*refused"):
         acme.check_directory({**ASKED, "directory": "https://127.0.0.1:9/dir"}, None)

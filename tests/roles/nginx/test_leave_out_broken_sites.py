@@ -35,7 +35,7 @@ def conf(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     folder = tmp_path / "nginx"
     (folder / "conf.d").mkdir(parents=True)
-    (folder / "nginx.conf").write_text(f"main\ninclude {folder}/conf.d/*.conf;\n")
+    (folder / "nginx.conf").write_bytes(f"main # \xff\ninclude {folder}/conf.d/*.conf;\n".encode("latin-1"))
     return folder
 
 
@@ -87,7 +87,7 @@ def test_a_broken_main_file_is_not_a_site_s_fault(guard, conf, capsys):
 
 
 def test_a_broken_site_of_others_is_left_out_too_and_comes_back(guard, conf):
-    main = (conf / "nginx.conf").read_text()
+    main = (conf / "nginx.conf").read_text(errors="replace")
     (conf / "nginx.conf").write_text(f'{main}include "{conf}/sites-enabled/blo[g]"; # theirs\nend\n')
     (conf / "sites-enabled").mkdir()
     for path, text in (("conf.d/shop.conf", "good\n"), ("sites-enabled/blog", "BAD\n"), ("sites-enabled/off", "BAD\n")):

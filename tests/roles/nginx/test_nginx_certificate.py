@@ -59,6 +59,9 @@ def test_the_program_s_parts_are_those_of_the_package(parts):
 def test_a_program_that_is_there_is_left_alone(module, parts, tmp_path):
     nginx_certificate.write(module, str(tmp_path), parts)
     assert not nginx_certificate.write(module, str(tmp_path), parts)
+    (tmp_path / "keep_certificates/pair.py").write_bytes(b"# \xff\n")
+    assert nginx_certificate.write(module, str(tmp_path), parts)
+    assert (tmp_path / "keep_certificates/pair.py").read_text() == parts["keep_certificates/pair.py"]
     (tmp_path / "keep_certificates/store.py").write_text("")
     module.check_mode = True
     assert nginx_certificate.write(module, str(tmp_path), parts)

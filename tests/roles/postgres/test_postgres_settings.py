@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.flask_deploy.postgres import cluster
 from ansible.module_utils.flask_deploy.postgres.cluster import HBA
 from ansible.modules import postgres_app as module
 
@@ -68,3 +70,17 @@ def test_who_gets_in():
         ["local", "sameuser", "all", "peer", "map=flask-deploy"],
         ["local", "all", "all", "reject"],
     ]
+
+
+def test_what_a_database_answers_may_be_no_text(monkeypatch):
+    """One with the encoding SQL_ASCII holds any bytes."""
+    monkeypatch.setattr(cluster.command, "run", lambda *_words, **_options: b"a\tb\xff\n")
+    assert cluster.sql("SELECT 1") == [["a", "b\ufffd"]]
+
+
+def test_a_log_that_is_no_text_is_told_where_postgresql_does_not_start(monkeypatch):
+    """It holds what clients sent."""
+    monkeypatch.setattr(cluster.systemd, "ask", lambda *_words, **_options: "failed\n")
+    monkeypatch.setattr(cluster.files, "read", lambda _path: b"1\n2\nFATAL: \xff\nlast\n")
+    with pytest.raises(cluster.PostgresError, match="does not start; its last lines: 2; FATAL: \ufffd; last"):
+        cluster.Cluster.until(SimpleNamespace(unit="postgresql@17-main.service", version="17"), lambda: False)

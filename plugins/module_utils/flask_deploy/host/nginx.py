@@ -85,9 +85,9 @@ def test_staged(app: str, site: bytes) -> None:
                 shutil.copy(path, f"{stage}/conf.d/")
         with open(f"{stage}/conf.d/{app}.conf", "wb") as file:
             file.write(site)
-        with open(f"{CONF}/nginx.conf", encoding="utf-8") as file:
+        with open(f"{CONF}/nginx.conf", encoding="utf-8", errors="surrogateescape") as file:
             main = file.read()
-        with open(f"{stage}/nginx.conf", "w", encoding="utf-8") as file:
+        with open(f"{stage}/nginx.conf", "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(main.replace(f"{CONF}/conf.d/", f"{stage}/conf.d/"))
         try:
             run("nginx", "-t", "-q", "-c", f"{stage}/nginx.conf")

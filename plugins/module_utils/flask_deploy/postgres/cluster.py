@@ -52,7 +52,7 @@ def sql(statement: str, database: str = "postgres") -> list[list[str]]:
     called = f"PostgreSQL refuses {statement.partition(';')[0][:60]!r}"
     place = ("env", "-C", "/", *words, "-d", database, "-c", statement)
     said = command.run(*place, error=PostgresError, limit=PATIENCE, called=called)
-    return [line.split("\t") for line in said.decode().splitlines()]
+    return [line.split("\t") for line in said.decode(errors="replace").splitlines()]
 
 
 class Cluster:
@@ -168,6 +168,7 @@ class Cluster:
         end = time.monotonic() + PATIENCE
         while not claim():
             if time.monotonic() > end or systemd.ask("is-failed", self.unit).strip() == "failed":
-                log = (files.read(f"/var/log/postgresql/postgresql-{self.version}-main.log") or b"").decode()
-                raise PostgresError(f"{self.unit} does not start; its last lines: " + "; ".join(log.splitlines()[-3:]))
+                log = files.read(f"/var/log/postgresql/postgresql-{self.version}-main.log") or b""
+                last = "; ".join(log.decode(errors="replace").splitlines()[-3:])
+                raise PostgresError(f"{self.unit} does not start; its last lines: {last}")
             time.sleep(0.2)

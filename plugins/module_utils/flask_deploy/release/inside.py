@@ -178,7 +178,7 @@ def _look(app: App, release: str, record: dict[str, Any]) -> dict[str, Any]:
         try:
             answer = json.loads(done.out)
             return {name: kind(answer[name]) for name, kind in TOLD.items()} | _hints(answer)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise ReleaseError(f"the image's python3 does not say what was asked: {done.said[:200]!r}") from None
     if re.search(r'"?python3"?: .*(not found|no such file)', done.said, re.IGNORECASE):
         raise ReleaseError(NO_PYTHON)

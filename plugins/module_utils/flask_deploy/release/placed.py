@@ -42,4 +42,5 @@ def rows(app: App, contents: dict[str, str]) -> list[Row]:
 def held(app: App, release: str | None) -> dict[str, str]:
     """Return what the files of a release hold, by the paths as their operator wrote them."""
     known = enumerate(paths(app.record(release))) if release else []
-    return {path: (files.read(app.path(release, f"{NAME}{number}")) or b"").decode() for number, path in known}
+    found = {path: files.read(app.path(release, f"{NAME}{number}")) or b"" for number, path in known}
+    return {path: content.decode(errors="replace") for path, content in found.items()}

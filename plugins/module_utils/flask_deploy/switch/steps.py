@@ -190,7 +190,7 @@ def restore(app: App, options: dict[str, Any], dry: bool) -> tuple[str, list[str
     if dry:
         return wanted, [*actions, f"container {app.container(wanted)}"], planned, said
     gates = {name: record[name] for name in ("domain", "health_path", "start_timeout")}
-    staged = (app.site(wanted) or b"").decode()
+    staged = (app.site(wanted) or b"").decode(errors="replace")
     with discarding.failing(app, wanted, record, options["drain_timeout"]):
         actions += writing.let_nginx_read(app)
         actions += start(app, wanted, {**gates, "files": {"site.conf": staged}})

@@ -57,7 +57,7 @@ def sql(statement: str, database: str = "postgres", sockets: str = SOCKETS, limi
     words = ("psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-h", sockets, "-d", database, "-c", statement)
     called = f"PostgreSQL refuses {statement.partition(';')[0][:60]!r}"
     said = command.run(*AS_POSTGRES, *words, error=BackupError, limit=limit, called=called)
-    return [line.split("\t") for line in said.decode().splitlines()]
+    return [line.split("\t") for line in said.decode(errors="replace").splitlines()]
 
 
 def stanza(archive: Archive) -> dict[str, Any]:

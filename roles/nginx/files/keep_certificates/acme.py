@@ -55,7 +55,7 @@ def directory(url: str, ca_file: str | None = None) -> dict[str, Any]:
             context.load_verify_locations(ca_file)
         with urllib.request.urlopen(url, timeout=PATIENCE, context=context) as answer:  # noqa: S310
             return json.load(answer)
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise AcmeError(f"the CA at {url} does not answer: {reason}") from error
 
