@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import nginx
+from ansible.module_utils.flask_deploy.host import nginx, process
 from ansible.module_utils.flask_deploy.switch import settling, steps
 from ansible.modules import status_look
 
 from tests.deploys import kept, options, prepare, serve
+
+LARGE = """
+import json, sys
+policy = {"RestartPolicy": {"Name": "no"}}
+print(json.dumps([{"Name": f"/{name}", "HostConfig": policy, "more": "x" * 9000} for name in sys.argv[3:]]))
+"""
 
 
 def test_no_volume_of_an_image_stays(app, engine):
@@ -46,6 +53,16 @@ def test_images_that_are_gone_are_told_from_an_engine_that_is(engine):
     (engine.place / "bin" / "docker").write_text(gone)
     with pytest.raises(engines.EngineError, match="Cannot connect"):
         engines.inspect_all("image", {"sha256:one"})
+
+
+def test_a_thousand_containers_are_told_although_one_answer_cannot_hold_them(engine, monkeypatch):
+    """As many releases may be kept, and each container takes some 17 KB."""
+    monkeypatch.setattr(process, "WHOLE", 1 << 20)
+    docker = engine.place / "bin/docker"
+    docker.write_text(f"#!{sys.executable}\n{LARGE}")
+    names = {f"shop-{number:012x}": "no" for number in range(1000)}
+    assert len(engines.inspect_all("container", names)) == 1000
+    assert engines.set_restarts(names) == []
 
 
 def test_the_last_lines_are_asked_for_once_the_journal_has_them(engine):
