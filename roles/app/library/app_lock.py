@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ansible.module_utils.flask_deploy.host import certificate, engine
 from ansible.module_utils.flask_deploy.host.module import QuietModule
-from ansible.module_utils.flask_deploy.release import containers
+from ansible.module_utils.flask_deploy.release import containers, images
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
 DOCUMENTATION = r"""
@@ -66,11 +66,12 @@ def main() -> None:
         if remark:
             module.warn(remark)
         try:
+            images.hold_on(options["app"], options["owner"]["id"], options["wait"])  # what it built before it waits
             if lease.take(options["wait"], options["dead"], options["look"]) and engine.installed():
                 ended = containers.end_commands(options["app"])
         except leases.LeaseError as error:
             module.fail_json(msg=str(error), holder=(lease.holder() or {}).get("owner"))
-        except engine.EngineError as error:
+        except (engine.EngineError, OSError) as error:
             module.fail_json(msg=str(error))
     module.exit_json(changed=False, owner=options["owner"], ended=ended)
 

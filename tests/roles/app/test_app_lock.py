@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from ansible.module_utils.flask_deploy.host import locks
+from ansible.module_utils.flask_deploy.release import images
 from ansible.module_utils.flask_deploy.switch import lease as leases
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import app_lock as module
@@ -51,6 +52,21 @@ def test_who_does_not_get_it_is_told_who_has_it(lock):
     told = lock(BOB)
     assert told["failed"] and told["holder"]["id"] == "a"
     assert "shop is locked: ann on laptop" in told["msg"]
+
+
+@pytest.mark.parametrize("waits", [ANN, BOB], ids=["in vain", "until it is had"])
+def test_the_image_of_a_run_that_waits_is_held_for_as_long_as_that_takes(lock, monkeypatch, waits):
+    """A run may wait for a day, in turns: others removed the image that it had built."""
+    moment = [0.0]
+    monkeypatch.setattr(images, "now", lambda: moment[0])
+    images.hold("shop", "b1", waits["id"])
+    images.hold("shop", "b1", "of a run that is gone")
+    lock(BOB)
+    for _turn in range(24):
+        moment[0] += images.HELD - 1
+        lock(waits)
+    moment[0] += images.HELD - 1
+    assert [*images.held("shop")["b1"]] == [waits["id"]]
 
 
 def test_it_is_waited_for(lock):

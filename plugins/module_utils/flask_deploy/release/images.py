@@ -5,7 +5,7 @@ from __future__ import annotations
 from ansible.module_utils.flask_deploy.host import files, locks
 from ansible.module_utils.flask_deploy.host.clock import now
 
-HELD = 3600  # seconds from a build until its release is written: other hosts get the image, the lock is waited for
+HELD = 3600  # seconds from a build until its release is written, beside what the run waits for the lock
 
 
 def hold(app: str, build: str, run: str) -> None:
@@ -17,6 +17,16 @@ def hold(app: str, build: str, run: str) -> None:
         known = held(app)
         known.setdefault(build, {})[run] = now() + HELD
         files.write_json(f"{locks.RUN}/{app}.images.json", known)
+
+
+def hold_on(app: str, run: str, wait: float) -> None:
+    """Let a run hold what it holds from now on anew: it waits for the app's lock, for so many seconds."""
+    with locks.locked(f"{locks.RUN}/{app}.images"):
+        known = held(app)
+        for runs in known.values():
+            runs |= {each: now() + HELD + wait for each in runs if each == run}
+        if any(run in runs for runs in known.values()):
+            files.write_json(f"{locks.RUN}/{app}.images.json", known)
 
 
 def let_go(app: str, build: str, run: str) -> None:
