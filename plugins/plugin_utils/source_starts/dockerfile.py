@@ -53,7 +53,8 @@ def without_code(text: str, names: Iterable[str]) -> bool:
 
     :param names: all files of the source.
     """
-    code = [name for name in names if name.endswith(".py")]
+    names = list(names)
+    code = {name for name in names if name.endswith(".py")}
     rows = list(build_dockerfiles.instructions(text))
     copies = [rest for word, rest in rows if word in ("COPY", "ADD")]
     fetches = any(word == "RUN" and re.search(r"\b(git|curl|wget)\b|install .*\.(\s|$)", rest) for word, rest in rows)
@@ -63,10 +64,12 @@ def without_code(text: str, names: Iterable[str]) -> bool:
         words = re.sub(r"[\[\]\",]", " ", rest).split()
         origin = next((word.partition("=")[2] for word in words if word.startswith("--from=")), "")
         sources = [posixpath.normpath(word.lstrip("/") or ".") for word in words[:-1] if not word.startswith("--")]
-        taken = [each for each in sources if each == "." or "$" in each or "://" in each or ".tar" in each]
-        if (taken and not origin) or (origin and not re.search(r"[/:]", origin)):
+        whole = [each for each in sources if each == "." or "$" in each or "://" in each or ".tar" in each]
+        if (whole and not origin) or (origin and not re.search(r"[/:]", origin)):
             return False  # all of it, or what an earlier stage has
-        if any(fnmatch(name, each) or fnmatch(name, f"{each}/*") for each in sources for name in code):
+        taken = [[name for name in names if fnmatch(name, each) or fnmatch(name, f"{each}/*")] for each in sources]
+        elsewhere = not origin and not all(taken)
+        if elsewhere or any(name in code for row in taken for name in row):
             return False
     return True
 
