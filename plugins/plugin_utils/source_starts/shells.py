@@ -82,6 +82,13 @@ def program(command: str) -> str:
     return next(rest, "").rpartition("/")[2]
 
 
+def essence(command: str) -> str:
+    """Return what two commands have in common that do the same: without variables, `exec`, `python -m` and `--app`."""
+    rest = [word for word in words(command) if word not in ("env", "exec") and not ASSIGNED.match(word)]
+    rest = rest[2:] if re.match(r"(\S*/)?python[\d.]* -m ", " ".join(rest)) else rest
+    return re.sub(r"^(\S*/)?(?=\S)|\s--app[= ]\S+", "", " ".join(rest))
+
+
 def in_shell(command: str) -> str:
     """Return a command as words without a shell; one that needs a shell gets it."""
     if SHELL.search(command):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 import pytest
@@ -375,3 +376,22 @@ def test_what_a_script_runs_before_it_serves_is_said(printed, script, runs):
 def test_a_change_of_the_directory_prepares_nothing(printed):
     text = printed({"app.py": APP, "Procfile": "web: cd src && sleep 5 && gunicorn app:app\n"})
     assert "also runs" not in text
+
+
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [
+        ("flask db upgrade", True),
+        ("FLASK_APP=app.py exec python -m flask --app shop db upgrade", True),
+        ("/venv/bin/flask db upgrade", True),
+        ("flask db upgrade && flask seed", False),
+        ("flask db downgrade", False),
+    ],
+)
+@pytest.mark.parametrize("release", ["flask db upgrade", "make all && flask db upgrade"])
+def test_what_the_release_command_does_is_not_named_again(printed, command, known, release):
+    procfile = f"release: {release}\nweb: {command} && gunicorn app:app\n"
+    once = json.dumps({"scripts": {"postdeploy": command}})
+    text = printed({"app.py": APP, "Procfile": procfile, "app.json": once})
+    assert ("Heroku runs once" in text, "also runs" in text) == (not known, not known)
+    assert "also runs, before it serves: flask db upgrade" not in text

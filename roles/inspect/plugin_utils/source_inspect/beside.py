@@ -12,7 +12,7 @@ from source_starts import compose, processes, scripts, shells
 from . import commands
 from .block import Answer
 from .facts import unreachable
-from .serving import Found
+from .serving import Found, started
 from .syntax import constant, dotted
 
 SERVICES = {
@@ -34,6 +34,7 @@ QUEUE = re.compile(r"[a-z][a-z0-9-]{0,30}")
 def decide(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     """Decide it all."""
     _release_command(found, needs, answer)
+    _before(found, answer)
     _processes(found, needs, answer)
     _services(found, needs, answer)
 
@@ -125,12 +126,30 @@ def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> 
             answer.set("app_schema_command", f"{upgrade[1]} current", "tells what that changes, for rollbacks")
     elif not _migrations(found, needs, answer):
         _tables(found, answer)
-    if found.declared.once:
+    if found.declared.once and _more(found.declared.once, answer):
         rest = "run it once yourself, with playbooks/run.yml"
         chosen = answer.values.get("app_release_command", ("none",))[0]
         answer.unsure.append(
             f"app_release_command: {chosen}; Heroku runs once, after the first deploy: {found.declared.once}; {rest}"
         )
+
+
+def _before(found: Found, answer: Answer) -> None:
+    """Say what runs before the web does, but for what is the release command already."""
+    command, file, _line = started(found)
+    rows = scripts.before(found.tree, command)
+    if more := [row for row in rows if _more(row, answer)]:
+        name = scripts.script(found.tree, command) or file
+        answer.unsure.append(
+            f"build_command, app_release_command: {name} also runs, before it serves: {'; '.join(more)}"
+        )
+
+
+def _more(command: str, answer: Answer) -> bool:
+    """Tell whether a command does what the release command does not."""
+    release = shells.unwrapped(answer.values.get("app_release_command", ("",))[0])
+    known = {shells.essence(part) for part in shells.parts(release)}
+    return not {shells.essence(part) for part in shells.parts(shells.unwrapped(command))} <= known
 
 
 def _migrations(found: Found, needs: Mapping[str, str], answer: Answer) -> bool:
@@ -167,25 +186,8 @@ def _asks_flask(found: Found, folder: str) -> bool:
 def _tables(found: Found, answer: Answer) -> None:
     """Say what makes the tables, where a start does not."""
     made = found.code.tables
-    if not made or "" in made.values() or found.declared.once:
-        return
-    ends = (commands.SCRIPT, commands.TOO, commands.TWICE)
-    place, by = min(made.items(), key=lambda row: [row[1].endswith(end) for end in ends])
-    if by == commands.SCRIPT:
-        said = (
-            f"{place} makes tables only where that file is run itself, which gunicorn does not; let the app make them"
-        )
-    elif by.endswith(commands.TOO):
-        said = f"only {by}, makes the tables ({place}), so no deploy may run it; let the app make them"
-    elif by.endswith(commands.TWICE):
-        said = f"only {by}, makes the tables ({place}): run it once"
-    else:
-        said = f"{by} could be it, if it leaves alone what is there: it makes the tables ({place}), a start does not"
-    answer.unsure.append(f"app_release_command: {said}")
-    if by.endswith(ends[1:]):
-        command = by.removesuffix(commands.TOO).removesuffix(commands.TWICE)
-        once = f"playbooks/run.yml -e {shlex.quote(f'run_command={command}')}"
-        answer.unsure.append(f"app_release_command: for the first tables alone, after the first deploy: {once}")
+    if made and "" not in made.values() and not found.declared.once:
+        answer.unsure += [f"app_release_command: {said}" for said in commands.of_tables(made)]
 
 
 def _programs(found: Found, answer: Answer) -> dict[str, tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from source_starts.shells import words
@@ -96,6 +97,25 @@ def made(file: str, tree: ast.Module, known: Mapping[str, str], sql: Mapping[str
     if _runs(body, sql) and not found:
         found[f"{file}:{next(node.lineno for node in plain if _runs(body, sql, node))}"] = script + _end(body, sql)
     return found
+
+
+def of_tables(made: Mapping[str, str]) -> list[str]:
+    """Return what to say of a release command where only these make the tables: what `made` found, and no start."""
+    ends = (SCRIPT, TOO, TWICE)
+    place, by = min(made.items(), key=lambda row: [row[1].endswith(end) for end in ends])
+    if by == SCRIPT:
+        said = (
+            f"{place} makes tables only where that file is run itself, which gunicorn does not; let the app make them"
+        )
+    elif by.endswith(TOO):
+        said = f"only {by}, makes the tables ({place}), so no deploy may run it; let the app make them"
+    elif by.endswith(TWICE):
+        said = f"only {by}, makes the tables ({place}): run it once"
+    else:
+        said = f"{by} could be it, if it leaves alone what is there: it makes the tables ({place}), a start does not"
+    command = by.removesuffix(TOO).removesuffix(TWICE)
+    once = f"playbooks/run.yml -e {shlex.quote(f'run_command={command}')}"
+    return [said, *([f"for the first tables alone, after the first deploy: {once}"] if by.endswith(ends[1:]) else [])]
 
 
 def uncalled(modules: Mapping[str, ast.Module], sql: Mapping[str, str]) -> dict[str, str]:

@@ -191,7 +191,7 @@ def _starting(found: Found) -> list[tuple[str, str]]:
     return [*(told[name] for name in STARTS if name in told), *others]
 
 
-def _serving(found: Found) -> tuple[str, str, str]:
+def started(found: Found) -> tuple[str, str, str]:
     """Return (command that serves, its file, its line that serves, in a script that it may start)."""
     rows = [(*row, scripts.through_script(found.tree, row[0])) for row in _starting(found)]
     return next((row for row in rows if "gunicorn" in row[2]), (rows or [("", "", "")])[0])
@@ -199,12 +199,7 @@ def _serving(found: Found) -> tuple[str, str, str]:
 
 def _gunicorn(found: Found, answer: Answer) -> None:
     """Take over what the repository tells gunicorn, as far as it has a variable here."""
-    whole, file, command = _serving(found)
-    if before := scripts.before(found.tree, whole):
-        name = scripts.script(found.tree, whole) or file
-        answer.unsure.append(
-            f"build_command, app_release_command: {name} also runs, before it serves: {'; '.join(before)}"
-        )
+    _whole, file, command = started(found)
     words = shells.words(command) if "gunicorn" in command else []
     for variable, value, option in gunicorn.asked(words, found.declared.gunicorn):
         where = file if option else "gunicorn.conf.py"
