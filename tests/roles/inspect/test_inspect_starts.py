@@ -395,3 +395,29 @@ def test_what_the_release_command_does_is_not_named_again(printed, command, know
     text = printed({"app.py": APP, "Procfile": procfile, "app.json": once})
     assert ("Heroku runs once" in text, "also runs" in text) == (not known, not known)
     assert "also runs, before it serves: flask db upgrade" not in text
+
+
+@pytest.mark.parametrize(
+    ("config", "file"),
+    [
+        ("-c gunicorn_config.py", "gunicorn_config.py"),
+        ("--config=./deploy/gunicorn.py", "deploy/gunicorn.py"),
+        ("-c file:gunicorn.config.py", "gunicorn.config.py"),
+        ("--config python:config.gunicorn", "config/gunicorn.py"),
+        ("-c python:shop.server", "src/shop/server.py"),
+        ("-c /home/web/app/gunicorn_config.py", "gunicorn_config.py"),
+        ("-c guniconf.py", "configs/guniconf.py"),
+        ("--chdir deploy -c settings.py", "deploy/settings.py"),
+        ("", "gunicorn.conf.py"),
+    ],
+)
+def test_the_settings_of_gunicorn_are_those_that_its_command_names(printed, config, file):
+    settings = 'timeout = 180\nworkers = 3\nworker_class = "gthread"\npreload_app = True\nwsgi_app = "other:app"\n'
+    other = {"gunicorn.conf.py": "timeout = 1\n"} if config else {}
+    files = {"app.py": APP, "other.py": APP, "Procfile": f"web: gunicorn {config}\n", **other, file: settings}
+    text = printed(files)
+    found = yaml.safe_load(text)
+    assert found["app_wsgi"] == "other:app"
+    assert [found[f"app_{name}"] for name in ("timeout", "workers", "server", "preload")] == [180, 3, "gthread", True]
+    assert f"app_timeout: 180  # {file}\n" in text
+    assert f"#   {file}: the role has its own; hooks and what has no line above are not used\n" in text

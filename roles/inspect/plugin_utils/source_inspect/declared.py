@@ -8,12 +8,10 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from ansible.module_utils import build_dockerfiles
 from source_starts import compose, dockerfile, files, shells
 
-from . import syntax
 from .tree import Tree
 
 EXAMPLES = (
@@ -38,7 +36,6 @@ class Declared:
     flask: dict[str, tuple[str, str]] = field(default_factory=dict)
     services: dict[str, str] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
-    gunicorn: dict[str, Any] = field(default_factory=dict)
     ports: list[str] = field(default_factory=list)
     dockerfile: str = ""
     without_code: bool = False  # whether the Dockerfile copies no code into the image
@@ -55,7 +52,6 @@ def read(tree: Tree) -> Declared:
     found = Declared()
     found.commands = files.procfiles(tree)
     _app_json(tree, found)
-    found.gunicorn = syntax.constants(tree.text("gunicorn.conf.py"))
     found.dockerfile = "Dockerfile" if "Dockerfile" in tree.names else ""
     _dockerfile(tree.text("Dockerfile"), found)
     found.without_code = dockerfile.without_code(tree.text("Dockerfile"), tree.names)

@@ -15,6 +15,7 @@ from .apps import there, with_pages
 from .block import Answer
 from .declared import Declared
 from .facts import FLASK, App, Code, file_of, module
+from .syntax import constants
 from .tree import Tree
 
 NAMED = re.compile(r"([A-Za-z_][\w.]*)(?::([A-Za-z_][\w.]*)(\(.*\))?)?", re.ASCII)
@@ -61,8 +62,9 @@ def named(found: Found) -> tuple[str, str] | None:
             calls = "--call" in words or any(each.startswith("--factory") for each in words)
             if wsgi := _existing(found, word.rpartition("=")[2], calls):
                 return wsgi, f"{file} serves it: {command}"
-    if wsgi := _existing(found, str(told.gunicorn.get("wsgi_app", ""))):
-        return wsgi, "gunicorn.conf.py"
+    settings = gunicorn.file(started(found)[2], found.tree.names)
+    if wsgi := _existing(found, str(constants(found.tree.text(settings)).get("wsgi_app", ""))):
+        return wsgi, settings
     value, file = told.flask.get("FLASK_APP") or told.variables.get("FLASK_APP", ("", ""))
     if wsgi := _of_flask(found, value):
         return wsgi, f"FLASK_APP={value} in {file}"
@@ -201,8 +203,9 @@ def _gunicorn(found: Found, answer: Answer) -> None:
     """Take over what the repository tells gunicorn, as far as it has a variable here."""
     _whole, file, command = started(found)
     words = shells.words(command) if "gunicorn" in command else []
-    for variable, value, option in gunicorn.asked(words, found.declared.gunicorn):
-        where = file if option else "gunicorn.conf.py"
+    settings = gunicorn.file(command, found.tree.names)
+    for variable, value, option in gunicorn.asked(words, constants(found.tree.text(settings))):
+        where = file if option else settings
         if variable == "app_server" and variable in answer.values:
             continue
         if variable == "app_server" and value not in KINDS:
@@ -212,8 +215,8 @@ def _gunicorn(found: Found, answer: Answer) -> None:
             answer.unsure.append(f"app_server: {where} asks for workers of {value}; {way_out}")
         else:
             answer.set(variable, value, f"{option} in {where}" if option else where)
-    if "gunicorn.conf.py" in found.tree.names:
-        answer.unsure.append("gunicorn.conf.py: the role has its own; hooks and what has no line above are not used")
+    if settings:
+        answer.unsure.append(f"{settings}: the role has its own; hooks and what has no line above are not used")
 
 
 def _serves(found: Found, answer: Answer, app: App) -> bool:
