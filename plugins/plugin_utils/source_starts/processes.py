@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from source_starts import files, scripts, shells
 
+FIRST = ("Procfile", r"\b(render|railway)\b")  # files whose processes count first
+PRODUCTION = re.compile("|".join(FIRST))  # files that name nothing but what runs in production
 LONGEST = 16  # characters of a name, as app_processes allows
 SERVES = re.compile(
     rf"\b({'|'.join(scripts.SERVERS)}|runserver|npm|yarn|node|flower|flask\b.* run|docker(-compose)?)\b"
@@ -44,7 +46,7 @@ def meant(commands: Mapping[str, tuple[str, str]]) -> Iterator[Row]:
     for name, (command, file) in commands.items():
         command = _without_reloader(shells.without_waits(command))
         last = shells.last(command)
-        known = "Procfile" in file or shells.program(last) in RUNNERS
+        known = PRODUCTION.search(file) or shells.program(last) in RUNNERS
         other = SERVES.search(command) or OTHERS.match(last) or files.MANAGES.match(last)
         if name not in ("web", "release", "image") and known and not other:
             yield Row(name, command, file, frozenset(_work(command)), bool(SCHEDULES.search(command)))
@@ -61,12 +63,12 @@ def _work(command: str) -> Iterator[tuple[str, str, str]]:
 
 
 def once(rows: list[Row], said: list[str]) -> list[Row]:
-    """Return the processes without those whose work another file's do; the Procfile's count first.
+    """Return the processes without those whose work another file's do: a Procfile counts first, then a platform's.
 
     :param said: gets what was left out.
     """
     kept: list[Row] = []
-    for row in sorted(rows, key=lambda row: "Procfile" not in row.file):
+    for row in sorted(rows, key=lambda row: [bool(re.search(each, row.file)) for each in FIRST], reverse=True):
         same = [each for each in kept if each.file != row.file and each.work & row.work]
         if row.work and row.work <= {work for each in same for work in each.work}:
             names = ", ".join(each.name for each in same)

@@ -421,3 +421,51 @@ def test_the_settings_of_gunicorn_are_those_that_its_command_names(printed, conf
     assert [found[f"app_{name}"] for name in ("timeout", "workers", "server", "preload")] == [180, 3, "gthread", True]
     assert f"app_timeout: 180  # {file}\n" in text
     assert f"#   {file}: the role has its own; hooks and what has no line above are not used\n" in text
+
+
+RENDER = """
+services:
+  - {type: web, name: shop, startCommand: gunicorn other:app --timeout 120, preDeployCommand: flask db upgrade,
+     envVars: [{key: CITY, value: Ulm}, {key: KEY, generateValue: true}, {key: DB, fromDatabase: {name: x}}]}
+  - {type: worker, name: Mails, startCommand: celery -A app worker, numInstances: 2}
+  - {type: cron, name: purge, startCommand: flask purge}
+  - {type: web, name: pages, rootDir: pages, startCommand: gunicorn none:app}
+"""
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"render.yaml": RENDER},
+        {
+            "railway.json": '{"deploy": {"startCommand": "gunicorn other:app --timeout 120", '
+            '"preDeployCommand": ["flask db upgrade"]}}',
+            "railway.mails.toml": "[deploy]\nstartCommand = \"sh -c 'celery -A app worker'\"\n",
+        },
+    ],
+)
+@pytest.mark.parametrize("compose", ["", "services: {worker: {build: ., command: celery -A app worker -Q x}}"])
+def test_what_a_platform_starts_is_read(decided, files, compose):
+    code = "import os\nos.environ['CITY'], os.environ['KEY']\n"
+    found = decided({"app.py": APP, "other.py": APP + code, **files, "compose.yml": compose})
+    count = 2 if "render.yaml" in files else 1
+    assert found["app_processes"] == {"mails": {"command": "celery -A app worker", "count": count}}
+    assert (found["app_wsgi"], found["app_timeout"]) == ("other:app", 120)
+    assert found["app_release_command"] == "flask db upgrade"
+    assert found["app_env"]["CITY"] == ("Ulm" if "render.yaml" in files else "")
+
+
+@pytest.mark.parametrize("text", ["[", "{", "services: 1", "services: [1]", "deploy: [x]", '{"deploy": 1}', "a = "])
+def test_a_manifest_that_is_broken_is_read_as_nothing(decided, text):
+    files = dict.fromkeys(("render.yaml", "railway.json", "railway.toml"), text)
+    assert decided({"app.py": APP, **files}) == {"app_wsgi": "app:app"}
+
+
+def test_a_manifest_above_the_app_counts_where_it_names_its_directory(source):
+    place = source({"backend/requirements.txt": "flask\n", "backend/app.py": APP})
+    (place / "requirements.txt").unlink()
+    rows = "{type: web, rootDir: backend, startCommand: gunicorn -t 70 app:app}"
+    rows += ", {type: worker, name: one, rootDir: other, startCommand: celery -A app worker}"
+    (place / "render.yaml").write_text(f"services: [{rows}]\n")
+    found = yaml.safe_load(report.read({"build_source": str(place)}))
+    assert (found["app_timeout"], "app_processes" in found) == (70, False)

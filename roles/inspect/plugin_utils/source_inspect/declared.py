@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ansible.module_utils import build_dockerfiles
-from source_starts import compose, dockerfile, files, shells
+from source_starts import compose, dockerfile, files, platforms, shells
 
 from .tree import Tree
 
@@ -57,6 +57,7 @@ def read(tree: Tree) -> Declared:
     found.without_code = dockerfile.without_code(tree.text("Dockerfile"), tree.names)
     found.commands |= files.starters(tree)
     found.commands = files.supervised(tree) | found.commands
+    _platforms(tree, found)
     for name in compose.FILES:
         _compose(tree, name, found)
     _examples(tree, found)
@@ -75,6 +76,7 @@ def above(top: Tree, folder: str, found: Declared) -> None:
     for name, (command, file) in files.procfiles(top).items():
         if inside := files.within(command, folder):
             found.commands.setdefault(name, (inside, f"../{file}"))
+    _platforms(top, found, folder)
     for name in compose.FILES:
         _compose(top, name, found, folder)
     _app_json(top, found)
@@ -116,6 +118,29 @@ def _app_json(tree: Tree, found: Declared) -> None:
         plan = each.get("plan") if isinstance(each, dict) else each
         if isinstance(plan, str):
             found.services |= _data(plan.removeprefix("heroku-"), "app.json")
+
+
+def _platforms(tree: Tree, found: Declared, folder: str = "") -> None:
+    """Read the manifests of platforms.
+
+    :param folder: where the app lies, if that is below them.
+    """
+    for service in platforms.services(tree):
+        file = f"../{service.file}" if folder else service.file
+        here = service.folder == folder
+        command = service.command if here else files.within(service.command, folder) if folder else ""
+        if not command:
+            continue
+        found.commands.setdefault(service.name, (command, file))
+        found.counts.setdefault(service.name, service.count)
+        if service.release:
+            before = service.release if here else files.within(service.release, folder)
+            found.commands |= {"release": (before, file)} | found.commands if before else {}
+        for name, value, secret in service.variables:
+            if NAME.fullmatch(name) and secret:
+                found.secrets.setdefault(name, file)
+            elif NAME.fullmatch(name):
+                found.variables.setdefault(name, (value, file))
 
 
 def _compose(tree: Tree, name: str, found: Declared, folder: str = "") -> None:
