@@ -9,8 +9,15 @@ SHELL = re.compile(r"[$;&|<>`\n]")
 SHELLS = re.compile(r"(\S*/)?(ba|da|z|a)?sh")
 PART = re.compile(r"""(?:[^;&\n'"]|'[^']*'|"(?:\\.|[^"\\])*"|(?<!&)&(?!&))+""")
 LOOPS = re.compile(r"(until|while|do|done|if|then|else|elif|fi|for|case|esac)\b")
-# What only waits for another service.
-WAITS = re.compile(r"(sleep|echo|nc|printf|(\S*/)?(dockerize|wait[\w.-]*|\w*wait[_-]for[\w.-]*))(\s|$)")
+# How a program is started where no PATH names it; that of an image of role build does.
+RUNNER = re.compile(
+    r"(^|&&|;|\bexec\s|\b[A-Za-z_]\w*=\S*\s)\s*"
+    r"((\S*/)?(uv|poetry|pipenv|pdm|rye|hatch) run\s+(--(no-\w+|frozen)?\s+)*(?!-)|(\S*/)?\.?v?env/bin/(?=\w))"
+)
+# What only waits for another service, or looks for programs.
+WAITS = re.compile(
+    r"((source|\.)\s+\S*activate|sleep|echo|nc|printf|(\S*/)?(dockerize|wait[\w.-]*|\w*wait[_-]for[\w.-]*))(\s|$)"
+)
 ASSIGNED = re.compile(r"[A-Za-z_]\w*=", re.ASCII)  # a variable, which a shell sets for the command behind it
 
 
@@ -76,10 +83,15 @@ def without_waits(command: str) -> str:
     return " && ".join([*each[:-1], ends if len(each) == 1 or SHELL.search(ends) else f"exec {ends}"])
 
 
+def without_runner(command: str) -> str:
+    """Return a command whose programs the PATH of the image names, without what finds them elsewhere."""
+    return RUNNER.sub(lambda match: f"{match[1].strip()} ".lstrip(), command.strip())
+
+
 def program(command: str) -> str:
     """Return the name of the program that a command starts."""
-    rest = (word for word in words(command) if word not in ("env", "exec") and not ASSIGNED.match(word))
-    return next(rest, "").rpartition("/")[2]
+    rest = [word for word in words(without_runner(command)) if word not in ("env", "exec")]
+    return next((word for word in rest if not ASSIGNED.match(word)), "").rpartition("/")[2]
 
 
 def essence(command: str) -> str:

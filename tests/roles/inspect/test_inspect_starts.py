@@ -469,3 +469,32 @@ def test_a_manifest_above_the_app_counts_where_it_names_its_directory(source):
     (place / "render.yaml").write_text(f"services: [{rows}]\n")
     found = yaml.safe_load(report.read({"build_source": str(place)}))
     assert (found["app_timeout"], "app_processes" in found) == (70, False)
+
+
+@pytest.mark.parametrize(
+    ("command", "runs"),
+    [
+        ("poetry run celery -A app worker", "celery -A app worker"),
+        ("uv run --no-dev -- celery -A app worker", "celery -A app worker"),
+        ("A=1 pipenv run celery -A app worker", "env A=1 celery -A app worker"),
+        ("venv/bin/celery -A app worker", "celery -A app worker"),
+        ("sh -c 'source venv/bin/activate && exec pdm run celery -A app worker'", "celery -A app worker"),
+        ("sh -c 'cd x && poetry run celery -A app worker'", "sh -c 'cd x && exec celery -A app worker'"),
+        ("uv run --env-file x celery -A app worker", None),
+    ],
+)
+@pytest.mark.parametrize("file", ["Procfile", "compose.yml"])
+def test_a_program_is_run_as_the_path_of_the_image_names_it(decided, command, runs, file):
+    rows = {"Procfile": f"mails: {command}\n", "compose.yml": f"services: {{mails: {{build: ., command: {command}}}}}"}
+    found = decided({"app.py": APP, file: rows[file], "app.json": "{}"})
+    if runs:
+        assert found["app_processes"]["mails"]["command"] == runs
+    else:
+        assert file == "compose.yml" or found["app_processes"]["mails"]["command"] == command
+
+
+def test_a_runner_is_left_where_a_dockerfile_may_need_it(decided):
+    files = {"app.py": APP, "Procfile": "release: poetry run flask db upgrade\n"}
+    assert decided(files)["app_release_command"] == "flask db upgrade"
+    dockerfile = "FROM python\nCOPY . .\nEXPOSE 5000\nCMD poetry run flask run\n"
+    assert decided({**files, "Dockerfile": dockerfile})["app_release_command"] == "poetry run flask db upgrade"

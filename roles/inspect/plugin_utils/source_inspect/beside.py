@@ -120,7 +120,7 @@ def _of_sqlite(found: Found) -> bool:
 def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     command, file = found.declared.commands.get("release", ("", ""))
     if command:
-        command = shells.in_shell(command)
+        command = _in_image(found, command)
         answer.set("app_release_command", command, f"release command of {file}")
         if upgrade := re.fullmatch(r"((?:env .*)?python3? manage\.py db) upgrade", command):
             answer.set("app_schema_command", f"{upgrade[1]} current", "tells what that changes, for rollbacks")
@@ -132,6 +132,11 @@ def _release_command(found: Found, needs: Mapping[str, str], answer: Answer) -> 
         answer.unsure.append(
             f"app_release_command: {chosen}; Heroku runs once, after the first deploy: {found.declared.once}; {rest}"
         )
+
+
+def _in_image(found: Found, command: str) -> str:
+    """Return how the image runs a command: role build's own has all programs on its PATH, and no uv or poetry."""
+    return shells.in_shell(command if found.declared.dockerfile else shells.without_runner(command))
 
 
 def _before(found: Found, answer: Answer) -> None:
@@ -212,7 +217,7 @@ def _processes(found: Found, needs: Mapping[str, str], answer: Answer) -> None:
     own = [row for row in processes.meant(_programs(found, answer)) if not commands.runs_app(found.code, row.command)]
     for row in processes.once(own, answer.unsure):
         count = {"hosts": "one"} if row.schedules else {"count": found.declared.counts.get(row.name, 1)}
-        about = {"command": shells.in_shell(row.command), **count}
+        about = {"command": _in_image(found, row.command), **count}
         rows[processes.named(row.name, ("web", *rows))] = (about, f"{row.file}: {row.name}")
     if not rows and "celery" in needs and found.code.celery:
         name, place = next(iter(found.code.celery.items()))
