@@ -352,6 +352,29 @@ def test_a_key_that_differs_in_each_worker_is_said(printed, key):
     assert "#   app_secrets: app.py:4 makes another key in each worker" in text
 
 
+KEYS = "import os\nclass Config:\n    SECRET_KEY = 'dev'\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "place"),
+    [
+        ({"config.py": KEYS}, "config.py:3"),
+        ({"config.py": f"{KEYS}class ProductionConfig(Config):\n    SECRET_KEY = os.getenv('SECRET_KEY')\n"}, None),
+        ({"config.py": f"{KEYS}    if os.getenv('SECRET_KEY'):\n        SECRET_KEY = os.getenv('SECRET_KEY')\n"}, None),
+        ({"config.py": f"{KEYS}app.config['SECRET_KEY'] = os.environ['SHOP_KEY']\n"}, None),
+        ({"config.py": f"{KEYS}app.secret_key = os.environ['SHOP_KEY']\n"}, None),
+        ({"config.py": f"{KEYS}app.config.from_prefixed_env('SHOP')\n"}, None),
+        ({"config.py": f"{KEYS}JWT_SECRET_KEY = os.environ['JWT_SECRET_KEY']\n"}, "config.py:3"),
+        ({"testlib.py": KEYS, "config.py": "SECRET_KEY = 'x'\n"}, "config.py:1"),
+        ({"shop/testlib.py": KEYS}, None),
+    ],
+)
+def test_a_key_that_no_variable_sets_is_said(printed, files, place):
+    text = printed({"app.py": APP, **files})
+    said = f"#   app_secrets: SECRET_KEY stands in {place}, for all who read the code"
+    assert said in text if place else " stands in " not in text
+
+
 def test_workers_of_eventlet_have_a_way_out(printed):
     files = {"requirements.txt": "flask\nflask-socketio\n", "Procfile": "web: gunicorn -k eventlet app:app\n"}
     text = printed({"app.py": APP, **files})

@@ -33,7 +33,7 @@ MODULES = 300  # files of Python that are read, those of the highest directories
 SCRIPTS = 10  # files of SQL
 LEFT_OUT = re.compile(
     r"(.*/)?(tests?|docs?|examples?|migrations|alembic|node_modules|\.?venv|env|bin|scripts|build|dist)/.*"
-    r"|(.*/)?(setup|conftest|noxfile|fabfile|test_[^/]*|[^/]*_test|gunicorn[^/]*)\.py"
+    r"|(.*/)?(setup|conftest|noxfile|fabfile|test_[^/]*|[^/]*_test|test(lib|case|util|helper|base)s?|gunicorn[^/]*)\.py"
 )
 ENVIRON = "os.environ"
 GETS = {"os.getenv", f"{ENVIRON}.get", f"{ENVIRON}.setdefault"}

@@ -12,6 +12,7 @@ from .block import Answer, Template
 from .declared import NAME
 from .facts import file_of, unreachable
 from .serving import Found
+from .syntax import constant, last_of
 
 # Set by the role, by the platform that the repository was written for, or for development alone.
 PLACE = re.compile(
@@ -178,7 +179,7 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
     for prefix, place in found.code.prefixes.items():
         what = f"all that begins with {prefix}_" if prefix else "the whole environment"
         answer.unsure.append(f"app_env: {place} reads {what}, as settings of Flask")
-    _say_of_keys(found, answer)
+    _say_of_keys(found, answer, taken)
 
 
 def _say_of_files(found: Found, answer: Answer) -> None:
@@ -194,14 +195,19 @@ def _say_of_files(found: Found, answer: Answer) -> None:
         answer.unsure.append(f"app_files: {place} reads a file that {name} names{lacks}; app_files writes it")
 
 
-def _say_of_keys(found: Found, answer: Answer) -> None:
+def _say_of_keys(found: Found, answer: Answer, taken: Set[str]) -> None:
     if place := found.code.words.get("random key"):
         answer.unsure.append(
             f"app_secrets: {place} makes another key in each worker, so that logins do not last; "
             "let the code read SECRET_KEY from the environment, and write it into app_secrets"
         )
+    given = {*taken, *(name.removeprefix(f"{prefix}_") for prefix in found.code.prefixes for name in taken)}
+    reads = {id(read.node) for read in found.code.reads}
+    for node in (each for tree in found.code.modules.values() for each in ast.walk(tree)):
+        if isinstance(node, ast.Assign) and any(id(inner) in reads for inner in ast.walk(node.value)):
+            given |= {str(constant(getattr(each, "slice", None)) or last_of(each)).upper() for each in node.targets}
     for name, (value, place) in found.code.settings.items():
-        if name.endswith("SECRET_KEY") and isinstance(value, str):
+        if name.endswith("SECRET_KEY") and isinstance(value, str) and name not in given:
             answer.unsure.append(
                 f"app_secrets: {name} stands in {place}, for all who read the code; let a variable set it"
             )
