@@ -381,6 +381,36 @@ def test_workers_of_eventlet_have_a_way_out(printed):
     assert "give SocketIO async_mode='gevent', and write app_server: gevent" in text
 
 
+EVENTLET = "import eventlet\neventlet.monkey_patch()\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "needs", "said"),
+    [
+        (EVENTLET, "flask", "x.py:2 takes eventlet; take eventlet and its monkey_patch() out of code and list, and"),
+        ("from eventlet import monkey_patch\nmonkey_patch()\n", "flask", "x.py:1 takes eventlet; take"),
+        ("io = SocketIO(app, async_mode='eventlet')\n", "flask\nflask-socketio", "x.py:1 takes eventlet; take"),
+        (
+            "io.init_app(app, async_mode='eventlet')\n",
+            "flask\nflask-socketio",
+            "list, give SocketIO async_mode='gevent'",
+        ),
+        ("io = SocketIO(app)\n", "flask\neventlet\nflask-socketio", "Flask-SocketIO takes eventlet where it is listed"),
+        ("io = SocketIO(app, async_mode='gevent')\n", "flask\neventlet\nflask-socketio", None),
+        ("io = SocketIO(app, async_mode='threading')\n", "flask\nflask-socketio", None),
+        ("x = 1\n", "flask\neventlet", None),
+    ],
+)
+def test_eventlet_in_the_code_or_in_the_list_has_a_way_out(printed, code, needs, said):
+    text = printed({"app.py": APP, "x.py": code, "requirements.txt": f"{needs}\n"})
+    assert said in text if said else "take eventlet" not in text
+
+
+def test_eventlet_is_told_once(printed):
+    files = {"requirements.txt": "flask\nflask-socketio\n", "Procfile": "web: gunicorn -k eventlet app:app\n"}
+    assert printed({"app.py": f"{EVENTLET}{APP}", **files}).count("monkey_patch") == 1
+
+
 def test_of_two_apps_that_look_alike_none_is_chosen(printed):
     text = printed({"admin/app.py": APP, "api/app.py": APP})
     assert "app_wsgi" not in yaml.safe_load(text)

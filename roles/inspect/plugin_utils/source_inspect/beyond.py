@@ -126,3 +126,12 @@ def without_eventlet(needs: Mapping[str, str]) -> str:
     """Return what to change where an app asks for eventlet's workers."""
     mode = ", give SocketIO async_mode='gevent'" if "flask-socketio" in needs else ""
     return f"take eventlet and its monkey_patch() out of code and list{mode}, and write app_server: gevent"
+
+
+def eventlet(code: Code, needs: Mapping[str, str], answer: Answer) -> None:
+    """Say what to change where the code takes eventlet, or Flask-SocketIO would, as it is installed."""
+    place = code.words.get("eventlet")
+    listed = {"eventlet", "flask-socketio"} <= needs.keys() and "another mode" not in code.words
+    if (place or listed) and not any("workers of eventlet" in said for said in answer.unsure):
+        why = f"{place} takes eventlet" if place else "Flask-SocketIO takes eventlet where it is listed"
+        answer.unsure.append(f"app_server: {why}; {without_eventlet(needs)}")

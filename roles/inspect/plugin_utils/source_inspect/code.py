@@ -38,7 +38,6 @@ LEFT_OUT = re.compile(
 ENVIRON = "os.environ"
 GETS = {"os.getenv", f"{ENVIRON}.get", f"{ENVIRON}.setdefault"}
 OPENS = {"sqlite3.connect", "SqliteDatabase", "SqliteExtDatabase"}
-RANDOM = ("urandom", "token_hex", "token_bytes", "token_urlsafe", "uuid4")
 SETTING = re.compile(r"[A-Z][A-Z0-9_]+")
 
 
@@ -138,6 +137,8 @@ class Reader:
             self.take(row)
         databases, parts = self.paths.databases(node for node in self.nodes if id(node) not in self.muted)
         self.code.texts |= {text: self.at(node) for text, node in databases.items()} | self.code.texts
+        for word, node in settings.words(node for node in self.nodes if id(node) not in self.muted):
+            self.code.words.setdefault(word, self.at(node))
         for node in self.nodes:
             if isinstance(node, ast.Subscript):
                 self.subscript(node)
@@ -154,8 +155,6 @@ class Reader:
                 self.variables(node.left, node, id(node) in self.required)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
                 self.text(node.value, node)
-            elif isinstance(node, ast.Attribute) and node.attr == "instance_path":
-                self.code.words.setdefault(node.attr, self.at(node))
 
     def text(self, text: str, node: ast.AST) -> None:
         if text.startswith("sqlite:"):
@@ -208,8 +207,6 @@ class Reader:
             self.makes(node, first, last)
         elif (path := self.paths.written(node)) and id(node) not in self.scripts:
             self.code.wrote.setdefault(path, self.at(node))
-        elif last in ("BackgroundScheduler", "APScheduler"):
-            self.code.words.setdefault("scheduler", self.at(node))
         elif isinstance(folder := constant(named_of(node).get("static_folder")), str):
             self.code.settings.setdefault("static_folder", (folder, self.at(node)))
         elif last == "from_envvar" and isinstance(first, str):
@@ -234,12 +231,6 @@ class Reader:
             self.code.made.setdefault(first, self.at(node))
 
     def assign(self, node: ast.Assign) -> None:
-        named = {
-            str(constant(each.slice) if isinstance(each, ast.Subscript) else dotted(each)) for each in node.targets
-        }
-        made = self.called(node.value.func) if isinstance(node.value, ast.Call) else ""
-        if made.rpartition(".")[2] in RANDOM and any(name.lower().endswith("secret_key") for name in named):
-            self.code.words.setdefault("random key", self.at(node))
         value = number(node.value)
         value = self.paths.text(node.value) if value is None else value
         for target in node.targets:

@@ -15,7 +15,7 @@ from inventory_check.inventory import CHECKS
 from inventory_check.values import app_name
 from source_starts import debian, dockerfile, scripts
 
-from . import beside, block, choices, code, commands, declared, environment, listed, places, serving
+from . import beside, beyond, block, choices, code, commands, declared, environment, listed, places, serving
 from . import tree as trees
 from .block import Answer
 from .tree import Tree
@@ -77,6 +77,7 @@ def report(tree: Tree, given: dict[str, Any], why: str = "") -> Answer:
     wrong, serves = _refused(found, answer)
     if wrong and plan.file and not given.get("build_dockerfile"):
         return report(top, {**given, "build_dockerfile": "none"}, wrong)
+    beyond.eventlet(found.code, needs, answer)
     _image(found, plan, needs, (wrong, serves), answer)
     settled = choices.decide(found, answer)
     environment.decide(found, answer, settled)
