@@ -59,6 +59,22 @@ PYDANTIC = "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
         ("import os\napp.config.update(MONGO_URI=os.getenv('CITY'))\n", ["CITY"]),
         ("import os\napp.config.from_mapping({'SECRET_KEY': os.getenv('CITY')})\n", ["CITY"]),
         ("import os\ncelery = Celery('x', broker=os.getenv('CITY'))\n", ["CITY"]),
+        *(
+            (f"import os\nuri = os.getenv('CITY')\n{between}app.config['MONGO_URI'] = uri\n", demanded)
+            for between, demanded in (
+                ("", ["CITY"]),
+                ("if uri and uri.startswith('a'):\n    uri = uri.replace('a', 'b', 1)\n", ["CITY"]),
+                ("uri = uri.replace('a', 'b') if uri else None\n", ["CITY"]),
+                ("if not uri:\n    uri = 'mongodb://db.example.com'\n", []),
+                ("uri = uri or 'mongodb://db.example.com'\n", []),
+                ("uri = uri if uri else 'mongodb://db.example.com'\n", []),
+                ("def later(uri):\n    pass\n", []),
+            )
+        ),
+        ("import os\nclass A:\n    uri = os.getenv('CITY')\n    MONGO_URI = uri.replace('a', 'b')\n", ["CITY"]),
+        ("import os\nMONGO_URI = os.getenv('CITY', '').replace('a', 'b')\n", ["CITY"]),
+        ("import os\nMONGO_URI = os.getenv('CITY', 'x://y.z').replace('a', 'b')\n", []),
+        ("import os\nuri = os.getenv('CITY')\nTOWN = uri\n", []),
         ("app.config.from_envvar('CITY')\n", ["CITY"]),
         ("app.config.from_envvar('CITY', silent=True)\n", []),
         ("import os\nx = os.getenv('CITY')\nif x is None or x == '':\n    raise OSError\n", ["CITY"]),

@@ -8,21 +8,28 @@ from collections.abc import Set
 from typing import Any
 
 from . import apps, commands, settings
-from .facts import Code, Read, celery_apps, celery_within, is_address, module
+from .facts import (
+    Code,
+    Read,
+    caught_in,
+    celery_apps,
+    celery_within,
+    default_of,
+    given,
+    is_address,
+    module,
+    names_of_os,
+    otherwise_of,
+)
 from .paths import Paths, Texts
 from .routes import Routes
 from .syntax import (
     assigned_of,
-    caught_in,
     constant,
-    default_of,
     dotted,
-    given,
     imported_of,
     named_of,
-    names_of_os,
     number,
-    otherwise_of,
     parse,
     required,
     vital,
@@ -120,7 +127,7 @@ class Reader:
                 self.short |= {dotted(target): ENVIRON for target in node.targets if isinstance(target, ast.Name)}
         self.texts = Texts(nodes, {**code.known, **assigned_of(tree)})
         self.readers, self.required = settings.Readers(nodes, imported), required(nodes)
-        self.required |= {number for node in nodes for number in vital(node)}
+        self.required |= {*vital(nodes)}
         self.caught = {id(inner) for node in nodes for inner in caught_in(node)}
         self.otherwise = {id(call): last for node in nodes for call, last in otherwise_of(node)}
 
@@ -188,7 +195,7 @@ class Reader:
         if name in GETS and node.args:
             default = default_of(node)
             default = self.otherwise.get(id(node)) if default is None else default
-            hard = id(node) in self.required and default is None and not given(node)
+            hard = id(node) in self.required and default in (None, "") and (default == "" or not given(node))
             self.variables(node.args[0], node, hard, default)
         elif rows:
             for row in rows:

@@ -1,14 +1,15 @@
-"""What the Python of a source tells, where its modules lie, and at which addresses nothing answers a container."""
+"""What Python tells, how it reads variables, where modules lie, and at which addresses nothing answers a container."""
 
 from __future__ import annotations
 
 import ast
 import keyword
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .syntax import constant, dotted
+from .syntax import constant, dotted, named_of
 from .tree import Tree
 
 FLASK = "Flask"  # and whatever else gunicorn serves as it is
@@ -150,3 +151,52 @@ def _is_celery(value: ast.AST) -> bool:
     if isinstance(value, ast.Call):
         return makes_celery(dotted(value.func).rpartition(".")[2])
     return isinstance(value, ast.Subscript) and constant(value.slice) == "celery"
+
+
+def default_of(call: ast.Call) -> Any:
+    given = [each.value for each in call.keywords if each.arg == "default"]
+    return constant(call.args[1]) if len(call.args) > 1 else constant(given[0]) if given else None
+
+
+def given(call: ast.Call) -> bool:
+    """Tell whether a call that reads a variable says what it is without it, be it known or not; None says nothing."""
+    default = call.args[1] if len(call.args) > 1 else named_of(call).get("default")
+    return default is not None and not (isinstance(default, ast.Constant) and default.value is None)
+
+
+def names_of_os(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield (name here, what it is) of what a statement takes out of module os."""
+    if isinstance(node, ast.ImportFrom) and node.module == "os":
+        known = [each for each in node.names if each.name in ("environ", "getenv")]
+        yield from ((each.asname or each.name, f"os.{each.name}") for each in known)
+    elif isinstance(node, ast.Import):
+        yield from ((each.asname, "os") for each in node.names if each.name == "os" and each.asname)
+
+
+def caught_in(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what stands in a `try` that goes on without the variable, or behind `if "X" in os.environ`."""
+    if isinstance(node, ast.Try):
+        names = {dotted(each.type) for each in node.handlers}
+        if names & {"", "KeyError", "Exception", "LookupError"}:
+            yield from (inner for each in node.body for inner in ast.walk(each))
+    tests = [node.test] if isinstance(node, ast.If | ast.IfExp) else []
+    tests += [each for part in getattr(node, "generators", ()) for each in part.ifs]
+    for owner, key in (pair for test in tests for pair in _there(test)):
+        reads = [inner for inner in ast.walk(node) if isinstance(inner, ast.Subscript)]
+        yield from (each for each in reads if dotted(each.value) == owner and ast.dump(each.slice) == key)
+
+
+def _there(test: ast.expr) -> Iterator[tuple[str, str]]:
+    """Yield (environment, what it is asked for) of tests such as `"X" in os.environ` and `os.environ.get("X")`."""
+    for each in test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]:
+        if isinstance(each, ast.Compare) and isinstance(each.ops[0], ast.In):
+            yield dotted(each.comparators[0]), ast.dump(each.left)
+        elif isinstance(each, ast.Call) and each.args:
+            owner, _, last = dotted(each.func).rpartition(".")
+            yield owner if last == "get" else "os.environ" if last == "getenv" else "", ast.dump(each.args[0])
+
+
+def otherwise_of(node: ast.AST) -> Iterator[tuple[ast.AST, Any]]:
+    """Yield (call, what stands for it where it gives nothing) of `call() or "text"`."""
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+        yield from ((each, constant(node.values[-1])) for each in node.values[:-1])

@@ -16,6 +16,8 @@ VITAL = re.compile(  # settings without which an app cannot answer
     r"SQLALCHEMY_DATABASE_URI|MONGO_URI|MONGODB_HOST|(CELERY_)?BROKER_URL|(JWT_)?SECRET_KEY|(CELERY_)?broker(_url)?"
 )
 
+KEEPS = ("replace", "strip", "rstrip", "lstrip")  # give nothing where there is nothing
+
 
 def parse(text: str) -> ast.Module:
     """Return a file's syntax tree, without a warning of what is odd in it."""
@@ -33,17 +35,6 @@ def number(node: ast.AST) -> Any:
     return constant(node)
 
 
-def default_of(call: ast.Call) -> Any:
-    given = [each.value for each in call.keywords if each.arg == "default"]
-    return constant(call.args[1]) if len(call.args) > 1 else constant(given[0]) if given else None
-
-
-def given(call: ast.Call) -> bool:
-    """Tell whether a call that reads a variable says what it is without it, be it known or not; None says nothing."""
-    default = call.args[1] if len(call.args) > 1 else named_of(call).get("default")
-    return default is not None and not (isinstance(default, ast.Constant) and default.value is None)
-
-
 def imported_of(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (each.name.split(".")[0] for each in node.names)
@@ -51,47 +42,9 @@ def imported_of(node: ast.AST) -> Iterator[str]:
         yield (node.module or "").split(".")[0]
 
 
-def names_of_os(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yield (name here, what it is) of what a statement takes out of module os."""
-    if isinstance(node, ast.ImportFrom) and node.module == "os":
-        known = [each for each in node.names if each.name in ("environ", "getenv")]
-        yield from ((each.asname or each.name, f"os.{each.name}") for each in known)
-    elif isinstance(node, ast.Import):
-        yield from ((each.asname, "os") for each in node.names if each.name == "os" and each.asname)
-
-
 def named_of(call: ast.Call) -> dict[str, ast.expr]:
     """Return the arguments of a call that have a name."""
     return {each.arg: each.value for each in call.keywords if each.arg}
-
-
-def caught_in(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what stands in a `try` that goes on without the variable, or behind `if "X" in os.environ`."""
-    if isinstance(node, ast.Try):
-        names = {dotted(each.type) for each in node.handlers}
-        if names & {"", "KeyError", "Exception", "LookupError"}:
-            yield from (inner for each in node.body for inner in ast.walk(each))
-    tests = [node.test] if isinstance(node, ast.If | ast.IfExp) else []
-    tests += [each for part in getattr(node, "generators", ()) for each in part.ifs]
-    for owner, key in (pair for test in tests for pair in _there(test)):
-        reads = [inner for inner in ast.walk(node) if isinstance(inner, ast.Subscript)]
-        yield from (each for each in reads if dotted(each.value) == owner and ast.dump(each.slice) == key)
-
-
-def _there(test: ast.expr) -> Iterator[tuple[str, str]]:
-    """Yield (environment, what it is asked for) of tests such as `"X" in os.environ` and `os.environ.get("X")`."""
-    for each in test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]:
-        if isinstance(each, ast.Compare) and isinstance(each.ops[0], ast.In):
-            yield dotted(each.comparators[0]), ast.dump(each.left)
-        elif isinstance(each, ast.Call) and each.args:
-            owner, _, last = dotted(each.func).rpartition(".")
-            yield owner if last == "get" else "os.environ" if last == "getenv" else "", ast.dump(each.args[0])
-
-
-def otherwise_of(node: ast.AST) -> Iterator[tuple[ast.AST, Any]]:
-    """Yield (call, what stands for it where it gives nothing) of `call() or "text"`."""
-    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
-        yield from ((each, constant(node.values[-1])) for each in node.values[:-1])
 
 
 def demands_of(node: ast.FunctionDef) -> int:
@@ -199,17 +152,40 @@ def _asked(test: ast.expr) -> ast.expr:
     return test.operand if isinstance(test, ast.UnaryOp) else test
 
 
-def vital(node: ast.AST) -> Iterator[int]:
-    """Yield the expressions that a statement gives to a setting which has to have a value."""
+def vital(nodes: list[ast.AST]) -> Iterator[int]:
+    """Yield the expressions that the code gives, by a name or not, to settings which have to have a value."""
+    named: dict[str, list[ast.AST]] = {}
+    for node in nodes:
+        for target in node.targets if isinstance(node, ast.Assign) else []:
+            if dotted(target) not in map(dotted, ast.walk(node.value)) or any(map(_either, ast.walk(node.value))):
+                named.setdefault(dotted(target), []).append(node.value)
+    taken = {each.arg for each in nodes if isinstance(each, ast.arg)}
+    left, seen = [value for node in nodes for value in _vital(node)], set[int]()
+    for value in left:
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        inner = value.func.value if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) else None
+        left += [inner] if inner and getattr(value.func, "attr", "") in KEEPS else []
+        whole = named.get(dotted(value), []) if dotted(value) not in taken else []
+        left += whole if len(whole) == 1 else []
+    yield from seen
+
+
+def _either(node: ast.AST) -> bool:
+    """Tell whether an expression has something else where there is nothing."""
+    return isinstance(node, ast.Or) or (isinstance(node, ast.IfExp) and constant(node.orelse) is not None)
+
+
+def _vital(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, ast.Assign):
         names = [constant(each.slice) if isinstance(each, ast.Subscript) else last_of(each) for each in node.targets]
-        if any(VITAL.fullmatch(str(name)) for name in names):
-            yield id(node.value)
+        yield from [node.value] if any(VITAL.fullmatch(str(name)) for name in names) else []
     elif isinstance(node, ast.Call):
-        yield from (id(value) for name, value in named_of(node).items() if VITAL.fullmatch(name))
+        yield from (value for name, value in named_of(node).items() if VITAL.fullmatch(name))
     elif isinstance(node, ast.Dict):
         rows = zip(node.keys, node.values, strict=True)
-        yield from (id(value) for key, value in rows if VITAL.fullmatch(str(constant(key))))
+        yield from (value for key, value in rows if VITAL.fullmatch(str(constant(key))))
 
 
 def _parts(test: ast.expr) -> list[ast.expr]:
