@@ -368,6 +368,27 @@ def test_a_key_that_differs_in_each_worker_is_said(printed, key):
     assert "#   app_secrets: app.py:4 makes another key in each worker" in text
 
 
+COMPOSE = {"docker-compose.yml": "services: {web: {build: ., environment: {SERVER_NAME: 'localhost:8000'}}}"}
+
+
+@pytest.mark.parametrize("more", [{}, COMPOSE, {".env.example": "SERVER_NAME=shop.test\n"}])
+@pytest.mark.parametrize(
+    "read", ["os.environ['{}']", "os.getenv('{}')", "os.getenv('{}', 'localhost:8000')", "os.getenv('{}') or None"]
+)
+@pytest.mark.parametrize("name", ["SERVER_NAME", "FLASK_SERVER_NAME"])
+def test_the_name_that_flask_answers_by_is_the_domain(printed, read, more, name):
+    code = f"import os\n{APP}app.config['SERVER_NAME'] = {read.format(name)}\n"
+    text = printed({"app.py": code, **more}, site_domain="shop.example.com")
+    assert f'  {name}: "{{{{ site_domain }}}}"  # app.py:4 ' in text
+    assert "has no value" not in text
+    assert "vault" not in text
+
+
+def test_a_name_in_the_code_that_flask_answers_by_is_said(printed):
+    text = printed({"app.py": f"{APP}app.config['SERVER_NAME'] = 'localhost:5000'\n"})
+    assert "#   app_env: SERVER_NAME is 'localhost:5000' in app.py:3, and pages answer by that name alone" in text
+
+
 KEYS = "import os\nclass Config:\n    SECRET_KEY = 'dev'\n"
 
 

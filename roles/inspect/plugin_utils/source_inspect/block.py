@@ -83,7 +83,12 @@ def block(answer: Answer, source: str) -> str:
     lines += [entry(name, value, why) for name, (value, why) in answer.values.items()]
     for name, row in answer.maps.items():
         lines += [f"{name}:", *(entry(key, value, why, "  ") for key, (value, why) in row.items())]
-    vault = [value for row in answer.maps.values() for value, _why in row.values() if isinstance(value, Template)]
+    vault = [
+        value
+        for row in answer.maps.values()
+        for value, _why in row.values()
+        if isinstance(value, Template) and "vault_" in value
+    ]
     if vault:
         names = sorted(set(re.findall(r"\w+", " ".join(vault))))
         lines += ["", "# In vault.yml beside it, made by: ansible-vault create; a new one: openssl rand -hex 32"]

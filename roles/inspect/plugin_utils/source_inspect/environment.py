@@ -29,6 +29,7 @@ SECRET = re.compile(
 )
 SESSIONS = re.compile(r"(\w+_)?SECRET_KEY")
 SERVICE = re.compile(r"https?://(?!localhost\b)[\w-]+(:\d+)?(?![\w.-])", re.ASCII)  # a host without a dot
+DOMAIN = re.compile(r"(FLASK_)?SERVER_NAME")  # Flask before 3.1 answers 404 where it is asked by another name
 DEBUG = re.compile(r"(\w+_)?(DEBUG|TESTING)")
 EXAMPLE = re.compile(
     r"X{4,}|\bx{4,}|^<.*>$|\byour[-_ ]|change[-_ ]?me|\.\.\.$", re.IGNORECASE
@@ -60,7 +61,9 @@ def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> Non
             answer.unsure.append(f"app_env: {name} is {value} in {file}; left out, as it is for development")
             continue
         server = places.DATABASE.fullmatch(name) and places.elsewhere(default)
-        if name in told or server or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
+        if DOMAIN.fullmatch(name):
+            _take(answer, name, ("", ""), f"{place} reads it")
+        elif name in told or server or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
             known = ", with a default that everybody can read" if default and _is_secret(name) else ""
             if told.get(name, ("",))[0] or _is_secret(name):
                 _take(answer, name, told.get(name, ("", "")), f"{place} reads it{known}")
@@ -117,6 +120,9 @@ def _take(answer: Answer, name: str, told: tuple[str, str], why: str) -> None:
         return
     if _is_secret(name, value):
         answer.put("app_secrets", name, Template(f"{{{{ vault_app_{name.lower()} }}}}"), why)
+        return
+    if DOMAIN.fullmatch(name):
+        answer.put("app_env", name, Template("{{ site_domain }}"), f"{why}; pages answer by that name alone")
         return
     service = SERVICE.match(value)
     nobody = unreachable(value) or (service[0] if service else "")
@@ -179,6 +185,7 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
     for prefix, place in found.code.prefixes.items():
         what = f"all that begins with {prefix}_" if prefix else "the whole environment"
         answer.unsure.append(f"app_env: {place} reads {what}, as settings of Flask")
+    _say_of_domain(found, answer, taken)
     _say_of_keys(found, answer, taken)
 
 
@@ -193,6 +200,14 @@ def _say_of_files(found: Found, answer: Answer) -> None:
     for name, (place, silent) in found.code.files.items():
         lacks = ", if there is one" if silent else ", and does not start without"
         answer.unsure.append(f"app_files: {place} reads a file that {name} names{lacks}; app_files writes it")
+
+
+def _say_of_domain(found: Found, answer: Answer, taken: Set[str]) -> None:
+    value, place = found.code.settings.get("SERVER_NAME", (None, ""))
+    if isinstance(value, str) and not any(map(DOMAIN.fullmatch, taken)):
+        answer.unsure.append(
+            f"app_env: SERVER_NAME is {value!r} in {place}, and pages answer by that name alone; let a variable set it"
+        )
 
 
 def _say_of_keys(found: Found, answer: Answer, taken: Set[str]) -> None:
