@@ -362,6 +362,16 @@ def test_a_frontend_outside_the_directory_of_the_app_is_said(source):
     assert "build_subdir: app.py:2 serves ../frontend/dist, which lies outside backend" in text
 
 
+@pytest.mark.parametrize("place", ["config/testing.py", "config/development.py"])
+@pytest.mark.parametrize("name", ["TestingConfig", "DevConfig"])
+@pytest.mark.parametrize("setting", ["SECRET_KEY = 'x'", "SERVER_NAME = 'localhost:5000'"])
+def test_a_setting_for_work_alone_is_not_said(printed, place, name, setting):
+    said = f"#   app_(secrets|env): {setting.partition(' ')[0]} (stands|is) "
+    assert not re.search(said, printed({"app.py": APP, place: f"{setting}\n"}))
+    assert not re.search(said, printed({"app.py": APP, "config.py": f"class {name}:\n    {setting}\n"}))
+    assert re.search(said, printed({"app.py": APP, "config.py": f"class Config:\n    {setting}\n"}))
+
+
 @pytest.mark.parametrize("key", ["app.secret_key = os.urandom(24)", "app.config['SECRET_KEY'] = secrets.token_hex()"])
 def test_a_key_that_differs_in_each_worker_is_said(printed, key):
     text = printed({"app.py": f"import os, secrets\n{APP}{key}\n"})

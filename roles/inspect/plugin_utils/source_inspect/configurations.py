@@ -221,6 +221,14 @@ def _places(node: ast.AST, paths: set[str]) -> Iterator[tuple[str, list[ast.expr
             yield "path" if last in paths else "key", given
 
 
+def for_work(found: Found, place: str) -> bool:
+    """Tell whether a place lies in a configuration for development or tests, be it a file or a class."""
+    file, _, line = place.rpartition(":")
+    classes = [node for node in ast.walk(found.code.modules[file]) if isinstance(node, ast.ClassDef)]
+    here = [node.name for node in classes if node.lineno <= int(line) <= (node.end_lineno or 0)]
+    return "development" in map(stage, [module(file) or "", *here])
+
+
 def given_to_objects(tree: ast.Module) -> Iterator[str]:
     """Yield the names of functions that hand an argument of theirs to from_object() as it is."""
     for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):

@@ -9,6 +9,7 @@ from collections.abc import Set
 from . import places
 from .beside import NOT_FOR_USE
 from .block import Answer, Template
+from .configurations import for_work
 from .declared import NAME
 from .facts import file_of, unreachable
 from .serving import Found
@@ -204,7 +205,7 @@ def _say_of_files(found: Found, answer: Answer) -> None:
 
 def _say_of_domain(found: Found, answer: Answer, taken: Set[str]) -> None:
     value, place = found.code.settings.get("SERVER_NAME", (None, ""))
-    if isinstance(value, str) and not any(map(DOMAIN.fullmatch, taken)):
+    if isinstance(value, str) and not any(map(DOMAIN.fullmatch, taken)) and not for_work(found, place):
         answer.unsure.append(
             f"app_env: SERVER_NAME is {value!r} in {place}, and pages answer by that name alone; let a variable set it"
         )
@@ -222,7 +223,7 @@ def _say_of_keys(found: Found, answer: Answer, taken: Set[str]) -> None:
         if isinstance(node, ast.Assign) and any(id(inner) in reads for inner in ast.walk(node.value)):
             given |= {str(constant(getattr(each, "slice", None)) or last_of(each)).upper() for each in node.targets}
     for name, (value, place) in found.code.settings.items():
-        if name.endswith("SECRET_KEY") and isinstance(value, str) and name not in given:
+        if name.endswith("SECRET_KEY") and isinstance(value, str) and name not in given and not for_work(found, place):
             answer.unsure.append(
                 f"app_secrets: {name} stands in {place}, for all who read the code; let a variable set it"
             )
