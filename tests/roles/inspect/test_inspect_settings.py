@@ -253,6 +253,45 @@ def test_modules_beside_the_app_s_are_found(decided, files, served, path):
     assert found.get("app_env", {}).get("PYTHONPATH") == path
 
 
+@pytest.mark.parametrize(
+    ("files", "served"),
+    [
+        ({"src/app.py": f"{APP}from src import views\n", "src/views.py": ""}, "src.app:app"),
+        (
+            {
+                "src/app.py": f"{APP}from src import views\n",
+                "src/views.py": "from src.app import app\n@app.get('/')\ndef home():\n    return ''\n",
+            },
+            "src.app:app",
+        ),
+        ({"src/app.py": f"from src.models import db\n{APP}", "src/models.py": ""}, "src.app:app"),
+        ({"src/app.py": f"import src.models\n{APP}", "src/models.py": ""}, "src.app:app"),
+        ({"src/app.py": f"from models import db\n{APP}", "src/models.py": ""}, "app:app"),
+        ({"src/app.py": APP, "seed.py": "from src.app import app\n"}, "app:app"),
+        ({"src/app.py": f"from srcs import db\n{APP}"}, "app:app"),
+        (
+            {
+                "src/shop/__init__.py": "def create_app():\n    from src.shop.views import a\n    return Flask('x')\n",
+                "src/shop/views.py": "from src.shop import db\n",
+            },
+            "src.shop:create_app()",
+        ),
+        ({"src/app.py": f"from src import x\n{APP}", "Procfile": "web: gunicorn src.app:app\n"}, "src.app:app"),
+        ({"src/app.py": f"from src import x\n{APP}", "run.py": "from src.app import app\n"}, "src.app:app"),
+    ],
+)
+def test_a_package_src_keeps_its_name(decided, files, served):
+    assert decided(files)["app_wsgi"] == served
+
+
+def test_pages_of_a_package_src_are_found(decided):
+    files = {
+        "src/app.py": f"from src.views import pages\n{APP}app.register_blueprint(pages, url_prefix='/api')\n",
+        "src/views.py": "pages = Blueprint('x', 'x')\n@pages.get('/healthz')\ndef well():\n    return ''\n",
+    }
+    assert decided(files)["app_health_path"] == "/api/healthz"
+
+
 SECRETS = (
     "DBPASS MYSQL_ROOT_PW SMTPPASS STRIPE_SK SLACK_WEBHOOK_URL MONGO_CONNECTION_STRING SENTRY_DSN MAPS_API_KEY "
     "BOT_TOKEN GOOGLE_CREDENTIALS"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from .facts import FLASK, App, Code, makes_celery, module
-from .syntax import constants_of, demands_of, dotted, module_of, runs_server
+from .syntax import SRC, constants_of, demands_of, dotted, module_of, runs_server
 
 CONNEXION = {"connexion.App": "Connexion", "connexion.FlaskApp": "Connexion", "connexion.AsyncApp": "Connexion 3"}
 # Classes: what their apps are.
@@ -194,7 +194,7 @@ def resolved(apps: list[App], modules: Mapping[str, ast.Module]) -> None:
                 break
 
 
-def _reached(file: str, modules: Mapping[str, ast.Module]) -> set[str]:
+def reached(file: str, modules: Mapping[str, ast.Module]) -> set[str]:
     """Return the files that an import of a file runs, and those that its functions import; all where code decides."""
     names, seen, left = {module(name): name for name in modules}, set[str](), [file]
     while left:
@@ -207,7 +207,7 @@ def _reached(file: str, modules: Mapping[str, ast.Module]) -> set[str]:
         wanted = [own]
         for node in ast.walk(modules[here]):
             if isinstance(node, ast.Import):
-                wanted += [each.name for each in node.names]
+                wanted += [each.name.removeprefix(SRC) for each in node.names]
             elif isinstance(node, ast.ImportFrom):
                 origin = module_of(node, package)
                 wanted += [f"{origin}.{each.name}".lstrip(".") for each in node.names]
@@ -218,18 +218,24 @@ def _reached(file: str, modules: Mapping[str, ast.Module]) -> set[str]:
     return seen
 
 
+def in_src(code: Code, served: str) -> bool:
+    """Tell whether a file below src/, or what an import of it runs, takes modules out of a package src."""
+    files = reached(served, code.modules) if served.startswith("src/") else set()
+    return any(f"{name}.".startswith(SRC) for file in files for name in imported(code.modules[file]))
+
+
 def with_pages(best: App, apps: list[App], code: Code) -> App:
     """Return the app of a module that imports the pages too, where the best one's module does not."""
     files = {place.rpartition(":")[0] for place in code.routes.values()}
-    if not files or best.kind != "instance" or _reached(best.file, code.modules) & files:
+    if not files or best.kind != "instance" or reached(best.file, code.modules) & files:
         return best
-    reach = {app.file: _reached(app.file, code.modules) for app in apps}
+    reach = {app.file: reached(app.file, code.modules) for app in apps}
     more = [app for app in apps if best.file in reach[app.file] and reach[app.file] & files and not app.runs]
     return min(more, key=lambda app: (-len(reach[app.file] & files), app.file in files), default=best)
 
 
 def there(code: Code, served: str | None) -> dict[str, str]:
     """Return the pages that the module which is served has, as far as its imports tell."""
-    reach = _reached(served, code.modules) if served else set()
+    reach = reached(served, code.modules) if served else set()
     found = {path: place for path, place in code.routes.items() if place.rpartition(":")[0] in reach}
     return found or code.routes

@@ -7,13 +7,14 @@ import re
 from collections.abc import Set
 
 from . import places
+from .apps import in_src
 from .beside import NOT_FOR_USE
 from .block import Answer, Template
 from .configurations import for_work
 from .declared import NAME
 from .facts import file_of, unreachable
 from .serving import Found
-from .syntax import constant, last_of
+from .syntax import SRC, constant, last_of
 
 # Set by the role, by the platform that the repository was written for, or for development alone.
 PLACE = re.compile(
@@ -82,6 +83,8 @@ def _search_path(found: Found, answer: Answer) -> None:
     file = file_of(found.tree, name) or ""
     folder, _, last = file.rpartition("/")
     tree = found.code.modules.get(file)
+    if not name.startswith(SRC) and in_src(found.code, file):
+        answer.values["app_wsgi"] = (f"{SRC}{served}", f"{why}; it imports modules of src by that name")
     if not tree or folder in ("", "src") or last == "__init__.py":
         return
     beside = next(

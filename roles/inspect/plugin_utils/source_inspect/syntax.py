@@ -16,6 +16,7 @@ VITAL = re.compile(  # settings without which an app cannot answer
     r"SQLALCHEMY_DATABASE_URI|MONGO_URI|MONGODB_HOST|(CELERY_)?BROKER_URL|(JWT_)?SECRET_KEY|(CELERY_)?broker(_url)?"
 )
 
+SRC = "src."  # begins modules of a source whose src/ is a package, and that otherwise lie at the top
 KEEPS = ("replace", "strip", "rstrip", "lstrip")  # give nothing where there is nothing
 
 
@@ -72,7 +73,8 @@ def dotted(node: ast.AST | None) -> str:
 def module_of(node: ast.ImportFrom, package: str) -> str:
     """Return the module that a statement takes something out of."""
     above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-    return ".".join([*filter(None, above), *filter(None, [node.module])])
+    name = ".".join([*filter(None, above), *filter(None, [node.module])])
+    return f"{name}.".removeprefix(SRC).removesuffix(".")
 
 
 def constant(node: ast.AST | None) -> Any:
