@@ -292,6 +292,36 @@ def test_pages_of_a_package_src_are_found(decided):
     assert decided(files)["app_health_path"] == "/api/healthz"
 
 
+ODD = {
+    "flask-app/shop/__init__.py": f"{APP}from shop.views import pages\nimport models\n",
+    "flask-app/shop/views.py": "@pages.get('/healthz')\ndef well():\n    return ''\n",
+    "flask-app/models.py": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "served", "path"),
+    [
+        ({"flask-app/app.py": APP}, "app:app", "/app/flask-app"),
+        ({"flask-app/app.py": BESIDE, "flask-app/models.py": ""}, "app:app", "/app/flask-app"),
+        ({"my-shop/web/main.py": APP}, "web.main:app", "/app/my-shop"),
+        ({"services/my-shop/main.py": APP, "services/x.py": ""}, "main:app", "/app/services/my-shop"),
+        ({"flask-app/app.py": APP, "main.py": APP}, "main:app", None),
+        ({"a-tool/x.py": "", "flask-app/app.py": APP}, "app:app", "/app/flask-app"),
+        ({"docs/my-shop/app.py": APP, "flask-app/app.py": APP}, "app:app", "/app/flask-app"),
+        (ODD, "shop:app", "/app/flask-app"),
+        ({"setup.py": APP}, "setup:app", None),
+        ({"my-shop/setup.py": APP}, "setup:app", "/app/my-shop"),
+        ({"setup.py": f"from setuptools import setup\n{APP}", "run.py": APP}, "run:app", None),
+    ],
+)
+def test_an_app_below_a_directory_that_no_import_can_name_is_found(decided, files, served, path):
+    found = decided(files)
+    assert found["app_wsgi"] == served
+    assert found.get("app_env", {}).get("PYTHONPATH") == path
+    assert found.get("app_health_path") == ("/healthz" if files is ODD else None)
+
+
 SECRETS = (
     "DBPASS MYSQL_ROOT_PW SMTPPASS STRIPE_SK SLACK_WEBHOOK_URL MONGO_CONNECTION_STRING SENTRY_DSN MAPS_API_KEY "
     "BOT_TOKEN GOOGLE_CREDENTIALS"

@@ -7,20 +7,8 @@ import re
 from collections.abc import Set
 from typing import Any
 
-from . import apps, commands, settings
-from .facts import (
-    Code,
-    Read,
-    caught_in,
-    celery_apps,
-    celery_within,
-    default_of,
-    given,
-    is_address,
-    module,
-    names_of_os,
-    otherwise_of,
-)
+from . import apps, commands, facts, settings
+from .facts import Code, Read, is_address
 from .paths import Paths, Texts
 from .routes import Routes
 from .syntax import (
@@ -38,10 +26,6 @@ from .tree import Tree
 
 MODULES = 300  # files of Python that are read, those of the highest directories first
 SCRIPTS = 10  # files of SQL
-LEFT_OUT = re.compile(
-    r"(.*/)?(tests?|docs?|examples?|migrations|alembic|node_modules|\.?venv|env|bin|scripts|build|dist)/.*"
-    r"|(.*/)?(setup|conftest|noxfile|fabfile|test_[^/]*|[^/]*_test|test(lib|case|util|helper|base)s?|gunicorn[^/]*)\.py"
-)
 ENVIRON = "os.environ"
 GETS = {"os.getenv", f"{ENVIRON}.get", f"{ENVIRON}.setdefault"}
 OPENS = {"sqlite3.connect", "SqliteDatabase", "SqliteExtDatabase"}
@@ -52,8 +36,20 @@ def read(tree: Tree) -> Code:
     """Return what the Python files of a source say."""
     scripts = sorted((name for name in tree.names if name.endswith(".sql")), key=lambda name: (name.count("/"), name))
     code = Code(sql={name.rpartition("/")[2]: tree.text(name) for name in scripts[:SCRIPTS]})
-    names = [name for name in tree.names if name.endswith(".py") and not LEFT_OUT.fullmatch(name) and module(name)]
-    names.sort(key=lambda name: (name.count("/"), name))
+    names, roots = facts.of_python(tree), dict[str, list[str]]()
+    for name in names:
+        roots.setdefault(facts.root(name), []).append(name)
+    _modules(code, tree, roots.pop("", []))
+    for place, beneath in roots.items() if not code.apps else ():
+        other = Code(sql=code.sql, unread=[*code.unread])
+        _modules(other, tree, beneath)
+        if other.apps:
+            tree.roots = (place,)
+            return other
+    return code
+
+
+def _modules(code: Code, tree: Tree, names: list[str]) -> None:
     if len(names) > MODULES:
         code.unread.append(f"{len(names) - MODULES} of {len(names)} Python files, the deepest ones")
     for name in names[:MODULES]:
@@ -62,7 +58,6 @@ def read(tree: Tree) -> Code:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # what ast.parse says
             code.unread.append(f"{name}: {str(error).replace('<unknown>, ', '')}")
     _read(code)
-    return code
 
 
 def again(code: Code, dead: Set[int]) -> Code:
@@ -86,15 +81,15 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
             {each.name} if any(dotted(base).rpartition(".")[2] in code.models for base in each.bases) else set()
         )
     makers = commands.makers(code.modules, code.sql)
-    root = next((name.rpartition("/")[0] for name, tree in code.modules.items() if apps.is_root(tree)), "")
+    folder = next((name.rpartition("/")[0] for name, tree in code.modules.items() if apps.is_root(tree)), "")
     for name, module_ in [row for row in code.modules.items() if id(row[1]) not in dead]:
         try:
-            reader = Reader(code, name, module_, dead, root)
+            reader = Reader(code, name, module_, dead, folder)
             reader.read()
             code.opened |= {path: f"{name}:{line}" for path, line in settings.opened(module_, reader.paths).items()}
             routes.read(name, reader.nodes)
-            code.celery |= celery_apps(name, module_)
-            within |= celery_within(name, reader.nodes)
+            code.celery |= facts.celery_apps(name, module_)
+            within |= facts.celery_within(name, reader.nodes)
             code.tables |= commands.made(name, module_, makers, code.sql)
         except RecursionError:
             code.unread.append(name)
@@ -121,15 +116,15 @@ class Reader:
         self.scripts = {id(inner) for node in tests for inner in ast.walk(node)}
         imported = {name for node in nodes for name in imported_of(node)}
         # a WSGI server hands an `environ` of its own to what is called so
-        self.short = {name: what for node in nodes for name, what in names_of_os(node)}
+        self.short = {name: what for node in nodes for name, what in facts.names_of_os(node)}
         for node in nodes:
             if isinstance(node, ast.Assign) and settings.is_environment(node.value, self.called):
                 self.short |= {dotted(target): ENVIRON for target in node.targets if isinstance(target, ast.Name)}
         self.texts = Texts(nodes, {**code.known, **assigned_of(tree)})
         self.readers, self.required = settings.Readers(nodes, imported), required(nodes)
         self.required |= {*vital(nodes)}
-        self.caught = {id(inner) for node in nodes for inner in caught_in(node)}
-        self.otherwise = {id(call): last for node in nodes for call, last in otherwise_of(node)}
+        self.caught = {id(inner) for node in nodes for inner in facts.caught_in(node)}
+        self.otherwise = {id(call): last for node in nodes for call, last in facts.otherwise_of(node)}
 
     def called(self, node: ast.AST) -> str:
         """Return a name as it is written, with the module that it was taken out of."""
@@ -193,15 +188,17 @@ class Reader:
         last = name.split(".")[-1] or getattr(node.func, "attr", "")
         rows = self.readers.read(node, self.texts)
         if name in GETS and node.args:
-            default = default_of(node)
+            default = facts.default_of(node)
             default = self.otherwise.get(id(node)) if default is None else default
-            hard = id(node) in self.required and default in (None, "") and (default == "" or not given(node))
+            hard = id(node) in self.required and default in (None, "") and (default == "" or not facts.given(node))
             self.variables(node.args[0], node, hard, default)
         elif rows:
             for row in rows:
                 self.take(row)
         elif last in self.code.wrappers and node.args and any(map(SETTING.fullmatch, self.texts.of(node.args[0]))):
-            self.variables(node.args[0], node, self.code.wrappers[last] and not given(node), default_of(node))
+            self.variables(
+                node.args[0], node, self.code.wrappers[last] and not facts.given(node), facts.default_of(node)
+            )
         elif id(node) in self.muted:
             return
         elif found := settings.prefix_of(node):

@@ -12,7 +12,7 @@ from .beside import NOT_FOR_USE
 from .block import Answer, Template
 from .configurations import for_work
 from .declared import NAME
-from .facts import file_of, unreachable
+from .facts import file_of, root, unreachable
 from .serving import Found
 from .syntax import SRC, constant, last_of
 
@@ -85,6 +85,10 @@ def _search_path(found: Found, answer: Answer) -> None:
     tree = found.code.modules.get(file)
     if not name.startswith(SRC) and in_src(found.code, file):
         answer.values["app_wsgi"] = (f"{SRC}{served}", f"{why}; it imports modules of src by that name")
+    if tree and (place := root(file).rstrip("/")):
+        why = f"{file} lies in {place}, which no import can name"
+        answer.put("app_env", "PYTHONPATH", f"{found.declared.workdir}/{place}", why)
+        return
     if not tree or folder in ("", "src") or last == "__init__.py":
         return
     beside = next(

@@ -21,6 +21,12 @@ ADDRESS = re.compile(
     re.ASCII,
 )
 
+LEFT_OUT = re.compile(
+    r"(.*/)?(tests?|docs?|examples?|migrations|alembic|node_modules|\.?venv|env|bin|scripts|build|dist)/.*"
+    r"|(.*/)?(conftest|noxfile|fabfile|test_[^/]*|[^/]*_test|test(lib|case|util|helper|base)s?|gunicorn[^/]*)\.py"
+)
+INSTALLS = re.compile(r"\b(setuptools|distutils|skbuild)\b")
+
 
 @dataclass
 class App:
@@ -81,9 +87,16 @@ class Code:
     modules: dict[str, ast.Module] = field(default_factory=dict)
 
 
+def root(file: str) -> str:
+    """Return the directory above a file whose name no import can have, as "flask-app/"; "" of none."""
+    folders = file.split("/")[:-1]
+    odd = [number for number, part in enumerate(folders, 1) if not _importable(part)]
+    return "/".join([*folders[: odd[-1]], ""]) if odd else ""
+
+
 def module(file: str) -> str | None:
-    """Return what a file is imported as, or None."""
-    parts = file.removeprefix("src/").removesuffix(".py").split("/")
+    """Return what a file is imported as, from the directory that root() tells or from the source; or None."""
+    parts = file.removeprefix(root(file)).removeprefix("src/").removesuffix(".py").split("/")
     parts = parts[:-1] if parts[-1] == "__init__" else parts
     return ".".join(parts) if parts and all(map(_importable, parts)) else None
 
@@ -92,10 +105,17 @@ def _importable(part: str) -> bool:
     return part.isidentifier() and not keyword.iskeyword(part)
 
 
+def of_python(tree: Tree) -> list[str]:
+    """Return the names of files that an app may be made of, those of the highest directories first."""
+    names = [name for name in tree.names if name.endswith(".py") and not LEFT_OUT.fullmatch(name) and module(name)]
+    names = [name for name in names if not (name.endswith("setup.py") and INSTALLS.search(tree.text(name)))]
+    return sorted(names, key=lambda name: (name.count("/"), name))
+
+
 def file_of(tree: Tree, name: str) -> str | None:
     """Return the file that a module lies in, or None."""
     path = name.replace(".", "/")
-    places = [f"{begin}{path}{end}" for begin in ("", "src/") for end in (".py", "/__init__.py")]
+    places = [f"{begin}{path}{end}" for begin in (*tree.roots, "", "src/") for end in (".py", "/__init__.py")]
     return next((place for place in places if place in tree.names), None)
 
 

@@ -28,11 +28,13 @@ class Tree:
     """Names of files and, within bounds, their texts.
 
     :ivar cut: what was not read for its size.
+    :ivar roots: directories that modules are imported from where the source itself is none.
     """
 
     def __init__(self, names: Iterable[str], read: Callable[[str, int], bytes]) -> None:
         self.names = frozenset(names)
         self.cut: list[str] = []
+        self.roots: tuple[str, ...] = ()
         self._read, self._left = read, WHOLE
         self._texts: dict[str, str] = {}
         if len(self.names) > NAMES:
