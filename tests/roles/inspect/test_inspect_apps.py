@@ -193,6 +193,51 @@ def test_the_module_that_reaches_the_pages_is_served(decided, files, served):
     assert "app_health_path" not in found  # the page that tells it is in a module that nothing imports
 
 
+PAGES = "from flask import Blueprint\npages = Blueprint('x', 'x')\n@pages.get('/')\ndef home():\n    return ''\n"
+REGISTERS = f"from pages import pages\n{FLASK}app = Flask(__name__)\ndef add(app):\n    app.register_blueprint(pages)\n"
+ROUTES = f"{FLASK}app = Flask(__name__)\ndef add():\n    @app.get('/')\n    def home():\n        return ''\n"
+MAIN = "if __name__ == '__main__':\n    {}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        (f"{REGISTERS}{MAIN.format('add(app)')}", "app.py:5"),
+        (REGISTERS, "app.py:5"),
+        (f"{REGISTERS}def other():\n    add(app)\n", "app.py:5"),
+        (
+            f"from pages import pages\n{FLASK}app = Flask('x')\n{MAIN.format('app.register_blueprint(pages)')}",
+            "app.py:5",
+        ),
+        (ROUTES, "app.py:4"),
+        (f"{ROUTES}{MAIN.format('add()')}", "app.py:4"),
+        (f"{REGISTERS}add(app)\n", None),
+        (f"{REGISTERS}for each in (add,):\n    each(app)\n", None),
+        (f"{REGISTERS}def other():\n    add(app)\nother()\n", None),
+        (f"{REGISTERS}class A:\n    def f(self):\n        add(app)\n", None),
+        (f"{REGISTERS}@app.cli.command()\ndef f():\n    add(app)\n", None),
+        (f"{REGISTERS}call = import_string('app:add')\n", None),
+        (f"{ROUTES}add()\n", None),
+        (f"{REGISTERS}app.register_blueprint(pages)\n", None),
+        (
+            f"from pages import pages\n{FLASK}def create_app():\n    app = Flask('x')\n    add(app)\n    return app\n"
+            "def add(app):\n    app.register_blueprint(pages)\n",
+            None,
+        ),
+    ],
+)
+def test_pages_of_code_that_no_import_runs_are_said(printed, code, place):
+    text = printed({"app.py": code, "pages.py": PAGES})
+    assert (f"#   app_wsgi: {place} makes the pages /, in code that no import runs" in text) is bool(place)
+    assert ("app_health_path: / is a route" in text) is not place
+
+
+def test_a_page_of_code_that_no_import_runs_is_not_asked(decided):
+    code = f"{ROUTES}    @app.get('/healthz')\n    def well():\n        return ''\n"
+    assert "app_health_path" not in decided({"app.py": code})
+    assert decided({"app.py": f"{code}add()\n"})["app_health_path"] == "/healthz"
+
+
 def test_pages_that_only_the_running_app_imports_may_be_there(decided):
     files = {
         **BARE,

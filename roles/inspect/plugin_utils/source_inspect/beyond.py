@@ -128,7 +128,19 @@ def without_eventlet(needs: Mapping[str, str]) -> str:
     return f"take eventlet and its monkey_patch() out of code and list{mode}, and write app_server: gevent"
 
 
-def eventlet(code: Code, needs: Mapping[str, str], answer: Answer) -> None:
+def look(code: Code, needs: Mapping[str, str], answer: Answer) -> None:
+    """Say what works where people run the app themselves, and not where gunicorn does."""
+    _eventlet(code, needs, answer)
+    for place in dict.fromkeys(code.late.values()):
+        paths = [path for path in code.late if code.late[path] == place]
+        more = f" and {len(paths) - 3} more" if paths[3:] else ""
+        answer.unsure.append(
+            f"app_wsgi: {place} makes the pages {', '.join(paths[:3])}{more}, in code that no import runs: below "
+            "__main__, or in a function that nothing else calls; let the module that is served do it"
+        )
+
+
+def _eventlet(code: Code, needs: Mapping[str, str], answer: Answer) -> None:
     """Say what to change where the code takes eventlet, or Flask-SocketIO would, as it is installed."""
     place = code.words.get("eventlet")
     listed = {"eventlet", "flask-socketio"} <= needs.keys() and "another mode" not in code.words

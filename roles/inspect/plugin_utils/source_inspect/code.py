@@ -72,7 +72,8 @@ def again(code: Code, dead: Set[int]) -> Code:
 
 
 def _read(code: Code, dead: Set[int] = frozenset()) -> None:
-    routes, within = Routes(), {}
+    routes, within, kinds = Routes(), {}, apps.Kinds(code.modules)
+    idle = facts.idle(code.modules, lambda name: name in kinds.factories or apps.FACTORY.fullmatch(name))
     named = [row for tree in code.modules.values() for row in assigned_of(tree).items()]
     code.known = {name: value for name, value in named if name.isupper()}
     code.wrappers, code.models = settings.wrappers(code.modules), {"BaseSettings"}
@@ -87,7 +88,7 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
             reader = Reader(code, name, module_, dead, folder)
             reader.read()
             code.opened |= {path: f"{name}:{line}" for path, line in settings.opened(module_, reader.paths).items()}
-            routes.read(name, reader.nodes)
+            routes.read(name, reader.nodes, idle)
             code.celery |= facts.celery_apps(name, module_)
             within |= facts.celery_within(name, reader.nodes)
             code.tables |= commands.made(name, module_, makers, code.sql)
@@ -95,9 +96,9 @@ def _read(code: Code, dead: Set[int] = frozenset()) -> None:
             code.unread.append(name)
             del code.modules[name]
     code.tables |= commands.uncalled(code.modules, code.sql)
-    kinds = apps.Kinds(code.modules)
     code.apps = [app for name, module_ in code.modules.items() for app in apps.found(name, module_, kinds)]
     apps.resolved(code.apps, code.modules)
+    code.late = routes.late
     code.routes, code.open, code.celery = routes.found(), routes.open, code.celery | within
 
 

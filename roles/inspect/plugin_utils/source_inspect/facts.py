@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .syntax import constant, dotted, named_of
+from .syntax import constant, dotted, last_of, named_of
 from .tree import Tree
 
 FLASK = "Flask"  # and whatever else gunicorn serves as it is
@@ -66,6 +66,7 @@ class Code:
     settings: dict[str, tuple[Any, str]] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)  # paths of routes that everybody may ask for
+    late: dict[str, str] = field(default_factory=dict)  # {path: where code that no import runs makes it a page}
     made: dict[str, str] = field(default_factory=dict)
     wrote: dict[str, str] = field(default_factory=dict)  # {file that is written: place}
     texts: dict[str, str] = field(default_factory=dict)
@@ -220,3 +221,25 @@ def otherwise_of(node: ast.AST) -> Iterator[tuple[ast.AST, Any]]:
     """Yield (call, what stands for it where it gives nothing) of `call() or "text"`."""
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
         yield from ((each, constant(node.values[-1])) for each in node.values[:-1])
+
+
+def idle(modules: Mapping[str, ast.Module], free: Callable[[str], object]) -> set[int]:
+    """Return the nodes that no import and no call of one runs: below __main__, and functions that nothing else names.
+
+    :param free: tells whether a function of that name is called from elsewhere, as the factory of an app is.
+    """
+    waiting, left, named = list[ast.stmt](), list[ast.stmt](), set[str]()
+    for node in (each for tree in modules.values() for each in tree.body):
+        plain = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.decorator_list
+        main = isinstance(node, ast.If) and "'__main__'" in ast.dump(node.test)
+        (waiting if main or (plain and not free(node.name)) else left).append(node)
+    while left:
+        for each in (inner for node in left for inner in ast.walk(node)):
+            named |= {each.name.rpartition(".")[2]} if isinstance(each, ast.alias) and each.asname else set()
+            named |= (
+                {*re.findall(r"\w+", text)} if isinstance(text := constant(each), str) and " " not in text else set()
+            )
+            named.add(last_of(each) or getattr(each, "attr", ""))
+        left = [node for node in waiting if getattr(node, "name", None) in named]
+        waiting = [node for node in waiting if node not in left]
+    return {id(inner) for node in waiting for inner in ast.walk(node)}

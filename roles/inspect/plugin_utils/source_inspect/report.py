@@ -77,7 +77,7 @@ def report(tree: Tree, given: dict[str, Any], why: str = "") -> Answer:
     wrong, serves = _refused(found, answer)
     if wrong and plan.file and not given.get("build_dockerfile"):
         return report(top, {**given, "build_dockerfile": "none"}, wrong)
-    beyond.eventlet(found.code, needs, answer)
+    beyond.look(found.code, needs, answer)
     _image(found, plan, needs, (wrong, serves), answer)
     settled = choices.decide(found, answer)
     environment.decide(found, answer, settled)

@@ -29,14 +29,21 @@ class Routes:
     seen: list[tuple[str, Name, str]] = field(default_factory=list)
     imports: dict[Name, Name] = field(default_factory=dict)
     made: dict[Name, str] = field(default_factory=dict)
-    registered: list[tuple[Name, Name, str | None]] = field(default_factory=list)
+    registered: list[tuple[Name, Name, str | None, str]] = field(default_factory=list)
     guarded: set[str] = field(default_factory=set)  # places of routes that ask who is there
     open: set[str] = field(default_factory=set)  # paths that everybody may ask for, and that are surely there
     views: dict[Name, ast.AST] = field(default_factory=dict)  # functions and classes that may answer
     ruled: list[tuple[str, Name, str, Name]] = field(default_factory=list)  # routes that name what answers
+    idle: set[str] = field(default_factory=set)  # places of code that no import runs
+    late: dict[str, str] = field(default_factory=dict)  # {path: the place of such code that makes it a page}
 
-    def read(self, file: str, nodes: Iterable[ast.AST]) -> None:
-        """Take what one file says."""
+    def read(self, file: str, nodes: Iterable[ast.AST], idle: Collection[int]) -> None:
+        """Take what one file says.
+
+        :param idle: nodes that no import runs.
+        """
+        nodes = list(nodes)
+        self.idle |= {f"{file}:{getattr(node, 'lineno', 0)}" for node in nodes if id(node) in idle}
         here = module(file) or ""
         package = here if file.endswith("__init__.py") else here.rpartition(".")[0]
         for node in nodes:
@@ -47,9 +54,9 @@ class Routes:
             elif isinstance(node, ast.Assign) and dotted(node.targets[0]).endswith(".prefix"):
                 self.made[here, dotted(node.targets[0]).rpartition(".")[0]] = str(constant(node.value) or UNKNOWN)
             elif isinstance(node, ast.For) and isinstance(node.iter, ast.List | ast.Tuple):
-                self._each(node, node.iter.elts, here)
+                self._each(node, node.iter.elts, file, here)
             elif isinstance(node, ast.Call):
-                self._register(node, here)
+                self._register(node, file, here)
                 self._rule(node, file, here)
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self.views[here, node.name] = node
@@ -58,18 +65,19 @@ class Routes:
                     if _guarded(node):
                         self.guarded.add(f"{file}:{call.lineno}")
 
-    def _register(self, call: ast.Call, here: str) -> None:
+    def _register(self, call: ast.Call, file: str, here: str) -> None:
         holder, _, verb = dotted(call.func).rpartition(".")
         if verb in ("register_blueprint", "add_namespace") and call.args:
             prefix = _prefix(call, "url_prefix" if verb == "register_blueprint" else "path")
-            self.registered.append(((here, dotted(call.args[0])), (here, holder), prefix))
+            self.registered.append(((here, dotted(call.args[0])), (here, holder), prefix, f"{file}:{call.lineno}"))
 
-    def _each(self, node: ast.For, blueprints: list[ast.expr], here: str) -> None:
+    def _each(self, node: ast.For, blueprints: list[ast.expr], file: str, here: str) -> None:
         """Take blueprints that a loop registers."""
         for call in (inner for inner in ast.walk(node) if isinstance(inner, ast.Call) and inner.args):
             if dotted(call.func).endswith(".register_blueprint") and dotted(call.args[0]) == dotted(node.target):
                 parent = (here, dotted(call.func).rpartition(".")[0])
-                self.registered += [((here, dotted(each)), parent, _prefix(call)) for each in blueprints]
+                place = f"{file}:{call.lineno}"
+                self.registered += [((here, dotted(each)), parent, _prefix(call), place) for each in blueprints]
 
     def _rule(self, call: ast.Call, file: str, here: str) -> None:
         """Take a route of add_url_rule() or, of Flask-RESTful, add_resource()."""
@@ -107,7 +115,7 @@ class Routes:
             if kind.endswith(("Blueprint", "Namespace")):
                 self.made[name] = (_prefix(call) or "") if kind.endswith("Blueprint") else UNKNOWN
             elif kind == "Api" and call.args:
-                self.registered.append((name, (here, dotted(call.args[0])), _prefix(call, "prefix")))
+                self.registered.append((name, (here, dotted(call.args[0])), _prefix(call, "prefix"), ""))
 
     def _route(self, call: ast.AST, file: str, here: str) -> None:
         holder, _, verb = dotted(call.func).rpartition(".") if isinstance(call, ast.Call) else ("", "", "")
@@ -118,9 +126,9 @@ class Routes:
 
     def found(self) -> dict[str, str]:
         """Return {path: place} of all routes."""
-        above: dict[Name, tuple[Name, str | None]] = {}
-        for name, parent, prefix in self.registered:
-            above.setdefault(self._origin(name), (self._origin(parent), prefix))
+        above: dict[Name, tuple[Name, str | None, str]] = {}
+        for name, parent, prefix, place in sorted(self.registered, key=lambda row: row[3] in self.idle):
+            above.setdefault(self._origin(name), (self._origin(parent), prefix, place))
         for path, holder, place, view in self.ruled:
             answers = self.views.get(self._origin(view))
             if answers is None or _gets(answers):
@@ -129,16 +137,21 @@ class Routes:
                 self.guarded.add(place)
         pages: dict[str, str] = {}
         for path, holder, place in self.seen:
-            name, prefix = self._origin(holder), ""
+            name, prefix, late = self._origin(holder), "", place if place in self.idle else ""
             for _ in range(HOPS):
-                parent, given = above.get(name, (("", ""), None))
+                parent, given, by = above.get(name, (("", ""), None, ""))
+                late = by if by in self.idle else late
                 prefix = (self.made.get(name, "") if given is None else given).rstrip("/") + prefix
                 if name not in above:
                     break
                 name = parent
+            if late:
+                self.late.setdefault(prefix + path, late)
+                continue
             pages.setdefault(prefix + path, place)
             if place not in self.guarded and name not in self.made:
                 self.open.add(prefix + path)
+        self.late = {path: place for path, place in self.late.items() if path not in pages and path[0] == "/"}
         return pages
 
     def _origin(self, name: Name) -> Name:
