@@ -353,6 +353,33 @@ def test_the_name_of_a_service_of_compose_is_no_value(decided):
     assert found["app_env"] == {"CACHE_HOST": "", "CITY": "Ulm"}
 
 
+@pytest.mark.parametrize("default", ["", ", 'localhost'", ", 'db'"])
+@pytest.mark.parametrize("name", ["DB_HOST", "MYSQL_HOST", "POSTGRES_SERVER"])
+def test_a_host_that_compose_alone_names_has_to_be_given(printed, name, default):
+    compose = f"services:\n  web: {{build: ., environment: {{{name}: db, CITY: ''}}}}\n  db: {{image: mysql}}\n"
+    code = f"import os\n{APP}os.getenv('{name}'{default}), os.getenv('CITY', 'Ulm')\n"
+    text = printed({"app.py": code, "docker-compose.yml": compose})
+    assert yaml.safe_load(text)["app_env"] == {name: ""}
+    assert f"#   app_env: {name} has no value yet" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        ("f'postgresql://{user}:{word}@db:5432/shop'", "postgresql://db:5432"),
+        ("'mysql+pymysql://' + user + ':' + word + '@db/' + name", "mysql://db"),
+        ("'mongodb://localhost/' + name", "mongodb://localhost"),
+        ("f'postgresql://{user}@{host}:5432/shop'", None),
+        ("f'postgresql://{user}@db.example.com/shop'", None),
+        ("f'redis://{host}'", None),
+    ],
+)
+def test_an_address_that_is_put_together_is_named(printed, code, named):
+    text = printed({"app.py": f"{APP}x = {code}\n"})
+    said = f"#   app_env: {named} stands in app.py:3, and no container reaches it"
+    assert text.count(said) == 1 if named else "no container" not in text
+
+
 def test_a_file_that_is_no_python_is_named_with_its_line(printed):
     text = printed({"app.py": APP, "old.py": "x = 1\nprint 'x'\n"})
     assert "#   not read: old.py: Missing parentheses in call to 'print'. Did you mean print(...)? (line 2)\n" in text
@@ -542,6 +569,10 @@ def test_of_two_apps_that_look_alike_none_is_chosen(printed):
             "mongodb://localhost:27017 without MONGO, and no container",
         ),
         ("os.getenv('MONGO', 'mongodb://db.example.com')", None),
+        ("os.getenv('DB_HOST', 'localhost')", "localhost without DB_HOST, and no container"),
+        ("os.getenv('SHOP_MYSQL_HOST', '127.0.0.1')", "127.0.0.1 without SHOP_MYSQL_HOST, and no container"),
+        ("os.getenv('DB_HOST', 'db.example.com')", None),
+        ("os.getenv('SHOP_HOST', 'localhost')", None),
     ],
 )
 def test_a_default_that_no_container_reaches_is_said(printed, read, said):

@@ -20,6 +20,7 @@ from .syntax import (
     number,
     parse,
     required,
+    together,
     vital,
 )
 from .tree import Tree
@@ -156,6 +157,8 @@ class Reader:
                     self.take(row)
             elif isinstance(node, ast.Compare) and self.called(node.comparators[0]) == ENVIRON:
                 self.variables(node.left, node, id(node) in self.required)
+            elif isinstance(node, ast.JoinedStr | ast.BinOp) and is_address(text := together(node)):
+                self.code.addresses.setdefault(text, self.at(node))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
                 self.text(node.value, node)
 

@@ -32,6 +32,11 @@ SECRET = re.compile(
 SESSIONS = re.compile(r"(\w+_)?SECRET_KEY")
 SERVICE = re.compile(r"https?://(?!localhost\b)[\w-]+(:\d+)?(?![\w.-])", re.ASCII)  # a host without a dot
 DOMAIN = re.compile(r"(FLASK_)?SERVER_NAME")  # Flask before 3.1 answers 404 where it is asked by another name
+ITSELF = ("localhost", "127.0.0.1")  # of a container: it alone
+SERVER = re.compile(
+    r"(\w+_)?(DB|DATABASE|\w*SQL|POSTGRES\w*|PG|MARIADB|MONGO\w*|REDIS|VALKEY|RABBIT\w*|AMQP|MEMCACHED?|ELASTIC\w*|SMTP"
+    r"|MAIL)_?(HOST|HOSTNAME|SERVER|ADDR|ADDRESS)"
+)
 DEBUG = re.compile(r"(\w+_)?(DEBUG|TESTING)")
 EXAMPLE = re.compile(
     r"X{4,}|\bx{4,}|^<.*>$|\byour[-_ ]|change[-_ ]?me|\.\.\.$", re.IGNORECASE
@@ -67,7 +72,8 @@ def decide(found: Found, answer: Answer, settled: Set[str] = frozenset()) -> Non
             _take(answer, name, ("", ""), f"{place} reads it")
         elif name in told or server or ("SECRET" in name and (default or name.endswith("SECRET_KEY"))):
             known = ", with a default that everybody can read" if default and _is_secret(name) else ""
-            if told.get(name, ("",))[0] or _is_secret(name):
+            lost = name in told and SERVER.fullmatch(name)  # a service of Compose
+            if told.get(name, ("",))[0] or _is_secret(name) or lost:
                 _take(answer, name, told.get(name, ("", "")), f"{place} reads it{known}")
     _prefixed(found, answer)
     place = found.code.demanded.get("JWT_KEY_DIR") or found.code.optional.get("JWT_KEY_DIR", ("",))[0]
@@ -186,6 +192,7 @@ def _say(found: Found, answer: Answer, taken: Set[str]) -> None:
         )
     for name, (place, default) in found.code.optional.items():
         nobody = unreachable(default) if isinstance(default, str) else ""
+        nobody = default if default in ITSELF and SERVER.fullmatch(name) else nobody
         if nobody and name in rest:
             brings = "; app_needs: [valkey] brings one" if name in ("REDIS_URL", "CELERY_BROKER_URL") else ""
             answer.unsure.append(f"app_env: {place} takes {nobody} without {name}, and no container reaches it{brings}")

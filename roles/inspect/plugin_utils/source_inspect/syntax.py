@@ -77,6 +77,15 @@ def module_of(node: ast.ImportFrom, package: str) -> str:
     return f"{name}.".removeprefix(SRC).removesuffix(".")
 
 
+def together(node: ast.AST) -> str:
+    """Return a text that is put together, with {} for what only the running code knows."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return together(node.left) + together(node.right)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(together, node.values))
+    return constant(node) if isinstance(constant(node), str) else "{}"
+
+
 def constant(node: ast.AST | None) -> Any:
     return node.value if isinstance(node, ast.Constant) else None
 
