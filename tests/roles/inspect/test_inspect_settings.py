@@ -380,6 +380,12 @@ def test_an_address_that_is_put_together_is_named(printed, code, named):
     assert text.count(said) == 1 if named else "no container" not in text
 
 
+@pytest.mark.parametrize("name", [".env-sample", ".env_example", "sample.env", ".env.development"])
+def test_an_example_by_another_name_is_read(decided, name):
+    files = {"app.py": f"import os\n{APP}os.environ['CITY']\n", name: "CITY=Ulm\n"}
+    assert decided(files)["app_env"] == {"CITY": "Ulm"}
+
+
 def test_a_file_that_is_no_python_is_named_with_its_line(printed):
     text = printed({"app.py": APP, "old.py": "x = 1\nprint 'x'\n"})
     assert "#   not read: old.py: Missing parentheses in call to 'print'. Did you mean print(...)? (line 2)\n" in text

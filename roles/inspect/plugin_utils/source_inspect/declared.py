@@ -15,7 +15,8 @@ from source_starts import compose, dockerfile, files, platforms, shells
 from .tree import Tree
 
 EXAMPLES = (
-    *(".env.example", ".env.sample", ".env.template", ".env.dist", "env.example", "example.env", ".env.production"),
+    *(".env.example", ".env.sample", ".env.template", ".env.dist", ".env-example", ".env-sample", ".env_example"),
+    *(".env_sample", "env.example", "env.sample", "example.env", "sample.env", ".env.production", ".env.development"),
 )
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 DATA = re.compile(
