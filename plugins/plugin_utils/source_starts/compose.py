@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from source_starts.shells import unwrapped
+from source_starts.shells import filled, unwrapped
 
 FILES = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
 MORE = 100  # of a kind; what is more is left out
@@ -106,7 +106,7 @@ def _environment(told: Any) -> Iterator[tuple[str, str]]:
     if isinstance(told, list):
         rows = [tuple(row.partition("=")[::2]) for row in told[:MORE] if isinstance(row, str)]
     for name, value in rows:
-        text = plain(value)
+        text = filled(plain(value))
         yield name, "" if "$" in text else text
 
 

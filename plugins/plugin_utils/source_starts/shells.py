@@ -21,6 +21,11 @@ WAITS = re.compile(
 ASSIGNED = re.compile(r"[A-Za-z_]\w*=", re.ASCII)  # a variable, which a shell sets for the command behind it
 
 
+def filled(text: str) -> str:
+    """Return a value as a shell fills it in where no variable is set: the default of `${X:-default}`."""
+    return re.sub(r"\$\{\w+:?-([^${}]*)\}", r"\1", text)
+
+
 def words(command: str) -> list[str]:
     """Return a command's words as a shell splits them, or as they stand where it would not."""
     try:

@@ -386,6 +386,22 @@ def test_an_example_by_another_name_is_read(decided, name):
     assert decided(files)["app_env"] == {"CITY": "Ulm"}
 
 
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        ("${CITY:-Ulm}", "Ulm"),
+        ("${CITY-Ulm}", "Ulm"),
+        ("a/${CITY:-Ulm}/${B:-b}", "a/Ulm/b"),
+        ("${CITY}", ""),
+        ("${C:?x}", ""),
+    ],
+)
+def test_a_default_of_an_example_is_its_value(decided, value, taken):
+    compose = {"docker-compose.yml": f"services: {{web: {{build: ., environment: ['CITY={value}']}}}}"}
+    for more in ({".env.example": f"CITY={value}\n"}, compose):
+        assert decided({"app.py": f"import os\n{APP}os.environ['CITY']\n", **more})["app_env"] == {"CITY": taken}
+
+
 def test_a_file_that_is_no_python_is_named_with_its_line(printed):
     text = printed({"app.py": APP, "old.py": "x = 1\nprint 'x'\n"})
     assert "#   not read: old.py: Missing parentheses in call to 'print'. Did you mean print(...)? (line 2)\n" in text

@@ -87,7 +87,8 @@ def above(top: Tree, folder: str, found: Declared) -> None:
 def _examples(tree: Tree, found: Declared, place: str = "") -> None:
     for name in EXAMPLES:
         for key, value in _dotenv(tree.text(name)):
-            found.variables.setdefault(key, (value, f"{place}{name}"))
+            value = shells.filled(value)
+            found.variables.setdefault(key, ("" if "${" in value else value, f"{place}{name}"))
 
 
 def _app_json(tree: Tree, found: Declared) -> None:
