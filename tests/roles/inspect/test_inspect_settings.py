@@ -402,6 +402,24 @@ def test_a_default_of_an_example_is_its_value(decided, value, taken):
         assert decided({"app.py": f"import os\n{APP}os.environ['CITY']\n", **more})["app_env"] == {"CITY": taken}
 
 
+@pytest.mark.parametrize(
+    ("code", "demanded"),
+    [
+        ("os.environ['CITY'] = 'Ulm'\nos.environ['CITY']\n", []),
+        ("os.environ.setdefault('CITY', 'Ulm')\nos.environ['CITY']\n", []),
+        ("environ['CITY'] = 'Ulm'\nprint(environ['CITY'])\n", []),
+        ("for key in ['CITY']:\n    environ[key] = 'Ulm'\n    print(environ[key])\n", []),
+        ("os.environ['TOWN'] = 'Ulm'\nos.environ['CITY']\n", ["CITY"]),
+        ("os.environ['CITY']\nos.environ['CITY'] = 'Ulm'\n", ["CITY"]),
+        ("os.environ['CITY'] = os.environ['CITY'].lower()\n", ["CITY"]),
+        ("other['CITY'] = 'Ulm'\nos.environ['CITY']\n", ["CITY"]),
+    ],
+)
+def test_a_variable_that_the_code_sets_is_not_demanded(decided, code, demanded):
+    found = decided({"app.py": APP, "config.py": f"import os\nfrom os import environ\n{code}"})
+    assert list(found.get("app_env", {})) == demanded
+
+
 def test_a_file_that_is_no_python_is_named_with_its_line(printed):
     text = printed({"app.py": APP, "old.py": "x = 1\nprint 'x'\n"})
     assert "#   not read: old.py: Missing parentheses in call to 'print'. Did you mean print(...)? (line 2)\n" in text

@@ -7,22 +7,11 @@ import re
 from collections.abc import Set
 from typing import Any
 
-from . import apps, commands, facts, settings
+from . import apps, commands, facts, settings, syntax
 from .facts import Code, Read, is_address
 from .paths import Paths, Texts
 from .routes import Routes
-from .syntax import (
-    assigned_of,
-    constant,
-    dotted,
-    imported_of,
-    named_of,
-    number,
-    parse,
-    required,
-    together,
-    vital,
-)
+from .syntax import constant, dotted, named_of
 from .tree import Tree
 
 MODULES = 300  # files of Python that are read, those of the highest directories first
@@ -55,7 +44,7 @@ def _modules(code: Code, tree: Tree, names: list[str]) -> None:
         code.unread.append(f"{len(names) - MODULES} of {len(names)} Python files, the deepest ones")
     for name in names[:MODULES]:
         try:
-            code.modules[name] = parse(tree.text(name))
+            code.modules[name] = syntax.parse(tree.text(name))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # what ast.parse says
             code.unread.append(f"{name}: {str(error).replace('<unknown>, ', '')}")
     _read(code)
@@ -75,7 +64,7 @@ def again(code: Code, dead: Set[int]) -> Code:
 def _read(code: Code, dead: Set[int] = frozenset()) -> None:
     routes, within, kinds = Routes(), {}, apps.Kinds(code.modules)
     idle = facts.idle(code.modules, lambda name: name in kinds.factories or apps.FACTORY.fullmatch(name))
-    named = [row for tree in code.modules.values() for row in assigned_of(tree).items()]
+    named = [row for tree in code.modules.values() for row in syntax.assigned_of(tree).items()]
     code.known = {name: value for name, value in named if name.isupper()}
     code.wrappers, code.models = settings.wrappers(code.modules), {"BaseSettings"}
     for each in (node for tree in code.modules.values() for node in tree.body if isinstance(node, ast.ClassDef)):
@@ -116,15 +105,16 @@ class Reader:
         self.nodes, self.paths = nodes, Paths(file, nodes, root)
         tests = [node for node in tree.body if isinstance(node, ast.If) and "'__main__'" in ast.dump(node.test)]
         self.scripts = {id(inner) for node in tests for inner in ast.walk(node)}
-        imported = {name for node in nodes for name in imported_of(node)}
+        imported = {name for node in nodes for name in syntax.imported_of(node)}
         # a WSGI server hands an `environ` of its own to what is called so
         self.short = {name: what for node in nodes for name, what in facts.names_of_os(node)}
         for node in nodes:
             if isinstance(node, ast.Assign) and settings.is_environment(node.value, self.called):
                 self.short |= {dotted(target): ENVIRON for target in node.targets if isinstance(target, ast.Name)}
-        self.texts = Texts(nodes, {**code.known, **assigned_of(tree)})
-        self.readers, self.required = settings.Readers(nodes, imported), required(nodes)
-        self.required |= {*vital(nodes)}
+        self.texts = Texts(nodes, {**code.known, **syntax.assigned_of(tree)})
+        self.readers, self.required = settings.Readers(nodes, imported), syntax.required(nodes)
+        self.required |= {*syntax.vital(nodes)}
+        self.given = syntax.given_before(nodes)
         self.caught = {id(inner) for node in nodes for inner in facts.caught_in(node)}
         self.otherwise = {id(call): last for node in nodes for call, last in facts.otherwise_of(node)}
 
@@ -157,7 +147,7 @@ class Reader:
                     self.take(row)
             elif isinstance(node, ast.Compare) and self.called(node.comparators[0]) == ENVIRON:
                 self.variables(node.left, node, id(node) in self.required)
-            elif isinstance(node, ast.JoinedStr | ast.BinOp) and is_address(text := together(node)):
+            elif isinstance(node, ast.JoinedStr | ast.BinOp) and is_address(text := syntax.together(node)):
                 self.code.addresses.setdefault(text, self.at(node))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
                 self.text(node.value, node)
@@ -169,7 +159,7 @@ class Reader:
             self.code.addresses.setdefault(text, self.at(node))
 
     def subscript(self, node: ast.Subscript) -> None:
-        if self.called(node.value) != ENVIRON or not isinstance(node.ctx, ast.Load):
+        if self.called(node.value) != ENVIRON or not isinstance(node.ctx, ast.Load) or id(node) in self.given:
             return
         self.variables(node.slice, node, id(node) not in self.caught)
 
@@ -239,7 +229,7 @@ class Reader:
             self.code.made.setdefault(first, self.at(node))
 
     def assign(self, node: ast.Assign) -> None:
-        value = number(node.value)
+        value = syntax.number(node.value)
         value = self.paths.text(node.value) if value is None else value
         for target in node.targets:
             name = target.id if isinstance(target, ast.Name) else getattr(target, "attr", None)

@@ -27,6 +27,23 @@ def parse(text: str) -> ast.Module:
         return ast.parse(text)
 
 
+def given_before(nodes: list[ast.AST]) -> set[int]:
+    """Return the reads, as `x["A"]`, of what the file has set further up, by `x["A"] = …` or `x.setdefault("A", …)`."""
+    first: dict[tuple[str, str], int] = {}
+    reads = [node for node in nodes if isinstance(node, ast.Subscript)]
+    rows: list[tuple[ast.AST, ast.expr]] = [
+        (each.value, each.slice) for each in reads if isinstance(each.ctx, ast.Store)
+    ]
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setdefault":
+            rows += [(node.func.value, each) for each in node.args[:1]]
+    for owner, key in rows:
+        name = dotted(owner), ast.dump(key)
+        first[name] = min(key.lineno, first.get(name, key.lineno))
+    late = [(each, first.get((dotted(each.value), ast.dump(each.slice)))) for each in reads]
+    return {id(each) for each, line in late if line and line < each.lineno}
+
+
 def number(node: ast.AST) -> Any:
     """Return a constant, or the product of some, as 16 * 1024 * 1024; None of what is none."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
