@@ -140,6 +140,15 @@ def test_an_app_of_asgi_is_served_by_a_command_of_its_own(printed, code, command
     assert f"#   app_server: port:8000, with a Dockerfile that runs: {command}\n" in printed({"app.py": code})
 
 
+@pytest.mark.parametrize("name", ["dir", "path", "version", "name", "root"])
+def test_what_belongs_to_an_app_is_none(printed, name):
+    code = f"import click\nfrom other import get_app_{name}\napp_{name} = get_app_{name}('x')\n"
+    text = printed(
+        {"app.py": f"{FLASK}app = Flask('x')\n", "shop.py": code, "more.py": f"it = click.get_app_{name}('x')\n"}
+    )
+    assert "also found" not in text
+
+
 def test_the_first_page_of_dash_is_known(printed):
     assert "#   app_health_path: / is the first page of dash" in printed({"app.py": DASH, "requirements.txt": "dash"})
 

@@ -20,6 +20,7 @@ CLASSES = {
 # The Flask app within: the attribute that it is, and what that is.
 INNER = {"Dash": ("server", FLASK), "Connexion": ("app", "Connexion.app")}
 FACTORY = re.compile(
+    r"(?!\w+_(dir|directory|path|folder|file|name|id|url|version|info|key|token|root|port|host|logger)$)"  # of an app
     r"(create|make|build|init|get|setup|new)_?(\w*_)?(app|application|server|flask)(_\w+)?|app_factory"
 )
 SURE = ("create_app", "make_app", "build_app", "app_factory", "create_application", "make_application")
