@@ -467,6 +467,13 @@ def test_each_line_has_its_reason(printed):
     assert [line for line in plain if "  # " not in line] == ["app_env:"]
 
 
+def test_a_command_to_type_is_whole(printed):
+    name = "initialise_the_tables_of_the_shop_and_fill_them_with_what_the_first_customers_need_to_see"
+    sql = "db.execute('CREATE TABLE a (b)')"
+    text = printed({"app.py": APP, "shop/database/initialise_all.py": f"def {name}():\n    {sql}\n"})
+    assert f"import {name}; {name}()\"'" in text
+
+
 def test_a_pyproject_that_is_no_toml_is_named(tmp_path):
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "pyproject.toml").write_text("[project\n")

@@ -12,6 +12,7 @@ from inventory_check.inventory import check_types, check_values, load_specs
 
 TEMPLATE = re.compile(r"\{[{%#]")
 REASON = 200  # characters
+ADVICE = 600  # which may end with a command
 
 
 class Template(str):
@@ -71,10 +72,10 @@ def _dumped(value: Any) -> str:
     return text.removesuffix("...\n").rstrip("\n")
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, most: int = REASON) -> str:
     """Return a text as the comment of a line: whatever would end the line is shown as its code."""
     text = text if text.isprintable() else ascii(text)[1:-1]
-    return text if len(text) <= REASON else f"{text[: REASON - 1]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def block(answer: Answer, source: str) -> str:
@@ -100,7 +101,7 @@ def block(answer: Answer, source: str) -> str:
 
 def _part(title: str, rows: Iterable[str]) -> list[str]:
     rows = list(dict.fromkeys(rows))
-    return ["", f"# {title}", *(f"#   {one_line(row)}" for row in rows)] if rows else []
+    return ["", f"# {title}", *(f"#   {one_line(row, ADVICE)}" for row in rows)] if rows else []
 
 
 def checked(answer: Answer) -> Answer:
