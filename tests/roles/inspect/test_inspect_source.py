@@ -609,8 +609,26 @@ def test_reading_is_bounded(source, monkeypatch):
     ):
         assert line in text
     monkeypatch.setattr("source_inspect.tree.NAMES", 100)
-    with pytest.raises(TreeError, match="more than 100 files; name the app's directory"):
+    with pytest.raises(TreeError, match=r"more than 100 files; name the app's directory, by build_subdir$"):
         report.read({"build_source": str(place)})
+
+
+@pytest.mark.parametrize("repository", [False, True])
+def test_of_too_many_files_those_of_one_directory_are_read(source, monkeypatch, repository):
+    ui = {f"ui/{number}.js": "" for number in range(20)}
+    place = source({"api/app.py": APP, "api/requirements.txt": "flask\n", "job/a.py": "", **ui})
+    if repository:
+        for command in (
+            ["init", "-q"],
+            ["add", "."],
+            ["-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "x"],
+        ):
+            subprocess.run(["git", *command], cwd=place, check=True)
+    monkeypatch.setattr("source_inspect.tree.NAMES", 10)
+    given = {"build_source": f"file://{place}" if repository else str(place)}
+    with pytest.raises(TreeError, match=r"files; name the app's directory, one of api, job: -e build_subdir=api$"):
+        report.read(given)
+    assert "\napp_wsgi: app:app " in report.read({**given, "build_subdir": "api"})
 
 
 def test_merges_of_yaml_do_not_fill_the_memory(printed):

@@ -56,7 +56,8 @@ def report(tree: Tree, given: dict[str, Any], why: str = "") -> Answer:
     if why:
         answer.values["build_dockerfile"] = ("none", why)
     top, subdir = tree, given.get("build_subdir", "").strip("/")
-    tree = _built_by(top.below(subdir) if subdir else top, given.get("build_dockerfile") or "Dockerfile")
+    tree = (top.below(subdir) if subdir else top).bounded(subdir)
+    tree = _built_by(tree, given.get("build_dockerfile") or "Dockerfile")
     told = listed.told(tree)
     plan = listed.plan(told, answer)
     folder = listed.folder(tree, plan.file, given, answer)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,6 +16,7 @@ from ansible.module_utils import build_sources
 MOST = 256 << 10  # bytes of one file
 WHOLE = 16 << 20  # bytes of all
 NAMES = 20_000
+SHOWN = 5  # directories
 PATIENCE = 300  # seconds that git may take
 # The repository says nothing to git but its files: no hook, no monitor, no other kind of address.
 GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
@@ -37,8 +40,6 @@ class Tree:
         self.roots: tuple[str, ...] = ()
         self._read, self._left = read, WHOLE
         self._texts: dict[str, str] = {}
-        if len(self.names) > NAMES:
-            raise TreeError(f"build_source: more than {NAMES} files; name the app's directory: -e build_subdir=backend")
 
     def text(self, name: str) -> str:
         """Return a file's text, or its beginning; "" where there is no such file."""
@@ -59,6 +60,22 @@ class Tree:
         if not names:
             raise TreeError(f"build_subdir: the source has no directory {subdir!r}; write another, or leave it out")
         return Tree(names, lambda name, most: self.bytes(begin + name, most))
+
+    def bounded(self, begin: str = "") -> Tree:
+        """Return it, where it has not too many files; else name the directories with Python that could be the app's.
+
+        :param begin: the directory that it is itself.
+        """
+        if len(self.names) <= NAMES:
+            return self
+        inner = Counter(name.partition("/")[0] for name in self.names if "/" in name)
+        likely = {name.partition("/")[0] for name in self.names if re.fullmatch(r"[^/]+/(.+/)?[^/]+\.py", name)}
+        places = [f"{begin}/{each}".lstrip("/") for each in sorted(inner) if each in likely and inner[each] <= NAMES][
+            :SHOWN
+        ]
+        which = f", one of {', '.join(places)}" if places[1:] else ""
+        example = f": -e build_subdir={places[0]}" if places else ", by build_subdir"
+        raise TreeError(f"build_source: more than {NAMES} files; name the app's directory{which}{example}")
 
     def bytes(self, name: str, most: int) -> bytes:
         """Return the beginning of a file, as it lies there."""
