@@ -425,6 +425,11 @@ def test_a_file_that_is_no_python_is_named_with_its_line(printed):
     assert "#   not read: old.py: Missing parentheses in call to 'print'. Did you mean print(...)? (line 2)\n" in text
 
 
+def test_a_file_that_is_too_large_is_named_as_such(printed):
+    text = printed({"app.py": APP, "names.py": f"NAMES = {'x' * 300_000!r}\n"})
+    assert "#   not read: names.py: larger than 256 KiB\n" in text
+
+
 def test_a_store_in_memory_is_no_secret(decided):
     files = {"app.py": APP, "config.py": "import os\nos.getenv('RATELIMIT_STORAGE_URI', 'memory://')\n"}
     found = decided({**files, ".env.example": "RATELIMIT_STORAGE_URI=memory://\n"})

@@ -12,7 +12,7 @@ from .facts import Code, Read, is_address
 from .paths import Paths, Texts
 from .routes import Routes
 from .syntax import constant, dotted, named_of
-from .tree import Tree
+from .tree import MOST, Tree
 
 MODULES = 300  # files of Python that are read, those of the highest directories first
 SCRIPTS = 10  # files of SQL
@@ -46,7 +46,8 @@ def _modules(code: Code, tree: Tree, names: list[str]) -> None:
         try:
             code.modules[name] = syntax.parse(tree.text(name))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # what ast.parse says
-            code.unread.append(f"{name}: {str(error).replace('<unknown>, ', '')}")
+            why = f"larger than {MOST >> 10} KiB" if name in tree.cut else str(error).replace("<unknown>, ", "")
+            code.unread.append(f"{name}: {why}")
     _read(code)
 
 
