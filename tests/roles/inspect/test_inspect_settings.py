@@ -470,6 +470,30 @@ def test_a_service_fills_the_variable_that_the_app_reads(printed, needs, names, 
     assert said in printed({"app.py": APP, "x.py": f"import os\n{reads}", "requirements.txt": f"flask\n{needs}\n"})
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "db = redis.Redis(host=os.getenv('REDIS_HOST', 'x'), port=6379)",
+            "x.py:2 asks for a host, by REDIS_HOST; let",
+        ),
+        ("HOST = os.environ['CACHE_REDIS_HOST']", "x.py:2 asks for a host, by CACHE_REDIS_HOST; let the code take"),
+        (
+            "url = urlparse(os.getenv('REDIS_URL'))\ndb = Redis(host=url.hostname)",
+            "x.py:3 asks for a host; let the code",
+        ),
+        ("broker = f'redis://{HOST}:{PORT}/0'", "x.py:2 asks for a host; let the code take the whole address"),
+        ("db = redis.from_url(os.environ['REDIS_URL'])", None),
+        ("db = Redis()", None),
+        ("mail = Mail(host=os.getenv('MAIL_HOST'))", None),
+    ],
+)
+def test_a_host_of_redis_is_told_to_be_a_socket(printed, code, said):
+    text = printed({"app.py": APP, "x.py": f"import os\n{code}\n", "requirements.txt": "flask\nredis\n"})
+    said = said and f"#   app_needs: [valkey] listens on a socket alone, and {said}"
+    assert said in text if said else "on a socket alone" not in text
+
+
 def test_a_scheduler_in_each_worker_is_said_with_a_way_out(printed):
     text = printed({"app.py": f"{APP}scheduler = APScheduler()\n"})
     assert "its jobs run once a worker; write app_workers: 1, or start it in a file of its own" in text

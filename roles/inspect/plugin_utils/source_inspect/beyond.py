@@ -19,6 +19,7 @@ SECOND = re.compile(
     r"connexion\b[^\n#,;]*?(==|~=|\^|~|[\"'=]\s*[\"'])\s*[12]\b|connexion\b[^\n#;]*<\s*=?\s*[23]\b"
     r"|name = \"connexion\"\nversion = \"[12]\."
 )
+HOST = re.compile(r"(\w+_)?(REDIS|VALKEY)_?(HOST|HOSTNAME|SERVER|PORT)")
 # Servers of their own: the port that they listen on.
 SERVERS = {
     **{"streamlit": 8501, "gradio": 7860, "chainlit": 8000, "panel": 5006, "bokeh": 5006, "voila": 8866},
@@ -131,12 +132,26 @@ def without_eventlet(needs: Mapping[str, str]) -> str:
 def look(code: Code, needs: Mapping[str, str], answer: Answer) -> None:
     """Say what works where people run the app themselves, and not where gunicorn does."""
     _eventlet(code, needs, answer)
+    _valkey(code, answer)
     for place in dict.fromkeys(code.late.values()):
         paths = [path for path in code.late if code.late[path] == place]
         more = f" and {len(paths) - 3} more" if paths[3:] else ""
         answer.unsure.append(
             f"app_wsgi: {place} makes the pages {', '.join(paths[:3])}{more}, in code that no import runs: below "
             "__main__, or in a function that nothing else calls; let the module that is served do it"
+        )
+
+
+def _valkey(code: Code, answer: Answer) -> None:
+    """Say that the Valkey of app_needs has no port, where the code asks for a host."""
+    read = {name: place for name, place in code.demanded.items() if HOST.fullmatch(name)}
+    read |= {name: place for name, (place, _default) in code.optional.items() if HOST.fullmatch(name)}
+    place = code.words.get("host of redis") or next(iter(read.values()), "")
+    if place:
+        names = f", by {', '.join(sorted(read))}" if read else ""
+        answer.unsure.append(
+            f"app_needs: [valkey] listens on a socket alone, and {place} asks for a host{names}; "
+            "let the code take the whole address: redis.from_url(os.environ['REDIS_URL'])"
         )
 
 

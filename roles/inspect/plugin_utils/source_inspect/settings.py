@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .paths import Paths, Texts
-from .syntax import constant, dotted, last_of, named_of
+from .syntax import constant, dotted, last_of, named_of, together
 
 PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 READERS = {"Env", "FileAwareEnv", "AutoConfig", "Config", "EnvReader"}  # whose instances are called with a name
@@ -43,6 +43,7 @@ CLIENTS = [
 ]
 
 RANDOM = ("urandom", "token_hex", "token_bytes", "token_urlsafe", "uuid4")
+REDIS = ("Redis", "StrictRedis", "Valkey", "ConnectionPool", "BlockingConnectionPool", "FlaskRedis")
 
 Row = tuple[str, ast.AST, bool, object]  # a variable, where it is read, whether it is demanded, and its default
 
@@ -203,11 +204,15 @@ def words(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
         elif isinstance(node, ast.Call):
             if last_of(node.func) in ("BackgroundScheduler", "APScheduler"):
                 yield "scheduler", node
+            if last_of(node.func) in REDIS and "host" in named_of(node):
+                yield "host of redis", node
             mode = constant(named_of(node).get("async_mode"))
             if mode == "eventlet" or dotted(node.func) == "eventlet.monkey_patch":
                 yield "eventlet", node
             elif mode:
                 yield "another mode", node
+        elif isinstance(node, ast.JoinedStr) and together(node).startswith(("redis://{", "redis://:{")):
+            yield "host of redis", node
         elif isinstance(node, ast.ImportFrom) and node.module == "eventlet":
             yield from (("eventlet", node) for each in node.names if each.name == "monkey_patch")
 
