@@ -494,6 +494,26 @@ def test_a_host_of_redis_is_told_to_be_a_socket(printed, code, said):
     assert said in text if said else "on a socket alone" not in text
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("os.makedirs(os.path.expanduser('~/.shop'))", True),
+        ("Path('~/.shop').expanduser().mkdir()", True),
+        ("(Path.home() / '.shop').mkdir()", True),
+        ("click.get_app_dir('shop')", True),
+        ("platformdirs.user_data_dir('shop')", True),
+        ("AppDirs('shop').user_data_dir", True),
+        ("os.environ['HOME']", True),
+        ("os.path.expanduser(path)", False),
+        ("os.path.expanduser('/data/shop')", False),
+        ("user_cache_dir('shop')", False),
+    ],
+)
+def test_what_lies_in_the_home_is_said_to_be_lost(printed, code, said):
+    text = printed({"app.py": APP, "x.py": f"import os\n{code}\n"})
+    assert ("#   app_writable: x.py:2 finds a directory by HOME, which is /tmp here" in text) is said
+
+
 def test_a_scheduler_in_each_worker_is_said_with_a_way_out(printed):
     text = printed({"app.py": f"{APP}scheduler = APScheduler()\n"})
     assert "its jobs run once a worker; write app_workers: 1, or start it in a file of its own" in text

@@ -1,15 +1,15 @@
-"""What gunicorn cannot serve as it is: apps of ASGI, of Dash and Connexion, and servers of their own."""
+"""What gunicorn cannot serve as it is: apps of ASGI, of Dash and Connexion, servers, and what suits a desk alone."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .block import Answer
 from .declared import Declared
 from .facts import FLASK, App, Code, module
-from .syntax import dotted
+from .syntax import constant, dotted, last_of, named_of, together
 from .tree import Tree
 
 THIRD = "Connexion 3"
@@ -20,6 +20,17 @@ SECOND = re.compile(
     r"|name = \"connexion\"\nversion = \"[12]\."
 )
 HOST = re.compile(r"(\w+_)?(REDIS|VALKEY)_?(HOST|HOSTNAME|SERVER|PORT)")
+RANDOM = ("urandom", "token_hex", "token_bytes", "token_urlsafe", "uuid4")
+HOMES = (
+    "user_data_dir",
+    "user_data_path",
+    "user_config_dir",
+    "user_state_dir",
+    "get_app_dir",
+    "AppDirs",
+    "PlatformDirs",
+)
+REDIS = ("Redis", "StrictRedis", "Valkey", "ConnectionPool", "BlockingConnectionPool", "FlaskRedis")
 # Servers of their own: the port that they listen on.
 SERVERS = {
     **{"streamlit": 8501, "gradio": 7860, "chainlit": 8000, "panel": 5006, "bokeh": 5006, "voila": 8866},
@@ -133,6 +144,12 @@ def look(code: Code, needs: Mapping[str, str], answer: Answer) -> None:
     """Say what works where people run the app themselves, and not where gunicorn does."""
     _eventlet(code, needs, answer)
     _valkey(code, answer)
+    homes = [code.words.get("home"), code.demanded.get("HOME"), code.optional.get("HOME", ("",))[0]]
+    if home := next(filter(None, homes), ""):
+        answer.unsure.append(
+            f"app_writable: {home} finds a directory by HOME, which is /tmp here: each deploy loses what lies there; "
+            "let the code take one below /data, or a directory of app_writable"
+        )
     for place in dict.fromkeys(code.late.values()):
         paths = [path for path in code.late if code.late[path] == place]
         more = f" and {len(paths) - 3} more" if paths[3:] else ""
@@ -162,3 +179,38 @@ def _eventlet(code: Code, needs: Mapping[str, str], answer: Answer) -> None:
     if (place or listed) and not any("workers of eventlet" in said for said in answer.unsure):
         why = f"{place} takes eventlet" if place else "Flask-SocketIO takes eventlet where it is listed"
         answer.unsure.append(f"app_server: {why}; {without_eventlet(needs)}")
+
+
+def words(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
+    """Yield (word, where) of what makes an app behave otherwise in a container than on a desk."""
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr == "instance_path":
+            yield node.attr, node
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            named = [str(constant(getattr(each, "slice", None)) or dotted(each)).lower() for each in node.targets]
+            if last_of(node.value.func) in RANDOM and any(name.endswith("secret_key") for name in named):
+                yield "random key", node
+        elif isinstance(node, ast.Call):
+            if last_of(node.func) in ("BackgroundScheduler", "APScheduler"):
+                yield "scheduler", node
+            if dotted(node.func) == "Path.home" or last_of(node.func) in HOMES or _below_home(node):
+                yield "home", node
+            if last_of(node.func) in REDIS and "host" in named_of(node):
+                yield "host of redis", node
+            mode = constant(named_of(node).get("async_mode"))
+            if mode == "eventlet" or dotted(node.func) == "eventlet.monkey_patch":
+                yield "eventlet", node
+            elif mode:
+                yield "another mode", node
+        elif isinstance(node, ast.JoinedStr) and together(node).startswith(("redis://{", "redis://:{")):
+            yield "host of redis", node
+        elif isinstance(node, ast.ImportFrom) and node.module == "eventlet":
+            yield from (("eventlet", node) for each in node.names if each.name == "monkey_patch")
+
+
+def _below_home(call: ast.Call) -> bool:
+    """Tell whether a call finds a path below ~: os.path.expanduser("~/x"), Path("~/x").expanduser()."""
+    inner = getattr(call.func, "value", None)
+    given = [*call.args, *(inner.args if isinstance(inner, ast.Call) else [])]
+    expands = getattr(call.func, "attr", dotted(call.func)) == "expanduser"
+    return expands and any(together(each).startswith("~") for each in given)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Set
 from typing import Any
 
-from . import apps, commands, facts, settings, syntax
+from . import apps, beyond, commands, facts, settings, syntax
 from .facts import Code, Read, is_address
 from .paths import Paths, Texts
 from .routes import Routes
@@ -132,7 +132,7 @@ class Reader:
             self.take(row)
         databases, parts = self.paths.databases(node for node in self.nodes if id(node) not in self.muted)
         self.code.texts |= {text: self.at(node) for text, node in databases.items()} | self.code.texts
-        for word, node in settings.words(node for node in self.nodes if id(node) not in self.muted):
+        for word, node in beyond.words(node for node in self.nodes if id(node) not in self.muted):
             self.code.words.setdefault(word, self.at(node))
         for node in self.nodes:
             if isinstance(node, ast.Subscript):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .paths import Paths, Texts
-from .syntax import constant, dotted, last_of, named_of, together
+from .syntax import constant, dotted, named_of
 
 PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 READERS = {"Env", "FileAwareEnv", "AutoConfig", "Config", "EnvReader"}  # whose instances are called with a name
@@ -41,9 +41,6 @@ CLIENTS = [
     ("sentry_sdk", "init", r"dsn", "?SENTRY_DSN"),  # nothing is reported without it
     ("slack_bolt", "App", r"token|authorize|client", "SLACK_BOT_TOKEN SLACK_SIGNING_SECRET"),
 ]
-
-RANDOM = ("urandom", "token_hex", "token_bytes", "token_urlsafe", "uuid4")
-REDIS = ("Redis", "StrictRedis", "Valkey", "ConnectionPool", "BlockingConnectionPool", "FlaskRedis")
 
 Row = tuple[str, ast.AST, bool, object]  # a variable, where it is read, whether it is demanded, and its default
 
@@ -190,31 +187,6 @@ def prefix_of(call: ast.Call) -> tuple[str, str] | None:
         if any(dotted(each) == "os.environ" for each in values):
             return "", last
     return None
-
-
-def words(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
-    """Yield (word, where) of what makes an app behave otherwise in a container than on a desk."""
-    for node in nodes:
-        if isinstance(node, ast.Attribute) and node.attr == "instance_path":
-            yield node.attr, node
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            named = [str(constant(getattr(each, "slice", None)) or dotted(each)).lower() for each in node.targets]
-            if last_of(node.value.func) in RANDOM and any(name.endswith("secret_key") for name in named):
-                yield "random key", node
-        elif isinstance(node, ast.Call):
-            if last_of(node.func) in ("BackgroundScheduler", "APScheduler"):
-                yield "scheduler", node
-            if last_of(node.func) in REDIS and "host" in named_of(node):
-                yield "host of redis", node
-            mode = constant(named_of(node).get("async_mode"))
-            if mode == "eventlet" or dotted(node.func) == "eventlet.monkey_patch":
-                yield "eventlet", node
-            elif mode:
-                yield "another mode", node
-        elif isinstance(node, ast.JoinedStr) and together(node).startswith(("redis://{", "redis://:{")):
-            yield "host of redis", node
-        elif isinstance(node, ast.ImportFrom) and node.module == "eventlet":
-            yield from (("eventlet", node) for each in node.names if each.name == "monkey_patch")
 
 
 def opened(tree: ast.Module, paths: Paths) -> dict[str, int]:
