@@ -63,9 +63,8 @@ def list_files(folder: str) -> list[str]:
     """
     if not os.path.isdir(folder):
         raise AnsibleActionFail(f"build_source: {folder} is not a directory on the controller")
-    inside = _git(folder, "rev-parse", "--is-inside-work-tree", check=False).returncode == 0
     with tempfile.TemporaryDirectory() as empty:
-        if inside:
+        if _git(folder, "rev-parse", "--is-inside-work-tree", check=False).returncode == 0:
             listed = _git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
         else:
             _git(folder, "init", "-q", "--bare", empty)
@@ -85,8 +84,10 @@ def list_files(folder: str) -> list[str]:
 
 def _not_checked_out(path: str) -> AnsibleActionFail:
     folder, name = os.path.split(os.path.normpath(path))
-    command = f"git -C {folder} submodule update --init --recursive"
-    return AnsibleActionFail(f"build_source: the submodule {name} in {folder} is not checked out; type: {command}")
+    known = not _git(folder, "submodule", "status", "--", name, check=False).returncode
+    how = "submodule update --init --recursive" if known else f"rm --cached {name}"
+    said = f"the submodule {name} in {folder} is not checked out{'' if known else ', and no .gitmodules has it'}"
+    return AnsibleActionFail(f"build_source: {said}; type: git -C {folder} {how}")
 
 
 def _git(folder: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:

@@ -186,6 +186,19 @@ def test_a_submodule_that_is_not_checked_out_is_named(submodule, git):
     assert "static/theme/theme.css" in action.list_files(str(submodule))
 
 
+def test_a_submodule_without_an_address_is_named_with_what_takes_it_out(submodule, git):
+    git(submodule, "rm", "-q", "--cached", ".gitmodules")
+    git(submodule, "commit", "-qm", "lost")
+    (submodule / ".gitmodules").unlink()
+    with pytest.raises(AnsibleActionFail) as failed:
+        action.list_files(str(submodule))
+    begin = f"build_source: the submodule theme in {submodule}/static is not checked out, and no .gitmodules has it"
+    assert str(failed.value) == f"{begin}; type: git -C {submodule}/static rm --cached theme"
+    git(submodule / "static", "rm", "-q", "--cached", "theme")
+    (submodule / "static" / "theme").rmdir()
+    assert action.list_files(str(submodule))
+
+
 def run(source, **arguments):
     """Return what the plugin would send of a directory, or fail as it does."""
     plugin = object.__new__(action.ActionModule)
