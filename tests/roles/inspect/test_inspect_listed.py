@@ -184,6 +184,7 @@ def test_a_dockerfile_that_is_set_aside_tells_what_is_served_alone(text):
     assert found.pop("build_source")
     assert found == {
         "app_name": "shop",
+        "build_python": "3.10",
         "build_dockerfile": "none",
         "build_extras": ["server"],
         "app_wsgi": "shop.pages:app",
@@ -248,3 +249,22 @@ def test_a_list_without_flask_gives_way_to_a_project_that_has_it(text, listed, p
     files = {"app.py": APP, "requirements.txt": listed, "pyproject.toml": project, "more.txt": "flask"}
     found = yaml.safe_load(text(files))
     assert (found.get("build_dependencies"), found.get("build_extras")) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "more", "python"),
+    [
+        ("FROM python:3.12-slim", {}, "3.12"),
+        ("FROM python:3.9", {}, "3.10"),
+        ("ARG PYTHON_VERSION=3.11\nFROM python:${PYTHON_VERSION}-slim as base", {}, "3.11"),
+        ("FROM --platform=linux/amd64 docker.io/library/python:3.11.4", {}, "3.11"),
+        ("FROM python:3.13", {}, None),
+        ("FROM python:3", {}, None),
+        ("FROM python:3.11", {".python-version": "3.12"}, None),
+        ("FROM node:20", {}, None),
+    ],
+)
+def test_the_python_of_a_dockerfile_that_is_set_aside_is_taken(decided, image, more, python):
+    files = {"app.py": "from flask import Flask\napp = Flask('x')\n", "Dockerfile": f"{image}\nCMD gunicorn app:app\n"}
+    assert decided({**files, **more}, build_dockerfile="none").get("build_python") == python
+    assert "build_python" not in decided({**files, **more})

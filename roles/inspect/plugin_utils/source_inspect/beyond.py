@@ -1,4 +1,4 @@
-"""What gunicorn cannot serve as it is: apps of ASGI, of Dash and Connexion, servers, and what suits a desk alone."""
+"""What gunicorn cannot serve as it is: apps of ASGI, of Dash and Connexion, servers; and what suits a desk alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from ansible.module_utils import build_plan, build_python
+
 from .block import Answer
 from .declared import Declared
 from .facts import FLASK, App, Code, module
-from .syntax import constant, dotted, last_of, named_of, together
+from .syntax import constant, dotted, last_of, named_of, python_of, together
 from .tree import Tree
 
 THIRD = "Connexion 3"
@@ -214,3 +216,15 @@ def _below_home(call: ast.Call) -> bool:
     given = [*call.args, *(inner.args if isinstance(inner, ast.Call) else [])]
     expands = getattr(call.func, "attr", dotted(call.func)) == "expanduser"
     return expands and any(together(each).startswith("~") for each in given)
+
+
+def python(text: str, plan: build_plan.Plan, answer: Answer) -> build_python.Wish:
+    """Return which Python the build takes: that of a Dockerfile that is set aside, where nothing else asks for one."""
+    version = "" if plan.python.why else python_of(text)
+    if not version:
+        return plan.python
+    wish = build_python.wanted({".python-version": version})
+    if wish.version != plan.python.version:
+        older = "" if wish.version == version else f", and the oldest here is {wish.version}"
+        answer.set("build_python", wish.version, f"the Dockerfile is of Python {version}{older}")
+    return build_python.wanted({}, wish.version)

@@ -166,7 +166,8 @@ def _image(
     """
     told = found.declared
     if not told.dockerfile:
-        answer.itself += [plan.said, plan.python.said] if plan.file else [plan.python.said]
+        wish = beyond.python(told.set_aside, plan, answer)
+        answer.itself += [each for each in (plan.said if plan.file else "", wish.said) if each]
         answer.unsure += [] if plan.file else [f"build_dependencies: {plan.said}"]
         if added := dockerfile.adds(told.set_aside):
             answer.unsure.append(

@@ -116,6 +116,15 @@ def constants_of(tree: ast.Module) -> dict[str, Any]:
     return found
 
 
+def python_of(text: str) -> str:
+    """Return the Python that a Dockerfile's last image of Python has, as "3.12"; "" of none."""
+    known = dict(re.findall(r"(?im)^\s*ARG\s+(\w+)=[\"']?([\w.-]+)", text))
+    images = re.findall(r"(?im)^\s*FROM\s+(?:--\S+\s+)?(?:\S+/)?python:(\S+)", text)
+    tags = [re.sub(r"\$\{?(\w+)[^}\s-]*\}?", lambda found: known.get(found[1], ""), each) for each in images]
+    versions = [match[0] for match in (re.match(r"\d+\.\d+", each) for each in tags) if match]
+    return versions[-1] if versions else ""
+
+
 def constants(text: str) -> dict[str, Any]:
     """Return the constants that a settings file sets, as gunicorn.conf.py."""
     try:
