@@ -243,6 +243,8 @@ BESIDE = f"from models import db\n{APP}"
         ({"app/app.py": BESIDE, "app/models.py": "", "models.py": ""}, "app.app:app", None),
         ({"app/app.py": BESIDE}, "app.app:app", None),
         ({"app/app.py": BESIDE, "app/models.py": "", "Dockerfile": f"{IMAGE}COPY app/ /srv/\n"}, "app:app", None),
+        ({"app/app.py": BESIDE, "app/models.py": "", "Dockerfile": f"{IMAGE}COPY /app .\n"}, "app:app", None),
+        ({"app/app.py": BESIDE, "app/models.py": "", "Dockerfile": f"{IMAGE}COPY / .\n"}, "app:app", "/srv/app"),
         ({"app/app.py": BESIDE, "app/models.py": "", "Dockerfile": f"{IMAGE}COPY . .\n"}, "app:app", "/srv/app"),
         ({"src/main.py": BESIDE, "src/models.py": ""}, "main:app", None),
     ],

@@ -184,7 +184,7 @@ def _dockerfile(text: str, found: Declared) -> None:
         elif word in ("COPY", "ADD") and "--from" not in rest:
             *sources, target = [each for each in _of_exec(rest).split() if not each.startswith("--")] or [""]
             place = posixpath.normpath(posixpath.join(found.workdir, target))
-            found.copied |= {posixpath.normpath(each): place for each in sources}
+            found.copied |= {posixpath.normpath(each.lstrip("/")): place for each in sources}
         elif word == "ENV" and (match := re.search(r"\bFLASK_APP[= ]\"?([^\s\"]+)", rest)):
             found.flask["FLASK_APP"] = (match[1], "Dockerfile")
         elif word in ("CMD", "ENTRYPOINT"):
