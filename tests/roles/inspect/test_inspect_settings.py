@@ -674,6 +674,43 @@ def test_a_default_that_no_container_reaches_is_said(printed, read, said):
 @pytest.mark.parametrize(
     ("code", "path"),
     [
+        ("app.config.from_object('config')\n", "config"),
+        ("app.config.from_object('settings.ProductionConfig')\n", "settings"),
+        ("app.config.from_object('shop.settings.Config')\n", "shop/settings"),
+        ("importlib.import_module('config')\n", "config"),
+        ("from settings import KEY\n", "settings"),
+        ("import local_settings\n", "local_settings"),
+        ("from shop.keys import KEY\n", "shop/keys"),
+        ("from .keys import KEY\n", "keys"),
+        ("try:\n    from settings import KEY\nexcept ImportError:\n    KEY = ''\n", None),
+        ("app.config.from_object('more.Config')\nimport more, more.inner, shop.models\n", None),
+        ("app.config.from_object(__name__)\nimport jwt, yaml\nfrom dynaconf import settings\n", None),
+        ("from shop import anything\nfrom . import more\n", None),
+        ("from babel.core import Locale\nimport redis.client\n", None),
+        ("if __name__ == '__main__':\n    from .test import run\n", None),
+    ],
+)
+def test_a_module_that_the_source_lacks_is_said(printed, code, path):
+    files = {
+        "shop/models.py": "",
+        "more/__init__.py": "Config = 1\n",
+        "more/inner.pyx": "",
+        "seed.py": "import config\n",
+        "babel.cfg": "",
+        "redis/redis.conf": "",
+    }
+    text = printed({"app.py": f"{APP}{code}", **files})
+    said = re.findall(r"#   app_files: app.py:3 takes (\S+)\.py, and the source has none; app_files writes it", text)
+    assert said[:1] == ([path] if path else [])
+    assert "seed.py" not in text or "import_module" in code
+
+
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("c = configparser.ConfigParser(); c.read('config.ini')\n", "config.ini"),
+        ("c = ConfigParser(); c.read('config.ini', 'utf-8')\n", "config.ini"),
+        ("c = Other(); c.read('config.ini')\n", None),
         ("with open('config.json') as f:\n    x = f\n", "config.json"),
         ("app.config.from_pyfile('settings.cfg')\n", "settings.cfg"),
         ("app.config.from_pyfile('settings.cfg', silent=True)\n", None),

@@ -7,13 +7,14 @@ import re
 from collections.abc import Set
 
 from . import places
-from .apps import in_src
+from .apps import in_src, reached
 from .beside import NOT_FOR_USE
 from .block import Answer, Template
 from .configurations import for_work
 from .declared import NAME
 from .facts import file_of, root, unreachable
 from .serving import Found
+from .settings import lacking
 from .syntax import SRC, constant, last_of
 
 # Set by the role, by the platform that the repository was written for, or for development alone.
@@ -212,6 +213,10 @@ def _say_of_files(found: Found, answer: Answer) -> None:
                 f"app_files: {place} reads {path} when it is imported, and the source has none; app_files "
                 "writes one, below the code or elsewhere"
             )
+    served = file_of(found.tree, answer.values.get("app_wsgi", ("",))[0].partition(":")[0])
+    run = reached(served, found.code.modules) & found.code.modules.keys() if served else set()
+    for place, path in list(lacking(found.code, sorted(run), found.tree, found.needs))[:FIXED]:
+        answer.unsure.append(f"app_files: {place} takes {path}.py, and the source has none; app_files writes it")
     for name, (place, silent) in found.code.files.items():
         lacks = ", if there is one" if silent else ", and does not start without"
         answer.unsure.append(f"app_files: {place} reads a file that {name} names{lacks}; app_files writes it")

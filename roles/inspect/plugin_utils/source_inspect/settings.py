@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+from .facts import Code, module
 from .paths import Paths, Texts
-from .syntax import constant, dotted, named_of
+from .syntax import constant, dotted, last_of, module_of, named_of
+from .tree import Tree
 
 PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
+OWN = re.compile(
+    r"(local_?|my_?|app_?|secret_?|flask_?)?(config|conf|configuration|settings|credentials)(_local)?(\.\w+)?"
+)
 READERS = {"Env", "FileAwareEnv", "AutoConfig", "Config", "EnvReader"}  # whose instances are called with a name
 KINDS = re.compile(
     r"(str|int|bool|float|decimal|list|tuple|dict|url|json|path|bytes|date|datetime|time|timedelta|log_level|uuid|enum"
@@ -45,30 +49,26 @@ CLIENTS = [
 Row = tuple[str, ast.AST, bool, object]  # a variable, where it is read, whether it is demanded, and its default
 
 
-@dataclass
 class Readers:
     """What of one file is called with the name of a variable.
 
     :ivar known: {name of an object: the prefix that it puts before all names}.
     """
 
-    known: dict[str, str] = field(default_factory=dict)
-    within: dict[int, str] = field(default_factory=dict)  # {node below `with env.prefixed()`: that prefix}
-    optional: set[str] = field(default_factory=set)  # names that have a default where the reader is made
-
     def __init__(self, nodes: Iterable[ast.AST], imported: set[str]) -> None:
-        self.known, self.within, self.optional = {}, {}, set()
+        self.known: dict[str, str] = {}
+        self.within: dict[int, str] = {}  # {node below `with env.prefixed()`: that prefix}
+        self.optional: set[str] = set()  # names that have a default where the reader is made
         if not imported & LIBRARIES:
             return
         self.known = dict.fromkeys(("config", "env", "decouple.config", "environs.env"), "")
         for node in nodes:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 if dotted(node.value.func).rpartition(".")[2] in READERS:
-                    prefix = str(constant(named_of(node.value).get("env_prefix")) or "")
+                    given = named_of(node.value)
+                    prefix = str(constant(given.get("env_prefix")) or "")
                     self.known |= {dotted(target): prefix for target in node.targets}
-                    self.optional |= {
-                        name for name, value in named_of(node.value).items() if isinstance(value, ast.Tuple)
-                    }
+                    self.optional |= {name for name, value in given.items() if isinstance(value, ast.Tuple)}
             elif isinstance(node, ast.With):
                 for each in (item.context_expr for item in node.items):
                     if isinstance(each, ast.Call) and dotted(each.func).endswith(".prefixed") and each.args:
@@ -99,10 +99,8 @@ def by_libraries(nodes: Iterable[ast.AST]) -> Iterator[Row]:
             origins |= {each.asname or each.name.partition(".")[0]: f"{begin}{each.name}" for each in node.names}
     for call in (node for node in nodes if isinstance(node, ast.Call)):
         first, dot, rest = dotted(call.func).partition(".")
-        package, last = (
-            origins.get(first, "").partition(".")[0],
-            f"{origins.get(first, '')}{dot}{rest}".rpartition(".")[2],
-        )
+        origin = origins.get(first, "")
+        package, last = origin.partition(".")[0], f"{origin}{dot}{rest}".rpartition(".")[2]
         for known, called, arguments, variables in CLIENTS:
             if not (re.fullmatch(known, package) and re.fullmatch(called, last)):
                 continue
@@ -189,13 +187,49 @@ def prefix_of(call: ast.Call) -> tuple[str, str] | None:
     return None
 
 
+def lacking(code: Code, files: Iterable[str], tree: Tree, needs: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield (place, path) of modules of the source's own that files import, or take as settings, and that it lacks."""
+    there = {name.rpartition(".")[0] for name in tree.names}
+    there |= {name[: match.start()] for name in tree.names for match in re.finditer("/", name)}
+    tops = {re.split(r"[/.]", name.removeprefix("src/"))[0] for name in tree.names if name.endswith(".py")} - {*needs}
+    for file in files:
+        folder = f"{file.rpartition('/')[0]}/".lstrip("/")
+        for node, name, own in _imports(file, code.modules[file]):
+            path, first = name.replace(".", "/"), name.partition(".")[0]
+            paths = [path, path.rpartition("/")[0]] if isinstance(node, ast.Call) else [path]  # or what a module holds
+            known = any(f"{begin}{each}" in there for each in paths for begin in (*tree.roots, "", "src/", folder))
+            mine = own or first in tops or (OWN.fullmatch(name) and first.replace("_", "-") not in needs)
+            if mine and not known:
+                yield f"{file}:{getattr(node, 'lineno', 1)}", path if path.islower() else paths[-1]
+
+
+def _imports(file: str, tree: ast.Module) -> Iterator[tuple[ast.AST, str, bool]]:
+    """Yield (where, module, whether it is one of the package itself) of imports that no `try` or `if` leaves out."""
+    here, nodes = module(file) or "", list(ast.walk(tree))
+    package = here if file.endswith("__init__.py") else here.rpartition(".")[0]
+    may = {id(x) for node in nodes if isinstance(node, ast.Try | ast.If) for each in node.body for x in ast.walk(each)}
+    for node in (each for each in nodes if id(each) not in may):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node, module_of(node, package), bool(node.level)
+        elif isinstance(node, ast.Import):
+            yield from ((node, each.name, False) for each in node.names)
+        elif isinstance(node, ast.Call) and node.args and last_of(node.func) in ("from_object", "import_module"):
+            yield node, str(constant(node.args[0]) or ""), False
+
+
 def opened(tree: ast.Module, paths: Paths) -> dict[str, int]:
     """Return {path: line} of files that an import of a module reads: by open(), or as settings that may not lack."""
     calls = [each for node in tree.body for each in _at_import(node) if isinstance(each, ast.Call) and each.args]
     found: dict[str, int] = {}
+    made = [each for each in ast.walk(tree) if isinstance(each, ast.Assign) and isinstance(each.value, ast.Call)]
+    parsers = [f"{dotted(each.targets[0])}.read" for each in made if last_of(each.value.func).endswith("ConfigParser")]
     for call in calls:
-        mode = constant(call.args[1]) if len(call.args) > 1 else constant(named_of(call).get("mode"))
-        reads = dotted(call.func) == "open" and not set(str(mode or "r")) & {*"wax"}
+        mode = (
+            constant(call.args[1])
+            if len(call.args) > 1 and dotted(call.func) not in parsers
+            else constant(named_of(call).get("mode"))
+        )
+        reads = dotted(call.func) in parsers or (dotted(call.func) == "open" and not set(str(mode or "r")) & {*"wax"})
         silent = bool(mode) or bool(constant(named_of(call).get("silent")))
         if reads or (dotted(call.func).endswith("config.from_pyfile") and not silent):
             path = paths.text(call.args[0])
