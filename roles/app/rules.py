@@ -24,7 +24,6 @@ from inventory_check.values import (
 )
 
 FILE = re.compile(r"(?!env\.json$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 PLACEHOLDERS = re.compile(
     r"(change.?me|secret|password|default|example|todo|dev|x+|.*not.?so.?secret.*)", re.IGNORECASE
 )
@@ -82,7 +81,7 @@ def command(value: str) -> str | None:
         return f"{value!r} is no command ({error}); example: flask --app shop db upgrade"
     if shell := [word for word in words if word in ("&&", "||", ";", "|", ">", "<")]:
         return f"no shell runs it, so {shell[0]} means nothing; example: sh -c 'one && two'"
-    name = ASSIGNED.match(words[0])[0] if words and ASSIGNED.match(words[0]) else ""
+    name = (re.match(r"[A-Za-z_]\w*=", (words or [""])[0], re.ASCII) or [""])[0]
     example = f"example: env {name}… flask db upgrade"
     return f"no shell runs it, so {name}… is no program; write env before it, {example}" if name else None
 
