@@ -8,8 +8,8 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.flask_deploy.host import clock, files, nginx
 from ansible.module_utils.flask_deploy.host import engine as engines
-from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.release import containers, diagnosis
 from ansible.module_utils.flask_deploy.switch import concluding, progress, settling, switch, unit
 
@@ -260,3 +260,74 @@ def test_a_unit_that_cannot_be_written_ends_the_switch(app, engine, monkeypatch)
     assert progress.pending(app) is None and app.serving() == old
     with pytest.raises(Exception, match="No space left"):
         concluding.conclude(app, new, begun, {"web1": {"well": True}})
+
+
+@pytest.fixture
+def slowly(app, engine, monkeypatch):
+    """Return a function that goes back to a release that takes so long to answer, by a clock that a poll sets on."""
+    moment = [clock.now()]
+
+    def sleep(_seconds):
+        moment[0] += 1
+
+    def go(takes, began=0.0, dies=False):
+        old, new = deploy(app, start_timeout=60), prepare(app, build="b2")
+        begin(app, new)
+        switch.move(app, progress.pending(app))
+        progress.go_on(app, progress.pending(app), "reverting", reason="9 of 9 requests failed", reject=True)
+        if not began:
+            engines.docker("stop", app.container(old))
+        first = moment[0]
+        ticks = (first - began) * os.sysconf("SC_CLK_TCK")
+        monkeypatch.setattr(switch, "started", lambda pid: None if dies else int(ticks), raising=False)
+        monkeypatch.setattr(switch, "now", lambda: moment[0])
+        monkeypatch.setattr(switch, "time", SimpleNamespace(monotonic=lambda: moment[0], sleep=sleep))
+
+        def probe(path, *_more):
+            if old in path and moment[0] < first + takes:
+                raise OSError("connection refused")
+            return 200
+
+        monkeypatch.setattr(nginx, "probe_socket", probe)
+        ended = switch.carry_out(app)
+        return ended["result"], app.serving() == old, moment[0] - first
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("takes", "began", "dies", "back", "most"),
+    [
+        (45, 0, False, True, 45),
+        (70, 0, False, False, 65),
+        (45, 10, False, True, 45),
+        (55, 10, False, False, 55),
+        (45, 3600, False, False, 25),
+        (45, 0, True, False, 25),
+        (15, 3600, False, True, 15),
+    ],
+    ids=[
+        *(
+            "started by the switch",
+            "and slower than it may be",
+            "by the engine, at a boot",
+            "and slower than it may be",
+        ),
+        *("runs for long and hangs", "ended as it started", "answers soon"),
+    ],
+)
+def test_a_release_that_starts_has_its_time_to_start_before_it_is_given_up(slowly, takes, began, dies, back, most):
+    """Otherwise the release that was judged bad serves on. One that runs and hangs has no more time than ever."""
+    result, old_serves, waited = slowly(takes, began, dies)
+    assert (result, old_serves) == (("reverted", True) if back else ("kept", False))
+    assert waited <= most
+
+
+def test_whoever_waits_for_a_switch_gives_the_release_before_its_time_to_start(app, engine):
+    deploy(app, start_timeout=900)
+    begin(app, prepare(app, build="b2"))
+    known = progress.pending(app)
+    assert settling.patience(known) >= settling.SETTLED_IN + 900
+    unknown = {name: known[name] for name in known if name != "start"}  # an earlier version began it
+    files.write_json(app.pending, unknown)
+    assert settling.patience(progress.pending(app)) >= settling.SETTLED_IN + 60

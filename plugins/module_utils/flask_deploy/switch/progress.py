@@ -25,6 +25,7 @@ DEFAULTS = {  # what an earlier version may not have written
     "rules": {"seconds": 0, "percent": 100, "samples": 1},
     "drain": 30,
     "stop": 0,
+    "start": 60,  # see record.UNKNOWN
     "confirm": 30,
     "moved": 0.0,
     "deadline": 0.0,
@@ -66,6 +67,7 @@ def begin(app: App, release: str, leaving: str, rules: dict[str, Any], drain: in
     }
     known |= {"rules": rules, "drain": drain, "confirm": confirm, "log": log.position(log.LOG)}
     known["stop"] = processes.stop_time(app, old, release)
+    known["start"] = app.record(old)["start_timeout"] if old else 0
     known["before"] = app.link(app.previous)
     known["reload"] = old is None or app.site(old) != app.site(release)
     forget_decision(app)

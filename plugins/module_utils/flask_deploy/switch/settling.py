@@ -56,7 +56,7 @@ def _settle_pending(app: App) -> None:
 
 def patience(known: dict[str, Any]) -> float:
     """Return the seconds that a switch may still take, once it is told whether it stays."""
-    least = SETTLED_IN + switch.STARTED_IN + known.get("stop", 0)
+    least = SETTLED_IN + max(switch.STARTED_IN, known.get("start", 0)) + known.get("stop", 0)
     return least + 2 * known["drain"] + known["rules"].get("seconds", 0)
 
 

@@ -15,12 +15,13 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import engine, files, locks, nginx
 from ansible.module_utils.flask_deploy.host.clock import now
+from ansible.module_utils.flask_deploy.host.process import started
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import back, log, progress, retire, unit, watch, workers
 
 POLL = 0.1  # seconds
-STARTED_IN = 20  # seconds the release before has to answer again, when traffic goes back to it
+STARTED_IN = 20  # seconds the release before has to answer again, when traffic goes back to it; see _answers
 AGAIN = 1  # seconds between two tries to write down that it goes back
 LOCK_WAIT = 30  # seconds that others may have nginx's lock while traffic waits for its way back
 UNCONFIRMED = ("moving", "watching", "waiting", "trying")  # phases that no release stays in
@@ -212,8 +213,11 @@ def drain(app: App, known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answers(app: App, release: str) -> bool:
-    """Tell whether a release answers at all: what ails the new one, a database perhaps, may ail it too."""
-    record, end = app.record(release), time.monotonic() + STARTED_IN
+    """Tell whether a release answers at all: what ails the new one, a database perhaps, may ail it too.
+
+    One that was started just now, here or by a boot, has as long as it had to get ready; one that ended has not.
+    """
+    record, end = app.record(release), now() + STARTED_IN
     if _answered(app, release, record):  # no engine is needed for that
         return True
     try:
@@ -221,11 +225,18 @@ def _answers(app: App, release: str) -> bool:
     except Exception:  # it cannot be started, for whatever reason
         traceback.print_exc()
         return False
+    process = containers.process(app, release)
     while not _answered(app, release, record):
-        if time.monotonic() >= end:
+        if now() >= end and not _starts(process, record["start_timeout"]):
             return False
         time.sleep(POLL)
     return True
+
+
+def _starts(process: int | None, seconds: float) -> bool:
+    """Tell whether a process runs, and began less than so many seconds ago."""
+    ticks = started(process) if process else None
+    return ticks is not None and now() < ticks / os.sysconf("SC_CLK_TCK") + seconds
 
 
 def _answered(app: App, release: str, record: dict[str, Any]) -> bool:
