@@ -92,6 +92,9 @@ def _command(told: Any) -> str:
     """Return a command, which may be a list of words."""
     words = [plain(each) for each in told] if isinstance(told, list) else []
     command = " ".join(map(_quoted, words)) if words else plain(told).strip()
+    command = re.sub(
+        r"'((?![^']*\$\$)[^'\"]*\$[^'\"]*)'", r'"\1"', command
+    )  # Compose fills in a variable in any quotes
     return unwrapped(command.replace("$$", "$"))
 
 

@@ -62,6 +62,7 @@ def argument(tree: Files, entry: str, command: str) -> tuple[str, str]:
     asked = next((number for number, line in enumerate(lines) if asks.match(line)), None)
     if not name or not re.fullmatch(r"[\w-]+", command) or (asked is None and PASSES.search(tree.text(name))):
         return "", ""
-    part = [] if asked is None else [each.strip() for line in lines[asked : asked + MOST] for each in line.split(";")]
-    part = [re.sub(r"^(then|exec|\s)*", "", each) for each in [*part[: part.index("fi") if "fi" in part else None]]]
+    rows = [] if asked is None else [each.strip() for line in lines[asked : asked + MOST] for each in line.split(";")]
+    end = next((number for number, each in enumerate(rows) if each in ("fi", "}", "esac")), len(rows))
+    part = [re.sub(r"^(then|exec|\s)*", "", each) for each in rows[:end]]
     return name, next((each for each in part if RUNS.match(each)), "")

@@ -293,6 +293,7 @@ def test_what_serves_in_a_shell_is_found(printed, files):
         ("case $1 in\n  worker|celery)\n    celery -A app worker\n    ;;\nesac\n", "celery", "celery -A app worker"),
         ('worker() {\n  exec rq worker\n}\n"$@"\n', "worker", "rq worker"),
         ("echo $1\nmake $1\n", "worker", ""),
+        ("tick() {\n  exec tick\n}\nworker() {\n  rq worker\n}\n$1\n", "tick", ""),
         ('flask db upgrade\nexec "$@"\n', "celery -A app worker", None),
         ('exec "$@"\n', "celery", None),
     ],
@@ -498,3 +499,16 @@ def test_a_runner_is_left_where_a_dockerfile_may_need_it(decided):
     assert decided(files)["app_release_command"] == "flask db upgrade"
     dockerfile = "FROM python\nCOPY . .\nEXPOSE 5000\nCMD poetry run flask run\n"
     assert decided({**files, "Dockerfile": dockerfile})["app_release_command"] == "poetry run flask db upgrade"
+
+
+def test_a_variable_in_the_quotes_of_compose_is_filled_in(processes):
+    rows = """services: {mails: {build: ., command: "rq worker -u 'redis://$HOST' -q '$$Q'"}}"""
+    assert processes({"compose.yml": rows}) == {"mails": """sh -c 'rq worker -u "redis://$HOST" -q '"'"'$Q'"'"''"""}
+
+
+def test_an_argument_by_which_an_entrypoint_serves_is_no_matter(printed):
+    script = "case $1 in\n  dev)\n    flask run\nesac\n"
+    dockerfile = "FROM python\nCOPY . .\nENTRYPOINT ./start.sh\nRUN pip install gunicorn\n"
+    compose = "services: {server: {build: ., command: dev}}"
+    text = printed({"app.py": APP, "start.sh": script, "compose.yml": compose, "Dockerfile": dockerfile})
+    assert "is left out" not in text

@@ -203,7 +203,7 @@ def _programs(found: Found, answer: Answer) -> dict[str, tuple[str, str]]:
         script, runs = scripts.argument(found.tree, found.declared.entry, command) if of_compose else ("", "")
         if script:
             told.pop(name)
-        if script and not scripts.SERVES.match(runs):
+        if script and not processes.SERVES.search(runs):
             answer.unsure.append(
                 f"app_processes: {name} of {file} is left out, {script} (ENTRYPOINT) takes {command} as an argument; "
                 f"write what it runs{f': {runs}' if runs else ''}"
