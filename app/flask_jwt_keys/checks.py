@@ -118,6 +118,7 @@ EXPECTED: dict[str, tuple[Check, str]] = {
     "JWT_REQUIRED_CLAIMS": (_are_texts, "a list of claims, such as ['exp', 'iat']"),
     "JWT_STORE_URL": (_is_text, "an address, such as redis://10.0.0.5:6379/0, or None"),
     "JWT_STORE_PATH": (_is_path, "the path of a file, or None"),
+    "JWT_STORE_NAME": (_is_name, "a text, such as shop, a list of them, or None"),
     "JWT_KEY_DIR": (_is_path, "the path of a directory, or None"),
 }
 """Setting: what tells a value that can work, and what to say of others."""
@@ -134,6 +135,7 @@ MAY_BE_NONE = frozenset(
         "JWT_AUDIENCE",
         "JWT_STORE_PATH",
         "JWT_STORE_URL",
+        "JWT_STORE_NAME",
         "JWT_KEY_DIR",
     )
 )

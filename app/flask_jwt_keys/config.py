@@ -37,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "JWT_JWKS_MAX_AGE": 300,
     "JWT_STORE_PATH": None,
     "JWT_STORE_URL": None,
+    "JWT_STORE_NAME": None,
     "JWT_HOSTS": 1,
     "JWT_REFRESH_URL_RULE": "/auth/refresh",
     "JWT_LOGOUT_URL_RULE": "/auth/logout",

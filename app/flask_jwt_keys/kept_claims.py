@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .store import Session
+from .store import NAME, Session
 
 _PER_TOKEN = ("exp", "iat", "nbf", "jti", "iss", "aud", "sid")
 _ADDED = "flask_jwt_keys.added"  # the names of those that no payload handler makes
@@ -25,7 +25,7 @@ def with_added(claims: Mapping[str, Any], added: Iterable[str]) -> dict[str, Any
 
 def split(kept: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Claims as the tokens of a session have them, and those of them that were added."""
-    claims = {name: value for name, value in kept.items() if name != _ADDED}
+    claims = {name: value for name, value in kept.items() if name not in (_ADDED, NAME)}
     return claims, {name: claims[name] for name in kept.get(_ADDED, ()) if name in claims}
 
 
@@ -40,6 +40,12 @@ def proved(session: Session, at: int | None) -> Session:
     if at is None or (isinstance(before, int | float) and at <= before <= time.time()):
         return session
     claims, added = split(session.claims)
-    return replace(
-        session, claims=with_added({**claims, "auth_time": at}, {**added, "auth_time": at})
-    )
+    proven = with_added({**claims, "auth_time": at}, {**added, "auth_time": at})
+    return replace(session, claims={**session.claims, **proven})
+
+
+def named(session: Session, names: Sequence[str]) -> Session:
+    """The session of an app with these names: it has the first one unless it has one already."""
+    if session.name is not None or not names:
+        return session
+    return replace(session, claims={**session.claims, NAME: names[0]})

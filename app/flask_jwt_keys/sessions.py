@@ -21,12 +21,14 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jwt
 
 from . import kept_claims, refresh_tokens
 from .access_token import Token
+from .app_names import names_of
 from .config import longest_life, seconds
 from .errors import ConfigError, JWTError, RevokedTokenError, StoreError
 from .making import asked, asking
@@ -47,15 +49,22 @@ class Sessions:
     :param lifetime: of a session, from its login on, in seconds
     :param longest: gives how long an access token may live, in seconds; None for any time
     :param grace: how long the refresh token before the current one counts, in seconds
+    :param names: gives the names of the app; sessions of another one do not count
     """
 
     def __init__(
-        self, store: Store, lifetime: float, longest: Callable[[], float | None], grace: float
+        self,
+        store: Store,
+        lifetime: float,
+        longest: Callable[[], float | None],
+        grace: float,
+        names: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self.store = store
         self._lifetime = lifetime
         self._longest = longest
         self._grace = grace
+        self._names = names
 
     def begin(
         self,
@@ -90,7 +99,7 @@ class Sessions:
         :raises StoreError: if the store cannot answer
         """
         for _ in range(_TRIES):
-            session = self.store.find(sid)
+            session = self._find(sid)
             if session is None:
                 raise RevokedTokenError("Invalid token", "Token has been revoked")
             added = kept_claims.split(session.claims)[1]
@@ -110,7 +119,7 @@ class Sessions:
         """
         family, secret = refresh_tokens.parts(refresh_token)
         for _ in range(_TRIES):
-            session = self.store.find(refresh_tokens.id_of(family))
+            session = self._find(refresh_tokens.id_of(family))
             if session is None:
                 break
             turned = self._turn(session, secret)
@@ -140,11 +149,11 @@ class Sessions:
 
     def end_all(self, issue: Callable[[], Token]) -> int:
         """End all sessions of the user whom a token would be for; gives their number."""
-        return self.store.end_all(subject_of(_read(issue())))
+        return self.store.end_all(subject_of(_read(issue())), self._names())
 
     def end_by_refresh_token(self, refresh_token: Any) -> None:
         """End the session of a refresh token; nothing happens if there is none (RFC 7009)."""
-        session = self.store.find(refresh_tokens.id_of(refresh_tokens.parts(refresh_token)[0]))
+        session = self._find(refresh_tokens.id_of(refresh_tokens.parts(refresh_token)[0]))
         if session:
             self.store.end(session.id)
 
@@ -154,6 +163,10 @@ class Sessions:
             return False
         names = [_jti(claims), claims.get("sid")]
         return self.store.ended(*(name for name in names if name and isinstance(name, str)))
+
+    def _find(self, sid: str) -> Session | None:
+        session = self.store.find(sid)
+        return session if session and session.is_of(self._names()) else None
 
     def _turn(self, session: Session, secret: str) -> Session | None:
         """The session after a refresh; None if the refresh token is outdated."""
@@ -180,7 +193,7 @@ class Sessions:
         if jti:
             known.append((jti, until))
         return replace(
-            session,
+            kept_claims.named(session, self._names()),
             tokens=tuple(known),
             nameless=None if is_named else jti,
             access_until=max(session.access_until, until),
@@ -213,7 +226,8 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
         )
     lifetime = seconds(config["JWT_REFRESH_EXPIRATION_DELTA"])
     grace = seconds(config["JWT_REFRESH_GRACE"])
-    return Sessions(store, lifetime, lambda: longest_life(config), grace)
+    names = partial(names_of, config)
+    return Sessions(store, lifetime, lambda: longest_life(config), grace, names)
 
 
 def subject_of(claims: Mapping[str, Any]) -> str:

@@ -7,12 +7,12 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from . import clock, sqlite_before
 from .background import Background
@@ -121,15 +121,17 @@ class SQLiteStore:
 
         self._write(end)
 
-    def end_all(self, subject: str) -> int:
-        """End all sessions of a :attr:`Session.subject`; gives their number."""
+    def end_all(self, subject: str, names: Collection[str] = ()) -> int:
+        """End all sessions of a :attr:`Session.subject` in an app; gives their number."""
 
         def end(connection: sqlite3.Connection) -> int:
-            query = "SELECT id FROM sessions WHERE subject = ?"
-            ids = [[sid] for (sid,) in connection.execute(query, (subject,)).fetchall()]
+            query = f"SELECT {_COLUMNS} FROM sessions WHERE subject = ?"  # noqa: S608
+            found = [_session(row) for row in connection.execute(query, (subject,)).fetchall()]
+            others = {session.id for session in found if not session.is_of(names)}
+            ids = [[session.id] for session in found if session.id not in others]
             for older in sqlite_before.sessions_of(connection, subject).values():
                 ids = [each for each in ids if each[0] not in older]  # taken over at a refresh
-                ids.append(older)
+                ids += [older] if others.isdisjoint(older) else []
             for sid in chain.from_iterable(ids):
                 _end(connection, sid)
             _purge(connection)
@@ -171,13 +173,16 @@ def _find(connection: sqlite3.Connection, sid: str) -> Session | None:
     row = connection.execute(query, (sid, time.time())).fetchone()
     if row is None:
         return sqlite_before.find(connection, sid)
-    session = Session(*row)
+    session = _session(row)
+    # An earlier release, to which the host went back meanwhile, ends access tokens alone.
+    out = _ended(connection, [sid, *(jti for jti, _ in session.tokens)])
+    return None if out else session
+
+
+def _session(row: tuple[Any, ...]) -> Session:
     tokens = tuple((jti, until) for jti, until in json.loads(row[5]))
     nameless = None if row[11] is None else _text(row[11])
-    # An earlier release, to which the host went back meanwhile, ends access tokens alone.
-    if _ended(connection, [sid, *(jti for jti, _ in tokens)]):
-        return None
-    return replace(session, claims=json.loads(row[2]), tokens=tokens, nameless=nameless)
+    return replace(Session(*row), claims=json.loads(row[2]), tokens=tokens, nameless=nameless)
 
 
 def _end(connection: sqlite3.Connection, sid: str) -> None:

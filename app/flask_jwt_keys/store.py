@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+NAME = "flask_jwt_keys.name"  # among the claims of a session: which app it is of
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,16 @@ class Session:
     nameless: str | None = None
     version: int = 0
 
+    @property
+    def name(self) -> str | None:
+        """Of the app that it is of; None if an earlier release began it."""
+        found: str | None = self.claims.get(NAME)
+        return found
+
+    def is_of(self, names: Collection[str]) -> bool:
+        """Whether it may be of an app with one of these names; of each app, if there are none."""
+        return not names or self.name is None or self.name in names
+
 
 class Store(Protocol):
     """Where sessions are kept. To write one, let ``testing.StoreContract`` test it.
@@ -65,8 +77,11 @@ class Store(Protocol):
     def end(self, sid: str) -> None:
         """End a session; its id counts as ended until its last access token has expired."""
 
-    def end_all(self, subject: str) -> int:
-        """End all sessions of a :attr:`Session.subject`; gives their number."""
+    def end_all(self, subject: str, names: Collection[str] = ()) -> int:
+        """End all sessions of a :attr:`Session.subject`; gives their number.
+
+        :param names: of the app: only those that :meth:`Session.is_of` it
+        """
 
     def revoke(self, jti: str, until: int, sid: str | None) -> None:
         """End an access token, and the session that it names or that knows it as ``nameless``."""

@@ -10,7 +10,7 @@ from flask import Flask
 
 from .api import create_access_token
 from .handlers import schemes
-from .store import Session, Store
+from .store import NAME, Session, Store
 
 
 def auth_headers(app: Flask, identity: Any, **asked: Any) -> dict[str, str]:
@@ -101,6 +101,16 @@ class StoreContract:
         assert store.ended("s2") and store.ended("j-s2") and store.find("s2") is None
         assert not store.ended("s3", "s4") and store.find("s3")
         assert store.end_all('"\\ud800"') == 1
+
+    def test_all_sessions_of_a_user_end_in_one_app(self, store: Store) -> None:
+        """Those of other apps stay; those that have no name end, too."""
+        for sid, claims in (("s1", {NAME: "ü"}), ("s2", {NAME: "b"}), ("s3", {})):
+            store.add(a_session(sid, claims={"identity": 1, **claims}))
+        assert store.replace(a_session("s3", claims={NAME: "c"}, version=2))
+        store.add(a_session("s4"))
+        assert store.end_all("1", ["ü", "x"]) == 2
+        assert store.ended("s1") and store.ended("s4") and not store.ended("s2", "s3")
+        assert store.end_all("1", ["c"]) == 1 and store.end_all("1") == 1
 
     def test_revoking_an_access_token_ends_its_session(self, store: Store) -> None:
         """The one that it names, or that knows it."""

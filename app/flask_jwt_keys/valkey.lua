@@ -1,5 +1,5 @@
 -- The writes of flask_jwt_keys.valkey, each of them atomic. KEYS[1] is what all names begin with:
---   s:<session>   hash: data, version, access_until, tokens, subject, nameless
+--   s:<session>   hash: data, version, access_until, tokens, subject, nameless, and the app's name
 --   u:<subject>   sorted set: a user's sessions by the time at which they are forgotten
 --   n:<token>     the session that knows an access token as its nameless one
 --   r:<name>      a session or token that has ended
@@ -44,10 +44,13 @@ local function finish(sid)
   return 1
 end
 
-local function put(sid, data, version, till, access_until, tokens, subject, nameless)
+local function put(sid, data, version, till, access_until, tokens, subject, nameless, name)
   local key, user = prefix .. 's:' .. sid, prefix .. 'u:' .. subject
   redis.call('HSET', key, 'data', data, 'version', version, 'access_until', access_until, 'tokens', tokens,
     'subject', subject, 'nameless', nameless)
+  if name ~= '' then
+    redis.call('HSET', key, 'name', name)
+  end
   redis.call('EXPIREAT', key, at(till))
   if nameless ~= '' then
     redis.call('SET', prefix .. 'n:' .. nameless, sid, 'EXAT', at(till))
@@ -58,6 +61,16 @@ local function put(sid, data, version, till, access_until, tokens, subject, name
   if tonumber(at(till)) - now > redis.call('TTL', user) then
     redis.call('EXPIREAT', user, at(till))
   end
+end
+
+local function is_of(sid, ...)
+  local name = redis.call('HGET', prefix .. 's:' .. sid, 'name')
+  for _, one in ipairs({ ... }) do
+    if name == one then
+      return true
+    end
+  end
+  return not name or select('#', ...) == 0
 end
 
 if command == 'add' then
@@ -74,7 +87,9 @@ elseif command == 'end' then
 elseif command == 'end_all' then
   local ended = 0
   for _, sid in ipairs(redis.call('ZRANGE', prefix .. 'u:' .. ARGV[3], 0, -1)) do
-    ended = ended + finish(sid)
+    if is_of(sid, unpack(ARGV, 4)) then
+      ended = ended + finish(sid)
+    end
   end
   return ended
 elseif command == 'revoke' then

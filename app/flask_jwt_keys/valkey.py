@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -26,7 +26,8 @@ class ValkeyStore:
     """Sessions in Valkey, or in Redis from version 6.2 on.
 
     Each method is one script, so it is atomic. The server itself deletes what is over, a day late:
-    its clock may be wrong by so much. Name each app's keys differently if apps share a server.
+    its clock may be wrong by so much. Apps that share a server tell their sessions by
+    :attr:`Session.name`; what a token id ends, it ends for all of them.
 
     What is acknowledged is as durable as the server's settings make it: ``appendonly yes`` keeps it
     over a restart. A server that evicts keys when it is full (``maxmemory-policy``) could forget a
@@ -88,9 +89,9 @@ class ValkeyStore:
         """End a session; its id counts as ended until its last access token has expired."""
         self._run("end", _name(sid))
 
-    def end_all(self, subject: str) -> int:
-        """End all sessions of a :attr:`Session.subject`; gives their number."""
-        return int(self._run("end_all", _name(subject)))
+    def end_all(self, subject: str, names: Collection[str] = ()) -> int:
+        """End all sessions of a :attr:`Session.subject` in an app; gives their number."""
+        return int(self._run("end_all", _name(subject), *map(_name, names)))
 
     def revoke(self, jti: str, until: int, sid: str | None) -> None:
         """End an access token, and the session that it names or that knows it as ``nameless``."""
@@ -159,6 +160,7 @@ def _arguments(session: Session) -> list[Any]:
         " ".join(f"{_name(jti)} {until}" for jti, until in session.tokens),
         _name(session.subject),
         "" if session.nameless is None else _name(session.nameless),
+        "" if session.name is None else _name(session.name),
     ]
 
 
