@@ -10,6 +10,7 @@ from .callbacks import Callbacks
 from .config import seconds
 from .current import bound as current_bound
 from .current import claims
+from .errors import JWTError, StoreError
 from .handlers import issue, json_object, respond
 from .keys import SECRET_ALGORITHMS
 from .required import _jwt_required, identify
@@ -48,10 +49,18 @@ def jwt_refresh() -> ResponseReturnValue:
 
 
 def jwt_logout() -> ResponseReturnValue:
-    """End the session of the refresh token in the body, or else of the access token sent."""
-    if request.is_json and "refresh_token" in (data := json_object(empty=True)):
-        current_bound().kept.end_by_refresh_token(data["refresh_token"])
-    else:
+    """End the session of the refresh token in the body, and that of the access token sent.
+
+    One of them is enough. A refresh token that finds no session is no error: RFC 7009, section 2.2.
+    """
+    sent = json_object(empty=True).get("refresh_token") if request.is_json else None
+    is_named = isinstance(sent, str) and sent != ""
+    if is_named:
+        current_bound().kept.end_by_refresh_token(sent)
+    try:
         _jwt_required(current_app.config["JWT_DEFAULT_REALM"])
         current_bound().kept.end(claims())
+    except JWTError as error:
+        if not is_named or isinstance(error, StoreError):
+            raise
     return "", 204

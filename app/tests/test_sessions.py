@@ -168,6 +168,35 @@ def test_logout_with_the_refresh_token_alone(client, call):
     assert client.post("/auth/logout", json={"refresh_token": "unknown"}).status_code == 204
 
 
+@pytest.mark.parametrize("sent", [None, "", 5, [], "stale.x", "\ud800"])
+def test_logout_with_an_access_token_and_a_refresh_token_that_finds_nothing(client, call, sent):
+    tokens = call.login(client).json
+    headers, body = {"Authorization": f"JWT {tokens['access_token']}"}, {"refresh_token": sent}
+    assert client.post("/auth/logout", headers=headers, json=body).status_code == 204
+    assert_refused(call.protected(client, tokens["access_token"]), "Token has been revoked")
+    assert_refused(refresh(client, tokens["refresh_token"]))
+    again = client.post("/auth/logout", headers=headers, json=body).status_code
+    assert again == (204 if isinstance(sent, str) and sent else 401)
+
+
+def test_logout_with_tokens_of_two_sessions_ends_both(client, call):
+    one, two = call.login(client).json, call.login(client).json
+    headers = {"Authorization": f"JWT {one['access_token']}"}
+    body = {"refresh_token": two["refresh_token"]}
+    assert client.post("/auth/logout", headers=headers, json=body).status_code == 204
+    for tokens in (one, two):
+        assert_refused(refresh(client, tokens["refresh_token"]))
+
+
+def test_logout_with_a_refresh_token_and_a_header_that_does_not_count(client, call):
+    tokens = call.login(client).json
+    body = {"refresh_token": tokens["refresh_token"]}
+    for header in ("JWT a.b.c", "JWT", "Other x"):
+        answer = client.post("/auth/logout", headers={"Authorization": header}, json=body)
+        assert answer.status_code == 204
+    assert_refused(call.protected(client, tokens["access_token"]), "Token has been revoked")
+
+
 def test_logout_with_the_access_token_by_a_client_that_names_json_and_sends_none(client, call):
     token = call.login(client).json["access_token"]
     headers = {"Authorization": f"JWT {token}", "Content-Type": "application/json"}
@@ -178,7 +207,8 @@ def test_logout_with_the_access_token_by_a_client_that_names_json_and_sends_none
 
 def test_logout_needs_a_token(client):
     assert client.post("/auth/logout").status_code == 401
-    assert client.post("/auth/logout", json={}).status_code == 401
+    for body in ({}, {"refresh_token": None}, {"refresh_token": ""}, {"refresh_token": 5}):
+        assert client.post("/auth/logout", json=body).status_code == 401
 
 
 def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(client, call):
