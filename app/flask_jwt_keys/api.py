@@ -110,7 +110,7 @@ def end_sessions_of(identity: Any) -> int:
 
     :param identity: the user, as the payload handler takes it
     :returns: how many sessions ended
-    :raises ConfigError: if there is no session store
+    :raises ConfigError: if there is no session store, or if the tokens do not say whose they are
     :raises StoreError: if the store cannot answer
     """
     return bound().kept.end_all(lambda: issue(identity))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,8 +10,15 @@ from typing import Any
 
 from .store import NAME, Session
 
+NOBODY = "null"  # the subject of claims that name no user
 _PER_TOKEN = ("exp", "iat", "nbf", "jti", "iss", "aud", "sid")
 _ADDED = "flask_jwt_keys.added"  # the names of those that no payload handler makes
+
+
+def subject_of(claims: Mapping[str, Any]) -> str:
+    """Whom claims speak of, as JSON: ``identity``, or else ``sub``; ``NOBODY`` without both."""
+    identity = claims.get("identity")
+    return json.dumps(claims.get("sub") if identity is None else identity, sort_keys=True)
 
 
 def lasting(claims: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ signing key ends no session.
 from __future__ import annotations
 
 import hmac
-import json
 import logging
 import re
 import secrets
@@ -86,7 +85,7 @@ class Sessions:
         until = int(now + (self._lifetime if lifetime is None else lifetime))
         kept = kept_claims.with_added(claims, added)
         session = Session(
-            session_id, subject_of(claims), kept, refresh_tokens.digest(secret), until
+            session_id, kept_claims.subject_of(claims), kept, refresh_tokens.digest(secret), until
         )
         self.store.add(self._with(replace(session, started=now, changed=now), token))
         return token.with_refresh_token(f"{family}.{secret}")
@@ -148,8 +147,17 @@ class Sessions:
             self.store.revoke(jti, self._end_of(claims), named)
 
     def end_all(self, issue: Callable[[], Token]) -> int:
-        """End all sessions of the user whom a token would be for; gives their number."""
-        return self.store.end_all(subject_of(_read(issue())), self._names())
+        """End all sessions of the user whom a token would be for; gives their number.
+
+        :raises ConfigError: if the tokens do not say whose they are
+        """
+        subject = kept_claims.subject_of(_read(issue()))
+        if subject == kept_claims.NOBODY:
+            raise ConfigError(
+                "end_sessions_of cannot tell the sessions of one user: the tokens have neither "
+                "identity nor sub. Let the jwt_payload_handler or jwt_encode_handler write one"
+            )
+        return self.store.end_all(subject, self._names())
 
     def end_by_refresh_token(self, refresh_token: Any) -> None:
         """End the session of a refresh token; nothing happens if there is none (RFC 7009)."""
@@ -228,11 +236,6 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
     grace = seconds(config["JWT_REFRESH_GRACE"])
     names = partial(names_of, config)
     return Sessions(store, lifetime, lambda: longest_life(config), grace, names)
-
-
-def subject_of(claims: Mapping[str, Any]) -> str:
-    """Whom claims speak of, as JSON: ``identity``, or else ``sub``."""
-    return json.dumps(claims.get("identity", claims.get("sub")), sort_keys=True)
 
 
 def _jti(claims: Mapping[str, Any]) -> str | None:

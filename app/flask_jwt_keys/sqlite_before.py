@@ -14,6 +14,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 
+from .kept_claims import subject_of
 from .store import Session
 
 SCHEMA = """
@@ -46,7 +47,7 @@ def find(connection: sqlite3.Connection, sid: str) -> Session | None:
     claims, jti, access_until, until, used = row
     token = (jti.decode("utf-8", "surrogatepass"), access_until)
     members = json.loads(claims)
-    subject = _subject(members)
+    subject = subject_of(members)
     current = _USED if used else _WHOLE
     return Session(sid, subject, members, current, until, (token,), access_until)
 
@@ -73,13 +74,9 @@ def sessions_of(connection: sqlite3.Connection, subject: str) -> dict[str, list[
     """The ids of a user's refresh tokens by session; it reads all that earlier releases left."""
     found: dict[str, list[str]] = {}
     for session, digest, claims in connection.execute("SELECT session, digest, claims FROM grants"):
-        if _subject(json.loads(claims)) == subject:
+        if subject_of(json.loads(claims)) == subject:
             found.setdefault(session, []).append(_id(digest))
     return found
-
-
-def _subject(claims: dict[str, object]) -> str:
-    return json.dumps(claims.get("identity", claims.get("sub")), sort_keys=True)
 
 
 def _end(connection: sqlite3.Connection, sessions: list[tuple[str]]) -> list[str]:

@@ -243,6 +243,37 @@ def test_ending_all_sessions_of_a_user(app, call, user):
         assert decode_token(other) and decode_token(similar)
 
 
+def owned(app, extension, name):
+    """Sessions of users 1 and 2, who stand in a claim of this name."""
+
+    @extension.jwt_payload_handler
+    def payload(identity):
+        now = int(time.time())
+        return {name: identity, "iat": now, "nbf": now, "exp": now + 300}
+
+    extension.identity_handler(lambda claims: claims[name])
+    with app.app_context():
+        return begin_session("1").refresh_token, begin_session("2").refresh_token
+
+
+def test_sessions_of_a_user_whom_no_claim_names_do_not_end(app, extension):
+    tokens = owned(app, extension, "uid")
+    with app.app_context(), pytest.raises(ConfigError, match="neither identity nor sub"):
+        end_sessions_of("1")
+    assert all(refresh(app.test_client(), token).status_code == 200 for token in tokens)
+
+
+def test_sessions_of_a_user_end_by_sub_if_identity_is_null(app, extension):
+    one, two = owned(app, extension, "sub")
+    payload = extension.jwt_payload_callback
+    extension.jwt_payload_handler(lambda user: {"identity": None, **payload(user)})
+    with app.app_context():
+        three = begin_session("1").refresh_token
+        assert end_sessions_of("1") == 2
+    left = [refresh(app.test_client(), token).status_code for token in (one, two, three)]
+    assert left == [401, 200, 401]
+
+
 def test_without_a_store_there_are_no_sessions(make, user):
     with make(sessions=False).app_context():
         for call in (lambda: begin_session(user), end_session, lambda: end_sessions_of(user)):
