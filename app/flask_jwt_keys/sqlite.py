@@ -14,10 +14,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import clock, sqlite_before
+from . import sqlite_before
 from .background import Background
 from .errors import StoreError
 from .sqlite_file import SQLiteFile
+from .sqlite_purge import purge
 from .store import Session
 
 Result = TypeVar("Result")
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS sessions (
     version INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS sessions_subject ON sessions (subject);
-CREATE INDEX IF NOT EXISTS sessions_until ON sessions (until);
+CREATE INDEX IF NOT EXISTS sessions_over ON sessions (max(until, access_until));
 CREATE INDEX IF NOT EXISTS sessions_nameless ON sessions (nameless) WHERE nameless IS NOT NULL;
 CREATE INDEX IF NOT EXISTS revoked_until ON revoked (until);
 CREATE INDEX IF NOT EXISTS grants_until ON grants (until);
@@ -46,8 +47,6 @@ _COLUMNS = (
     " nameless, version"
 )
 _SET = ", ".join(f"{name} = ?" for name in _COLUMNS.split(", "))
-_MARGIN = 24 * 3600  # seconds that rows stay after their time: more than clocks are off
-_AT_ONCE = 4  # rows that a write deletes: each write takes the same time, however many are over
 _ROOM = 1024 * 1024  # bytes: below it the next write may fail
 
 
@@ -89,7 +88,7 @@ class SQLiteStore:
 
         def add(connection: sqlite3.Connection) -> None:
             _insert(connection, session)
-            _purge(connection)
+            purge(connection)
 
         self._write(add)
 
@@ -117,7 +116,7 @@ class SQLiteStore:
 
         def end(connection: sqlite3.Connection) -> None:
             _end(connection, sid)
-            _purge(connection)
+            purge(connection)
 
         self._write(end)
 
@@ -134,7 +133,7 @@ class SQLiteStore:
                 ids += [older] if others.isdisjoint(older) else []
             for sid in chain.from_iterable(ids):
                 _end(connection, sid)
-            _purge(connection)
+            purge(connection)
             return len(ids)
 
         return self._write(end)
@@ -146,11 +145,12 @@ class SQLiteStore:
             _ban(connection, jti, until)
             query = "SELECT id FROM sessions WHERE id = ? OR nameless = ?"
             found = [row[0] for row in connection.execute(query, (sid, _blob(jti))).fetchall()]
-            if sid and not found:
+            if sid and not found:  # its row may be gone before its last token
+                _ban(connection, sid, until)
                 found.append(sid)
             for each in [*found, *sqlite_before.end_by_token(connection, _blob(jti))]:
                 _end(connection, each)
-            _purge(connection)
+            purge(connection)
 
         self._write(revoke)
 
@@ -197,26 +197,16 @@ def _end(connection: sqlite3.Connection, sid: str) -> None:
 
 
 def _ban(connection: sqlite3.Connection, name: str, until: int) -> None:
-    connection.execute("INSERT OR REPLACE INTO revoked VALUES (?, ?)", (_blob(name), until))
+    query = (
+        "INSERT INTO revoked VALUES (?, ?)"
+        " ON CONFLICT (jti) DO UPDATE SET until = max(until, excluded.until)"
+    )
+    connection.execute(query, (_blob(name), until))
 
 
 def _ended(connection: sqlite3.Connection, names: tuple[str, ...] | list[str]) -> bool:
     query = "SELECT 1 FROM revoked WHERE jti = ?"
     return any(connection.execute(query, (_blob(name),)).fetchone() for name in names)
-
-
-def _purge(connection: sqlite3.Connection) -> None:
-    """Delete a few rows that are long over, and go on with the time that the file believes in."""
-    row = connection.execute("SELECT now, ticks, boot FROM believed").fetchone()
-    believed = clock.Believed(*row).later() if row else clock.first()
-    now = (1, believed.now, believed.ticks, believed.boot)
-    connection.execute("INSERT OR REPLACE INTO believed VALUES (?, ?, ?, ?)", now)
-    for table, key in (("sessions", "rowid"), ("revoked", "jti"), ("grants", "digest")):
-        connection.execute(
-            f"DELETE FROM {table} WHERE {key} IN"  # noqa: S608
-            f" (SELECT {key} FROM {table} WHERE until < ? ORDER BY until LIMIT {_AT_ONCE})",
-            (believed.now - _MARGIN,),
-        )
 
 
 def _insert(connection: sqlite3.Connection, session: Session) -> None:

@@ -66,7 +66,7 @@ class Store(Protocol):
     shared: bool
 
     def add(self, session: Session) -> None:
-        """Keep a new session."""
+        """Keep a new session until both ``until`` and ``access_until`` are over."""
 
     def find(self, sid: str) -> Session | None:
         """The session, unless it has ended, one of its ``tokens`` has, or its time is over."""
@@ -84,7 +84,10 @@ class Store(Protocol):
         """
 
     def revoke(self, jti: str, until: int, sid: str | None) -> None:
-        """End an access token, and the session that it names or that knows it as ``nameless``."""
+        """End an access token, and the session that it names or that knows it as ``nameless``.
+
+        The id that it names counts as ended even if the session is forgotten.
+        """
 
     def ended(self, *names: str) -> bool:
         """Whether any of these session ids and token ids is ended."""

@@ -128,6 +128,28 @@ class StoreContract:
         store.revoke("new", until, None)
         assert store.find("s3") is None
 
+    def test_tokens_that_outlive_their_session_end_with_the_user(self, store: Store) -> None:
+        """A session is known as long as one of its access tokens may count."""
+        now = int(time.time())
+        over = {"until": now - 90 * 24 * 3600, "access_until": now + 300}
+        for number in range(5):
+            store.add(a_session(f"s{number}", **over))
+        store.add(a_session("s5"))
+        store.end("unknown")
+        assert store.find("s0") is None and not store.ended("s0", "j-s0")
+        assert store.end_all("1") == 6
+        assert all(store.ended(f"s{number}") for number in range(6)) and store.ended("j-s0")
+
+    def test_an_access_token_ends_a_session_that_is_forgotten(self, store: Store) -> None:
+        """For its other access tokens; and no ban gets shorter."""
+        until = int(time.time()) + 300
+        store.revoke("t1", until, "s1")
+        assert store.ended("s1") and store.ended("t1")
+        store.revoke("t1", 1, "s1")
+        store.add(a_session("other"))
+        store.end("other")
+        assert store.ended("s1") and store.ended("t1")
+
     def test_a_session_without_names_is_not_refreshed_after_a_logout(self, store: Store) -> None:
         """By an older access token too, where an app's own tokens do not carry ``sid``."""
         until = int(time.time()) + 300

@@ -11,7 +11,10 @@ local function at(till)
 end
 
 local function ban(name, till)
-  redis.call('SET', prefix .. 'r:' .. name, '1', 'EXAT', at(till))
+  local key = prefix .. 'r:' .. name
+  if redis.call('TTL', key) + tonumber(redis.call('TIME')[1]) < tonumber(at(till)) then
+    redis.call('SET', key, '1', 'EXAT', at(till))
+  end
 end
 
 local function known(sid)
@@ -96,8 +99,8 @@ elseif command == 'revoke' then
   local token, till, sid = ARGV[3], ARGV[4], ARGV[5]
   ban(token, till)
   local other = redis.call('GET', prefix .. 'n:' .. token)
-  if sid ~= '' then
-    finish(sid)
+  if sid ~= '' and finish(sid) == 0 then
+    ban(sid, till) -- its key may be gone before its last token
   end
   if other then
     finish(other)

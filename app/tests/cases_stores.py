@@ -81,7 +81,7 @@ class Model:
         session = self.live.get(sid)
         jti = session.tokens[-1][0] if session else f"{sid}-unknown-{version}"
         self.store.revoke(jti, 2**32, None if which % 2 else sid)
-        self.ended.add(jti)
+        self.ended |= {jti} if which % 2 else {jti, sid}
         self.finish(sid)
 
     def find(self, which):

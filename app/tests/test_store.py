@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_jwt_keys import SQLiteStore, StoreError, clock
+from flask_jwt_keys import SQLiteStore, StoreError, clock, sqlite_purge
 from flask_jwt_keys.sqlite_file import SQLiteFile
 from flask_jwt_keys.testing import StoreContract
 from flask_jwt_keys.testing import a_session as session
@@ -65,7 +65,7 @@ def test_processes_share_the_file(store, path):
 
 def test_what_is_long_over_is_deleted_a_little_at_each_write(store, path):
     for number in range(40):
-        store.add(session(f"old{number}", until=1))
+        store.add(session(f"old{number}", until=1, access_until=1))
         store.revoke(f"r{number}", 1, None)
     assert rows(path, "sessions") <= 1 and rows(path, "revoked") <= 1
     connection = sqlite3.connect(path)
@@ -76,6 +76,17 @@ def test_what_is_long_over_is_deleted_a_little_at_each_write(store, path):
     connection.close()
     store.add(session())
     assert 95 <= rows(path, "revoked") < 100, "no write deletes all at once"
+
+
+def test_rows_that_are_over_are_found_by_an_index(store, path):
+    store.add(session())
+    store.close()
+    connection = sqlite3.connect(path)
+    for table, _, over in sqlite_purge.OVER:
+        query = f"EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {over} < 9 ORDER BY {over} LIMIT 4"
+        (plan,) = connection.execute(query).fetchall()
+        assert f"SEARCH {table} USING" in plan[3] and f"{table}_" in plan[3], plan
+    connection.close()
 
 
 def test_a_refresh_adds_no_row(store, path):
