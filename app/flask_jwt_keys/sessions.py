@@ -13,7 +13,6 @@ signing key ends no session.
 
 from __future__ import annotations
 
-import hmac
 import logging
 import re
 import secrets
@@ -34,6 +33,7 @@ from .making import asked, asking
 from .sqlite import SQLiteStore
 from .store import Session, Store
 from .strict import LATEST_TIME
+from .turning import turn
 from .valkey import ValkeyStore
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Sessions:
             session = self._find(refresh_tokens.id_of(family))
             if session is None:
                 break
-            turned = self._turn(session, secret)
+            turned = turn(session, secret, self._grace)
             claims, added = kept_claims.split(session.claims)
             identity = identify(claims) if turned else None
             if turned is None or identity is None:
@@ -176,18 +176,6 @@ class Sessions:
         session = self.store.find(sid)
         return session if session and session.is_of(self._names()) else None
 
-    def _turn(self, session: Session, secret: str) -> Session | None:
-        """The session after a refresh; None if the refresh token is outdated."""
-        turned: Session | None = None
-        shown, now = refresh_tokens.digest(secret), time.time()
-        if hmac.compare_digest(shown, session.current):
-            seed = secrets.token_bytes(32)
-            current = refresh_tokens.digest(refresh_tokens.successor(secret, seed))
-            turned = replace(session, current=current, previous=shown, seed=seed, changed=now)
-        elif session.previous is not None and hmac.compare_digest(shown, session.previous):
-            turned = session if 0 <= now - session.changed < self._grace else None
-        return turned
-
     def _with(self, session: Session, token: str) -> Session:
         """The next version of a session, which knows the access token."""
         claims: Mapping[str, Any] = _read(token)
@@ -198,8 +186,12 @@ class Sessions:
         is_named = claims.get("sid") == session.id
         if is_named:
             known = known[-1:]
-        if jti:
-            known.append((jti, until))
+        if jti is None:
+            raise ConfigError(
+                "no logout could end this token: it has no jti. Let the jwt_encode_handler add "
+                "one that no other token has, such as jti=secrets.token_urlsafe(16)"
+            )
+        known.append((jti, until))
         return replace(
             kept_claims.named(session, self._names()),
             tokens=tuple(known),

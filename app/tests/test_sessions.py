@@ -133,6 +133,17 @@ def test_all_access_tokens_of_an_own_encoder_end_with_their_session(app, client,
         assert_refused(call.protected(client, token["access_token"]), "Token has been revoked")
 
 
+def test_a_token_that_no_logout_could_end_is_not_given(app, client, call, signers):
+    """Neither at a login nor later."""
+    app.testing, tokens = True, call.login(client).json
+    app.extensions["jwt"].jwt_encode_handler(lambda identity: signers["EdDSA"].token())
+    app.extensions["jwt"].jwt_decode_handler(claims_of)
+    for ask in (lambda: call.login(client), lambda: refresh(client, tokens["refresh_token"])):
+        with pytest.raises(RuntimeError, match=r"has no jti.* jwt_encode_handler"):
+            ask()
+    assert call.protected(client, tokens["access_token"]).status_code == 200
+
+
 def test_a_store_that_cannot_answer_is_a_503(app, client, call, tmp_path, monkeypatch):
     tokens = call.login(client).json
     monkeypatch.setattr("flask_jwt_keys.sqlite_file._BUSY", 0.1)
