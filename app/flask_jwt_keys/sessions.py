@@ -19,7 +19,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import jwt
@@ -49,6 +48,7 @@ class Sessions:
     :param longest: gives how long an access token may live, in seconds; None for any time
     :param grace: how long the refresh token before the current one counts, in seconds
     :param names: gives the names of the app; sessions of another one do not count
+    :param leeway: gives how far clocks may be apart, in seconds
     """
 
     def __init__(
@@ -58,12 +58,14 @@ class Sessions:
         longest: Callable[[], float | None],
         grace: float,
         names: Callable[[], tuple[str, ...]] = tuple,
+        leeway: Callable[[], float] = float,
     ) -> None:
         self.store = store
         self._lifetime = lifetime
         self._longest = longest
         self._grace = grace
         self._names = names
+        self._leeway = leeway
 
     def begin(
         self,
@@ -121,7 +123,7 @@ class Sessions:
             session = self._find(refresh_tokens.id_of(family))
             if session is None:
                 break
-            turned = turn(session, secret, self._grace)
+            turned = turn(session, secret, self._grace, self._leeway())
             claims, added = kept_claims.split(session.claims)
             identity = identify(claims) if turned else None
             if turned is None or identity is None:
@@ -226,8 +228,14 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
         )
     lifetime = seconds(config["JWT_REFRESH_EXPIRATION_DELTA"])
     grace = seconds(config["JWT_REFRESH_GRACE"])
-    names = partial(names_of, config)
-    return Sessions(store, lifetime, lambda: longest_life(config), grace, names)
+    return Sessions(
+        store,
+        lifetime,
+        lambda: longest_life(config),
+        grace,
+        lambda: names_of(config),
+        lambda: seconds(config["JWT_LEEWAY"]),
+    )
 
 
 def _jti(claims: Mapping[str, Any]) -> str | None:

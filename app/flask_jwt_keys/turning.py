@@ -11,11 +11,12 @@ from . import refresh_tokens
 from .store import Session
 
 
-def turn(session: Session, secret: str, grace: float) -> Session | None:
+def turn(session: Session, secret: str, grace: float, skew: float) -> Session | None:
     """The session after a refresh; None if the refresh token is outdated.
 
     :param secret: the changing part of the refresh token
     :param grace: how long the refresh token before the current one counts, in seconds
+    :param skew: how far the clocks of hosts may be apart, in seconds
     """
     shown, now = refresh_tokens.digest(secret), time.time()
     if hmac.compare_digest(shown, session.current):
@@ -24,4 +25,5 @@ def turn(session: Session, secret: str, grace: float) -> Session | None:
         return replace(session, current=current, previous=shown, seed=seed, changed=now)
     if session.previous is None or not hmac.compare_digest(shown, session.previous):
         return None
-    return session if 0 <= now - session.changed < grace else None
+    is_lost = grace > 0 and -skew <= now - session.changed < grace + skew
+    return session if is_lost else None

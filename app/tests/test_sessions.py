@@ -6,11 +6,12 @@ import secrets
 import sqlite3
 import stat
 import time
+from types import SimpleNamespace
 
 import jwt
 import pytest
 
-from flask_jwt_keys import JWT, ConfigError, SQLiteStore
+from flask_jwt_keys import JWT, ConfigError, SQLiteStore, turning
 
 
 @pytest.fixture
@@ -89,9 +90,46 @@ def test_a_refresh_repeated_after_a_lost_answer_gives_the_same_successor(client,
     assert_refused(refresh(client, first["refresh_token"]))
 
 
+@pytest.fixture
+def two_hosts(keyed, signers, tmp_path, monkeypatch):
+    """A client, and what sets the clock of the next refreshes so many seconds off."""
+    clock = SimpleNamespace(time=time.time)
+    monkeypatch.setattr(turning, "time", clock)
+    settings = {"JWT_STORE_PATH": tmp_path / "s.sqlite3", "JWT_LEEWAY": 3, "JWT_REFRESH_GRACE": 5}
+
+    def begin(**changes):
+        client = keyed(signers["EdDSA"], **{**settings, **changes}).test_client()
+        return client, lambda off: setattr(clock, "time", lambda: time.time() + off)
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("off", "counts"), [(-2.5, True), (7.5, True), (-3.5, False), (8.5, False)]
+)
+def test_a_refresh_is_repeated_on_a_host_whose_clock_is_off(two_hosts, call, off, counts):
+    client, set_clock = two_hosts()
+    first = call.login(client).json
+    second = refresh(client, first["refresh_token"]).json
+    set_clock(off)
+    again = refresh(client, first["refresh_token"])
+    set_clock(0)
+    assert again.status_code == (200 if counts else 401)
+    assert refresh(client, second["refresh_token"]).status_code == again.status_code
+
+
+def test_without_a_grace_no_clock_lets_a_refresh_be_repeated(two_hosts, call):
+    client, set_clock = two_hosts(JWT_REFRESH_GRACE=0)
+    first = call.login(client).json
+    refresh(client, first["refresh_token"])
+    set_clock(-1)
+    assert_refused(refresh(client, first["refresh_token"]))
+
+
 @pytest.mark.parametrize("grace", [0, 0.2])
 def test_after_the_grace_a_second_use_ends_the_session(keyed, call, signers, tmp_path, grace):
     settings = {"JWT_STORE_PATH": tmp_path / "s.sqlite3", "JWT_REFRESH_GRACE": grace}
+    settings["JWT_LEEWAY"] = 0
     client = keyed(signers["EdDSA"], **settings).test_client()
     first = call.login(client).json
     second = refresh(client, first["refresh_token"]).json
