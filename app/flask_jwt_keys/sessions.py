@@ -203,10 +203,11 @@ class Sessions:
         )
 
     def _end_of(self, claims: Mapping[str, Any]) -> int:
-        if claims.get("exp") is not None:
-            return int(claims["exp"])
-        longest = self._longest()
-        return LATEST_TIME if longest is None else int(time.time() + longest)
+        """When an access token counts no more, with the leeway."""
+        end, longest = claims.get("exp"), self._longest()
+        if end is None:
+            end = LATEST_TIME if longest is None else time.time() + longest
+        return int(float(end) + self._leeway())
 
 
 def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | None:

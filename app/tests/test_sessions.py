@@ -254,6 +254,16 @@ def test_logout_with_the_access_token_by_a_client_that_names_json_and_sends_none
     assert client.post("/auth/logout", headers=headers, data="{").status_code == 400
 
 
+def test_a_logout_lasts_as_long_as_the_leeway_lets_the_token_count(keyed, call, signers, tmp_path):
+    settings = {"JWT_STORE_PATH": tmp_path / "s.sqlite3", "JWT_LEEWAY": 10 * 24 * 3600}
+    client = keyed(signers["EdDSA"], **settings).test_client()
+    then = int(time.time()) - 5 * 24 * 3600
+    token = signers["EdDSA"].token(jti="j", iat=then, nbf=then, exp=then + 300)
+    assert logout(client, token).status_code == 204
+    call.login(client)
+    assert_refused(call.protected(client, token), "Token has been revoked")
+
+
 def test_logout_needs_a_token(client):
     assert client.post("/auth/logout").status_code == 401
     for body in ({}, {"refresh_token": None}, {"refresh_token": ""}, {"refresh_token": 5}):
