@@ -11,7 +11,7 @@ from typing import Any
 from .store import NAME, Session
 
 NOBODY = "null"  # the subject of claims that name no user
-_PER_TOKEN = ("exp", "iat", "nbf", "jti", "iss", "aud", "sid")
+_PER_TOKEN = ("exp", "iat", "nbf", "jti", "sid")
 _ADDED = "flask_jwt_keys.added"  # the names of those that no payload handler makes
 
 
@@ -35,6 +35,12 @@ def split(kept: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Claims as the tokens of a session have them, and those of them that were added."""
     claims = {name: value for name, value in kept.items() if name not in (_ADDED, NAME)}
     return claims, {name: claims[name] for name in kept.get(_ADDED, ()) if name in claims}
+
+
+def at_refresh(session: Session) -> dict[str, Any]:
+    """What the identity handler sees at a refresh, where there is no access token."""
+    began = {"iat": int(session.started)} if session.started else {}  # None before 2.0
+    return {**split(session.claims)[0], **began, "sid": session.id}
 
 
 def proved(session: Session, at: int | None) -> Session:

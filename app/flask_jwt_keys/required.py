@@ -114,11 +114,22 @@ def _is_fresh(claims: Any, max_age: float) -> bool:
 def identify(claims: Any) -> Any:
     """The identity that the claims speak of; None if they speak of nobody the app knows."""
     try:
+        return looked_up(claims)
+    except errors.UserLookupError:
+        return None
+
+
+def looked_up(claims: Any) -> Any:
+    """What the identity handler says of the claims; None is its word that there is no such user.
+
+    :raises UserLookupError: if it failed, so that it said nothing
+    """
+    try:
         handler = extension().identity_callback
         return settled(handler(claims)) if handler else None
-    except _UNKNOWN_IDENTITY:
+    except _UNKNOWN_IDENTITY as error:
         logger.warning("the identity handler failed on a valid token", exc_info=True)
-        return None
+        raise errors.UserLookupError("Invalid JWT", "User does not exist") from error
 
 
 def _scheme() -> str:

@@ -13,7 +13,7 @@ from .current import claims
 from .errors import JWTError, StoreError
 from .handlers import issue, json_object, respond
 from .keys import SECRET_ALGORITHMS
-from .required import _jwt_required, identify
+from .required import _jwt_required, looked_up
 
 
 def register(app: Flask, jwt: Callbacks, bound: Bound) -> None:
@@ -43,7 +43,7 @@ def jwt_key_set() -> ResponseReturnValue:
 def jwt_refresh() -> ResponseReturnValue:
     """A new access token and a new refresh token for a refresh token, which counts once."""
     identity, token = current_bound().kept.renew(
-        json_object().get("refresh_token"), identify, issue
+        json_object().get("refresh_token"), looked_up, issue
     )
     return respond(token, identity)
 

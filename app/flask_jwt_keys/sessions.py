@@ -21,13 +21,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import jwt
-
 from . import kept_claims, refresh_tokens
-from .access_token import Token
+from .access_token import Token, claims_of, jti_of
 from .app_names import names_of
 from .config import longest_life, seconds
-from .errors import ConfigError, JWTError, RevokedTokenError, StoreError
+from .errors import ConfigError, JWTError, RevokedTokenError, StoreError, UserLookupError
 from .making import asked, asking
 from .sqlite import SQLiteStore
 from .store import Session, Store
@@ -83,7 +81,7 @@ class Sessions:
         added = {"auth_time": int(now), **(added or {})}
         with asking(sid=session_id, claims=added):
             token = issue()
-        claims = kept_claims.lasting(_read(token))
+        claims = kept_claims.lasting(claims_of(token))
         until = int(now + (self._lifetime if lifetime is None else lifetime))
         kept = kept_claims.with_added(claims, added)
         session = Session(
@@ -124,13 +122,15 @@ class Sessions:
             if session is None:
                 break
             turned = turn(session, secret, self._grace, self._leeway())
-            claims, added = kept_claims.split(session.claims)
-            identity = identify(claims) if turned else None
+            try:
+                identity = identify(kept_claims.at_refresh(session)) if turned else None
+            except UserLookupError:  # the handler failed: it may know the user the next time
+                break
             if turned is None or identity is None:
                 logger.warning("session ended: a refresh token was used twice or its user is gone")
                 self.store.end(session.id)
                 break
-            with asking(sid=session.id, claims=added):
+            with asking(sid=session.id, claims=kept_claims.split(session.claims)[1]):
                 token = issue(identity)
             if self.store.replace(self._with(turned, token)):
                 successor = f"{family}.{refresh_tokens.successor(secret, turned.seed)}"
@@ -143,7 +143,7 @@ class Sessions:
         """End the session of an access token."""
         if not isinstance(claims, Mapping):
             return
-        jti, sid = _jti(claims), claims.get("sid")
+        jti, sid = jti_of(claims), claims.get("sid")
         if jti is not None:
             named = sid if isinstance(sid, str) and _ID.fullmatch(sid) else None
             self.store.revoke(jti, self._end_of(claims), named)
@@ -153,7 +153,7 @@ class Sessions:
 
         :raises ConfigError: if the tokens do not say whose they are
         """
-        subject = kept_claims.subject_of(_read(issue()))
+        subject = kept_claims.subject_of(claims_of(issue()))
         if subject == kept_claims.NOBODY:
             raise ConfigError(
                 "end_sessions_of cannot tell the sessions of one user: the tokens have neither "
@@ -171,7 +171,7 @@ class Sessions:
         """Whether the access token of these claims is revoked."""
         if not isinstance(claims, Mapping):
             return False
-        names = [_jti(claims), claims.get("sid")]
+        names = [jti_of(claims), claims.get("sid")]
         return self.store.ended(*(name for name in names if name and isinstance(name, str)))
 
     def _find(self, sid: str) -> Session | None:
@@ -180,11 +180,11 @@ class Sessions:
 
     def _with(self, session: Session, token: str) -> Session:
         """The next version of a session, which knows the access token."""
-        claims: Mapping[str, Any] = _read(token)
+        claims: Mapping[str, Any] = claims_of(token)
         until = self._end_of(claims)
         margin = self._longest() or self._lifetime
         known = [each for each in session.tokens if each[1] > time.time() - margin]
-        jti = _jti(claims)
+        jti = jti_of(claims)
         is_named = claims.get("sid") == session.id
         if is_named:
             known = known[-1:]
@@ -237,12 +237,3 @@ def sessions_of(config: Mapping[str, Any], store: Store | None) -> Sessions | No
         lambda: names_of(config),
         lambda: seconds(config["JWT_LEEWAY"]),
     )
-
-
-def _jti(claims: Mapping[str, Any]) -> str | None:
-    jti = claims.get("jti")
-    return str(jti) if type(jti) in (str, int) else None
-
-
-def _read(access_token: str) -> dict[str, Any]:
-    return jwt.decode(access_token, options={"verify_signature": False})

@@ -292,6 +292,39 @@ def test_a_deleted_user_cannot_refresh(app, client, call):
     assert_refused(refresh(client, tokens["refresh_token"]))
 
 
+@pytest.mark.parametrize("error", [KeyError, AttributeError, TypeError, ValueError, OSError])
+def test_an_identity_handler_that_fails_ends_no_session(app, client, call, error):
+    """It did not say that the user is gone."""
+    tokens, known = call.login(client).json, app.extensions["jwt"].identity_callback
+
+    def fail(claims):
+        raise error("such as a header that one request lacks")
+
+    app.extensions["jwt"].identity_handler(fail)
+    answer = refresh(client, tokens["refresh_token"])
+    if error is OSError:
+        assert answer.status_code == 500
+    else:
+        assert_refused(answer)
+    app.extensions["jwt"].identity_handler(known)
+    assert call.protected(client, tokens["access_token"]).status_code == 200
+    assert refresh(client, tokens["refresh_token"]).status_code == 200
+
+
+def test_an_identity_handler_sees_at_a_refresh_what_lasts(app, client, call, user):
+    seen = []
+    app.extensions["jwt"].identity_handler(lambda claims: seen.append(claims) or user)
+    first = call.login(client).json
+    second = refresh(client, first["refresh_token"]).json
+    refresh(client, second["refresh_token"])
+    login = claims_of(first["access_token"])
+    lasting = {name: login[name] for name in login if name not in ("exp", "nbf", "jti")}
+    assert {"identity", "iat", "iss", "aud", "sid", "auth_time"} == lasting.keys()
+    began = lasting.pop("iat")
+    assert all(claims.pop("iat") in (began, began - 1) for claims in seen)
+    assert seen == [lasting, lasting]
+
+
 def test_a_session_ends_in_time(keyed, call, signers, tmp_path):
     settings = {"JWT_STORE_PATH": tmp_path / "s.sqlite3", "JWT_REFRESH_EXPIRATION_DELTA": 1}
     client = keyed(signers["EdDSA"], **settings).test_client()
