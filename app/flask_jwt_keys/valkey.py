@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import time
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from importlib import resources
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
 from .errors import ConfigError, StoreError
@@ -19,6 +22,8 @@ Result = TypeVar("Result")
 
 _MARGIN = 24 * 3600  # seconds that keys stay after their time: more than clocks are off
 _WAIT = 2.0  # seconds for an answer, and for a connection
+_THIS_HOST = ("localhost", "ip6-localhost", "ip6-loopback")
+_OBJECTS = ("retry", "credential_provider", "redis_connect_func", "command_packer")
 _BYTES = ("current", "previous", "seed")
 
 
@@ -37,7 +42,7 @@ class ValkeyStore:
     :param url: such as ``redis://10.0.0.5:6379/0``, ``rediss://…`` or ``unix:///run/valkey.sock``;
         options of redis-py may follow a ``?``
     :param name: what the names of its keys begin with
-    :raises ConfigError: if redis-py is not installed, or the address is none
+    :raises ConfigError: if redis-py is not installed, or the address or an option in it is none
     """
 
     def __init__(self, url: str, name: str = "flask_jwt_keys") -> None:
@@ -54,9 +59,11 @@ class ValkeyStore:
                 socket_connect_timeout=_WAIT,
                 retry=Retry(NoBackoff(), 1),  # a connection may be of before the server's restart
             )
-        except ValueError as error:
+            pool = self._server.connection_pool
+            _check_options(pool)
+        except (ValueError, TypeError, AttributeError, redis.RedisError) as error:
             raise ConfigError(f"JWT_STORE_URL: {error}") from None
-        self.shared = not _is_of_this_host(self._server.connection_pool.connection_kwargs)
+        self.shared = not _is_of_this_host(pool.connection_kwargs)
         self._errors = (redis.RedisError, OSError)
         self._prefix = f"{{{name}}}:"  # one slot of a cluster
         source = resources.files(__package__).joinpath("valkey.lua").read_text()
@@ -135,10 +142,30 @@ class ValkeyStore:
         self._is_checked = True
 
 
+def _check_options(pool: Any) -> None:
+    """Nothing, if a connection can be made with them; it does not connect yet.
+
+    :raises TypeError: or another error of redis-py, if not
+    """
+    pool.connection_class(**pool.connection_kwargs)
+    for name in _OBJECTS:
+        if isinstance(pool.connection_kwargs.get(name), str):
+            raise TypeError(f"{name} cannot be given in an address")
+
+
 def _is_of_this_host(connection: Mapping[str, Any]) -> bool:
     """Whether an address means another server on each host: a socket, or the host itself."""
-    host = str(connection.get("host", "localhost"))
-    return "path" in connection or host in ("localhost", "::1") or host.startswith("127.")
+    host = str(connection.get("host", "localhost")).lower().rstrip(".")
+    if "path" in connection or host in _THIS_HOST or host.endswith(".localhost"):
+        return True
+    with suppress(OSError):
+        host = socket.inet_ntoa(socket.inet_aton(host))  # 127.1 is an address too
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False  # a name
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
 
 
 def _name(text: str) -> str:

@@ -221,6 +221,22 @@ def test_an_address_that_is_none_stops_the_start(build):
 
 
 @pytest.mark.parametrize(
+    "option",
+    ["bogus=1", "retry=3", "timeout=3", "protocol=9", "socket_timeout=x", "credential_provider=x"],
+)
+def test_an_option_that_redis_py_does_not_take_stops_the_start(build, option):
+    """The server need not be there."""
+    with pytest.raises(ConfigError, match="JWT_STORE_URL: "):
+        build(SECRET_KEY="s" * 32, JWT_STORE_URL=f"redis://10.0.0.5:6379/0?{option}")
+
+
+@pytest.mark.parametrize("option", ["socket_timeout=5", "health_check_interval=9", "protocol=2"])
+def test_an_option_that_redis_py_takes_is_taken(build, server, call, option):
+    client = build(SECRET_KEY="s" * 32, JWT_STORE_URL=f"{server.url}?{option}").test_client()
+    assert call.login(client).status_code == 200
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "unix:///run/valkey/s",
@@ -228,6 +244,13 @@ def test_an_address_that_is_none_stops_the_start(build):
         "rediss://:secret@127.0.0.1:6379/0",
         "redis://[::1]:6379",
         "redis://",
+        "redis://LOCALHOST.:6379",
+        "redis://db.localhost",
+        "redis://ip6-localhost",
+        "redis://127.1",
+        "redis://0.0.0.0:6379/0",
+        "redis://[::]:6379",
+        "redis://[::ffff:127.0.0.1]:6379",
     ],
 )
 def test_a_server_of_each_host_is_refused_for_several(build, url):
@@ -236,7 +259,17 @@ def test_a_server_of_each_host_is_refused_for_several(build, url):
         build(SECRET_KEY="s" * 32, JWT_STORE_URL=url, JWT_HOSTS=2)
 
 
-@pytest.mark.parametrize("url", ["redis://10.0.0.5:6379/0", "rediss://:secret@valkey.example.com"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://10.0.0.5:6379/0",
+        "rediss://:secret@valkey.example.com",
+        "redis://[fd00::5]",
+        "redis://[::ffff:10.0.0.5]",
+        "redis://127.example.com",
+        "redis://localhost.example.com",
+    ],
+)
 def test_a_server_that_all_hosts_reach_is_taken_for_several(build, url):
     build(SECRET_KEY="s" * 32, JWT_STORE_URL=url, JWT_HOSTS=2)
 
