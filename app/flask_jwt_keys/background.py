@@ -28,7 +28,10 @@ class Background:
         """The function's result; other requests go on while it runs."""
         if not _gevent_runs():
             return function(*args)
-        result: Result = self._own_pool().apply(self._call, (function, *args))
+        result: Result
+        result, error = self._own_pool().apply(self._call, (function, *args))
+        if error is not None:
+            raise error
         return result
 
     def _own_pool(self) -> Any:
@@ -40,10 +43,14 @@ class Background:
             self._pool, self._process = ThreadPool(self._threads), os.getpid()
         return self._pool
 
-    def _call(self, function: Callable[..., Result], *args: Any) -> Result:
-        if self._niceness:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
-        return function(*args)
+    def _call(self, function: Callable[..., Any], *args: Any) -> tuple[Any, Exception | None]:
+        """What the function gave, or raised: gevent prints what leaves a thread of its own."""
+        try:
+            if self._niceness:
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
+            return function(*args), None
+        except Exception as error:
+            return None, error
 
 
 def _gevent_runs() -> bool:

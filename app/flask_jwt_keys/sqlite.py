@@ -78,8 +78,10 @@ class SQLiteStore:
         self._file.close()
 
     def _write(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
+        until = self._file.patience()  # from now on: others may wait for the thread first
+
         def write() -> Result:
-            return self._file.write(function)
+            return self._file.write(function, until)
 
         return self._writer.run(write)
 

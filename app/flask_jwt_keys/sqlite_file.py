@@ -43,12 +43,22 @@ class SQLiteFile:
         """
         return self._healed(self._connection, function)
 
-    def write(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
+    def write(
+        self, function: Callable[[sqlite3.Connection], Result], until: float | None = None
+    ) -> Result:
         """The function's result, after all that it wrote is on the disk; or nothing is written.
 
+        :param until: when to wait no more for others' writes, by :meth:`patience`; None for that
+            of now
         :raises StoreError: if the file is locked too long, the disk is full, …
         """
-        return self._healed(self._transaction, function)
+        until = self.patience() if until is None else until
+        return self._healed(lambda: self._transaction(until), function)
+
+    @staticmethod
+    def patience() -> float:
+        """How long a write that comes now waits for others, by the monotonic clock."""
+        return time.monotonic() + _BUSY
 
     def close(self) -> None:
         """Close the connections that nobody uses; the next use opens one."""
@@ -116,9 +126,11 @@ class SQLiteFile:
         weakref.finalize(self, _close, self._idle, self._process)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, until: float) -> Iterator[sqlite3.Connection]:
         with self._connection() as connection, connection:
+            _wait(connection, until - time.monotonic())
             connection.execute("BEGIN IMMEDIATE")
+            _wait(connection, _BUSY)
             yield connection
 
     @contextmanager
@@ -163,6 +175,11 @@ class SQLiteFile:
             except BaseException:
                 connection.close()
                 raise
+
+
+def _wait(connection: sqlite3.Connection, seconds: float) -> None:
+    """So long from now on for others' locks."""
+    connection.execute(f"PRAGMA busy_timeout = {max(0, int(1000 * seconds))}")
 
 
 def _identity(path: Path) -> Identity:
