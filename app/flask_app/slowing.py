@@ -10,10 +10,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
+from typing import TypeVar
 
 from flask_jwt_keys import JWTError
+
+Result = TypeVar("Result")
 
 FREE = 5  # wrong passwords in a row that cost no time: people mistype
 LONGEST = 60.0  # seconds to wait after further ones, which double from one
@@ -32,6 +36,20 @@ class TooManyTries(JWTError):
         super().__init__("Too Many Requests", description, 429, {"Retry-After": str(wait)})
 
 
+@dataclass
+class _Tries:
+    """Of one account.
+
+    :param wrong: passwords in a row
+    :param last: when the last of them was wrong
+    :param under_way: passwords that are looked at now
+    """
+
+    wrong: int = 0
+    last: float = 0.0
+    under_way: int = 0
+
+
 class Slowing:
     """Wrong passwords in a row, by account, in the memory of one worker.
 
@@ -40,31 +58,50 @@ class Slowing:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._wrong: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._tries: OrderedDict[bytes, _Tries] = OrderedDict()
+        self._ended = threading.Condition()
 
-    def ask(self, account: str) -> None:
-        """Let a password be tried.
+    def look(self, account: str, check: Callable[[], Result]) -> Result:
+        """What ``check`` finds for a password: something false for a wrong one.
+
+        Tries at once get no further than tries in turn: those that could be one too many wait for
+        the others to end. An error in ``check`` counts neither as right nor as wrong.
 
         :raises TooManyTries: the account has to wait
         """
-        with self._lock:
-            count, last = self._wrong.get(_key(account), (0, 0.0))
-        since = self._clock() - last
-        left = _wait(count) - since
-        if count and since < MEMORY and left > 0:
-            raise TooManyTries(ceil(left))
+        key = _key(account)
+        tries, right = self._begin(key), None
+        try:
+            found = check()
+            right = bool(found)
+        finally:
+            self._end(key, tries, right)
+        return found
 
-    def tell(self, account: str, right: bool) -> None:
-        """Count how a try ended."""
-        key, now = _key(account), self._clock()
-        with self._lock:
-            count, last = self._wrong.pop(key, (0, now))
-            if right:
-                return
-            self._wrong[key] = (count + 1 if now - last < MEMORY else 1, now)
-            if len(self._wrong) > MOST:
-                self._wrong.popitem(last=False)
+    def _begin(self, key: bytes) -> _Tries:
+        with self._ended:
+            while True:
+                tries, now = self._tries.setdefault(key, _Tries()), self._clock()
+                if tries.wrong and now - tries.last >= MEMORY:
+                    tries.wrong = 0
+                if tries.wrong and (left := tries.last + _wait(tries.wrong) - now) > 0:
+                    raise TooManyTries(ceil(left))
+                if not tries.under_way or tries.wrong + tries.under_way < FREE:
+                    tries.under_way += 1
+                    return tries
+                self._ended.wait()
+
+    def _end(self, key: bytes, tries: _Tries, right: bool | None) -> None:
+        with self._ended:
+            tries.under_way -= 1
+            if right is not None:
+                tries.wrong, tries.last = 0 if right else tries.wrong + 1, self._clock()
+            self._tries.pop(key, None)
+            if tries.wrong or tries.under_way:
+                self._tries[key] = tries
+            if len(self._tries) > MOST:
+                self._tries.popitem(last=False)
+            self._ended.notify_all()
 
 
 def _wait(count: int) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -28,19 +30,29 @@ def slow(clock):
     return Slowing(clock)
 
 
+class Looked(Exception):
+    pass
+
+
 def wait(slow, account="ann"):
-    """How long the account has to wait, by what the client is told."""
+    """How long the account has to wait, by what the client is told; errors count not."""
+
+    def fail():
+        raise Looked
+
     try:
-        slow.ask(account)
+        slow.look(account, fail)
+    except Looked:
+        return 0
     except TooManyTries as error:
         assert error.status_code == 429
         return int(error.headers["Retry-After"])
-    return 0
 
 
 def wrong(slow, times, account="ann"):
     for _ in range(times):
-        slow.tell(account, right=False)
+        slow._clock.now += wait(slow, account)
+        slow.look(account, lambda: None)
 
 
 def test_people_may_mistype(slow):
@@ -74,7 +86,7 @@ def test_a_guesser_without_end_gets_some_1400_tries_a_day(slow, clock):
 def test_the_right_password_forgets_the_wrong_ones(slow, clock):
     wrong(slow, slowing.FREE + 3)
     clock.now += 60
-    slow.tell("ann", right=True)
+    slow.look("ann", lambda: "ann")
     wrong(slow, slowing.FREE - 1)
     assert wait(slow) == 0
 
@@ -96,13 +108,47 @@ def test_many_names_take_no_more_memory(slow, monkeypatch):
     wrong(slow, slowing.FREE, "ann")
     for name in ("b", "c", "d"):
         wrong(slow, slowing.FREE, name)
-    assert len(slow._wrong) == 3
+    assert len(slow._tries) == 3
     assert (wait(slow, "ann"), wait(slow, "d")) == (0, 1)
 
 
-@pytest.mark.parametrize("name", ["ann", "nobody"])
-def test_a_login_waits_without_a_look_at_the_password(name, signers, tmp_path, monkeypatch):
-    """The same for an account that there is not: the answer tells nothing."""
+def test_who_logs_in_leaves_nothing_behind(slow):
+    slow.look("ann", lambda: "ann")
+    assert wait(slow) == 0 and not slow._tries
+
+
+def at_once(number, call):
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(call, range(number)))
+
+
+def test_right_passwords_at_once_all_count(slow):
+    def check():
+        time.sleep(0.01)
+        return "ann"
+
+    assert at_once(30, lambda _: slow.look("ann", check)) == ["ann"] * 30
+
+
+@pytest.mark.parametrize(("before", "looked_at"), [(0, slowing.FREE), (3, 2), (slowing.FREE, 1)])
+def test_guesses_at_once_get_as_far_as_guesses_in_turn(slow, clock, before, looked_at):
+    wrong(slow, before)
+    clock.now += 60
+    looked = []
+
+    def guess(number):
+        try:
+            slow.look("ann", lambda: looked.append(number) or time.sleep(0.05))
+        except TooManyTries:
+            return 429
+
+    answers = at_once(30, guess)
+    assert (len(looked), answers.count(429)) == (looked_at, 30 - looked_at)
+
+
+@pytest.fixture
+def app(signers, tmp_path, monkeypatch):
+    """The bundled app with a user ann."""
     for folder in ("jwt", "secrets", "data"):
         (tmp_path / folder).mkdir()
     (tmp_path / "jwt/a.pem").write_text(signers["RS256"].pem)
@@ -114,17 +160,37 @@ def test_a_login_waits_without_a_look_at_the_password(name, signers, tmp_path, m
     }.items():
         monkeypatch.setenv(variable, str(tmp_path / folder))
     monkeypatch.delenv("REDIS_URL", raising=False)
+    return create_app()
+
+
+def login(app, name, password):
+    return app.test_client().post("/auth", json={"username": name, "password": password})
+
+
+def test_of_many_logins_at_once_few_are_looked_at(app, monkeypatch):
+    looked = []
+
+    def matches(encoded, password):
+        looked.append(password)
+        time.sleep(0.05)
+        return False
+
+    monkeypatch.setattr(app.extensions["users"]._passwords, "matches", matches)
+    codes = at_once(30, lambda number: login(app, "ann", f"guess {number}").status_code)
+    assert len(looked) == slowing.FREE
+    assert sorted(codes) == [401] * slowing.FREE + [429] * (30 - slowing.FREE)
+
+
+@pytest.mark.parametrize("name", ["ann", "nobody"])
+def test_a_login_waits_without_a_look_at_the_password(name, app, monkeypatch):
+    """The same for an account that there is not: the answer tells nothing."""
     monkeypatch.setattr(slowing, "_wait", lambda count: 60.0 * (count >= slowing.FREE))
-    app = create_app()
-    client = app.test_client()
-
-    def login(password, name=name):
-        return client.post("/auth", json={"username": name, "password": password})
-
-    assert [login("wrong").status_code for _ in range(slowing.FREE)] == [401] * slowing.FREE
+    codes = [login(app, name, "wrong").status_code for _ in range(slowing.FREE)]
+    assert codes == [401] * slowing.FREE
     monkeypatch.setattr(app.extensions["users"], "authenticate", lambda *_: pytest.fail("looked"))
-    answer = login("right")
+    answer = login(app, name, "right")
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "60")
     assert answer.json["description"] == "Too many wrong passwords for this account"
     monkeypatch.undo()
-    assert login("right", "ann" if name == "nobody" else "nobody").status_code in (200, 401)
+    other = "ann" if name == "nobody" else "nobody"
+    assert login(app, other, "right").status_code in (200, 401)
