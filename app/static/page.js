@@ -16,8 +16,15 @@ async function send(method, path, { body, token } = {}) {
   if (body) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
   const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
-  const text = await response.text();
-  return { ok: response.ok, status: response.status, body: text ? JSON.parse(text) : null };
+  return { ok: response.ok, status: response.status, body: parsed(await response.text()) };
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // nothing, or a page of a server in front of the app
+  }
 }
 
 const publishedKeys = async () => (await send("GET", "/.well-known/jwks.json")).body?.keys ?? [];
@@ -133,22 +140,30 @@ async function callProtected() {
 }
 
 async function refresh() {
-  const { ok, body } = await send("POST", "/auth/refresh", {
+  const { ok, status, body } = await send("POST", "/auth/refresh", {
     body: { refresh_token: session.refreshToken },
   });
   if (ok) {
     show("message", "A new token; the old refresh token no longer counts.", "good");
     await enter(body);
-  } else {
+  } else if (status === 401) {
     leave();
     show("message", "The session is over. Please log in again.", "bad");
+  } else {
+    show("message", `The server answered ${status}. You are still logged in: try again.`, "bad");
   }
 }
 
 async function logOut() {
-  await send("POST", "/auth/logout", { body: { refresh_token: session.refreshToken } });
-  leave();
-  show("message", "Logged out: the token is refused from now on.", "good");
+  const { status } = await send("POST", "/auth/logout", {
+    body: { refresh_token: session.refreshToken },
+  });
+  if (status === 204 || status === 401) {
+    leave();
+    show("message", "Logged out: the token is refused from now on.", "good");
+  } else {
+    show("message", `The server answered ${status}. You are still logged in: try again.`, "bad");
+  }
 }
 
 function during(button, action) {

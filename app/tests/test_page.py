@@ -10,12 +10,15 @@ import time
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from flask import Response
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from flask_app import create_app
+from flask_app.users import User
+from flask_jwt_keys import end_sessions_of
 from flask_jwt_keys.passwords import hash_password
 
 pytestmark = pytest.mark.browser
@@ -209,6 +212,52 @@ def test_logout(page):
     page.type_token(token)
     page.press("call")
     page.sees("answer", "Token has been revoked")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, "<html>Too Many Requests</html>"),  # of nginx
+        (502, "<html>Bad Gateway</html>"),
+        (503, '{"status_code": 503}'),
+    ],
+)
+@pytest.mark.parametrize(("button", "done"), [("refresh", "A new token"), ("logout", "Logged out")])
+def test_a_server_that_cannot_answer_now_ends_no_session(
+    page, app, monkeypatch, button, done, status, body
+):
+    page.log_in()
+    page.sees("signature", "valid")
+    token = page.token()
+    with monkeypatch.context() as fault:
+        fault.setattr(app, "wsgi_app", Response(body, status))
+        page.press(button)
+        page.sees("message", f"The server answered {status}. You are still logged in: try again.")
+    assert page.field("session").is_displayed() and page.token() == token
+    assert all(str(status) in entry["message"] for entry in page.driver.get_log("browser"))
+    page.press(button)
+    page.sees("message", done)
+
+
+def test_a_login_that_cannot_be_answered_now(page, app, monkeypatch):
+    with monkeypatch.context() as fault:
+        fault.setattr(app, "wsgi_app", Response("<html>Bad Gateway</html>", 502))
+        page.log_in()
+        page.sees("message", "The server answered 502.")
+    assert all("502" in entry["message"] for entry in page.driver.get_log("browser"))
+
+
+@pytest.mark.parametrize(
+    ("button", "said"), [("refresh", "The session is over."), ("logout", "Logged out")]
+)
+def test_a_session_that_ended_elsewhere_is_over_here(page, app, button, said):
+    page.log_in()
+    page.sees("signature", "valid")
+    with app.app_context():
+        end_sessions_of(User("ann", ""))
+    page.press(button)
+    page.sees("message", said)
+    assert page.field("login").is_displayed() and page.token() == ""
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(page):
