@@ -26,7 +26,7 @@ def readyz() -> ResponseReturnValue:
 
 def _reasons() -> list[str]:
     keys, users = current_app.extensions["flask_jwt_keys"], current_app.extensions["users"]
-    users.find(None)
+    users.look()
     reasons = [users.problem] if users.problem else []
     signer = keys.keys.signer
     reasons += [f"signing keys: {problem}" for problem in keys.source.problems]

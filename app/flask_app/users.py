@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from flask_jwt_keys import UnavailableError
 from flask_jwt_keys.passwords import Passwords, check_hash, hash_password
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class User:
 class UserFile:
     """A JSON object: name → Argon2 hash.
 
-    :param path: the file; while it cannot be read nobody is known, and ``problem`` says why
+    :param path: the file; while it cannot be read ``problem`` says why
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -46,26 +47,38 @@ class UserFile:
         self._seen: Any = None
         self._next_look = 0.0
         self.problem: str | None = None
-        self._look()
+        self.look()
 
     def find(self, name: Any) -> User | None:
-        """The user of that name."""
-        self._look()
+        """The user of that name.
+
+        :raises UnavailableError: while the file cannot be read: who is in it is not known
+        """
+        self._know()
         encoded = self._hashes.get(name) if isinstance(name, str) else None
         return User(name, _stamp(encoded)) if encoded else None
 
     def authenticate(self, name: Any, password: Any) -> User | None:
-        """The user, if the password is right; an unknown name takes as long as a wrong password."""
+        """The user, if the password is right; an unknown name takes as long as a wrong password.
+
+        :raises UnavailableError: while the file cannot be read
+        """
         if not (isinstance(name, str) and isinstance(password, str)):
             return None  # the extension lets numbers through: a PIN may be one
-        self._look()
+        self._know()
         encoded = self._hashes.get(name)
         if encoded is None:
             self._passwords.matches(None, password)
             return None
         return User(name, _stamp(encoded)) if self._passwords.matches(encoded, password) else None
 
-    def _look(self) -> None:
+    def _know(self) -> None:
+        self.look()
+        if self.problem:
+            raise UnavailableError(self.problem)
+
+    def look(self) -> None:
+        """Read the file if it changed; afterwards ``problem`` says whether it could be read."""
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_EVERY

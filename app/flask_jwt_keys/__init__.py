@@ -21,6 +21,7 @@ from .errors import (
     NoAuthorizationError,
     RevokedTokenError,
     StoreError,
+    UnavailableError,
     UserLookupError,
 )
 from .extension import JWT
@@ -54,6 +55,7 @@ __all__ = [
     "Store",
     "StoreError",
     "Token",
+    "UnavailableError",
     "UserLookupError",
     "ValkeyStore",
     "_default_auth_request_handler",

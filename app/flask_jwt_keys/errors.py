@@ -69,8 +69,8 @@ class ConfigError(RuntimeError):
     """The app cannot work with what it was configured with; the message says what to do."""
 
 
-class StoreError(JWTError):
-    """The session store cannot answer now: 503, and the client may try again.
+class UnavailableError(JWTError):
+    """What an answer needs cannot be read now: 503, and the client may try again.
 
     :param reason: for the log and for those who run the app; the client does not see it
     """
@@ -80,3 +80,7 @@ class StoreError(JWTError):
             "Service Unavailable", "Try again in a moment", 503, headers={"Retry-After": "1"}
         )
         self.reason = reason
+
+
+class StoreError(UnavailableError):
+    """The session store cannot answer now."""

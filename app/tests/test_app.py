@@ -207,6 +207,26 @@ def test_a_changed_password_ends_tokens_and_sessions(client, place):
     assert login(client, password="new").status_code == 200
 
 
+def test_a_users_file_that_cannot_be_read_for_a_moment_logs_nobody_out(client, place):
+    tokens = login(client).json
+    refresh = {"refresh_token": tokens["refresh_token"]}
+    users = place / "secrets" / "users.json"
+    content = users.read_text()
+    users.write_text(content[:20])  # half written
+    for answer in (
+        login(client),
+        login(client, username="nobody"),
+        protected(client, tokens["access_token"]),
+        client.post("/auth/refresh", json=refresh),
+    ):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert str(place) not in answer.text
+    users.write_text(content)
+    assert protected(client, tokens["access_token"]).status_code == 200
+    assert client.post("/auth/refresh", json=refresh).status_code == 200
+    assert login(client).status_code == 200
+
+
 def test_a_deleted_user_is_out(client, place, encoded):
     token = login(client).json["access_token"]
     (place / "secrets" / "users.json").write_text(json.dumps({"bob": encoded}))
