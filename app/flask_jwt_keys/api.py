@@ -60,7 +60,7 @@ def create_access_token(
 def encode_token() -> Token:
     """A new access token for the identity of the current request, in its session."""
     in_session = bound().sessions is not None
-    return create_access_token(current_identity._get_current_object(), in_session=in_session)
+    return create_access_token(current_identity, in_session=in_session)
 
 
 def begin_session(

@@ -11,6 +11,7 @@ from typing import Any
 from flask import abort, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from jwt import MissingRequiredClaimError
+from werkzeug.local import LocalProxy
 
 from . import tokens
 from .access_token import Token
@@ -44,6 +45,8 @@ def json_object(empty: bool = False) -> dict[str, Any]:
 
 def issue(identity: Any) -> Token:
     """A new access token, by whichever encode handler is in place."""
+    if isinstance(identity, LocalProxy):  # current_identity: handlers look at types
+        identity = identity._get_current_object()
     encoded = extension().jwt_encode_callback(identity)
     return Token(encoded.decode() if isinstance(encoded, bytes) else encoded)
 

@@ -298,6 +298,28 @@ def test_a_token_in_a_session_ends_with_it(app, call, user):
         assert call.protected(client, token).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "found", [int, str, lambda key: {"id": key}, lambda key: SimpleNamespace(id=key)]
+)
+def test_the_current_identity_may_be_given_whatever_it_is(app, user, extension, found):
+    extension.identity_handler(lambda claims: found(claims["identity"]))
+
+    @app.get("/calls")
+    @jwt_required()
+    def calls():
+        made = [
+            create_access_token(current_identity, in_session=True),
+            begin_session(current_identity),
+            encode_token(),
+        ]
+        assert {str(claims_of(token)["identity"]) for token in made} == {"1"}
+        return str(end_sessions_of(current_identity))
+
+    with app.app_context():
+        token = begin_session(found(1))
+    assert app.test_client().get("/calls", headers=headers(token)).text == "2"
+
+
 def test_a_payload_cannot_put_a_token_into_a_session(app, user, extension):
     extension.jwt_payload_handler(
         lambda identity: {**keys._default_jwt_payload_handler(identity), "sid": "x"}
