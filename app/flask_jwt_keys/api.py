@@ -39,8 +39,9 @@ def create_access_token(
         ``jwt_required(max_age=…)`` looks at; in a session, for its later tokens too
     :param in_session: whether it belongs to the session of the current request: it says what the
         session's tokens say, and ends with it
-    :raises ConfigError: if it would live longer than ``JWT_MAX_LIFETIME``, if no key signs, or if
-        a ``jwt_encode_handler`` of the app's own cannot be told what is asked
+    :raises ConfigError: if it would live longer than ``JWT_MAX_LIFETIME``, if the app has no key
+        that signs, or if a ``jwt_encode_handler`` of its own cannot be told what is asked
+    :raises UnavailableError: if its key cannot be read now
     :raises JWTError: if that session has ended meanwhile
     """
     added = dict(additional_claims or {})

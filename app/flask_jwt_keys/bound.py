@@ -45,6 +45,7 @@ class Bound:
         self._source = key_source(self.config, algorithm_given)
         signer = self._source.current().signer if self._source else None
         self.can_sign = signer is not None
+        """Whether a key signed at the start; later there may be none for a while."""
         self.config.setdefault("JWT_ALGORITHM", signer.algorithm if signer else "HS256")
         self._key_settings: tuple[Any, ...] = sources.settings_of(self.config)
         self._rules = tokens.rules_of(self.config)

@@ -18,7 +18,7 @@ from .access_token import Token
 from .callbacks import Handler
 from .config import seconds
 from .current import bound, extension, settled
-from .errors import InvalidHeaderError, JWTError
+from .errors import InvalidHeaderError, JWTError, UnavailableError
 from .making import asked
 
 logger = logging.getLogger(__name__)
@@ -150,6 +150,8 @@ def _default_jwt_encode_handler(identity: Any) -> str:
         if making.sid:
             payload["sid"] = making.sid
     keys, rules = app.current()
+    if keys.signer is None and app.can_sign:
+        raise UnavailableError("no key signs now; the log says what is wrong with the keys")
     headers = {**(jwt.jwt_headers_callback(identity) or {}), **making.headers}
     return tokens.mint(tokens.shortened(payload, rules), headers, keys, rules)
 

@@ -99,6 +99,11 @@ class KeyDirectory:
                     stat = file.stat()
                 except FileNotFoundError:
                     continue
+                except OSError as error:  # such as a link to itself: who reads it names it
+                    if error.errno in _TRANSIENT:
+                        raise
+                    marks.append((name, -1, -1, -1, error.errno or 0))
+                    continue
                 marks.append((name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
         return tuple(marks)
 

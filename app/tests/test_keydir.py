@@ -11,7 +11,7 @@ from datetime import timedelta
 import jwt
 import pytest
 
-from flask_jwt_keys import ConfigError
+from flask_jwt_keys import ConfigError, UnavailableError, create_access_token
 from flask_jwt_keys import keydir as module
 from flask_jwt_keys.config import DEFAULTS, seconds
 from flask_jwt_keys.keydir import KeyDirectory
@@ -167,6 +167,22 @@ def test_content_of_the_same_size_in_place_is_noticed(tmp_path, new_signer, at_o
     assert kids(directory) == {kid(second)}
 
 
+@pytest.mark.parametrize("target", ["c.pem", "file/c.pem", "x" * 300])
+@pytest.mark.parametrize("name", ["c.pem", "signing"])
+def test_a_link_that_leads_nowhere_costs_no_other_key(place, signers, at_once, name, target):
+    """A link to itself, one through a file, one to a name that no file can have."""
+    path = place(a_pem=signers["RS256"].pem, b_pem=signers["ES256"].public_pem, file="")
+    directory = KeyDirectory(path)
+    (path / name).symlink_to(target.replace("c.pem", name))
+    assert kids(directory) == {kid(signers["RS256"]), kid(signers["ES256"])}
+    assert directory.current().signer.algorithm == "RS256"
+    assert [problem.split(":")[0] for problem in directory.problems] == [name]
+    with pytest.raises(ConfigError, match=name):
+        KeyDirectory(path)
+    (path / name).unlink()
+    assert (len(kids(directory)), directory.problems) == (2, [])
+
+
 def test_the_former_signer_goes_on_while_signing_is_faulty(place, signers, at_once):
     directory = KeyDirectory(place(a_pem=signers["RS256"].pem))
     place(b_pem=signers["ES256"].pem)
@@ -195,12 +211,12 @@ def test_a_directory_that_is_gone_has_no_keys_and_says_so(place, tmp_path, signe
     assert directory.problems == []
 
 
-@pytest.mark.parametrize("method", ["iterdir", "read_bytes"])
+@pytest.mark.parametrize("method", ["iterdir", "read_bytes", "stat"])
 def test_a_process_without_a_free_file_keeps_its_keys(place, signers, at_once, monkeypatch, method):
     directory = KeyDirectory(place(a_pem=signers["RS256"].pem))
     place(b_pem=signers["ES256"].public_pem)  # so there is something to read
 
-    def none_left(_path):
+    def none_left(_path, **_options):
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patch:
@@ -269,6 +285,19 @@ def test_a_removed_key_is_refused_and_the_next_one_signs(keyed, call, signers, t
     fresh = call.login(client).json["access_token"]
     assert jwt.get_unverified_header(fresh)["alg"] == "ES256"
     assert call.protected(client, fresh).status_code == 200
+
+
+def test_while_no_key_signs_logins_and_refreshes_are_503(keyed, call, signers, tmp_path, at_once):
+    app = keyed(signers["RS256"], JWT_STORE_PATH=tmp_path / "s.sqlite3")
+    client = app.test_client()
+    body = {"refresh_token": call.login(client).json["refresh_token"]}
+    (tmp_path / "keys").rename(tmp_path / "away")
+    for answer in (call.login(client), client.post("/auth/refresh", json=body)):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    with app.app_context(), pytest.raises(UnavailableError):
+        create_access_token(1)
+    (tmp_path / "away").rename(tmp_path / "keys")
+    assert client.post("/auth/refresh", json=body).status_code == 200
 
 
 def test_an_exchange_loses_no_token(keyed, call, signers, tmp_path, at_once):
