@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import wraps
+from inspect import iscoroutinefunction
 from types import CodeType
 from typing import Any
 
@@ -12,6 +14,7 @@ from flask import Flask
 from . import handlers, routes
 from .bound import NAME, Bound
 from .callbacks import Handler
+from .current import settled
 from .errors import ConfigError, JWTError
 from .store import Store
 
@@ -99,7 +102,7 @@ class JWT:
 
     def jwt_error_handler(self, callback: Handler) -> Handler:
         """Use a function (JWTError) → response for every refusal."""
-        self.jwt_error_callback = callback
+        self.jwt_error_callback = _settling(callback)
         return callback
 
     def auth_response_handler(self, callback: Handler) -> Handler:
@@ -123,7 +126,7 @@ class JWT:
 
     def request_handler(self, callback: Handler) -> Handler:
         """Use a function () → token or None to take the token from the request."""
-        self.request_callback = callback
+        self.request_callback = _settling(callback)
         return callback
 
     def jwt_encode_handler(self, callback: Handler) -> Handler:
@@ -131,7 +134,7 @@ class JWT:
 
         Unless the settings name them, ``JWT_MAX_LIFETIME`` and ``JWT_VERIFY_SUB`` are then off.
         """
-        self.jwt_encode_callback = callback
+        self.jwt_encode_callback = _settling(callback)
         self._relax()
         return callback
 
@@ -144,7 +147,7 @@ class JWT:
                 "JWT_REQUIRED_CLAIMS does it",
                 stacklevel=2,
             )
-        self.jwt_decode_callback = callback
+        self.jwt_decode_callback = _settling(callback)
         return callback
 
     def jwt_payload_handler(self, callback: Handler) -> Handler:
@@ -152,14 +155,26 @@ class JWT:
 
         Unless the settings name them, ``JWT_MAX_LIFETIME`` and ``JWT_VERIFY_SUB`` are then off.
         """
-        self.jwt_payload_callback = callback
+        self.jwt_payload_callback = _settling(callback)
         self._relax()
         return callback
 
     def jwt_headers_handler(self, callback: Handler) -> Handler:
         """Use a function (identity) → headers or None for additional token headers."""
-        self.jwt_headers_callback = callback
+        self.jwt_headers_callback = _settling(callback)
         return callback
+
+
+def _settling(callback: Handler) -> Handler:
+    """The handler, or what waits for it if it is an ``async def``."""
+    if not (iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__)):
+        return callback
+
+    @wraps(callback)
+    def wait(*args: Any) -> Any:
+        return settled(callback(*args))
+
+    return wait
 
 
 def _demands_in_vain(code: Any) -> bool:

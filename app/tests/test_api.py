@@ -477,6 +477,37 @@ def test_async_handlers_and_views(make, user, extension, call):
     assert refresh(client, tokens["refresh_token"]).status_code == 200
 
 
+HANDLERS = {
+    "jwt_payload_handler": keys._default_jwt_payload_handler,
+    "jwt_headers_handler": lambda identity: {"for": "x"},
+    "jwt_encode_handler": keys._default_jwt_encode_handler,
+    "jwt_decode_handler": keys._default_jwt_decode_handler,
+    "jwt_error_handler": keys._default_jwt_error_handler,
+    "request_handler": keys._default_request_handler,
+}
+
+
+@pytest.mark.parametrize("kind", ["function", "object"])
+@pytest.mark.parametrize("name", HANDLERS)
+def test_each_handler_may_be_async(make, extension, call, name, kind):
+    async def handler(*args):
+        return HANDLERS[name](*args)
+
+    class Handler:
+        async def __call__(self, *args):
+            return await handler(*args)
+
+    getattr(extension, name)(handler if kind == "function" else Handler())
+    client = make().test_client()
+    assert call.login(client, password="wrong").status_code == 401
+    tokens = call.login(client).json
+    assert call.protected(client, tokens["access_token"]).status_code == 200
+    assert call.protected(client, "x").json["error"] == "Invalid token"
+    assert refresh(client, tokens["refresh_token"]).status_code == 200
+    header = jwt.get_unverified_header(tokens["access_token"])
+    assert ("for" in header) == (name == "jwt_headers_handler")
+
+
 # For the tests of apps
 
 
