@@ -141,7 +141,7 @@ def _default_jwt_encode_handler(identity: Any) -> str:
     if making.lifetime is not None:
         payload["exp"] = int(time.time() + making.lifetime)
     payload.update(making.claims)
-    missing = [name for name in app.config["JWT_REQUIRED_CLAIMS"] if name not in payload]
+    missing = [name for name in app.config["JWT_REQUIRED_CLAIMS"] if payload.get(name) is None]
     if missing:
         raise RuntimeError(f"Payload is missing required claims: {', '.join(missing)}")
     if app.sessions:

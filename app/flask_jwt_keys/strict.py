@@ -15,7 +15,7 @@ from jwt.utils import base64url_encode
 from .keys import Key
 
 REFUSED_HEADERS = frozenset(("b64", "crit", "cty", "jku", "jwk", "x5c", "x5u", "zip"))
-_TIMES = {
+TIMES = {
     "exp": "Expiration Time claim (exp) must be an integer.",
     "nbf": "Not Before claim (nbf) must be an integer.",
     "iat": "Issued At claim (iat) must be an integer.",
@@ -144,9 +144,7 @@ def check_times(claims: Mapping[str, Any]) -> None:
 
     :raises jwt.DecodeError: naming the claim
     """
-    for name, message in _TIMES.items():
-        value = claims.get(name)
-        if value is None:
-            continue
+    for name, message in TIMES.items():
+        value = claims.get(name, 0)
         if type(value) not in (int, float) or not 0 <= value <= LATEST_TIME:
             raise jwt.DecodeError(message)

@@ -17,7 +17,7 @@ from jwt.types import Options
 from .config import longest_life, seconds
 from .errors import ConfigError
 from .keys import KeySet
-from .strict import REFUSED_HEADERS, Names, StrictJWT, check_times, header, segment
+from .strict import REFUSED_HEADERS, TIMES, Names, StrictJWT, check_times, header, segment
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def mint(
 ) -> str:
     """Sign a token.
 
-    :param payload: the claims; times as datetime in UTC or as seconds since 1970
+    :param payload: the claims; times as datetime in UTC, as seconds since 1970, or None
     :param headers: additional headers; algorithm, key id and type are not theirs to choose, and
         those that are refused when a token comes back are left out
     :raises ConfigError: if no key signs
@@ -105,7 +105,7 @@ def mint(
     """
     if keys.signer is None:
         raise ConfigError("no key signs: the key directory has no usable private key")
-    claims = {name: _numeric(value) for name, value in payload.items()}
+    claims = _timed(payload)
     for name, value in (("iss", rules.issuer), ("aud", rules.audience)):
         if isinstance(value, tuple):
             claims.setdefault(name, value[0])
@@ -126,6 +126,15 @@ def mint(
             "set JWT_MAX_TOKEN_SIZE higher"
         )
     return token
+
+
+def _timed(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The claims with their times as numbers, without those that are None."""
+    return {
+        name: _numeric(value)
+        for name, value in payload.items()
+        if value is not None or name not in TIMES
+    }
 
 
 def _head(headers: Mapping[str, Any] | None, algorithm: str, kid: str | None, typ: str) -> bytes:

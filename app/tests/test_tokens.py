@@ -13,7 +13,7 @@ import jwt
 import pytest
 from jwt.utils import base64url_encode
 
-from flask_jwt_keys import create_access_token
+from flask_jwt_keys import create_access_token, decode_token
 
 CLAIMS = ["exp", "iat", "nbf", "identity", "iss", "aud"]
 
@@ -532,6 +532,24 @@ def test_no_token_is_made_that_would_be_refused(keyed, signer, claims, reason):
     app = keyed(signer, JWT_ISSUER=None)
     with app.app_context(), pytest.raises(RuntimeError, match=reason):
         create_access_token({"id": 1}, claims)
+
+
+@pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
+def test_a_time_of_none_is_no_time(keyed, signer, name):
+    app = keyed(signer, JWT_REQUIRED_CLAIMS=[], JWT_MAX_LIFETIME=None)
+    with app.app_context():
+        assert name not in decode_token(create_access_token({"id": 1}, {name: None}))
+    app.config["JWT_REQUIRED_CLAIMS"] = [name]
+    with app.app_context(), pytest.raises(RuntimeError, match=f"required claims: {name}"):
+        create_access_token({"id": 1}, {name: None})
+
+
+@pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
+def test_a_time_of_null_is_refused_whatever_pyjwt_says_of_it(name):
+    from flask_jwt_keys.strict import check_times
+
+    with pytest.raises(jwt.DecodeError, match="must be an integer"):
+        check_times({name: None})
 
 
 def test_a_token_is_made_as_pyjwt_makes_it(keyed, signer):
