@@ -303,7 +303,7 @@ def test_while_no_key_signs_logins_and_refreshes_are_503(keyed, call, signers, t
 def test_an_exchange_loses_no_token(keyed, call, signers, tmp_path, at_once):
     """Publish, wait, sign, wait, retire: at each step every token still alive is accepted."""
     max_age = DEFAULTS["JWT_JWKS_MAX_AGE"]
-    lifetime = seconds(DEFAULTS["JWT_EXPIRATION_DELTA"])
+    lifetime = seconds(DEFAULTS["JWT_MAX_LIFETIME"])
     leeway = seconds(DEFAULTS["JWT_LEEWAY"])
     old, new = signers["RS256"], signers["ES256"]
     client = keyed(old).test_client()
@@ -320,7 +320,7 @@ def test_an_exchange_loses_no_token(keyed, call, signers, tmp_path, at_once):
     last = int(time.time())
     oldest = old.token({"kid": kid(old)}, exp=last - int(leeway) + 1, iat=last - int(lifetime))
     assert call.protected(client, oldest).status_code == 200  # the last moment of its life
-    assert max_age + lifetime + leeway == 610  # so long the old key stays after the exchange
+    assert max_age + lifetime + leeway == 3910  # so long the old key stays after the exchange
     (keys / "a.pem").unlink()
     assert published() == {kid(new)}
     assert call.protected(client, oldest).status_code == 401

@@ -13,7 +13,10 @@ import pytest
 from bench.holders import Client, Holders
 
 KEYS = "/etc/app/jwt"
-SHORT = {"FLASK_JWT_EXPIRATION_DELTA": "12", "FLASK_JWT_LEEWAY": "1", "FLASK_JWT_JWKS_MAX_AGE": "4"}
+SHORT = {
+    **{"FLASK_JWT_EXPIRATION_DELTA": "12", "FLASK_JWT_MAX_LIFETIME": "12"},
+    **{"FLASK_JWT_LEEWAY": "1", "FLASK_JWT_JWKS_MAX_AGE": "4"},
+}
 LONG = {**SHORT, "FLASK_JWT_EXPIRATION_DELTA": "900", "FLASK_JWT_LEEWAY": "10"}
 
 

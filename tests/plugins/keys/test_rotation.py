@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "app"))
+from flask_jwt_keys.config import DEFAULTS, seconds
 from flask_jwt_keys.keydir import LOOK_EVERY, KeyDirectory
 from flask_jwt_keys.keys import pem_key
 
@@ -29,6 +30,7 @@ KINDS = {
     "EdDSA": ed25519.Ed25519PrivateKey.generate,
 }
 REAL = rotation.Waits(300, 10, 300)
+USUAL = rotation.Waits(3600, 10, 300)  # of an app that sets nothing
 START = 1_800_000_000.0
 
 
@@ -115,6 +117,8 @@ def test_the_arithmetic_is_that_of_the_guarantees():
     """A token of 300 s, 10 s leeway, keys cached for 300 s: 300 s and 610 s, and the time workers take to look."""
     assert directory.SETTLE > LOOK_EVERY
     assert vars(REAL) == {"publish": 300 + directory.SETTLE, "overlap": 610 + directory.SETTLE}
+    theirs = {name: seconds(DEFAULTS[name.removeprefix("FLASK_")]) for name in rotation.DEFAULTS}
+    assert theirs == rotation.DEFAULTS
 
 
 def test_a_bare_host_gets_a_key_that_signs(keep):
@@ -439,14 +443,26 @@ def release(app, name, state, since, **environment):
 
 
 def test_waits_are_those_of_every_release_whose_tokens_live(app, clock):
-    assert vars(rotation.waits_of(app)) == vars(REAL)
-    release(app, "new", "live", START, FLASK_JWT_EXPIRATION_DELTA="60", FLASK_JWT_LEEWAY="0")
+    assert vars(rotation.waits_of(app)) == vars(USUAL)
+    short = {"FLASK_JWT_EXPIRATION_DELTA": "60", "FLASK_JWT_MAX_LIFETIME": "0", "FLASK_JWT_LEEWAY": "0"}
+    release(app, "new", "live", START, **short)
     assert vars(rotation.waits_of(app)) == {"publish": 302, "overlap": 362}
-    release(app, "old", "retired", START - 100, FLASK_JWT_EXPIRATION_DELTA="900", FLASK_JWT_JWKS_MAX_AGE="20")
+    old = {"FLASK_JWT_EXPIRATION_DELTA": "60", "FLASK_JWT_MAX_LIFETIME": "900", "FLASK_JWT_JWKS_MAX_AGE": "20"}
+    release(app, "old", "retired", START - 100, **old)
     release(app, "older", "retired", START - 9000, FLASK_JWT_EXPIRATION_DELTA="4000")
     assert vars(rotation.waits_of(app)) == {"publish": 302, "overlap": 300 + 900 + 10 + 2}
     clock.pass_(900)
     assert vars(rotation.waits_of(app)) == {"publish": 302, "overlap": 362}
+
+
+@pytest.mark.parametrize(
+    ("longest", "lifetime"), [(None, 3600), ("7200", 7200), ("60", 300), ("null", 3600), ("", 3600)]
+)
+def test_a_key_stays_as_long_as_any_token_that_the_app_may_make(app, clock, longest, lifetime):
+    """`create_access_token(user, expires_delta=…)` may go beyond the tokens of a login."""
+    environment = {} if longest is None else {"FLASK_JWT_MAX_LIFETIME": longest}
+    release(app, "new", "live", START, **environment)
+    assert vars(rotation.waits_of(app)) == vars(rotation.Waits(lifetime, 10, 300))
 
 
 def options(**more):
@@ -467,7 +483,7 @@ def test_the_module_says_what_comes_next(app, clock):
     assert said["next"]["what"] == "sign"
     assert said["next"]["seconds"] in (302, 303)
     assert "signs at 2027-01-15 08:05:02 UTC" in said["message"][-1]
-    assert said["waits"] == {"publish": 302, "overlap": 612}
+    assert said["waits"] == {"publish": 302, "overlap": 3912}
     assert json.dumps(said).count("PRIVATE") == 0
     assert module.listing(folder).count("(private)") == 2
     assert Pem(module.export(folder)[0]).kid == said["signing"]

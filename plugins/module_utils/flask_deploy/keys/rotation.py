@@ -11,8 +11,10 @@ from ansible.module_utils.flask_deploy.keys.directory import SETTLE, KeyDirector
 from ansible.module_utils.flask_deploy.keys.pem import Pem, make
 
 # Settings of the app that decide how long a key must overlap its successor, with the defaults of flask_jwt_keys.
-LIFETIME, LEEWAY, MAX_AGE = "FLASK_JWT_EXPIRATION_DELTA", "FLASK_JWT_LEEWAY", "FLASK_JWT_JWKS_MAX_AGE"
-DEFAULTS = {LIFETIME: 300.0, LEEWAY: 10.0, MAX_AGE: 300.0}
+# An app may make tokens that live longer than those of its logins: up to LONGEST, which never is below LIFETIME.
+LIFETIME, LONGEST = "FLASK_JWT_EXPIRATION_DELTA", "FLASK_JWT_MAX_LIFETIME"
+LEEWAY, MAX_AGE = "FLASK_JWT_LEEWAY", "FLASK_JWT_JWKS_MAX_AGE"
+DEFAULTS = {LIFETIME: 300.0, LONGEST: 3600.0, LEEWAY: 10.0, MAX_AGE: 300.0}
 
 
 class Releases(Protocol):
@@ -45,12 +47,13 @@ def waits_of(app: Releases) -> Waits:
     for release in app.known():
         environment = files.read_json(app.path(release, "env.json"), {})
         mine = {name: _seconds(environment.get(name), default) for name, default in DEFAULTS.items()}
+        mine[LONGEST] = max(mine[LONGEST], mine[LIFETIME])
         state = app.state(release)
         last = time.time() if release == serving else state.get("since", 0) if "switched" in state else 0
-        if last + max(mine[LIFETIME] + mine[LEEWAY], mine[MAX_AGE]) > time.time():
+        if last + max(mine[LONGEST] + mine[LEEWAY], mine[MAX_AGE]) > time.time():
             figures.append(mine)
     longest = {name: max((mine[name] for mine in figures), default=DEFAULTS[name]) for name in DEFAULTS}
-    return Waits(longest[LIFETIME], longest[LEEWAY], longest[MAX_AGE])
+    return Waits(longest[LONGEST], longest[LEEWAY], longest[MAX_AGE])
 
 
 def _seconds(text: Any, default: float) -> float:
