@@ -34,9 +34,10 @@ class Bound:
     def __init__(self, app: Flask, store: Store | None) -> None:
         self.config: Config = app.config
         algorithm_given = self.config.get("JWT_ALGORITHM")
-        self._relaxed = {name: RELAXED[name] for name in RELAXED if name not in self.config}
+        unset = [name for name in RELAXED if name not in self.config]
         for name, value in DEFAULTS.items():
-            self.config.setdefault(name, value)
+            self.config.setdefault(name, copy(value))  # a list of its own for each app
+        self._relaxable = {name: self.config[name] for name in unset}
         for line in misnamed.warnings(self.config):
             logger.warning(line)
         if wrong := checks.problems(self.config):
@@ -65,8 +66,10 @@ class Bound:
 
     def relax(self) -> None:
         """Take what claims the app writes; limits that its settings name stay."""
-        self.config.update(self._relaxed)
-        self._relaxed = {}
+        for name, default in self._relaxable.items():
+            if self.config[name] is default:  # else the app has set it meanwhile
+                self.config[name] = RELAXED[name]
+        self._relaxable = {}
 
     @property
     def kept(self) -> Sessions:

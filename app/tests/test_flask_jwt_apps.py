@@ -117,6 +117,21 @@ def test_one_extension_relaxes_each_of_its_apps(build, extension):
     assert plain.config["JWT_MAX_LIFETIME"] == timedelta(hours=1) and plain.config["JWT_VERIFY_SUB"]
 
 
+@pytest.mark.parametrize("limit", [600, timedelta(hours=1)])
+def test_a_limit_that_is_set_after_the_start_stays_too(build, extension, limit):
+    app = build(extension, SECRET_KEY=SECRET)
+    app.config["JWT_MAX_LIFETIME"] = limit
+    extension.jwt_payload_handler(lambda identity: payload())
+    assert app.config["JWT_MAX_LIFETIME"] is limit and not app.config["JWT_VERIFY_SUB"]
+
+
+def test_a_list_of_one_app_is_not_that_of_another(build):
+    first, second = build(SECRET_KEY=SECRET), build(SECRET_KEY=SECRET)
+    first.config["JWT_REQUIRED_CLAIMS"].clear()
+    assert second.config["JWT_REQUIRED_CLAIMS"] == ["exp", "iat", "nbf"]
+    assert build(SECRET_KEY=SECRET).config["JWT_REQUIRED_CLAIMS"] == ["exp", "iat", "nbf"]
+
+
 def test_a_token_without_an_end_stays_logged_out(start, call, extension, tmp_path):
     extension.jwt_payload_handler(lambda identity: payload(exp=...))
     client = start(JWT_REQUIRED_CLAIMS=[], JWT_STORE_PATH=tmp_path / "s.sqlite3")
