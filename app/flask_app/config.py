@@ -64,8 +64,15 @@ def check(config: Mapping[str, Any]) -> list[str]:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean FLASK_{near[0]}?" if near else ""
             problems.append(f"FLASK_{name} is not a setting{hint}")
+    if not (isinstance(users := config["USERS_FILE"], str | os.PathLike) and str(users)):
+        problems.append(f"FLASK_USERS_FILE is {users!r}; expected the path of a file")
     secret = config.get("JWT_SECRET_KEY")
-    if secret and not config["JWT_KEY_DIR"] and len(secret) < SHORTEST_SECRET:
+    if secret is not None and not isinstance(secret, str | bytes):
+        problems.append(
+            f"FLASK_JWT_SECRET_KEY is a value of type {type(secret).__name__}; expected a text. "
+            "Put double quotes around it, which your shell must keep"
+        )
+    elif secret and not config["JWT_KEY_DIR"] and len(secret) < SHORTEST_SECRET:
         problems.append(
             f"FLASK_JWT_SECRET_KEY has {len(secret)} characters; expected {SHORTEST_SECRET} at "
             "least: openssl rand -hex 32"

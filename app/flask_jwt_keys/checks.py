@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from werkzeug.routing import Map, Rule
+
 from .config import seconds
 from .errors import ConfigError
 from .keys import ALGORITHMS
@@ -52,7 +54,19 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_route(value: Any) -> bool:
-    return not value or (isinstance(value, str) and value.startswith("/"))
+    if not value:
+        return True
+    if not isinstance(value, str) or not value.startswith("/"):
+        return False
+    try:
+        Map([Rule(value)])
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def _are_options(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _is_path(value: Any) -> bool:
@@ -101,6 +115,7 @@ EXPECTED: dict[str, tuple[Check, str]] = {
     "JWT_REFRESH_EXPIRATION_DELTA": (_is_lifetime, _DURATION),
     "JWT_REFRESH_GRACE": (_is_lifetime, _DURATION),
     "JWT_AUTH_URL_RULE": (_is_route, _ROUTE),
+    "JWT_AUTH_URL_OPTIONS": (_are_options, "a dictionary, such as {'methods': ['POST']}, or None"),
     "JWT_JWKS_URL_RULE": (_is_route, _ROUTE),
     "JWT_REFRESH_URL_RULE": (_is_route, _ROUTE),
     "JWT_LOGOUT_URL_RULE": (_is_route, _ROUTE),
@@ -128,6 +143,7 @@ MAY_BE_NONE = frozenset(
         "JWT_ALGORITHM",
         "JWT_MAX_LIFETIME",
         "JWT_AUTH_URL_RULE",
+        "JWT_AUTH_URL_OPTIONS",
         "JWT_JWKS_URL_RULE",
         "JWT_REFRESH_URL_RULE",
         "JWT_LOGOUT_URL_RULE",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -360,6 +361,32 @@ def test_every_wrong_setting_is_named(environment):
         "JWT_KEY_DIR is not set. Make a signing key: mkdir",
     ):
         assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("USERS_FILE", "5", "FLASK_USERS_FILE is 5; expected the path"),
+        ("USERS_FILE", "null", "FLASK_USERS_FILE is None; expected the path"),
+        ("JWT_AUTH_URL_OPTIONS", "5", "FLASK_JWT_AUTH_URL_OPTIONS is 5; expected a dictionary"),
+        ("JWT_LOGOUT_URL_RULE", "/x<", "FLASK_JWT_LOGOUT_URL_RULE is '/x<'; expected a path"),
+        ("JWT_AUTH_URL_RULE", "/<no:x>", "FLASK_JWT_AUTH_URL_RULE is '/<no:x>'; expected a path"),
+    ],
+)
+def test_a_setting_of_another_kind_is_named(environment, name, value, said):
+    environment.setenv(f"FLASK_{name}", value)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        create_app()
+
+
+@pytest.mark.parametrize("secret", ["1" * 40, "true", "0", '["' + "s" * 40 + '"]'])
+def test_a_secret_that_is_no_text_is_named_and_not_shown(environment, secret):
+    environment.delenv("JWT_KEY_DIR")
+    environment.setenv("FLASK_JWT_SECRET_KEY", secret)
+    with pytest.raises(ConfigError, match="FLASK_JWT_SECRET_KEY is a value of type") as caught:
+        create_app()
+    assert "double quotes" in str(caught.value) and "1111" not in str(caught.value)
+    assert "ssss" not in str(caught.value)
 
 
 @pytest.mark.parametrize("size", [3, 31])
