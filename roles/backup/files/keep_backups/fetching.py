@@ -62,7 +62,8 @@ def _make(folder: str, told: dict[str, Any]) -> None:
         return
     _make(os.path.dirname(folder), told)
     with suppress(OSError):  # a file or a link is there, which is told
-        os.mkdir(folder, 0o700)
+        os.mkdir(folder)
+        os.chmod(folder, 0o700)
         if os.geteuid() == 0:
             os.chown(folder, told["uid"], told["gid"])
 
