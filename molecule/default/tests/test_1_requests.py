@@ -21,7 +21,7 @@ CLOSED = 0  # no byte came back
 @pytest.fixture(scope="module")
 def connect(address):
     """Open a TLS connection to the host, for HTTP/1.1 unless told otherwise."""
-    context = ssl.create_default_context()
+    context, place = ssl.create_default_context(), (address(), 443)  # asked for once: that takes long on a busy machine
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 
     def opened(protocol="http/1.1", receive_buffer=None):
@@ -30,7 +30,7 @@ def connect(address):
         if receive_buffer:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         plain.settimeout(20)
-        plain.connect((address(), 443))
+        plain.connect(place)
         return context.wrap_socket(plain, server_hostname=DOMAIN)
 
     return opened
