@@ -33,7 +33,7 @@ def items(get):
 
 
 def test_the_database_goes_back_to_a_second_and_forward_again(get, sh, play, restore):
-    sh(f"{PSQL} -c 'ALTER SYSTEM SET unix_socket_directories = $$/var/run/postgresql$$'")  # a drill has its own
+    sh(f"{PSQL} -c 'ALTER SYSTEM SET listen_addresses = $$192.0.2.1$$'")  # where nothing of this host could listen
     sh(f"{PSQL} -c 'ALTER DATABASE shop SET search_path = app, public' -c 'ALTER DATABASE shop CONNECTION LIMIT 90'")
     told = sh(OF_THE_DATABASE)[1]
     assert "search_path" in told and "|90|" in told
@@ -53,6 +53,7 @@ def test_the_database_goes_back_to_a_second_and_forward_again(get, sh, play, res
     assert sh(f"{PSQL} other -c 'SELECT count(*) FROM kept'")[1] == "0", "another database stays as it is"
     assert get("https://app.test/items", "-X", "POST").status == 200
     restore("-e", f"restore_time={now}")
+    sh(f"{PSQL} -c 'ALTER SYSTEM RESET listen_addresses'")
     assert items(get) == damaged
     left = sh(f"{PSQL} -c 'SELECT datname FROM pg_database ORDER BY 1'; ls /var/lib/postgresql/flask-deploy")[1]
     assert "restored" not in left and "before" not in left and "restore" not in left.splitlines()
