@@ -24,6 +24,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "browser: needs Chromium and its driver")
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Valkey or Redis of the module's own; imported here, as most tests need none."""
+    from valkey_server import Server
+
+    server = Server(tmp_path_factory.mktemp("v"))
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture(name="good_claims")
 def good_claims_fixture() -> Callable[[], dict[str, Any]]:
     return good_claims

@@ -5,17 +5,8 @@ from __future__ import annotations
 import jwt
 import pytest
 from flask import Flask
-from valkey_server import Server
 
 from flask_jwt_keys import ConfigError, begin_session, end_session, end_sessions_of
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("v"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(params=["file", "Valkey"])

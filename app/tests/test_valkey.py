@@ -14,14 +14,6 @@ from flask_jwt_keys.testing import StoreContract
 from flask_jwt_keys.testing import a_session as session
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("v"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture(autouse=True)
 def _empty(server):
     server.client.flushall()
