@@ -24,17 +24,16 @@ init_plugin_loader()
 
 # Python of a host is found under the names that Ansible gives it.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
-for role in ("host", "build", "check", "valkey", "archive", "restore", "doctor", "report", "monitor"):
+for role in ("host", "build", "check", "valkey", "archive", "restore", "doctor", "report", "monitor", "balancer"):
     ansible.module_utils.__path__.append(str(ROOT / "roles" / role / "module_utils"))
 for role in (
     *("host", "kernel", "check", "nginx", "postgres", "valkey", "build", "tokens", "app", "backup", "archive"),
-    *("logs", "run", "restore", "status", "remove", "doctor", "report", "monitor", "metrics"),
+    *("logs", "run", "restore", "status", "remove", "doctor", "report", "monitor", "metrics", "balancer"),
 ):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
 for role in ("check", "inspect", "build", "tokens", "app", "logs", "run", "doctor", "report"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
-sys.path.append(str(ROOT / "roles" / "nginx" / "files"))
 for role in ("backup", "archive", "monitor", "metrics"):
     sys.path.append(str(ROOT / "roles" / role / "files"))
 sys.path.append(str(ROOT / "plugins" / "module_utils"))
@@ -101,6 +100,7 @@ def constants():
         "report",
         "monitor",
         "metrics",
+        "balancer",
     ):
         for part in ("defaults", "vars"):
             path = ROOT / "roles" / role / part / "main.yml"

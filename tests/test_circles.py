@@ -16,7 +16,6 @@ PACKAGES = (
     "roles/check/plugin_utils/inventory_check",
     "roles/doctor/plugin_utils/health_rules",
     "roles/report/plugin_utils/html_page",
-    "roles/nginx/files/keep_certificates",
     "roles/backup/files/keep_backups",
     "roles/archive/files/keep_archive",
     "roles/monitor/files/keep_watch",

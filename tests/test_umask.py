@@ -9,13 +9,14 @@ import re
 import stat
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ansible.module_utils import build_repositories, build_run
+from ansible.module_utils.flask_deploy.certificates import acme, keeper, leading, store
 from ansible.module_utils.flask_deploy.host import files
 from ansible.modules import nginx_certificate
-from keep_certificates import acme, keeper, store
 
 from tests.conftest import ROOT
 from tests.deploys import prepare
@@ -122,35 +123,36 @@ def test_the_build_context_is_open(engine, tmp_path, strict, monkeypatch):
 def test_nginx_reads_the_answers_for_the_ca(tmp_path, monkeypatch, strict):
     state = tmp_path / "var/flask-deploy"
     state.parent.mkdir()
-    monkeypatch.setattr(acme, "WEBROOT", str(state / "acme"))
+    monkeypatch.setattr(leading, "WEBROOT", str(state / "acme"))
     seen = []
 
     def asked(address, name, path):
-        seen.append(closed(Path(acme.WEBROOT + path), state))
-        return (Path(acme.WEBROOT) / path.strip("/")).read_text()
+        seen.append(closed(Path(leading.WEBROOT + path), state))
+        return (Path(leading.WEBROOT) / path.strip("/")).read_text()
 
-    monkeypatch.setattr(acme, "fetch", asked)
-    strict(acme.check_names, ["localhost"])
+    monkeypatch.setattr(leading, "fetch", asked)
+    strict(leading.check_names, ["localhost"])
     assert seen and not any(seen)
 
 
 def test_nginx_reads_the_answers_where_an_earlier_run_closed_them(tmp_path, monkeypatch, strict):
     webroot = tmp_path / "flask-deploy/acme"
-    monkeypatch.setattr(acme, "WEBROOT", str(webroot))
-    for name in ("check_directory", "check_names", "run_certbot"):
+    monkeypatch.setattr(leading, "WEBROOT", str(webroot))
+    monkeypatch.setattr(leading, "check_names", lambda *arguments: None)
+    for name in ("check_directory", "run_certbot"):
         monkeypatch.setattr(acme, name, lambda *arguments: None)
     monkeypatch.setattr(files, "read", lambda path: b"")
     (webroot / ".well-known").mkdir(parents=True)
     for folder in (webroot / ".well-known", webroot, webroot.parent):
         folder.chmod(0o700)
     strict(acme.obtain, "shop", NAMES, ASKED, str(tmp_path))
-    assert closed(webroot / acme.CHALLENGES.strip("/"), webroot.parent) == []
+    assert closed(webroot / leading.CHALLENGES.strip("/"), webroot.parent) == []
 
 
 def test_a_certificate_has_the_same_modes_under_each_umask(tmp_path, owners, monkeypatch, strict):
-    monkeypatch.setattr(store, "test_nginx", lambda: None)
-    monkeypatch.setattr(store, "reload_nginx", lambda: None)
-    monkeypatch.setattr(store, "NGINX_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(store, "test", lambda _server: None)
+    monkeypatch.setattr(store, "reload", lambda _server: None)
+    monkeypatch.setitem(store.SERVERS, "nginx", replace(store.SERVERS["nginx"], lock=str(tmp_path / "lock")))
 
     def keep(name):
         root = tmp_path / name

@@ -11,9 +11,9 @@ from typing import Any
 from inventory_check.values import APP, WILDCARD, absolute_file, each, number, pattern
 
 # The host judges by the same rules, after the vault is open.
-sys.path.append(os.path.join(os.path.dirname(__file__), "files"))
+sys.path.append(os.path.join(os.path.dirname(__file__), "../../plugins/module_utils"))
 
-from keep_certificates import pair
+from flask_deploy.certificates import pair
 
 HEADER_SIZE = re.compile(r"[1-9][0-9]{0,2}k")
 DIRECTORY = re.compile(r"https://[a-z0-9.-]+(:[0-9]{1,5})?/[\w./~%+-]*", re.ASCII)

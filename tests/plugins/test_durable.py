@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import pytest
+from ansible.module_utils.flask_deploy.certificates import store
 from ansible.module_utils.flask_deploy.host import engine as engines
 from ansible.module_utils.flask_deploy.host import files
 from ansible.module_utils.flask_deploy.keys import directory
 from ansible.module_utils.flask_deploy.release import secrets, writing
 from ansible.module_utils.flask_deploy.switch import retire, settling
-from keep_certificates import store
 
 from tests.deploys import SITE, deploy, prepare, serve
 from tests.plugins.durable import Disk
@@ -166,9 +167,9 @@ def test_a_key_that_signs_is_never_missing_and_a_revoked_one_never_back(app, mac
 
 
 def test_a_certificate_in_use_is_always_whole(app, machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "test_nginx", lambda: None)
-    monkeypatch.setattr(store, "reload_nginx", lambda: None)
-    monkeypatch.setattr(store, "NGINX_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(store, "test", lambda _server: None)
+    monkeypatch.setattr(store, "reload", lambda _server: None)
+    monkeypatch.setitem(store.SERVERS, "nginx", replace(store.SERVERS["nginx"], lock=str(tmp_path / "lock")))
     os.makedirs(tmp_path / "etc/shop/tls")
     place = store.Store("shop", str(tmp_path / "etc"))
     first = place.add("selfsigned", b"chain 1", b"key 1", None)

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import locks as _locks  # noqa: F401 - to be carried to the host
+from ansible.module_utils.flask_deploy.certificates import main as _main  # noqa: F401 - to be carried to the host
 from ansible.module_utils.flask_deploy.host import program as programs
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
@@ -20,7 +20,6 @@ description:
   - Writes the program that keeps certificates, with its timer, and lets it bring one app's certificate to what it
     should be. The certificate authority is not asked.
 options:
-  program: {type: dict, required: true, description: Content of each file of the program, by its name.}
   units: {type: dict, required: true, description: Content of each systemd unit, by its name.}
   settings: {type: dict, required: true, description: The app's settings; they hold a private key.}
   renew: {type: bool, default: false, description: A new pair, though the old one is good.}
@@ -30,7 +29,6 @@ author: [flask-deploy contributors]
 EXAMPLES = r"""
 - name: Keep the certificate
   nginx_certificate:
-    program: {__main__.py: "{{ lookup('ansible.builtin.file', 'keep_certificates/__main__.py') }}"}
     units: {}
     settings: {app: shop, kind: selfsigned, names: [shop.example.com], ca: "", provided: []}
 """
@@ -42,7 +40,8 @@ serving: {type: str, returned: success, description: Name of the pair in use.}
 PLACE = "/usr/local/lib/flask-deploy"
 UNITS = "/etc/systemd/system"
 # Of the package, what the program uses.
-PARTS = {"host": "command files locks process"}
+PARTS = {"host": "command files locks process", "certificates": "main keeper acme leading pair store"}
+MAIN = "ansible/module_utils/flask_deploy/certificates/main.py"
 
 
 def make_directory(path: str) -> None:
@@ -75,9 +74,10 @@ def write(module: QuietModule, folder: str, files: dict[str, str]) -> bool:
     return changed
 
 
-def parts(program: dict[str, str]) -> dict[str, str]:
+def parts() -> dict[str, str]:
     """Return {path: text} of all that the program is made of, what it imports first."""
-    return programs.sources(PARTS) | {f"keep_certificates/{name}": text for name, text in program.items()}
+    texts = programs.sources(PARTS)
+    return texts | {"keep_certificates/__main__.py": texts.pop(MAIN)}
 
 
 def keep(module: QuietModule) -> tuple[int, dict[str, Any]]:
@@ -96,14 +96,13 @@ def keep(module: QuietModule) -> tuple[int, dict[str, Any]]:
 def main() -> None:
     module = QuietModule(
         argument_spec={
-            "program": {"type": "dict", "required": True},
             "units": {"type": "dict", "required": True},
             "settings": {"type": "dict", "required": True, "no_log": True},
             "renew": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
-    program = write(module, PLACE, parts(module.params["program"]))
+    program = write(module, PLACE, parts())
     units = write(module, UNITS, module.params["units"])
     if program and module.check_mode:
         module.exit_json(changed=True, serving="")

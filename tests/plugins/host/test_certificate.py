@@ -7,10 +7,10 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.flask_deploy.certificates import pair
 from ansible.module_utils.flask_deploy.host import certificate, locks, nginx
 from ansible.module_utils.flask_deploy.switch import steps, summary
 from ansible.modules import app_lock
-from keep_certificates import pair
 
 from tests.deploys import deploy, options, prepare
 from tests.deploys import serve as let_serve

@@ -8,8 +8,8 @@ import subprocess
 import time
 
 import pytest
+from ansible.module_utils.flask_deploy.certificates import store
 from ansible.module_utils.flask_deploy.host import files, locks, nginx
-from keep_certificates import store
 
 from tests.conftest import ROOT
 
@@ -58,7 +58,7 @@ def test_nobody_but_root_reaches_a_lock(tmp_path):
 
 
 def test_all_that_change_nginx_s_files_take_one_lock():
-    assert nginx.LOCK == store.NGINX_LOCK == f"{locks.RUN}/nginx.lock"
+    assert nginx.LOCK == store.SERVERS["nginx"].lock == f"{locks.RUN}/nginx.lock"
 
 
 def test_no_lock_of_a_host_is_waited_for_without_end():

@@ -10,13 +10,14 @@ import json
 import os
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.flask_deploy.certificates import acme, leading, pair, store
+from ansible.module_utils.flask_deploy.certificates import main as program
+from ansible.module_utils.flask_deploy.certificates.keeper import OWED, Keeper, Refused
 from ansible.module_utils.flask_deploy.host import locks
-from keep_certificates import acme, pair, store
-from keep_certificates.__main__ import main
-from keep_certificates.keeper import OWED, Keeper, Refused
 
 from tests.authority import NOW, authority, certificate, keys, leaf, pem
 
@@ -36,10 +37,10 @@ ASKED = {
 def reloads(monkeypatch, tmp_path, owners):
     """Return the list of nginx's reloads."""
     done = []
-    monkeypatch.setattr(store, "test_nginx", lambda: None)
-    monkeypatch.setattr(store, "NGINX_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(store, "test", lambda _server: None)
+    monkeypatch.setitem(store.SERVERS, "nginx", replace(store.SERVERS["nginx"], lock=str(tmp_path / "lock")))
     monkeypatch.setattr(locks, "RUN", str(tmp_path / "owed"))
-    monkeypatch.setattr(store, "reload_nginx", lambda: done.append(1))
+    monkeypatch.setattr(store, "reload", lambda _server: done.append(1))
     return done
 
 
@@ -65,7 +66,7 @@ class Authority:
         self.down, self.days, self.asked, self.names = None, 6, 0, None
         self.late = 0  # seconds from now at which its certificates begin
 
-    def obtain(self, app, names, asked, place, ca_file=None):
+    def obtain(self, app, names, asked, place, ca_file=None, server="nginx"):
         self.asked += 1
         if self.down:
             raise acme.AcmeError(self.down)
@@ -240,7 +241,7 @@ def test_a_root_of_one_s_own_must_be_named(keeper):
 
 def test_a_pair_that_nginx_refuses_is_taken_back(keeper, ca, monkeypatch, reloads):
     serving = keeper().keep()["serving"]
-    monkeypatch.setattr(store, "test_nginx", lambda: None if keeper().store.current() == serving else "nginx -t: no")
+    monkeypatch.setattr(store, "test", lambda _server: None if keeper().store.current() == serving else "nginx -t: no")
     with pytest.raises(store.StoreError, match="no"):
         keeper().keep(renew=True)
     assert keeper().store.current() == serving and len(reloads) == 1
@@ -250,23 +251,23 @@ def test_a_pair_is_exchanged_under_the_host_s_lock_on_nginx(keeper, ca, monkeypa
     """A reload of an app's in between would serve what nginx has not tested."""
     seen = []
 
-    def free():
-        with contextlib.suppress(locks.LockError), locks.locked(store.NGINX_LOCK, 0):
+    def free(_server):
+        with contextlib.suppress(locks.LockError), locks.locked(store.SERVERS["nginx"].lock, 0):
             seen.append("free")
         seen.append("asked")
 
-    monkeypatch.setattr(store, "test_nginx", free)
-    monkeypatch.setattr(store, "reload_nginx", free)
+    monkeypatch.setattr(store, "test", free)
+    monkeypatch.setattr(store, "reload", free)
     assert keeper().keep()["changed"]
     assert seen == ["asked"] * 3
 
 
 def test_a_configuration_that_was_broken_before_does_not_keep_a_pair_out(keeper, ca, monkeypatch, reloads):
-    monkeypatch.setattr(store, "test_nginx", lambda: "nginx -t: unknown directive")
+    monkeypatch.setattr(store, "test", lambda _server: "nginx -t: unknown directive")
     assert keeper().keep()["serving"].startswith("acme-")
     assert reloads == []
     assert keeper().keep()["changed"] is False and reloads == [], "refused still"
-    monkeypatch.setattr(store, "test_nginx", lambda: None)
+    monkeypatch.setattr(store, "test", lambda _server: None)
     assert keeper().keep()["changed"] and len(reloads) == 1, "somebody mended it, and did not reload"
     assert keeper().keep()["changed"] is False and len(reloads) == 1
 
@@ -275,10 +276,10 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize(("step", "due"), [("_point", True), ("reload_nginx", True), ("_forget", False)])
+@pytest.mark.parametrize(("step", "due"), [("_point", True), ("reload", True), ("_forget", False)])
 def test_a_run_that_was_killed_leaves_no_pair_that_nginx_does_not_load(keeper, ca, monkeypatch, reloads, step, due):
     """The link is right by then, and a status that reads the disk alone finds nothing wrong."""
-    place = store if step == "reload_nginx" else store.Store
+    place = store if step == "reload" else store.Store
     real = getattr(place, step)
 
     def killed(*arguments):
@@ -313,7 +314,7 @@ def test_a_run_that_was_killed_leaves_no_pair_that_nginx_does_not_load(keeper, c
     ids=["its test hangs", "its reload hangs", "systemd hangs", "its reload fails"],
 )
 def test_an_nginx_that_does_not_answer_is_said_and_the_pair_before_stays(tmp_path, monkeypatch, program, does, said):
-    monkeypatch.setattr(store, "NGINX_LOCK", str(tmp_path / "run" / "lock"))
+    monkeypatch.setitem(store.SERVERS, "nginx", replace(store.SERVERS["nginx"], lock=str(tmp_path / "run" / "lock")))
     monkeypatch.setattr(locks, "RUN", str(tmp_path / "run"))
     monkeypatch.setattr(store, "PATIENCE", 0.5)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -326,7 +327,7 @@ def test_an_nginx_that_does_not_answer_is_said_and_the_pair_before_stays(tmp_pat
     assert place.use(first)
     (tmp_path / program).write_text(f"#!/bin/sh\n{does}\n")
     if program == "nginx":
-        assert re.match(said, store.test_nginx())
+        assert re.match(said, store.test(store.SERVERS["nginx"]))
         return
     with pytest.raises(store.StoreError, match=said):
         place.use(second)
@@ -394,14 +395,16 @@ def test_the_dates_are_those_of_what_serves_whoever_put_it_there(keeper, tmp_pat
 
 def test_exit_codes_tell_refusal_and_delay_apart(keeper, ca, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(store, "ETC", str(tmp_path / "etc"))
-    monkeypatch.setattr("keep_certificates.__main__.LOCK", str(tmp_path / "run"))
-    monkeypatch.setattr("keep_certificates.__main__.Keeper", lambda settings: keeper(settings["kind"]))
+    monkeypatch.setattr(program, "LOCK", str(tmp_path / "run"))
+    monkeypatch.setattr(
+        "ansible.module_utils.flask_deploy.certificates.main.Keeper", lambda settings: keeper(settings["kind"])
+    )
 
     def run(*words, sent=None):
         monkeypatch.setattr("sys.argv", ["keep_certificates", *words])
         if sent:
             monkeypatch.setattr("sys.stdin", io.StringIO(sent.read_text()))
-        return main()
+        return program.main()
 
     settings = {"app": "shop", "kind": "acme", "names": NAMES, "ca": "", "provided": [], "acme": ASKED}
     (tmp_path / "sent").write_text(json.dumps(settings))
@@ -420,8 +423,10 @@ def test_exit_codes_tell_refusal_and_delay_apart(keeper, ca, tmp_path, monkeypat
 def test_each_file_may_hold_anything(keeper, ca, tmp_path, monkeypatch, capsys, name, content):
     """What is damaged is said or made anew, and the other apps of the host are kept."""
     monkeypatch.setattr(store, "ETC", str(tmp_path / "etc"))
-    monkeypatch.setattr("keep_certificates.__main__.LOCK", str(tmp_path / "run"))
-    monkeypatch.setattr("keep_certificates.__main__.Keeper", lambda settings: keeper(settings["kind"]))
+    monkeypatch.setattr(program, "LOCK", str(tmp_path / "run"))
+    monkeypatch.setattr(
+        "ansible.module_utils.flask_deploy.certificates.main.Keeper", lambda settings: keeper(settings["kind"])
+    )
     settings = {"app": "shop", "kind": "acme", "names": NAMES, "ca": False, "acme": ASKED}
     for app in ("shop", "zoo"):
         (tmp_path / "etc" / app / "tls").mkdir(parents=True, exist_ok=True)
@@ -432,7 +437,7 @@ def test_each_file_may_hold_anything(keeper, ca, tmp_path, monkeypatch, capsys, 
     refused = name.endswith("settings.json")
     for command in ("keep", "status"):
         monkeypatch.setattr("sys.argv", ["keep_certificates", command])
-        assert main() == refused
+        assert program.main() == refused
         said = {line["app"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
         assert set(said) == {"shop", "zoo"}
         assert ("is damaged; what makes it anew: ansible-playbook site.yml" in str(said["shop"])) == refused
@@ -444,7 +449,7 @@ def test_each_file_may_hold_anything(keeper, ca, tmp_path, monkeypatch, capsys, 
 @pytest.fixture
 def webroot(tmp_path, monkeypatch):
     """Serve a directory as nginx serves the answers; return it."""
-    monkeypatch.setattr(acme, "WEBROOT", str(tmp_path / "web"))
+    monkeypatch.setattr(leading, "WEBROOT", str(tmp_path / "web"))
     (tmp_path / "web").mkdir()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -456,14 +461,14 @@ def webroot(tmp_path, monkeypatch):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(acme, "PORT", server.server_port)
+        monkeypatch.setattr(leading, "PORT", server.server_port)
         yield tmp_path / "web"
         server.shutdown()
 
 
 def test_a_name_that_leads_here_may_be_asked_for(webroot):
-    acme.check_names(["localhost"])
-    assert list((webroot / acme.CHALLENGES.strip("/")).iterdir()) == [], "no token stays behind"
+    leading.check_names(["localhost"])
+    assert list((webroot / leading.CHALLENGES.strip("/")).iterdir()) == [], "no token stays behind"
 
 
 @pytest.mark.parametrize(
@@ -474,13 +479,13 @@ def test_a_name_that_leads_here_may_be_asked_for(webroot):
     ],
 )
 def test_a_name_that_leads_elsewhere_is_named_with_its_address(webroot, name, address, said):
-    with pytest.raises(acme.AcmeError) as failure:
-        acme.check_names(["localhost", name])
+    with pytest.raises(leading.AstrayError) as failure:
+        leading.check_names(["localhost", name])
     assert said in str(failure.value) and "this host is " in str(failure.value)
     assert "localhost resolves" not in str(failure.value)
 
 
-PLACE = acme.WEBROOT + acme.CHALLENGES
+PLACE = leading.WEBROOT + leading.CHALLENGES
 
 
 @pytest.mark.parametrize(
@@ -497,30 +502,30 @@ PLACE = acme.WEBROOT + acme.CHALLENGES
     ],
 )
 def test_a_refusal_of_this_host_itself_is_not_blamed_on_the_name(monkeypatch, answer, readable, said):
-    monkeypatch.setattr(acme, "fetch", lambda address, name, path: answer)
-    monkeypatch.setattr(acme, "readable", lambda path: readable)
-    (line,) = acme.astray("127.0.0.9", "token")
+    monkeypatch.setattr(leading, "fetch", lambda address, name, path: answer)
+    monkeypatch.setattr(leading, "readable", lambda path: readable)
+    (line,) = leading.astray("127.0.0.9", "token")
     assert line.startswith(f"127.0.0.9: this host's own nginx answers with {answer}; {said}")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="to become nginx's user takes root")
 def test_a_file_is_readable_where_nginx_s_user_may_read_it(tmp_path):
     (tmp_path / "token").touch()
-    assert not acme.readable(str(tmp_path / "token")), "pytest's directories are the caller's alone"
-    assert acme.readable("/etc/hostname")
+    assert not leading.readable(str(tmp_path / "token")), "pytest's directories are the caller's alone"
+    assert leading.readable("/etc/hostname")
 
 
 def test_a_refusal_of_another_host_is_not_taken_for_this_one_s(monkeypatch):
     answers = {"127.0.0.1": "token", "127.0.0.9": "status 403"}
-    monkeypatch.setattr(acme, "fetch", lambda address, name, path: answers[address])
-    (line,) = acme.astray("127.0.0.9", "token")
+    monkeypatch.setattr(leading, "fetch", lambda address, name, path: answers[address])
+    (line,) = leading.astray("127.0.0.9", "token")
     assert line == "127.0.0.9 resolves to 127.0.0.9, whose port 80 does not answer with this host's token: status 403"
 
 
 def test_a_ca_that_answers_with_anything_is_named(webroot):
     (webroot / "dir").write_text("[" * 200_000)
     with pytest.raises(acme.AcmeError, match=r"the CA at http://\S+/dir does not answer: .*recursion"):
-        acme.check_directory({**ASKED, "directory": f"http://127.0.0.1:{acme.PORT}/dir"}, None)
+        acme.check_directory({**ASKED, "directory": f"http://127.0.0.1:{leading.PORT}/dir"}, None)
 
 
 def test_a_ca_that_is_down_is_named():

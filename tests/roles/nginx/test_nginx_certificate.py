@@ -12,9 +12,8 @@ import pytest
 from ansible.module_utils.flask_deploy.host import program
 from ansible.modules import nginx_certificate
 
-from tests.conftest import ROOT
-
-FILES = ROOT / "roles/nginx/files/keep_certificates"
+ROOM = "ansible/module_utils/flask_deploy/certificates"
+PAIR, STORE = f"{ROOM}/pair.py", f"{ROOM}/store.py"
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def module():
 
 @pytest.fixture
 def parts():
-    return nginx_certificate.parts({path.name: path.read_text() for path in FILES.glob("*.py")})
+    return nginx_certificate.parts()
 
 
 def python(place, *words):
@@ -59,10 +58,10 @@ def test_the_program_s_parts_are_those_of_the_package(parts):
 def test_a_program_that_is_there_is_left_alone(module, parts, tmp_path):
     nginx_certificate.write(module, str(tmp_path), parts)
     assert not nginx_certificate.write(module, str(tmp_path), parts)
-    (tmp_path / "keep_certificates/pair.py").write_bytes(b"# \xff\n")
+    (tmp_path / PAIR).write_bytes(b"# \xff\n")
     assert nginx_certificate.write(module, str(tmp_path), parts)
-    assert (tmp_path / "keep_certificates/pair.py").read_text() == parts["keep_certificates/pair.py"]
-    (tmp_path / "keep_certificates/store.py").write_text("")
+    assert (tmp_path / PAIR).read_text() == parts[PAIR]
+    (tmp_path / STORE).write_text("")
     module.check_mode = True
     assert nginx_certificate.write(module, str(tmp_path), parts)
-    assert (tmp_path / "keep_certificates/store.py").read_text() == ""
+    assert (tmp_path / STORE).read_text() == ""

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.flask_deploy.certificates import pair
 from ansible.module_utils.flask_deploy.host import files, nginx
 from ansible.module_utils.flask_deploy.release import processes
 from ansible.module_utils.flask_deploy.release import record as records
 from ansible.module_utils.flask_deploy.switch import retire
 from ansible.modules import status_look
-from keep_certificates import pair
 
 from tests.conftest import ROOT
 from tests.deploys import deploy, prepare

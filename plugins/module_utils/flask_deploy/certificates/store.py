@@ -1,4 +1,4 @@
-"""Where an app's certificates lie on its host, and how nginx is given another one."""
+"""Where an app's certificates lie on its host, and how nginx, or HAProxy on a balancer, is given another one."""
 
 from __future__ import annotations
 
@@ -10,19 +10,43 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.flask_deploy.host import files, locks
 
 ETC = "/etc"
 NO_ROUTE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-NGINX_LOCK = f"{locks.RUN}/nginx.lock"  # of all that change what nginx reads; role app takes it too
 PATIENCE = 60  # seconds for one command
 KEPT = 2  # pairs of a kind: the one in use and the one before
 
 
 class StoreError(Exception):
-    """nginx does not take a certificate; the one before it is back in its place."""
+    """The server does not take a certificate; the one before it is back in its place."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """What ends TLS on a host: its unit, the lock of all that change what it reads, and what tests that."""
+
+    name: str
+    lock: str
+    test: tuple[str, ...]
+    shown: str
+
+    @property
+    def unit(self) -> str:
+        return f"{self.name}.service"
+
+
+HAPROXY_FILES = ("-f", "/etc/haproxy/haproxy.cfg", "-f", "/etc/haproxy/flask-deploy")
+SERVERS = {
+    each.name: each
+    for each in (
+        Server("nginx", f"{locks.RUN}/nginx.lock", ("nginx", "-t", "-q"), "nginx -t"),
+        Server("haproxy", f"{locks.RUN}/haproxy.lock", ("haproxy", "-c", "-q", *HAPROXY_FILES), "haproxy -c"),
+    )
+}
 
 
 def directory(path: str, ours: str | None = None) -> None:
@@ -55,7 +79,8 @@ def write(path: str, content: bytes, mode: int) -> None:
 class Store:
     """The pairs of one app: directories ``<kind>-<digest>`` below /etc/<app>/tls, and the link ``current``."""
 
-    def __init__(self, app: str, etc: str = ETC) -> None:
+    def __init__(self, app: str, etc: str = ETC, server: str = "nginx") -> None:
+        self.server = SERVERS[server]
         self.place = f"{etc}/{app}/tls"
         self.link = f"{self.place}/current"
         self.mark = f"{locks.RUN}/{app}.certificate.owed"  # a boot forgets it: nginx has read all then
@@ -94,6 +119,7 @@ class Store:
         os.chmod(part, 0o700)
         write(f"{part}/fullchain.pem", chain, 0o644)
         write(f"{part}/privkey.pem", key, 0o400)
+        os.symlink("privkey.pem", f"{part}/fullchain.pem.key")  # where HAProxy looks for it
         write(f"{part}/asked.json", json.dumps(asked).encode(), 0o600)
         shutil.rmtree(path, ignore_errors=True)
         os.rename(part, path)
@@ -105,25 +131,25 @@ class Store:
         return os.path.exists(self.mark)
 
     def use(self, name: str) -> bool:
-        """Let nginx use a pair: link, test, reload, under the host's lock; nothing where it does already.
+        """Let the server use a pair: link, test, reload, under the host's lock; nothing where it does already.
 
-        A configuration that nginx refused before is not the pair's fault: the reload is left to the next run.
+        A configuration that was refused before is not the pair's fault: the reload is left to the next run.
 
         :return: whether that is a change.
-        :raises StoreError: nginx refuses its configuration with it, or was not reloaded; the link is as before.
+        :raises StoreError: the server refuses its files with it, or was not reloaded; the link is as before.
         """
         before, read = self.current(), False
         if name == before and not self.owed():
             return False
-        with locks.locked(NGINX_LOCK):
-            sound = test_nginx() is None
+        with locks.locked(self.server.lock):
+            sound = test(self.server) is None
             files.ensure_directory(locks.RUN, 0o700)
             write(self.mark, b"", 0o600)
             self._point(name)
             try:
-                refused = test_nginx()
+                refused = test(self.server)
                 if not refused:
-                    reload_nginx()
+                    reload(self.server)
                     files.remove(self.mark)
                     read = True
                 elif sound and before:
@@ -150,25 +176,25 @@ class Store:
                 shutil.rmtree(f"{self.place}/{name}")
 
 
-def test_nginx() -> str | None:
-    """Return why nginx refuses its files, or None."""
+def test(server: Server) -> str | None:
+    """Return why a server refuses its files, or None."""
     try:
-        code, said = _run("nginx", "-t", "-q")
+        code, said = _run(*server.test)
     except StoreError as late:
         return str(late)
-    return f"nginx -t: {said}" if code else None
+    return f"{server.shown}: {said}" if code else None
 
 
-def reload_nginx() -> None:
-    """Let nginx take what its files say now, if it runs.
+def reload(server: Server) -> None:
+    """Let a server take what its files say now, if it runs.
 
     :raises StoreError: it was not told.
     """
-    if _run("systemctl", "is-active", "--quiet", "nginx.service")[0]:
+    if _run("systemctl", "is-active", "--quiet", server.unit)[0]:
         return
-    code, said = _run("systemctl", "reload", "nginx.service")
+    code, said = _run("systemctl", "reload", server.unit)
     if code:
-        raise StoreError(f"nginx was not reloaded: {said or f'systemctl ended with code {code}'}")
+        raise StoreError(f"{server.name} was not reloaded: {said or f'systemctl ended with code {code}'}")
 
 
 def _run(*command: str) -> tuple[int, str]:
@@ -179,6 +205,7 @@ def _run(*command: str) -> tuple[int, str]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=PATIENCE)
     except subprocess.TimeoutExpired:
+        unit = "haproxy" if "haproxy" in " ".join(command) else "nginx"
         late = f"{' '.join(command)} took longer than {PATIENCE} s"
-        raise StoreError(f"{late}; look on the host: systemctl status nginx") from None
+        raise StoreError(f"{late}; look on the host: systemctl status {unit}") from None
     return done.returncode, (done.stderr or done.stdout).strip()

@@ -1,4 +1,7 @@
-"""Get a certificate from an ACME server (RFC 8555) with certbot, by http-01 through the running nginx."""
+"""Get a certificate from an ACME server (RFC 8555) with certbot, by http-01.
+
+nginx serves the answers on a host; on a balancer certbot does, to whom all of them hand these requests on.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ import http.client
 import json
 import os
 import re
-import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -18,15 +19,10 @@ import urllib.request
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ansible.module_utils.flask_deploy.certificates import leading, store
 from ansible.module_utils.flask_deploy.host import files
 
-from . import store
-
 RUN = "/run"
-WEBROOT = "/var/lib/flask-deploy/acme"
-CHALLENGES = "/.well-known/acme-challenge"
-NGINX_USER = "www-data"
-PORT = 80  # where http-01 asks
 PATIENCE = 5  # seconds for one answer, of the CA or of ourselves
 CERTBOT_PATIENCE = 600
 KEY = {
@@ -71,94 +67,7 @@ def check_directory(asked: dict[str, Any], ca_file: str | None) -> None:
         raise AcmeError(f"nginx_acme_eab_key_id: {asked['directory']} wants an external account")
 
 
-def open_webroot() -> str:
-    """Return the directory of the answers; nginx's user can read it, also where an earlier run had closed it."""
-    place = f"{WEBROOT}{CHALLENGES}"
-    store.directory(place, ours=os.path.dirname(WEBROOT))
-    return place
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Find out whether each name leads to this host: port 80 of each of its addresses answers with a token of ours.
-
-    :raises AcmeError: naming each name, its addresses and this host's.
-    """
-    token = secrets.token_urlsafe(24)
-    path = f"{open_webroot()}/{token}"
-    store.write(path, token.encode(), 0o644)
-    try:
-        said = [line for name in names for line in astray(name, token)]
-    finally:
-        os.unlink(path)
-    if said:
-        raise AcmeError(f"{'; '.join(said)}; this host is {own_addresses()}")
-
-
-def astray(name: str, token: str) -> list[str]:
-    """Return a line for each address of a name that does not answer with the token."""
-    try:
-        found = socket.getaddrinfo(name, PORT, type=socket.SOCK_STREAM)
-    except OSError as error:
-        return [f"{name} does not resolve ({error.strerror})"]
-    lines = []
-    for address in sorted({entry[4][0] for entry in found}):
-        said = fetch(address, name, f"{CHALLENGES}/{token}")
-        if said in (token, None):
-            continue
-        if fetch("127.0.0.1", name, f"{CHALLENGES}/{token}") == said:
-            lines.append(f"{name}: this host's own nginx answers with {said}; {own_fault(token, said)}")
-        else:
-            lines.append(f"{name} resolves to {address}, whose port 80 does not answer with this host's token: {said}")
-    return lines
-
-
-def own_fault(token: str, said: str) -> str:
-    """Return what to do where the name leads here, and nginx does not hand the token out."""
-    path = f"{WEBROOT}{CHALLENGES}/{token}"
-    if not readable(path):  # nginx answers as if there were none
-        return (
-            f"its user {NGINX_USER} cannot read {os.path.dirname(path)}; type there: namei -l {os.path.dirname(path)}"
-        )
-    if said.startswith("status "):
-        return "another site of this host answers for that name; type there: sudo nginx -T | grep server_name"
-    return "type there: systemctl status nginx"
-
-
-def readable(path: str) -> bool:
-    """Tell whether nginx's user may read a file."""
-    try:
-        user: dict[str, Any] = {"user": NGINX_USER, "group": NGINX_USER, "extra_groups": []}
-        done = subprocess.run(["test", "-r", path], **user, check=False, timeout=10)
-    except (LookupError, OSError, subprocess.TimeoutExpired):  # no such user, or not ours to ask
-        return True
-    return done.returncode == 0
-
-
-def fetch(address: str, name: str, path: str) -> str | None:
-    """Return the body of a page, or why there is none; None where this host has no route to such addresses."""
-    connection = http.client.HTTPConnection(address, PORT, timeout=PATIENCE)
-    try:
-        connection.request("GET", path, headers={"Host": name, "User-Agent": "flask-deploy", "Connection": "close"})
-        answer = connection.getresponse()
-        text = answer.read(200).decode(errors="replace")
-        return text if answer.status == 200 else f"status {answer.status}"
-    except (OSError, http.client.HTTPException) as error:
-        if getattr(error, "errno", None) in store.NO_ROUTE:
-            return None
-        return str(error) or type(error).__name__
-    finally:
-        connection.close()
-
-
-def own_addresses() -> str:
-    try:
-        done = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return "without an address that is known"
-    return " ".join(done.stdout.split()) or "without an address"
-
-
-def options(app: str, names: Iterable[str], asked: dict[str, Any], place: str) -> str:
+def options(app: str, names: Iterable[str], asked: dict[str, Any], place: str, server: str = "nginx") -> str:
     """Return certbot's options as its configuration file has them; secrets do not belong on a command line."""
     chosen = {
         "config-dir": f"{place}/acme",
@@ -167,7 +76,7 @@ def options(app: str, names: Iterable[str], asked: dict[str, Any], place: str) -
         "server": asked["directory"],
         "cert-name": app,
         "domains": ",".join(names),
-        "webroot-path": WEBROOT,
+        **({"http-01-port": str(leading.BEHIND)} if server == "haproxy" else {"webroot-path": leading.WEBROOT}),
         **KEY[asked["key_type"]],
     }
     wanted = {
@@ -177,7 +86,8 @@ def options(app: str, names: Iterable[str], asked: dict[str, Any], place: str) -
         "required-profile": asked["profile"],
     }
     chosen |= {name: value for name, value in wanted.items() if value}
-    flags = ["non-interactive", "agree-tos", "webroot", "force-renewal", "renew-with-new-domains"]
+    way = "standalone" if server == "haproxy" else "webroot"
+    flags = ["non-interactive", "agree-tos", way, "force-renewal", "renew-with-new-domains"]
     flags += [] if asked["mail"] else ["register-unsafely-without-email"]
     return "".join(f"{name} = {value}\n" for name, value in [*chosen.items(), *((flag, "true") for flag in flags)])
 
@@ -208,7 +118,12 @@ def essence(said: str) -> str:
 
 
 def obtain(
-    app: str, names: Sequence[str], asked: dict[str, Any], place: str, ca_file: str | None = None
+    app: str,
+    names: Sequence[str],
+    asked: dict[str, Any],
+    place: str,
+    ca_file: str | None = None,
+    server: str = "nginx",
 ) -> tuple[bytes, bytes]:
     """Return (chain, key) in PEM of a new certificate with a new key.
 
@@ -217,10 +132,14 @@ def obtain(
     :raises AcmeError: there is none, and why.
     """
     check_directory(asked, ca_file)
-    open_webroot()
+    if server == "nginx":
+        leading.open_webroot()
     if asked["preflight"]:
-        check_names(names)
-    text = options(app, names, asked, place)
+        try:
+            leading.check_names(names, server)
+        except leading.AstrayError as astray:
+            raise AcmeError(str(astray)) from astray
+    text = options(app, names, asked, place, server)
     said = run_certbot(text, ca_file)
     if said and LOST_ACCOUNT.search(said):
         with contextlib.suppress(FileNotFoundError):

@@ -17,10 +17,9 @@ import os
 import sys
 from typing import Any
 
+from ansible.module_utils.flask_deploy.certificates import store
+from ansible.module_utils.flask_deploy.certificates.keeper import Keeper, Refused
 from ansible.module_utils.flask_deploy.host import files, locks
-
-from . import store
-from .keeper import Keeper, Refused
 
 LOCK = f"{locks.RUN}/certificates.lock"
 PATIENCE = 900  # seconds; a run asks a CA for each of the host's apps

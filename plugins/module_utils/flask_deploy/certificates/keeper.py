@@ -8,10 +8,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from ansible.module_utils.flask_deploy.certificates import acme, pair, store
 from ansible.module_utils.flask_deploy.host import files
 from cryptography import x509
-
-from . import acme, pair, store
 
 STATUS = "/var/lib/flask-deploy/certificates"
 RENEW_AT = 1 / 3  # share of life left; a CA's own advice for 90 days is 30
@@ -35,7 +34,8 @@ class Keeper:
         moment: datetime.datetime | None = None,
     ) -> None:
         self.settings, self.names = settings, settings["names"]
-        self.store = store.Store(settings["app"], etc)
+        self.server = settings.get("server", "nginx")
+        self.store = store.Store(settings["app"], etc, self.server)
         self.status_file = f"{status}/{settings['app']}.json"
         self.moment = moment or pair.now()
         self.ca_file = f"{self.store.place}/ca.pem" if settings["ca"] else None
@@ -93,9 +93,14 @@ class Keeper:
     def wish(self) -> dict[str, Any]:
         """Return what makes a new certificate necessary when it changes."""
         if self.settings["kind"] != "acme":
-            return {"names": self.names}
+            return self.wish_of_own()
         asked = {part: self.settings["acme"][part] for part in ("directory", "key_type", "profile")}
         return {"names": self.names, **asked}
+
+    def wish_of_own(self) -> dict[str, Any]:
+        """Return the same of a certificate that this host makes."""
+        signer = self.settings.get("signer")
+        return {"names": self.names, **({"signer": signer["certificate"]} if signer else {})}
 
     def fits(self, name: str | None) -> bool:
         """Tell whether a pair can serve these names now, whoever signed it."""
@@ -118,8 +123,8 @@ class Keeper:
         return next(filter(self.fits, kept), None) or self.selfsigned()
 
     def selfsigned(self) -> str:
-        chain, key = pair.make_selfsigned(self.names, self.moment)
-        return self.store.add("selfsigned", chain, key, {"names": self.names})
+        chain, key = pair.make_selfsigned(self.names, self.moment, self.settings.get("signer"))
+        return self.store.add("selfsigned", chain, key, self.wish_of_own())
 
     def provided(self, chain: bytes, key: bytes) -> str:
         said = [f"_file: {line}" for line in pair.judge_chain(chain, self.names, self.moment, self.trusted)]
@@ -135,7 +140,9 @@ class Keeper:
         :raises acme.AcmeError: there is none, or none that is good.
         """
         place = self.store.place
-        chain, key = acme.obtain(self.settings["app"], self.names, self.settings["acme"], place, self.ca_file)
+        chain, key = acme.obtain(
+            self.settings["app"], self.names, self.settings["acme"], place, self.ca_file, self.server
+        )
         later = max(self.moment, pair.now()) + SKEW
         said = [*pair.judge_chain(chain, self.names, later), pair.judge_key(key, chain)]
         if any(said):

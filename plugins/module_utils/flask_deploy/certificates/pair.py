@@ -186,16 +186,25 @@ def judge_key(text: bytes, chain_text: bytes) -> str | None:
     return said
 
 
-def make_selfsigned(names: Sequence[str], moment: datetime.datetime) -> tuple[bytes, bytes]:
-    """Return chain and key, in PEM, of a new self-signed certificate."""
+def make_selfsigned(
+    names: Sequence[str], moment: datetime.datetime, signer: dict[str, str] | None = None
+) -> tuple[bytes, bytes]:
+    """Return chain and key, in PEM, of a new certificate that signs itself.
+
+    :param signer: ``certificate`` and ``key`` in PEM of a CA that signs it instead, which balancers trust.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    issuer, signing = subject, key
+    if signer:
+        issuer = x509.load_pem_x509_certificate(signer["certificate"].encode()).subject
+        signing = load_pem_private_key(signer["key"].encode(), None)
     made = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(moment - datetime.timedelta(hours=1))
         .not_valid_after(moment + datetime.timedelta(days=SELFSIGNED_DAYS))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .sign(signing, hashes.SHA256())
     )
     return made.public_bytes(Encoding.PEM), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -1,0 +1,1 @@
+"""What keeps the certificates of apps good, on hosts and on balancers."""
