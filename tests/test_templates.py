@@ -20,11 +20,11 @@ from types import SimpleNamespace
 import crossplane
 import pytest
 import yaml
+from ansible.module_utils.flask_deploy.certificates.store import Store
 from ansible.module_utils.flask_deploy.release import containers
 from ansible.module_utils.flask_deploy.switch import retire, watch
 from gunicorn.config import KNOWN_SETTINGS
 from inventory_check.inventory import CHECKS
-from keep_certificates.store import Store
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 ROLES = Path(__file__).parents[1] / "roles"
@@ -38,8 +38,22 @@ TEMPLATES = [
     ("valkey", "valkey.conf.j2"),
     ("site", "site.conf.j2"),
     ("app", "__app_gunicorn_json"),
+    ("balancer", "haproxy.cfg.j2"),
+    ("balancer", "app.cfg.j2"),
+    ("balancer", "balanced.conf.j2"),
+    ("balancer", "keepalived.conf.j2"),
+    ("balancer", "page.http.j2"),
 ]
 DEBIANS = (12, 13)
+# What a template needs of its place.
+WANTED = {
+    "keepalived.conf.j2": {
+        "__balancer_name": "lb1",
+        "groups": {"balancer": ["lb1", "lb2"]},
+        "hostvars": {name: {"ansible_facts": {"default_ipv4": {"interface": "eth0"}}} for name in ("lb1", "lb2")},
+    },
+    "page.http.j2": {"__balancer_status": 503},
+}
 # What gixy has to say, and why it stays so.
 EXPLAINED = {
     "hsts_header": "it would lock visitors of a self-signed certificate out",
@@ -164,9 +178,10 @@ def test_every_template_is_tested_here():
 @pytest.mark.parametrize("debian", DEBIANS)
 @pytest.mark.parametrize(("role", "template"), TEMPLATES)
 def test_templates_render(render, role, template, debian):
-    text = render(role, template, debian)
+    text = render(role, template, debian, **WANTED.get(template, {}))
     assert "{{" not in text and "{%" not in text
-    assert text.startswith("#\n# Ansible managed") or template.endswith(("json", ".json.j2"))
+    heads = ("#\n# Ansible managed", "# Managed by Ansible: flask-deploy", "HTTP/1.1 503 ")
+    assert text.startswith(heads) or template.endswith(("json", ".json.j2"))
 
 
 @pytest.mark.parametrize(("role", "template"), TEMPLATES)
@@ -179,7 +194,8 @@ def test_numbers_and_switches_given_as_text_mean_the_same(render, role, template
         if spec["type"] in ("bool", "int", "float")
     }
     as_text = {variable: str(value).lower() for variable, value in values.items()}
-    assert render(role, template, **as_text) == render(role, template, **values)
+    wanted = WANTED.get(template, {})
+    assert render(role, template, **as_text, **wanted) == render(role, template, **values, **wanted)
 
 
 @pytest.mark.parametrize(("role", "template"), [("nginx", "nginx.conf.j2"), ("site", "site.conf.j2")])

@@ -67,7 +67,14 @@ def goes(app: places.App, data: bool) -> list[str]:
     timed = backup_paths(app) if data else []
     timed += [path for job in jobs.known(app) for path in jobs.paths(app, job)]
     watched = [path for pattern in WATCHED for path in glob.glob(pattern.format(app=app.name))]
-    return [path for path in [app.include, *links, *texts, *timed, *watched, *paths] if os.path.lexists(path)]
+    return [
+        path for path in [app.include, balanced(app), *links, *texts, *timed, *watched, *paths] if os.path.lexists(path)
+    ]
+
+
+def balanced(app: places.App) -> str:
+    """Return the path of what nginx answers balancers with (role balancer)."""
+    return app.include.removesuffix(".conf") + "_balanced.conf"
 
 
 def backup_paths(app: places.App) -> list[str]:
@@ -124,11 +131,13 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
 
 def leave_nginx(app: places.App, left: Leftovers) -> list[str]:
     """Let nginx serve an app no more; return what was done where its file had gone, and nginx may not know it."""
-    there, look = os.path.lexists(app.include), "sudo nginx -t; then: sudo systemctl reload nginx"
+    ours = [path for path in (app.include, balanced(app)) if os.path.lexists(path)]
+    there, look = bool(ours), "sudo nginx -t; then: sudo systemctl reload nginx"
     with left.unless_gone("its site in nginx", look), told.owed(f"{app.name}.site", there) as due:
         if due:
             with nginx.lock():
-                _delete(app.include, left)
+                for path in ours:
+                    _delete(path, left)
                 nginx.reload()
             return [] if there else ["nginx reloaded"]
     return []

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+from ansible.module_utils import balancer_haproxy
 from ansible.module_utils.flask_deploy.certificates import store
 from ansible.module_utils.flask_deploy.host import files, locks, nginx
 
@@ -59,6 +60,10 @@ def test_nobody_but_root_reaches_a_lock(tmp_path):
 
 def test_all_that_change_nginx_s_files_take_one_lock():
     assert nginx.LOCK == store.SERVERS["nginx"].lock == f"{locks.RUN}/nginx.lock"
+
+
+def test_all_that_change_haproxy_s_files_take_one_lock():
+    assert balancer_haproxy.LOCK == store.SERVERS["haproxy"].lock == f"{locks.RUN}/haproxy.lock"
 
 
 def test_no_lock_of_a_host_is_waited_for_without_end():

@@ -23,7 +23,7 @@ APP = re.compile(r"(?!(bridge|default|host|none)$)(?=.{1,31}$)[a-z](-?[a-z0-9])*
 
 # Named flask-deploy-<this>.service, as what switches an app is; a test finds them all.
 OUR_UNITS = {"certificates", "firewall", "firewall-back", "metrics", "metrics-nginx", "metrics-node", "monitor"}
-OUR_UNITS |= {"nginx-logs", "reboot", "ssh-back"}
+OUR_UNITS |= {"leave", "nginx-logs", "reboot", "ssh-back"}
 JOB_UNIT = re.compile(r"job-.+-[a-z0-9]+")
 # What packages that come with a deploy keep in /etc/<this>; what is there before, the host says itself.
 PACKAGES = {"containerd", "docker", "letsencrypt", "monit", "needrestart", "nginx"}
