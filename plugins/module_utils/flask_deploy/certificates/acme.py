@@ -8,11 +8,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import re
 import shutil
 import ssl
-import subprocess
 import tempfile
 import urllib.error
 import urllib.request
@@ -20,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ansible.module_utils.flask_deploy.certificates import leading, store
-from ansible.module_utils.flask_deploy.host import files
+from ansible.module_utils.flask_deploy.host import command, files
 
 RUN = "/run"
 PATIENCE = 5  # seconds for one answer, of the CA or of ourselves
@@ -96,17 +94,15 @@ def run_certbot(text: str, ca_file: str | None) -> str | None:
     """Run certbot once; return what it said when it failed, else None."""
     with tempfile.TemporaryDirectory(prefix="flask-deploy-acme-", dir=RUN) as folder:
         store.write(f"{folder}/cli.ini", text.encode(), 0o600)
-        environment = {**os.environ, **({"REQUESTS_CA_BUNDLE": ca_file} if ca_file else {})}
-        command = ["certbot", "certonly", "--config", f"{folder}/cli.ini"]
+        words = ("certbot", "certonly", "--config", f"{folder}/cli.ini")
+        environment = {"REQUESTS_CA_BUNDLE": ca_file} if ca_file else {}
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=CERTBOT_PATIENCE, env=environment
-            )
-        except subprocess.TimeoutExpired:
-            return f"error: certbot took longer than {CERTBOT_PATIENCE} s; the CA may not answer"
+            done = command.attempt(*words, limit=CERTBOT_PATIENCE, together=True, environment=environment)
         except OSError as error:
             return str(error)
-    return None if done.returncode == 0 else done.stdout + done.stderr
+    if done.code is None:
+        return f"error: certbot took longer than {CERTBOT_PATIENCE} s; the CA may not answer"
+    return done.said if done.code else None
 
 
 def essence(said: str) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import pwd
 import secrets
 import socket
-import subprocess
 import threading
 from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ansible.module_utils.flask_deploy.certificates import store
+from ansible.module_utils.flask_deploy.host import command
 
 WEBROOT = "/var/lib/flask-deploy/acme"
 CHALLENGES = "/.well-known/acme-challenge"
@@ -122,11 +123,11 @@ def own_fault(token: str, said: str) -> str:
 def readable(path: str) -> bool:
     """Tell whether nginx's user may read a file."""
     try:
-        user: dict[str, Any] = {"user": NGINX_USER, "group": NGINX_USER, "extra_groups": []}
-        done = subprocess.run(["test", "-r", path], **user, check=False, timeout=10)
-    except (LookupError, OSError, subprocess.TimeoutExpired):  # no such user, or not ours to ask
+        user = pwd.getpwnam(NGINX_USER)
+        words = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "test", "-r", path)
+        return os.getuid() != 0 or command.attempt(*words, limit=PATIENCE).code != 1
+    except (KeyError, OSError):  # no such user
         return True
-    return done.returncode == 0
 
 
 def fetch(address: str, name: str, path: str) -> str | None:
@@ -147,7 +148,7 @@ def fetch(address: str, name: str, path: str) -> str | None:
 
 def own_addresses() -> str:
     try:
-        done = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
+        done = command.attempt("hostname", "-I", limit=PATIENCE)
+    except OSError:
         return "without an address that is known"
-    return " ".join(done.stdout.split()) or "without an address"
+    return " ".join(done.out.decode(errors="replace").split()) or "without an address"

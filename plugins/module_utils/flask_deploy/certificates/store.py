@@ -9,11 +9,10 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import files, locks
+from ansible.module_utils.flask_deploy.host import command, files, locks
 
 ETC = "/etc"
 NO_ROUTE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
@@ -197,15 +196,17 @@ def reload(server: Server) -> None:
         raise StoreError(f"{server.name} was not reloaded: {said or f'systemctl ended with code {code}'}")
 
 
-def _run(*command: str) -> tuple[int, str]:
+def _run(*words: str) -> tuple[int, str]:
     """Return (exit code, what it said) of a command.
 
     :raises StoreError: it did not end in time.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        unit = "haproxy" if "haproxy" in " ".join(command) else "nginx"
-        late = f"{' '.join(command)} took longer than {PATIENCE} s"
-        raise StoreError(f"{late}; look on the host: systemctl status {unit}") from None
-    return done.returncode, (done.stderr or done.stdout).strip()
+        done = command.attempt(*words, limit=PATIENCE)
+    except OSError as missing:
+        raise StoreError(f"{words[0]}: {missing.strerror}") from missing
+    if done.code is None:
+        unit = "haproxy" if "haproxy" in " ".join(words) else "nginx"
+        late = f"{' '.join(words)} took longer than {PATIENCE} s"
+        raise StoreError(f"{late}; look on the host: systemctl status {unit}")
+    return done.code, done.said.strip()
