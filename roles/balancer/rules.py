@@ -18,6 +18,8 @@ def address(value: str) -> str | None:
         found = ipaddress.ip_interface(value)
     except ValueError:
         return f"{value!r} is no address; example: {EXAMPLE}"
+    if found.version != 4:
+        return f"{value} is of IPv6, which keepalived does not move here; example: {EXAMPLE}"
     if "/" not in value:
         return f"{value} lacks the length of its network; example: {EXAMPLE}"
     return f"{value} is no address of one host; example: {EXAMPLE}" if found.is_multicast else None
