@@ -108,9 +108,19 @@ def test_all_hosts_take_each_step_together_whatever_the_user_s_settings_say(path
 
 
 def test_the_word_is_given_to_all_hosts_before_any_of_them_drains():
-    switch, group, _said = yaml.safe_load((ROOT / "roles/app/tasks/serve.yml").read_text())
+    _out, switch, group, _level, _said = yaml.safe_load((ROOT / "roles/app/tasks/serve.yml").read_text())
     states = [task["app_release"]["state"] for task in (switch, *group["block"])]
     assert states == ["switched", "watched", "tried", "watched", "confirmed", "retired"]
+
+
+def test_balancers_are_told_who_is_left_out_before_the_switch_and_who_is_level_after_its_confirmation():
+    """And an inventory without balancers has no task of theirs."""
+    out, *_between, level, _said = yaml.safe_load((ROOT / "roles/app/tasks/serve.yml").read_text())
+    path = ROOT / "roles/app/tasks" / out["ansible.builtin.include_tasks"]
+    (told,) = yaml.safe_load(path.read_text())
+    asked = [task["ansible.builtin.include_role"] for task in (told["block"][0], level)]
+    assert [(role["name"], role["tasks_from"]) for role in asked] == [("balancer", "leave_out"), ("balancer", "level")]
+    assert all("groups['balancer'] | default([]) | length > 0" in task["when"] for task in (out, level))
 
 
 @pytest.mark.parametrize(
@@ -170,9 +180,8 @@ def test_no_host_goes_back_while_another_waits_for_the_end_of_what_runs_once(var
 def test_the_first_host_of_the_group_has_what_one_host_has(variables, groups, first):
     known = variables(inventory_hostname="web1", groups=groups)
     assert Templar(DataLoader(), variables=known).template(known["__app_first"]) is first
-    tasks = yaml.safe_load((ROOT / "roles/app/tasks/serve.yml").read_text())
-    retired = tasks[1]["block"][-1]
-    told = [task["app_release"]["first"] for task in (tasks[0], retired)]
+    _out, switch, group, _level, _said = yaml.safe_load((ROOT / "roles/app/tasks/serve.yml").read_text())
+    told = [task["app_release"]["first"] for task in (switch, group["block"][-1])]
     assert told == ["{{ __app_first }}"] * 2, "as it switches, and as the release before is retired"
 
 
