@@ -16,6 +16,7 @@ MAY_USE = {
     "release": {"release", "host"},
     "switch": {"switch", "release", "host"},
     "keys": {"keys", "host"},
+    "certificates": {"certificates", "host"},
     "postgres": {"postgres", "switch", "release", "host"},
 }
 
