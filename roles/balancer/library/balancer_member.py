@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import files, nginx, systemd, told
+from ansible.module_utils.flask_deploy.host import files, fragment, nginx, systemd, told
 from ansible.module_utils.flask_deploy.host.module import QuietModule
 
 DOCUMENTATION = r"""
@@ -42,27 +42,6 @@ def site_path(app: str) -> str:
     return f"{nginx.CONF}/conf.d/{app}_balanced.conf"  # no app's name has a _
 
 
-def serve(path: str, text: bytes, dry: bool) -> list[str]:
-    """Let nginx answer balancers; one that refuses that keeps what it had.
-
-    :raises SiteError: with nginx's words.
-    """
-    differs = files.differs(path, text, 0o644, 0, 0)
-    if dry:
-        return [path] if differs else []
-    with told.owed("balancer.nginx", differs) as due, nginx.lock():
-        if due:
-            before = files.read(path)
-            files.write(path, text)
-            try:
-                nginx.test()
-            except nginx.SiteError:
-                files.remove(path) if before is None else files.write(path, before)
-                raise
-            nginx.reload()
-    return [path] if due else []
-
-
 def stay(text: bytes, dry: bool) -> list[str]:
     """Keep the unit that tells balancers of a shutdown.
 
@@ -88,7 +67,8 @@ def main() -> None:
     module = QuietModule(argument_spec=texts, supports_check_mode=True)
     options: dict[str, Any] = module.params
     try:
-        actions = serve(site_path(options["app"]), options["site"].encode(), module.check_mode)
+        path = site_path(options["app"])
+        actions = fragment.ensure("balancer.nginx", path, options["site"].encode(), module.check_mode)
         actions += stay(options["unit"].encode(), module.check_mode)
     except (nginx.SiteError, systemd.UnitError, OSError) as error:
         module.fail_json(msg=str(error))

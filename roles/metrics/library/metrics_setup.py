@@ -8,7 +8,7 @@ import socket
 import time
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import command, files, nginx, systemd, timed, told
+from ansible.module_utils.flask_deploy.host import command, files, fragment, nginx, systemd, timed, told
 from ansible.module_utils.flask_deploy.host import condition as _condition  # noqa: F401 - to be carried to the host
 from ansible.module_utils.flask_deploy.host import program as programs
 from ansible.module_utils.flask_deploy.host.module import QuietModule
@@ -156,21 +156,7 @@ def ensure_status(port: int, dry: bool) -> list[str]:
 
     :raises SiteError: with nginx's words.
     """
-    path, text = f"{nginx.CONF}/{STATUS}", SITE.format(port=port).encode()
-    differs = files.differs(path, text, 0o644, 0, 0)
-    if dry:
-        return [path] if differs else []
-    with told.owed("metrics.nginx", differs) as due, nginx.lock():
-        if due:
-            before = files.read(path)
-            files.write(path, text)
-            try:
-                nginx.test()
-            except nginx.SiteError:
-                files.remove(path) if before is None else files.write(path, before)
-                raise
-            nginx.reload()
-    return [path] if due else []
+    return fragment.ensure("metrics.nginx", f"{nginx.CONF}/{STATUS}", SITE.format(port=port).encode(), dry)
 
 
 def asleep() -> list[str]:

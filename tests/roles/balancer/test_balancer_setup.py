@@ -8,7 +8,7 @@ import socket
 
 import pytest
 from ansible.module_utils import balancer_haproxy as haproxy
-from ansible.module_utils.flask_deploy.host import nginx
+from ansible.module_utils.flask_deploy.host import fragment, nginx
 from ansible.modules import balancer_member as member
 from ansible.modules import balancer_servers as servers
 
@@ -210,18 +210,18 @@ def place(tmp_path, monkeypatch, host):
 
 def test_a_host_says_whether_it_may_get_requests_and_twice_is_no_change(place, engine):
     site = f"{nginx.CONF}/conf.d/shop_balanced.conf"
-    assert member.serve(member.site_path("shop"), b"server {}\n", dry=True) == [site]
+    assert fragment.ensure("balancer.nginx", member.site_path("shop"), b"server {}\n", dry=True) == [site]
     assert not os.path.exists(site)
-    assert member.serve(member.site_path("shop"), b"server {}\n", dry=False) == [site]
+    assert fragment.ensure("balancer.nginx", member.site_path("shop"), b"server {}\n", dry=False) == [site]
     assert len(engine.calls("systemctl reload nginx")) == 1
-    assert member.serve(member.site_path("shop"), b"server {}\n", dry=False) == []
+    assert fragment.ensure("balancer.nginx", member.site_path("shop"), b"server {}\n", dry=False) == []
     assert len(engine.calls("systemctl reload nginx")) == 1
 
 
 def test_a_server_that_nginx_refuses_is_taken_away(place, engine):
     (engine.place / "nginx-refuses").touch()
     with pytest.raises(nginx.SiteError):
-        member.serve(member.site_path("shop"), b"nonsense", dry=False)
+        fragment.ensure("balancer.nginx", member.site_path("shop"), b"nonsense", dry=False)
     assert not os.path.exists(member.site_path("shop"))
 
 
