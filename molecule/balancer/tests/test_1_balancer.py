@@ -72,13 +72,15 @@ def test_the_last_host_is_not_drained(play, serving):
     assert serving() == set(WEB)
 
 
-def test_a_host_that_is_away_during_a_deploy_never_serves_the_old_release(hosts, judged, play, serving, until):
+def test_a_host_that_is_away_during_a_deploy_never_serves_the_old_release(hosts, judged, play, serving):
     """It comes back by itself, before anybody has brought it level; and its balancers start again too."""
     hosts["web3"].sh(CUT)
-    until(lambda: serving() == {"web1", "web2"}, 30)
-    with judged():
-        play(DEPLOY, *changed("away"), "--limit", "all:!web3")
-    hosts["web3"].sh(MEND)
+    time.sleep(6)  # who asks it before the balancers have seen that waits for ever
+    try:
+        with judged():
+            play(DEPLOY, *changed("away"), "--limit", "all:!web3")
+    finally:
+        hosts["web3"].sh(MEND)
     new = hosts["web1"].release
     assert hosts["web3"].release != new
     for name in BALANCERS:
