@@ -41,6 +41,7 @@ def reloads(monkeypatch, tmp_path, owners):
     monkeypatch.setitem(store.SERVERS, "nginx", replace(store.SERVERS["nginx"], lock=str(tmp_path / "lock")))
     monkeypatch.setattr(locks, "RUN", str(tmp_path / "owed"))
     monkeypatch.setattr(store, "reload", lambda _server: done.append(1))
+    monkeypatch.setattr(store, "running", lambda _server: True)
     return done
 
 
@@ -270,6 +271,15 @@ def test_a_configuration_that_was_broken_before_does_not_keep_a_pair_out(keeper,
     monkeypatch.setattr(store, "test", lambda _server: None)
     assert keeper().keep()["changed"] and len(reloads) == 1, "somebody mended it, and did not reload"
     assert keeper().keep()["changed"] is False and len(reloads) == 1
+
+
+def test_a_server_that_is_yet_to_start_is_owed_no_reload(keeper, ca, monkeypatch, reloads):
+    """A balancer gets its certificate before HAProxy has a configuration: the second run has nothing to do."""
+    monkeypatch.setattr(store, "test", lambda _server: "haproxy -c: no such file")
+    monkeypatch.setattr(store, "running", lambda _server: False)
+    assert keeper().keep()["changed"]
+    monkeypatch.setattr(store, "test", lambda _server: None)
+    assert keeper().keep()["changed"] is False and keeper().status()["problems"] == [] and reloads == []
 
 
 class Killed(BaseException):

@@ -153,6 +153,8 @@ class Store:
                     read = True
                 elif sound and before:
                     raise StoreError(refused)
+                elif not running(self.server):  # it reads all as it starts
+                    files.remove(self.mark)
             except StoreError:
                 if before:
                     self._point(before)
@@ -184,12 +186,16 @@ def test(server: Server) -> str | None:
     return f"{server.shown}: {said}" if code else None
 
 
+def running(server: Server) -> bool:
+    return _run("systemctl", "is-active", "--quiet", server.unit)[0] == 0
+
+
 def reload(server: Server) -> None:
     """Let a server take what its files say now, if it runs.
 
     :raises StoreError: it was not told.
     """
-    if _run("systemctl", "is-active", "--quiet", server.unit)[0]:
+    if not running(server):
         return
     code, said = _run("systemctl", "reload", server.unit)
     if code:
