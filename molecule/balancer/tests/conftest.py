@@ -12,27 +12,10 @@ import pytest
 import yaml
 
 from bench.judge import Judge
+from bench.stand_in import Host
 
 KINDS = {"get": 3, "post": 3, "new": 1, "http2": 2, "http2-post": 2}
 WEB, BALANCERS = ("web1", "web2", "web3"), ("lb1", "lb2")
-
-
-class Host:
-    """One of the hosts, reached round the network: what is cut off can still be looked at."""
-
-    def __init__(self, name, container):
-        self.name, self.container = name, container
-
-    def sh(self, command, check=True):
-        done = subprocess.run(
-            ["docker", "exec", self.container, "bash", "-c", command], capture_output=True, text=True, check=False
-        )
-        assert not check or done.returncode == 0, (command, done.stdout, done.stderr)
-        return done.stdout.strip()
-
-    @property
-    def release(self):
-        return os.path.basename(self.sh("readlink /srv/app/current"))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench import stand_in
 from bench.judge import Judge
 
 DEPLOY = "playbooks/app.yml"
@@ -21,22 +22,8 @@ NAMES = ("web1", "web2", "web3")
 RUN = os.getpid()
 
 
-class Host:
-    """One of the hosts, reached round the network: what is cut off can still be looked at."""
-
-    def __init__(self, name, container):
-        self.name, self.container = name, container
-
-    def sh(self, command, check=True):
-        done = subprocess.run(
-            ["docker", "exec", self.container, "bash", "-c", command], capture_output=True, text=True, check=False
-        )
-        assert not check or done.returncode == 0, (command, done.stdout, done.stderr)
-        return done.stdout.strip()
-
-    @property
-    def release(self):
-        return os.path.basename(self.sh("readlink /srv/app/current"))
+class Host(stand_in.Host):
+    """One of the hosts, with its address, and what is to happen there in a switch."""
 
     @property
     def address(self):
