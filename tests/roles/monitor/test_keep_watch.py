@@ -24,7 +24,7 @@ from ansible.module_utils.flask_deploy.host import condition, engine, files, loc
 from ansible.module_utils.flask_deploy.release import jobs, processes
 from ansible.module_utils.flask_deploy.switch import log, progress, switch
 from keep_watch import __main__ as program
-from keep_watch import looking, places, sending, telling, traffic
+from keep_watch import looking, sending, telling, traffic
 
 from tests.deploys import begin, deploy, prepare, roll_back, serve
 
@@ -58,11 +58,11 @@ def receiver():
 @pytest.fixture
 def watch(tmp_path, monkeypatch, owners, receiver):
     """Return what gives an app its settings; its messages go to the receiver."""
-    monkeypatch.setattr(places, "ETC", str(tmp_path / "monitor"))
-    monkeypatch.setattr(places, "WORK", str(tmp_path / "work"))
-    monkeypatch.setattr(places, "SPARE", str(tmp_path / "run/record.json"))
-    monkeypatch.setattr(places, "PID", str(tmp_path / "monit.pid"))
-    monkeypatch.setattr(places, "LOCKS", {name: str(tmp_path / "run" / name) for name in ("record", "tell")})
+    monkeypatch.setattr(looking, "ETC", str(tmp_path / "monitor"))
+    monkeypatch.setattr(looking, "WORK", str(tmp_path / "work"))
+    monkeypatch.setattr(telling, "SPARE", str(tmp_path / "run/record.json"))
+    monkeypatch.setattr(telling, "PID", str(tmp_path / "monit.pid"))
+    monkeypatch.setattr(telling, "LOCKS", {name: str(tmp_path / "run" / name) for name in ("record", "tell")})
     for folder in ("monitor", "work/found"):
         (tmp_path / folder).mkdir(parents=True)
 
@@ -113,7 +113,7 @@ def test_what_nobody_takes_waits_and_loses_nothing(watch, receiver, capsys):
 
 
 def test_a_run_waits_for_another_that_sends(watch, receiver):
-    with locks.locked(places.LOCKS["tell"]):
+    with locks.locked(telling.LOCKS["tell"]):
         telling.note("shop.jobs", {"purge": "job purge failed"})
         other = threading.Thread(target=telling.tell)
         other.start()
@@ -222,7 +222,7 @@ def test_a_disk_that_takes_nothing_is_told_and_what_nobody_takes_then_waits(watc
     full, write = [True], files.write
 
     def refuse(path, *more, **words):
-        if full[0] and path.startswith(places.WORK):
+        if full[0] and path.startswith(looking.WORK):
             raise OSError(28, "No space left on device", path)
         return write(path, *more, **words)
 
@@ -238,8 +238,8 @@ def test_a_disk_that_takes_nothing_is_told_and_what_nobody_takes_then_waits(watc
     assert list(telling._record()["queue"].values()) == [["nginx is ill"]]
     full[0] = False
     telling.note("host.docker", {"host.docker": "docker is ill"})
-    assert list(files.read_json(f"{places.WORK}/record.json")["queue"].values()) == [["nginx is ill", "docker is ill"]]
-    assert not Path(places.SPARE).exists()
+    assert list(files.read_json(f"{looking.WORK}/record.json")["queue"].values()) == [["nginx is ill", "docker is ill"]]
+    assert not Path(telling.SPARE).exists()
 
 
 @pytest.mark.parametrize("way", ["webhook", "mail"])
@@ -296,14 +296,14 @@ def test_a_password_for_mail_never_goes_in_the_clear(watch, monkeypatch):
     logged = []
     monkeypatch.setattr(smtplib.SMTP, "login", lambda self, *words: logged.append(words))
     watch(webhooks={}, mail=["ops@example.com"], smtp="smtp://ada:5f0c@smtp.example.com")
-    target = sending.targets(places.settings()["shop"])[0]
+    target = sending.targets(looking.settings()["shop"])[0]
     with pytest.raises(smtplib.SMTPException, match="STARTTLS"):
-        sending.send(target, places.settings()["shop"], ["x"])
+        sending.send(target, looking.settings()["shop"], ["x"])
     assert logged == []
 
 
 def test_what_happened_is_told_and_never_good_again(watch, receiver):
-    places.keep("shop.release", {"aaa 1": "release aaa serves"}, NOON)
+    looking.keep("shop.release", {"aaa 1": "release aaa serves"}, NOON)
     telling.begin()
     telling.tell()
     assert bodies(receiver) == [], "what was there before is no news"
@@ -319,12 +319,12 @@ def test_after_a_restart_of_monit_what_got_well_meanwhile_is_told(watch, receive
     monkeypatch.setattr(telling, "states", lambda: states)
     for key in ("host.nginx", "host.docker", "old.jobs"):
         telling.note(key, {key: f"{key} is ill"}, NOON)
-    places.keep("shop.jobs", {}, NOON)
+    looking.keep("shop.jobs", {}, NOON)
     telling.note("shop.jobs", {"purge": "purge failed"}, NOON)
     telling.tell(NOON)
     receiver[1].clear()
-    Path(places.PID).touch()
-    os.utime(places.PID, (NOON, NOON))
+    Path(telling.PID).touch()
+    os.utime(telling.PID, (NOON, NOON))
     telling.settle(NOON + 200)
     telling.tell(NOON + 200)
     assert bodies(receiver) == [], "monit has not looked at everything yet"
@@ -384,8 +384,8 @@ def test_monit_s_status_is_read_with_names_as_long_as_they_are(watch, receiver, 
 def test_what_got_well_is_told_after_the_clock_went_back(watch, receiver, monkeypatch):
     monkeypatch.setattr(telling, "states", lambda: {"host.nginx": "OK"})
     telling.note("host.nginx", {"host.nginx": "nginx is ill"}, NOON + 86400)
-    Path(places.PID).touch()
-    os.utime(places.PID, (NOON + 86400, NOON + 86400))
+    Path(telling.PID).touch()
+    os.utime(telling.PID, (NOON + 86400, NOON + 86400))
     for moment in (0, 200, 400):
         telling.settle(NOON + moment)
         telling.tell(NOON + moment)
@@ -406,14 +406,14 @@ def test_an_app_with_a_long_name_is_told_once_and_its_end_too(watch, receiver, m
         cut = [name if len(name) <= 31 else f"{name[:28]}..." for name in names]
         return "Monit\n Service Name  Status  Type\n" + "".join(f" {name}  OK  File\n" for name in cut)
 
-    places.keep(key, wrong, NOON)
+    looking.keep(key, wrong, NOON)
     telling.note(key, wrong, NOON)
     for began in (NOON, NOON + 1000):
-        Path(places.PID).touch()
-        os.utime(places.PID, (began, began))
+        Path(telling.PID).touch()
+        os.utime(telling.PID, (began, began))
         telling.settle(began + 400)
         telling.note(key, wrong, began + 500)
-    places.keep(key, {}, NOON + 1800)
+    looking.keep(key, {}, NOON + 1800)
     telling.note(key, {}, NOON + 1800)
     telling.tell(NOON + 1800)
     assert bodies(receiver) == ["web1: 1 of 2 worker are up\nweb1: good again after 30 min: 1 of 2 worker are up"]
@@ -456,7 +456,7 @@ def logged(app, monkeypatch):
 
 
 def counted(now):
-    return traffic.look({"shop": 5}, now)["shop"]
+    return traffic.look({"shop": 5}, now, f"{looking.WORK}/traffic.json")["shop"]
 
 
 def test_requests_are_counted_once_from_the_first_look_on_for_five_minutes(watch, logged):
@@ -548,8 +548,8 @@ def unit(name, **more):
 
 def wrong(now=NOON):
     looking.look(now)
-    found = Path(places.WORK, "found").iterdir()
-    return {path.name: places.items(path.name) for path in found if path.read_text() and path.name != "shop.release"}
+    found = Path(looking.WORK, "found").iterdir()
+    return {path.name: looking.items(path.name) for path in found if path.read_text() and path.name != "shop.release"}
 
 
 WRONG = {
@@ -683,7 +683,7 @@ def test_an_engine_that_is_away_is_told_by_monit_alone(quiet, monkeypatch):
 
 
 def test_what_cannot_be_looked_at_is_told_and_hides_nothing(quiet, monkeypatch):
-    Path(places.WORK, "traffic.json").write_text('{"position": "x"}')
+    Path(looking.WORK, "traffic.json").write_text('{"position": "x"}')
     monkeypatch.setattr(jobs, "status", lambda _app: 1 / 0)
     quiet["status"] = 503
     assert wrong()["shop.jobs"] == {"look": "shop.jobs cannot be looked at: ZeroDivisionError: division by zero"}
@@ -719,10 +719,10 @@ def test_a_deploy_and_a_return_are_told(quiet, app, receiver):
     first = app.serving()
     second = deploy(app, environment={"A": "2"})
     looking.look(NOON + 30)
-    telling.note("shop.release", places.items("shop.release"))
+    telling.note("shop.release", looking.items("shop.release"))
     app.set_state(second, "rejected", reason="too many errors")
     looking.look(NOON + 60)
-    telling.note("shop.release", places.items("shop.release"))
+    telling.note("shop.release", looking.items("shop.release"))
     telling.tell()
     said = "\n".join(bodies(receiver))
     assert f"release {second} of" in said and f"release {second} was taken back: too many errors" in said
@@ -753,7 +753,7 @@ def test_the_program_s_words_do_what_monit_needs(quiet, receiver, watch, monkeyp
 def test_a_switch_is_told_when_it_is_decided_and_the_release_before_is_no_news(quiet, app):
     def happened():
         looking.look(NOON)
-        return places.items("shop.release")
+        return looking.items("shop.release")
 
     before = happened()
     assert list(before.values()) == [f"shop: release {app.serving()} of tester serves"]
@@ -777,5 +777,5 @@ def test_a_release_that_was_rolled_back_from_is_told_without_a_reason(quiet, app
     app.set_state(release, "live", reason=None)
     roll_back(app)
     looking.look(NOON)
-    told = places.items("shop.release").values()
+    told = looking.items("shop.release").values()
     assert [text for text in told if release in text] == [f"shop: release {release} was taken back"]

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from . import looking, places, sending, telling
+from . import looking, sending, telling
 
 TRY = "this is a try: messages of flask-deploy arrive"
 
@@ -22,7 +22,7 @@ def do_look(_key: str) -> None:
 
 
 def do_note(key: str) -> None:
-    telling.note(key, places.items(key))
+    telling.note(key, looking.items(key))
     telling.tell()
 
 
@@ -39,7 +39,7 @@ def do_good(key: str) -> None:
 def do_tell(_key: str) -> None:
     telling.settle()
     telling.tell()
-    for address in {told["ping"] for told in places.settings().values() if told["ping"]}:
+    for address in {told["ping"] for told in looking.settings().values() if told["ping"]}:
         try:
             sending.ping(address)
         except OSError as error:
@@ -47,7 +47,7 @@ def do_tell(_key: str) -> None:
 
 
 def do_try(_key: str) -> None:
-    for told in places.settings().values():
+    for told in looking.settings().values():
         for target in sending.targets(told):
             sending.send(target, told, [TRY])
 

@@ -6,6 +6,7 @@ A key is one check of monit's: <app>.<what>, or host.<what>.
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import re
 from collections.abc import Callable
@@ -15,8 +16,11 @@ from ansible.module_utils.flask_deploy.host import condition, engine, files, ngi
 from ansible.module_utils.flask_deploy.release import jobs, processes
 from ansible.module_utils.flask_deploy.release.places import App
 
-from . import places, traffic
+from . import sending, traffic
 
+ETC = "/etc/flask-deploy/monitor"  # a file of settings for each app, and monit's own
+WORK = "/var/lib/flask-deploy/monitor"
+EVENTS = "release"  # what happens, and is not well or ill
 SELDOM = 55  # seconds; programs that take long to answer are not asked more often
 LASTING = ("processes", "asleep")  # keys of what may be away for a moment; it is wrong at the second look in a row
 # Keys, and seconds that one of their items is well before it counts as such.
@@ -30,12 +34,40 @@ DOWN = "{}: {} answers {} through nginx; type there: sudo docker logs --tail 50 
 Question = Callable[[App, dict[str, Any]], dict[str, str]]
 
 
+def settings() -> dict[str, dict[str, Any]]:
+    """Return {app: its settings} of the apps that are watched here."""
+    paths = sorted(glob.glob(f"{ETC}/*.json"))
+    return {os.path.basename(path)[:-5]: known for path in paths if (known := files.read_json(path))}
+
+
+def found(key: str) -> str:
+    """Return the path of what was last found for a key; it is empty where all is well, and monit looks at its size."""
+    return f"{WORK}/found/{key}"
+
+
+def items(key: str) -> dict[str, str]:
+    """Return {item: what is wrong with it} of what was last found for a key."""
+    lines = (files.read(found(key)) or b"").decode(errors="replace").splitlines()
+    return {item: text for item, _, text in (line.partition("\t") for line in lines)}
+
+
+def keep(key: str, known: dict[str, str], now: float) -> None:
+    """Write down what was found for a key, where that is another than before; the file's time is that of the look."""
+    text = "".join(f"{item}\t{sending.one_line(text)}\n" for item, text in sorted(known.items()))
+    path = found(key)
+    if files.read(path) != text.encode():
+        files.write(path, text.encode(), 0o600)
+    os.utime(path, (now, now))
+
+
 def look(now: float) -> None:
     """Look at everything, and write down what was found."""
-    known = places.settings()
-    files.ensure_directory(places.WORK, 0o700)
-    files.ensure_directory(f"{places.WORK}/found", 0o700)
-    counts = functools.cache(lambda: traffic.look({name: told["slow"] for name, told in known.items()}, now))
+    known = settings()
+    files.ensure_directory(WORK, 0o700)
+    files.ensure_directory(f"{WORK}/found", 0o700)
+    counts = functools.cache(
+        lambda: traffic.look({name: told["slow"] for name, told in known.items()}, now, f"{WORK}/traffic.json")
+    )
     for name, told in known.items():
         for what, question in APP.items():
             _keep(f"{name}.{what}", lambda question=question, told=told, name=name: question(App(name), told), now)
@@ -48,19 +80,19 @@ def look(now: float) -> None:
 
 def _keep(key: str, question: Callable[[], dict[str, str]], now: float) -> None:
     """Ask, and write down; what cannot be looked at is wrong too, and hides nothing else."""
-    if key.rpartition(".")[2] in ("certificate", "backup") and 0 <= _age(places.found(key), now) < SELDOM:
+    if key.rpartition(".")[2] in ("certificate", "backup") and 0 <= _age(found(key), now) < SELDOM:
         return
     try:
         known = _lasting(key, question()) if key.rpartition(".")[2] in LASTING else question()
-        places.keep(key, _steady(key, known, now) if key.rpartition(".")[2] in STEADY else known, now)
+        keep(key, _steady(key, known, now) if key.rpartition(".")[2] in STEADY else known, now)
     except Exception as error:  # whatever is wrong with a host
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        places.keep(key, {"look": f"{key} cannot be looked at: {said}"}, now)
+        keep(key, {"look": f"{key} cannot be looked at: {said}"}, now)
 
 
 def _lasting(key: str, known: dict[str, str]) -> dict[str, str]:
     """Return what was wrong at the last look, too."""
-    path, before = f"{places.WORK}/first.json", places.items(key)
+    path, before = f"{WORK}/first.json", items(key)
     seen = files.read_json(path, {})
     if seen.get(key, []) != sorted(known):
         files.write_json(path, {**seen, key: sorted(known)}, 0o600)
@@ -69,7 +101,7 @@ def _lasting(key: str, known: dict[str, str]) -> dict[str, str]:
 
 def _steady(key: str, known: dict[str, str], now: float) -> dict[str, str]:
     """Return what is wrong, with what was so a moment ago: what is started again and again is well in between."""
-    path, before = f"{places.WORK}/seen.json", places.items(key)
+    path, before = f"{WORK}/seen.json", items(key)
     seen = files.read_json(path, {})
     times = {item: at for item, at in seen.get(key, {}).items() if item in before and 0 <= now - at < HOLD}
     times |= dict.fromkeys(known, now)
@@ -117,7 +149,7 @@ def beside(app: App, _told: dict[str, Any]) -> dict[str, str]:
 
 def failed_jobs(app: App, _told: dict[str, Any]) -> dict[str, str]:
     """Return which jobs' last run failed, and which have no timer."""
-    rows, lines, before = jobs.status(app), {}, places.items(f"{app.name}.jobs")
+    rows, lines, before = jobs.status(app), {}, items(f"{app.name}.jobs")
     for row in rows:
         record, name = row["record"], row["name"]
         log = f"type there: sudo journalctl -n 50 -u {jobs.unit(app, name)}"
@@ -153,7 +185,7 @@ def backup(app: App, told: dict[str, Any]) -> dict[str, str]:
 def release(app: App, _told: dict[str, Any]) -> dict[str, str]:
     """Return what became of releases: which serves, and which was taken back; each is told once, when it is decided."""
     if (files.read_json(app.pending) or {}).get("phase", DECIDED) != DECIDED:
-        return places.items(f"{app.name}.{places.EVENTS}")
+        return items(f"{app.name}.{EVENTS}")
     happened = {}
     for each in app.known():
         state, record = app.state(each), app.record(each)
@@ -174,7 +206,7 @@ APP: dict[str, Question] = {
     "jobs": failed_jobs,
     "certificate": certificate,
     "backup": backup,
-    places.EVENTS: release,
+    EVENTS: release,
 }
 
 

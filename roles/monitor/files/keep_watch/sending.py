@@ -15,8 +15,6 @@ from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from typing import Any
 
-from . import places
-
 PATIENCE = 10  # seconds
 LONGEST = 1900  # characters; Discord takes 2,000, ntfy 4,096
 AGENT = "flask-deploy"
@@ -36,11 +34,16 @@ def send(target: str, settings: dict[str, Any], lines: list[str]) -> None:
     :raises OSError, smtplib.SMTPException: it was not taken.
     """
     kind, _, address = target.partition(" ")
-    body = [places.line(f"{settings['host']}: {line}") for line in lines]
+    body = [one_line(f"{settings['host']}: {line}") for line in lines]
     if kind == "mail":
         _mail(settings, address.split(), body)
     else:
         _post(address, *BODIES[kind](short(body)))
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line that everybody can take: a program may have printed anything."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def refuses(error: Exception) -> bool:

@@ -10,8 +10,12 @@ from typing import Any
 
 from ansible.module_utils.flask_deploy.host import condition, files, locks
 
-from . import places, sending
+from . import looking, sending
 
+SPARE = f"{locks.RUN}/monitor-record.json"  # of what was told, while the disk takes nothing
+PID = "/run/flask-deploy-monitor.pid"  # of monit
+LOCKS = {name: f"{locks.RUN}/monitor-{name}.lock" for name in ("record", "tell")}
+HOST = "host"  # what is not one app's; no app has that name
 HOUR = 3600
 TURN = 30  # seconds to wait while another run sends
 MOST = 200  # lines that wait for one target
@@ -33,20 +37,20 @@ ADVICE = {
 
 
 def _record() -> dict[str, Any]:
-    known = files.read_json(places.SPARE) or files.read_json(f"{places.WORK}/record.json", {})
+    known = files.read_json(SPARE) or files.read_json(f"{looking.WORK}/record.json", {})
     return {"open": {}, "queue": {}, "sent": {}, **known}
 
 
 def _write(known: dict[str, Any]) -> None:
     """Write down what was told, in memory while the disk takes nothing: that it is full is what somebody must hear."""
     try:
-        files.ensure_directory(places.WORK, 0o700)
-        files.write_json(f"{places.WORK}/record.json", known, 0o600)
+        files.ensure_directory(looking.WORK, 0o700)
+        files.write_json(f"{looking.WORK}/record.json", known, 0o600)
     except OSError:
-        files.write_json(places.SPARE, known, 0o600)
+        files.write_json(SPARE, known, 0o600)
     else:
-        if os.path.exists(places.SPARE):
-            files.remove(places.SPARE)
+        if os.path.exists(SPARE):
+            files.remove(SPARE)
 
 
 def words(key: str, said: str) -> str:
@@ -55,16 +59,16 @@ def words(key: str, said: str) -> str:
     :param said: monit's own words.
     """
     _host, what, *place = key.split(".", 2)
-    return ADVICE.get(what, "{said}").format(said=places.line(said), place=place[0] if place else "")
+    return ADVICE.get(what, "{said}").format(said=sending.one_line(said), place=place[0] if place else "")
 
 
 def note(key: str, items: dict[str, str], now: float | None = None) -> None:
     """Queue what is new of a key, and what is good again; what was told before is not told again."""
     now = time.time() if now is None else now
-    with locks.locked(places.LOCKS["record"]):
+    with locks.locked(LOCKS["record"]):
         known = _record()
         first, before = key not in known["open"], known["open"].get(key, {})
-        event = key.endswith(f".{places.EVENTS}")
+        event = key.endswith(f".{looking.EVENTS}")
         new = [items[item] for item in items if item not in before]
         gone = [told for item, told in before.items() if item not in items]
         lines = new + ([] if event else [_good(told, now) for told in gone])
@@ -78,9 +82,9 @@ def note(key: str, items: dict[str, str], now: float | None = None) -> None:
 def begin() -> None:
     """Let what happened before a host was watched be told to nobody."""
     known = _record()["open"]
-    for key in (f"{app}.{places.EVENTS}" for app in places.settings()):
+    for key in (f"{app}.{looking.EVENTS}" for app in looking.settings()):
         if key not in known:
-            note(key, places.items(key))
+            note(key, looking.items(key))
 
 
 def _good(told: dict[str, Any], now: float) -> str:
@@ -90,9 +94,9 @@ def _good(told: dict[str, Any], now: float) -> str:
 
 
 def _queue(known: dict[str, Any], key: str, lines: list[str]) -> None:
-    apps = places.settings()
+    apps = looking.settings()
     owner = key.partition(".")[0]
-    told = apps.values() if owner == places.HOST else [apps[owner]] if owner in apps else []
+    told = apps.values() if owner == HOST else [apps[owner]] if owner in apps else []
     for target in {name for each in told for name in sending.targets(each)}:
         known["queue"][target] = [*known["queue"].get(target, []), *lines][-MOST:]
 
@@ -101,8 +105,8 @@ def tell(now: float | None = None) -> None:
     """Send what waits; what nobody takes, or what came too often, waits on."""
     now = time.time() if now is None else now
     try:
-        with locks.locked(places.LOCKS["tell"], TURN):
-            known, apps = _record(), places.settings()
+        with locks.locked(LOCKS["tell"], TURN):
+            known, apps = _record(), looking.settings()
             known_targets = {name: each for each in apps.values() for name in sending.targets(each)}
             for target, lines in known["queue"].items():
                 recent = [at for at in known["sent"].get(target, []) if now - HOUR < at <= now]
@@ -133,7 +137,7 @@ def _send(target: str, settings: dict[str, Any], lines: list[str]) -> int:
         return len(part)
     kind = target.partition(" ")[0]
     if refused and not _tried(target, settings, [INSTEAD.format(said)])[0]:
-        sys.stderr.write(f"{kind}: refused, and never sent: {said}: {places.line(part[0])}\n")
+        sys.stderr.write(f"{kind}: refused, and never sent: {said}: {sending.one_line(part[0])}\n")
         return 1
     sys.stderr.write(f"{kind}: {len(lines)} lines wait: {said}\n")
     return 0
@@ -149,7 +153,7 @@ def _tried(target: str, settings: dict[str, Any], lines: list[str]) -> tuple[str
 
 
 def _sent(target: str, number: int, times: list[float]) -> None:
-    with locks.locked(places.LOCKS["record"]):
+    with locks.locked(LOCKS["record"]):
         known = _record()
         known["queue"][target] = known["queue"].get(target, [])[number:]
         known["sent"][target] = times
@@ -161,19 +165,19 @@ def _sent(target: str, number: int, times: list[float]) -> None:
 def settle(now: float | None = None) -> None:
     """Once after each start of monit, note what got well while it was away: it tells of changes that it sees alone."""
     now = time.time() if now is None else now
-    began = os.stat(places.PID).st_mtime if os.path.exists(places.PID) else now
+    began = os.stat(PID).st_mtime if os.path.exists(PID) else now
     known = _record()
     if began > now:  # the clock went back
-        os.utime(places.PID, (now, now))
+        os.utime(PID, (now, now))
     if now - began < SETTLED or known.get("settled") == began:
         return
     judged = states()
     for key, items in known["open"].items():
-        if os.path.exists(places.found(key)):
-            note(key, places.items(key), now)
+        if os.path.exists(looking.found(key)):
+            note(key, looking.items(key), now)
         elif items and judged.get(key) == "OK":
             note(key, {}, now)
-    with locks.locked(places.LOCKS["record"]):
+    with locks.locked(LOCKS["record"]):
         known = _record()
         known["open"] = {key: told for key, told in known["open"].items() if not judged or key in judged}
         _write({**known, "settled": began})
@@ -181,5 +185,5 @@ def settle(now: float | None = None) -> None:
 
 def states() -> dict[str, str]:
     """Return {key: monit's word for how it is}; its summary would cut long keys."""
-    _code, out, _said = condition.run("monit", "-c", f"{places.ETC}/monitrc", "-B", "status")
+    _code, out, _said = condition.run("monit", "-c", f"{looking.ETC}/monitrc", "-B", "status")
     return dict(STATUS.findall(out))

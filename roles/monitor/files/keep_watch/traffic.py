@@ -9,20 +9,18 @@ from ansible.module_utils.flask_deploy.release.places import App
 from ansible.module_utils.flask_deploy.switch import log
 from ansible.module_utils.flask_deploy.switch.tally import Tally
 
-from . import places
-
 SPAN = 300  # seconds that are judged together
 FEWEST = 5  # requests that failed, or were slow; fewer may be chance
 SLOW = 10  # percent of requests that are slow
 LOOK = "type there: sudo grep '\"status\":5' /var/log/nginx/access.log | tail"
 
 
-def look(limits: dict[str, float], now: float) -> dict[str, dict[str, int]]:
+def look(limits: dict[str, float], now: float, path: str) -> dict[str, dict[str, int]]:
     """Count what was logged since the last look; return {app: what its requests of the span came to}.
 
     :param limits: {app: seconds to the first byte from which an answer counts as slow}.
+    :param path: of a file with what was counted before.
     """
-    path = f"{places.WORK}/traffic.json"
     known = files.read_json(path, {})
     owners = {release: app for app in limits for release in App(app).known()}
     tallies = {app: Tally(None, limit) for app, limit in limits.items()}
