@@ -31,7 +31,7 @@ for role in (
     *("logs", "run", "restore", "status", "remove", "doctor", "report", "monitor", "metrics", "balancer"),
 ):
     ansible.modules.__path__.append(str(ROOT / "roles" / role / "library"))
-for role in ("check", "inspect", "build", "tokens", "app", "logs", "run", "doctor", "report"):
+for role in ("check", "inspect", "build", "tokens", "app", "logs", "run", "doctor", "report", "kubernetes"):
     ansible.plugins.action.__path__.append(str(ROOT / "roles" / role / "action_plugins"))
     sys.path.append(str(ROOT / "roles" / role / "plugin_utils"))
 for role in ("backup", "archive", "monitor", "metrics"):
@@ -101,6 +101,7 @@ def constants():
         "monitor",
         "metrics",
         "balancer",
+        "kubernetes",
     ):
         for part in ("defaults", "vars"):
             path = ROOT / "roles" / role / part / "main.yml"

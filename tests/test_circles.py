@@ -16,6 +16,7 @@ PACKAGES = (
     "roles/check/plugin_utils/inventory_check",
     "roles/doctor/plugin_utils/health_rules",
     "roles/report/plugin_utils/html_page",
+    "roles/kubernetes/plugin_utils/manifests",
     "roles/backup/files/keep_backups",
     "roles/archive/files/keep_archive",
     "roles/monitor/files/keep_watch",

@@ -95,7 +95,7 @@ def test_every_variable_named_exists(page):
     named = set(
         re.findall(
             r"(?<![\w.-])(?:app|build|site|tokens|nginx|postgres|valkey|docker|host|kernel|backup|archive|restore|run|remove|doctor"
-            r"|report|monitor|metrics)_[a-z0-9_]+\b(?!\.)",
+            r"|report|monitor|metrics|kubernetes)_[a-z0-9_]+\b(?!\.)",
             text(page),
         )
     )

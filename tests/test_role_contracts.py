@@ -14,7 +14,7 @@ from inventory_check.inventory import CHECKS
 ROLES = Path(__file__).parents[1] / "roles"
 NAMES = (
     *("host", "kernel", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup", "archive"),
-    *("logs", "run", "restore", "remove", "doctor", "report", "monitor", "metrics", "balancer"),
+    *("logs", "run", "restore", "remove", "doctor", "report", "monitor", "metrics", "balancer", "kubernetes"),
 )
 WITHOUT = ("check", "inspect", "restart", "status")  # variables of their own
 TABLE = "| Variable | Default | Meaning |"

@@ -37,6 +37,7 @@ TEMPLATES = [
     ("valkey", "unit.conf.j2"),
     ("valkey", "valkey.conf.j2"),
     ("site", "site.conf.j2"),
+    ("kubernetes", "nginx.conf.j2"),
     ("app", "__app_gunicorn_json"),
     ("balancer", "haproxy.cfg.j2"),
     ("balancer", "app.cfg.j2"),

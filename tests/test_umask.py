@@ -22,8 +22,9 @@ from tests.conftest import ROOT
 from tests.deploys import prepare
 from tests.roles.nginx.test_keep_certificates import ASKED, NAMES
 
-# Makes directories that nobody but its own user has to read: on the controller, or below a directory that is closed.
-PRIVATE = {"tokens_vault.py", "build_repositories.py", "nginx.py"}
+# Makes directories that nobody but its own user has to read: on the controller, below a directory that is closed,
+# or in a container of its own.
+PRIVATE = {"tokens_vault.py", "build_repositories.py", "nginx.py", "prepare.py"}
 
 
 @pytest.fixture(params=[0o077, 0o027], ids=oct)

@@ -25,7 +25,8 @@ short_description: name commands of flask-deploy in what its runs print
 description: Does nothing in a run that flask-deploy did not begin.
 """
 PREFIXES = (
-    "app|archive|backup|balancer|build|docker|doctor|host|kernel|logs|metrics|monitor|nginx|postgres|remove|report|restore|run|site"
+    "app|archive|backup|balancer|build|docker|doctor|host|kernel|kubernetes|logs|metrics|monitor|nginx|postgres|remove"
+    "|report|restore|run|site"
     "|tokens|valkey"
 )
 OPTION = r"-i [^\s;,)\"]+|-e '[^']*'|-e \w+=[^\s;,)\"]*|--(?:limit|tags) (?:'[^']*'|[^\s;,)\"]+)|--[\w-]+"

@@ -7,7 +7,8 @@ import signal
 from collections.abc import Collection
 from typing import Any
 
-READS = {"check", "doctor", "inspect", "logs", "releases", "report", "shell", "status"}  # playbooks that change nothing
+# Playbooks that change nothing on a host.
+READS = {"check", "doctor", "inspect", "kubernetes", "logs", "releases", "report", "shell", "status"}
 STOPPED = {
     "run": "the command may still run on its server: typed again, it runs a second time",
     "restore": "see first what serves: ansible-playbook playbooks/status.yml -i inventories/...",

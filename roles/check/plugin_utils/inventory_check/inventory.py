@@ -21,7 +21,7 @@ from .renamed import GONE, RENAMED, hint, unprefixed
 ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 ROLE_NAMES = (
     *("host", "kernel", "docker", "nginx", "postgres", "valkey", "build", "site", "tokens", "app", "backup", "archive"),
-    *("logs", "run", "restore", "remove", "doctor", "report", "monitor", "metrics", "balancer"),
+    *("logs", "run", "restore", "remove", "doctor", "report", "monitor", "metrics", "balancer", "kubernetes"),
 )
 PREFIXES = tuple(f"{role}_" for role in ROLE_NAMES)
 
