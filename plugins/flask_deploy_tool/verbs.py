@@ -175,6 +175,16 @@ VERBS = (
         inventory=False,
     ),
     Verb(
+        "kubernetes",
+        "playbooks/kubernetes.yml",
+        "Write the app's manifests for Kubernetes here; no server is asked.",
+        "kubernetes --image registry.example.com/shop:1.4.0",
+        (
+            Word("--image", "kubernetes_image", "Where the cluster pulls the image from."),
+            Word("--directory", "kubernetes_directory", "Where the manifests are written to."),
+        ),
+    ),
+    Verb(
         "remove",
         "playbooks/remove.yml",
         "Take an app off its hosts; its data and secrets stay.",

@@ -77,6 +77,11 @@ CALLS = {
     "inspect shop --dockerfile none": [
         *("playbooks/inspect.yml", "-e", "build_source=shop", "-e", "build_dockerfile=none"),
     ],
+    "kubernetes": ["playbooks/kubernetes.yml", *ALWAYS],
+    "kubernetes --image registry.example.com/shop:1 --directory out": [
+        *("playbooks/kubernetes.yml", *ALWAYS, "-e", "kubernetes_image=registry.example.com/shop:1"),
+        *("-e", "kubernetes_directory=out"),
+    ],
     "remove shop": ["playbooks/remove.yml", *ALWAYS, "-e", "remove_app=shop"],
     "remove shop --data": ["playbooks/remove.yml", *ALWAYS, "-e", "remove_app=shop", "-e", "remove_data=true"],
 }
