@@ -7,7 +7,7 @@ export MOLECULE_COMMAND_BORDERS := false
 # What each test run has, and what only test-all has: the other scenarios.
 SCENARIOS := bare default
 THOROUGH := $(filter-out $(SCENARIOS),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench bench-jwt bench-deploy bench-before bench-public bench-words bench-audit user docs lock clean
+.PHONY: help demo demo-down tools lint unit molecule test test-all mutants judge bench bench-jwt bench-deploy bench-before bench-public bench-words bench-fleet bench-audit user docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-before: tools ## seconds and tasks of the same runs by an earlier commit, 
 
 bench-words: tools ## seconds and tasks of site.yml where nothing changes, with all words on and with each of them off
 	@python -m bench.words
+
+bench-fleet: tools ## a model of deploys to 3, 25, 50 and 500 hosts; MEASURE=1 checks it by 3 and 25 stand-in hosts; FORKS=20
+	@python -m bench.fleet_model $(if $(MEASURE),--measure) $(if $(FORKS),--forks $(FORKS))
 
 bench-audit: tools ## what lynis, ssh-audit, testssl and docker-bench-security say of a server before and after, and what has no reason
 	@python -m bench.audit
