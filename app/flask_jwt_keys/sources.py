@@ -63,13 +63,27 @@ def key_source(config: Mapping[str, Any], algorithm: str | None) -> KeySource | 
 
 def _text(setting: str, value: Any) -> str | bytes | None:
     """The setting's value, which no message shows."""
-    if value is None or isinstance(value, str | bytes):
+    if isinstance(value, str):
+        return _whole(setting, value)
+    if value is None or isinstance(value, bytes):
         return value
     raise ConfigError(
         f"{setting} is a value of type {type(value).__name__}; expected a text. In the "
         "environment, app.config.from_prefixed_env() reads a text of digits as a number, unless "
         "it is in double quotes, which your shell must keep"
     )
+
+
+def _whole(setting: str, value: str) -> str:
+    """The text, if it has bytes: what an environment has that is no UTF-8 has none (PEP 383)."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{setting} is no text in UTF-8; expected printable characters, such as those of "
+            "`python3 -c 'import secrets; print(secrets.token_urlsafe(48))'`"
+        ) from None
+    return value
 
 
 def _is_pem(secret: str | bytes) -> bool:

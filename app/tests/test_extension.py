@@ -121,3 +121,12 @@ def test_a_secret_that_is_no_text_stops_the_start_and_is_not_shown(build, name, 
     with pytest.raises(ConfigError, match=name) as caught:
         build(**{name: value})
     assert "quotes" in str(caught.value) and str(value) not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["JWT_SECRET_KEY", "JWT_PUBLIC_KEY", "SECRET_KEY"])
+def test_bytes_of_an_environment_that_are_no_text_stop_the_start(build, name):
+    """Python reads ``SECRET_KEY=$(head -c 32 /dev/urandom)`` as surrogates."""
+    value = (b"bytes \xff\xfe" + b"s" * 32).decode(errors="surrogateescape")
+    with pytest.raises(ConfigError, match=rf"{name}.* no text in UTF-8") as caught:
+        build(**{name: value})
+    assert "bytes" not in str(caught.value) and "token_urlsafe" in str(caught.value)
