@@ -71,6 +71,6 @@ def judged(load):
         with load() as judge:
             yield
         verdict = judge.verdict()
-        assert verdict.failed == 0, verdict
+        assert verdict.failed == 0, str(verdict)
 
     return judging

@@ -143,9 +143,9 @@ def test_a_host_that_ends_without_a_word_loses_what_was_in_flight_there(hosts, l
     verdict = judge.verdict()
     assert clean == {"web1", "web3"}
     # What was in flight; and writes to an nginx whose app is gone, until it was asked twice.
-    assert verdict.failed <= CLIENTS, verdict
+    assert verdict.failed <= CLIENTS, str(verdict)
     if what in ("nginx", "engine"):  # the host itself says that there is no answer
-        assert not [each for each in verdict.failures if each.kind in ("get", "new", "http2")], verdict
+        assert not [each for each in verdict.failures if each.kind in ("get", "new", "http2")], str(verdict)
 
 
 @pytest.mark.parametrize("what", ["haproxy", "power"])

@@ -31,7 +31,7 @@ def test_app_that_does_not_start_leaves_the_old_release_serving(
         run = deploy(environment, *arguments, succeed=False)
     assert run.rc != 0
     verdict = traffic.verdict(switches=[])
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert [word for word in words if word not in run.output] == [], run.output
     assert release() == old
     assert running() == [f"app-{old}"]
@@ -61,7 +61,7 @@ def test_slow_start_is_waited_for(deploy, load, release):
     with load() as traffic:
         deploy({"START_SECONDS": "55"})
     verdict = traffic.verdict()
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
 
 
 def test_site_that_nginx_refuses_stops_the_release(deploy, host, load, release):
@@ -71,6 +71,6 @@ def test_site_that_nginx_refuses_stops_the_release(deploy, host, load, release):
         run = deploy({"NAME": "refused"}, succeed=False)
     host.check_output("rm /etc/nginx/conf.d/broken.conf")
     verdict = traffic.verdict(switches=[])
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert "broken.conf" in run.output
     assert release() == old

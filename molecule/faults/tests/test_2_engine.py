@@ -31,7 +31,7 @@ def test_engine_that_goes_away_costs_no_request(host, load, pid, release, runnin
         host.check_output(fault)
         assert until(lambda: host.run("docker info").rc == 0, 60)
     verdict = traffic.verdict(switches=[])
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert pid() == process
     assert running() == [f"app-{release()}"]
 
@@ -64,7 +64,7 @@ def test_engine_stopped_during_a_deploy_fails_it_and_the_next_one_ends_well(
         deploying.join()
     verdict = traffic.verdict(switches=[])
     host.check_output("systemctl start docker.socket docker.service")
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert runs[0].rc != 0
     assert "docker daemon" in runs[0].output.lower()
     assert release() == old
@@ -92,7 +92,7 @@ def test_full_disk_stops_the_deploy_before_any_change(host, deploy, load, releas
         run = deploy({"NAME": "no-room"}, succeed=False)
         host.check_output("umount /var/lib/docker")
     verdict = traffic.verdict(switches=[])
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert "/var/lib/docker has" in run.output and words in run.output
     assert "nothing was changed" in run.output
     assert snapshot() == before

@@ -27,7 +27,7 @@ def test_worker_that_is_killed_costs_its_own_requests_alone(host, load, workers,
         host.check_output(f"kill -9 {before[0]}")
         until(lambda: len(workers()) == len(before) and before[0] not in workers(), 30)
     verdict = traffic.verdict(switches=[])
-    assert verdict.failed <= 12, verdict
+    assert verdict.failed <= 12, str(verdict)
 
 
 def test_worker_that_hangs_is_replaced_while_the_others_serve(host, get, workers, until, release):
@@ -46,7 +46,7 @@ def test_app_that_eats_its_memory_is_stopped_at_its_limit(host, get, load, pid, 
         assert get(f"{URL}eat").status == 502
         until(lambda: len(workers()) == len(before), 30)
     verdict = traffic.verdict(switches=[])
-    assert verdict.failed <= 12, verdict
+    assert verdict.failed <= 12, str(verdict)
     assert pid() == process
     assert "out of memory" in host.check_output(f"docker logs --tail 50 app-{release()} 2>&1").lower()
     assert get(URL).status == 200
@@ -72,7 +72,7 @@ def test_nginx_that_is_upgraded_is_back_at_once(host, load, get, release):
         host.check_output("DEBIAN_FRONTEND=noninteractive apt-get -qq install --reinstall --yes nginx nginx-common")
     verdict = traffic.verdict(switches=[])
     assert get(URL).headers["x-release"] == release()
-    assert verdict.failed <= verdict.requests / 10, verdict
+    assert verdict.failed <= verdict.requests / 10, str(verdict)
 
 
 def test_app_that_dies_is_started_again(host, get, pid, release, until):

@@ -13,4 +13,4 @@ def test_deploy_of_a_cached_image_needs_no_names(deploy, host, load, release):
     verdict = traffic.verdict()
     assert run.rc == 0, run.output
     assert release() != old
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)

@@ -44,7 +44,7 @@ def test_release_that_dies_once_it_serves_is_taken_back(deploy, get, load, relea
     assert run.rc != 0
     assert release() == old == get(URL).headers["x-release"]
     assert running() == [f"app-{old}"]
-    assert 0 < verdict.failed < verdict.requests / 2, verdict
+    assert 0 < verdict.failed < verdict.requests / 2, str(verdict)
     refused = deploy({"DIES": "serving"}, succeed=False)
     assert "app_accept_rejected=true" in refused.output
 
@@ -74,7 +74,7 @@ def test_deploy_whose_connection_is_cut_changes_nothing_that_serves(
     assert deploying.returncode != 0, said
     assert "UNREACHABLE" in said
     assert release() == old
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     deploy(slow)
     assert running() == [f"app-{release()}"] != [f"app-{old}"]
     assert deploy(slow).changed == 0
@@ -88,7 +88,7 @@ def test_release_command_that_fails_stops_before_the_switch(deploy, load, releas
     verdict = traffic.verdict(switches=[])
     assert run.rc != 0
     assert "app_release_command" in run.output and "no such table" in run.output
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert release() == old
     assert running() == [f"app-{old}"]
 
@@ -101,7 +101,7 @@ def test_a_restart_reads_a_changed_secret_and_loses_no_request(deploy, host, loa
     with load() as traffic:
         play("playbooks/restart.yml", "-e", secret)
     verdict = traffic.verdict()
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert release() != old and running() == [f"app-{release()}"]
     assert not host.file(f"/srv/app/releases/{old}").exists
     process = host.check_output(f"pgrep -P {pid()} | head -1")

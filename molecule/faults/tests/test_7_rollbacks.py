@@ -28,7 +28,7 @@ def test_dead_socket_is_replaced(deploy, play, host, load, release):
         play(ROLLBACK)
     verdict = traffic.verdict()
     assert release() == old
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
 
 
 def test_release_whose_image_is_gone_is_no_target(deploy, play, host, load, release, tmp_path):
@@ -46,7 +46,7 @@ def test_release_whose_image_is_gone_is_no_target(deploy, play, host, load, rele
     assert run.rc != 0
     assert f"cannot roll back to {old}; possible are: none" in run.output
     assert release() == new
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
 
 
 def test_rollback_to_a_release_that_no_longer_starts_stays(deploy, play, host, load, release, running):
@@ -62,7 +62,7 @@ def test_rollback_to_a_release_that_no_longer_starts_stays(deploy, play, host, l
     assert "what it needs is gone" in run.output
     assert release() == serving
     assert running() == [f"app-{serving}"]
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     play(ROLLBACK)
     assert release() == broken, "it can serve again once it starts"
 
@@ -81,4 +81,4 @@ def test_request_that_outlasts_the_drain_is_cut_and_counted(deploy, host, addres
     recorded = json.loads(host.check_output("cat /srv/app/current/deploy.json"))
     assert [each["cut"] for each in recorded["retired"]] == [1]
     assert recorded["release"] == release()
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)

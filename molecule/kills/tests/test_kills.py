@@ -195,7 +195,7 @@ def test_killed_on_the_host_at_any_step(deploy, arm, sh, address, heal, steps_of
             arm("nobody", 0)
             heal(arguments, what)
     verdict = load.verdict()
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_controller_is_killed_in_any_task(deploy, begin, address, heal):
                 end(deploying)
             heal(arguments, what)
     verdict = load.verdict()
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
 
 
 @pytest.mark.parametrize("who", ["module", "unit"])

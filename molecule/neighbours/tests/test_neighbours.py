@@ -78,7 +78,7 @@ def test_first_deploy_deploy_and_rollback_of_one_lose_nothing_of_the_other(secon
             rc, output = second(playbook, *arguments)
             assert rc == 0, output
     verdict = load.verdict([])
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert release() == serving
 
 
@@ -90,7 +90,7 @@ def test_a_site_that_nginx_refuses_is_never_linked(second, address, says, host):
     assert "pcre" in output.lower()
     assert host.check_output(f"readlink /srv/{NAME}/current") == before
     verdict = load.verdict([])
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert says(DOMAIN) == "200"
 
 

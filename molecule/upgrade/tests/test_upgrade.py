@@ -65,7 +65,7 @@ def test_releases_of_an_earlier_commit_roll_back_under_these_roles(earlier, play
         play("playbooks/rollback.yml")
         assert release() == served[0]
     verdict = load.verdict()
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     play("site.yml", "-e", '{"app_env": {"NUMBER": "3"}}')
     upgraded = release()
     assert upgraded not in served
@@ -75,7 +75,7 @@ def test_releases_of_an_earlier_commit_roll_back_under_these_roles(earlier, play
     ) as load:  # a site that differs reloads nginx
         run = play("playbooks/rollback.yml", "-e", f"app_rollback_to={served[0]}")
     verdict = load.verdict()
-    assert verdict.failed == 0, verdict
+    assert verdict.failed == 0, str(verdict)
     assert f"release {upgraded} -> {served[0]}" in run.output
     assert release() == served[0] == get(URL).headers["x-release"]
     assert play("playbooks/status.yml").changed == 0
