@@ -66,10 +66,16 @@ def goes(app: places.App, data: bool) -> list[str]:
     texts, links = unit.paths(app)
     timed = backup_paths(app) if data else []
     timed += [path for job in jobs.known(app) for path in jobs.paths(app, job)]
-    watched = [path for pattern in WATCHED for path in glob.glob(pattern.format(app=app.name))]
     return [
-        path for path in [app.include, balanced(app), *links, *texts, *timed, *watched, *paths] if os.path.lexists(path)
+        path
+        for path in [app.include, balanced(app), *links, *texts, *timed, *watched(app), *paths]
+        if os.path.lexists(path)
     ]
+
+
+def watched(app: places.App) -> list[str]:
+    """Return the paths by which an app is watched and measured."""
+    return [path for pattern in WATCHED for path in glob.glob(pattern.format(app=app.name))]
 
 
 def balanced(app: places.App) -> str:
@@ -115,6 +121,7 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
             files.write_json(ENDED, {"app": app.name}, 0o600)
     if dry:
         return [f"removed {path}" for path in before] + remove_from_engine(app, True, left)
+    _forget(app, left)
     with left.unless_gone("what starts it again", "systemctl list-jobs"):
         unit.disable(app)
         if data:
@@ -124,9 +131,17 @@ def remove(app: places.App, data: bool, dry: bool, left: Leftovers | None = None
     done = leave_nginx(app, left) + remove_from_engine(app, False, left)
     for path in goes(app, data):
         _delete(path, left)
-    if any(path.endswith(".monit") for path in before):
-        systemd.ask("try-restart", MONITOR)
     return [f"removed {path}" for path in before if not os.path.lexists(path)] + done
+
+
+def _forget(app: places.App, left: Leftovers) -> None:
+    """Let nobody watch or measure an app any more, before its parts end: each of them would be told of."""
+    paths = watched(app)
+    for path in paths:
+        _delete(path, left)
+    if any(path.endswith(".monit") for path in paths):
+        with left.unless_gone("what watches it", f"systemctl status {MONITOR}"):
+            systemd.ask("try-restart", MONITOR)
 
 
 def leave_nginx(app: places.App, left: Leftovers) -> list[str]:

@@ -52,9 +52,14 @@ def test_an_app_that_is_gone_is_not_watched(app, tmp_path, monkeypatch):
         (tmp_path / name).touch()
     monkeypatch.setattr(module, "WATCHED", (f"{tmp_path}/{{app}}.*",))
     told = []
-    monkeypatch.setattr(module.systemd, "ask", lambda *words, **options: told.append(words) or "")
+
+    def ask(*words, **_options):
+        told.append((*words, *(path.name for path in tmp_path.glob("shop.*"))))
+        return ""
+
+    monkeypatch.setattr(module.systemd, "ask", ask)
     module.remove(app, data=False, dry=False)
-    assert ("try-restart", "flask-deploy-monitor.service") in told
+    assert told[0] == ("try-restart", "flask-deploy-monitor.service"), "before anything ends, or it would be told"
     assert sorted(path.name for path in tmp_path.glob("*.monit")) == ["host.monit", "shop-two.monit"]
 
 
