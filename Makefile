@@ -78,9 +78,10 @@ user: ## a user of the bundled app as a line for the vault: NAME=alice; asks for
 docs: tools ## the site of docs/, its links checked: open build/docs/index.html
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file .config/mkdocs/mkdocs.yml
 
-tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, git-lfs, restic, redis, nft, monit, promtool, strace, a browser
+tools: ## the locked Python tools in .venv, a Docker engine, shellcheck, brotli, git-lfs, restic, redis, PostgreSQL, nft, monit, promtool, strace, a browser
 	@molecule/shared/tools shellcheck=shellcheck openssl=openssl chromium=chromium chromedriver=chromium-driver \
-	  brotli=brotli git-lfs=git-lfs restic=restic redis-server=redis-server nft=nftables monit=monit strace=strace
+	  brotli=brotli git-lfs=git-lfs restic=restic redis-server=redis-server pg_lsclusters=postgresql nft=nftables monit=monit \
+	  strace=strace
 	@molecule/shared/engine
 
 lock: tools ## choose the newest versions of the Python tools again

@@ -19,7 +19,7 @@ from ansible.template import Templar, trust_as_template
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "roles" / "app"
 
-pytest_plugins = ["tests.host"]
+pytest_plugins = ["tests.host", "tests.database"]
 init_plugin_loader()
 
 # Python of a host is found under the names that Ansible gives it.

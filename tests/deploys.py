@@ -23,6 +23,7 @@ def options(**more):
         "drain_timeout": 0,
         "keep": 3,
         "first": True,
+        "shares": False,
         "image": "sha256:one",
         "build": "b1",
         "source": {"kind": "directory", "digest": "d"},

@@ -51,6 +51,7 @@ options:
   start_timeout: {type: int, default: 60, description: Seconds the app has to get ready.}
   drain_timeout: {type: int, default: 30, description: Seconds requests in flight have to finish.}
   first: {type: bool, default: false, description: "Whether this host has what one host has."}
+  shares: {type: bool, default: false, description: "Whether its hosts share a database, and claim in it what one has."}
   keep: {type: int, default: 5, description: Releases kept.}
   image: {type: str, description: Image id, with C(prepared).}
   build: {type: str, description: Digest of what the image was built from.}
@@ -108,7 +109,7 @@ summary: {type: list, returned: retired, description: That record in lines for p
 TEXTS = ("release", "domain", "health_path", "image", "build", "by", "wsgi", "static")
 COMMANDS = ("command", "schema_command", "switch")
 NUMBERS = {"start_timeout": 60, "drain_timeout": 30, "keep": 5, "command_timeout": 600, "confirm": 30}
-FLAGS = ("first", "reject", "accept_rejected", "accept_schema_ahead")
+FLAGS = ("first", "shares", "reject", "accept_rejected", "accept_schema_ahead")
 MAPS = ("owner", "source", "container", "files", "processes", "environment", "commanded", "watch")
 STATES = ["written", "commanded", "prepared", "renewed", "restored", "discarded", "switched", "watched"]
 STATES += ["tried", "confirmed", "retired"]

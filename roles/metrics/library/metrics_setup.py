@@ -59,7 +59,7 @@ PARTS = {
         "brought clock command condition debian engine files locks networks nginx process systemd timed told untrusted"
     ),
     "release": (
-        "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings aside containers "
+        "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings containers "
         "diagnosis failures inside jobs logged needed placed places processes record secrets tracebacks writable"
     ),
     "switch": "log",

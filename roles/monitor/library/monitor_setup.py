@@ -47,7 +47,7 @@ LIMIT = 60  # seconds that monit has to test its configuration
 PARTS = {
     "host": "brought clock command condition debian engine files locks networks nginx process systemd untrusted",
     "release": (
-        "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings aside containers "
+        "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings containers "
         "diagnosis inside jobs logged needed placed places processes record secrets tracebacks writable"
     ),
     "switch": "log tally",

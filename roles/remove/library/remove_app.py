@@ -63,7 +63,7 @@ def goes(app: places.App, data: bool) -> list[str]:
     else:
         inside = sorted(os.listdir(app.root)) if os.path.isdir(app.root) else []
         paths = [f"{app.root}/{name}" for name in inside if name not in DATA]
-    texts, links = unit.paths(app)
+    texts, links = unit.paths(app, all_kinds=True)
     timed = backup_paths(app) if data else []
     timed += [path for job in jobs.known(app) for path in jobs.paths(app, job)]
     return [

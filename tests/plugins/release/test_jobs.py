@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.flask_deploy.host import files, systemd
-from ansible.module_utils.flask_deploy.release import aside, jobs, tool
+from ansible.module_utils.flask_deploy.release import aside, job_run, jobs, tool
 from ansible.module_utils.flask_deploy.switch import concluding
 from ansible.modules import remove_app
 
@@ -151,7 +151,7 @@ def test_jobs_go_with_their_app(app, engine):
 def test_a_job_runs_the_release_that_serves(app, engine, became):
     deploy(app, **with_jobs({"purge": PURGE}))
     serving = deploy(app, **with_jobs({"purge": {**PURGE, "memory": "256m"}}, build="b2"))
-    jobs.begin(app, "purge")
+    job_run.begin(app, "purge")
     (call,) = became
     assert f"--name shop-{serving}-job-purge-" in call and "--label flask-deploy.aside=job-purge" in call
     assert "--memory 256m --memory-swap 256m" in call and " -i " not in call
@@ -161,7 +161,7 @@ def test_a_job_runs_the_release_that_serves(app, engine, became):
 
 def test_without_a_memory_of_its_own_it_has_the_release_s(app, engine, became):
     deploy(app, **with_jobs({"purge": PURGE}))
-    jobs.begin(app, "purge")
+    job_run.begin(app, "purge")
     assert "--memory 64m" in became[0]
 
 
@@ -172,13 +172,13 @@ def test_what_a_killed_run_of_it_left_is_ended_first(app, engine, became):
     place.mkdir()
     for label, text in {"aside": "job-purge", "release": release, "waits": aside._me(), "app": "shop"}.items():
         (place / label).write_text(f"{text}\n")
-    jobs.begin(app, "purge")
+    job_run.begin(app, "purge")
     assert not place.exists()
 
 
 def test_a_job_that_the_release_does_not_have_runs_nothing(app, engine, became, capsys):
     release = deploy(app, **with_jobs({"purge": PURGE}))
-    jobs.begin(app, "mails")
+    job_run.begin(app, "mails")
     assert became == [] and capsys.readouterr().out == f"release {release} has no job mails\n"
     assert not os.path.exists(jobs.record_of(app, "mails"))
 
@@ -191,11 +191,11 @@ def told(app):
 def test_how_it_ended_is_known(app, engine, became):
     deploy(app, **with_jobs({"purge": PURGE}))
     assert (told(app)["record"], told(app)["timer"], told(app)["next"]) == ({}, True, 1795834800)
-    jobs.begin(app, "purge")
+    job_run.begin(app, "purge")
     (engine.place / f"active-{SERVICE}").touch()
     assert told(app)["runs"] and "ended" not in told(app)["record"]
     (engine.place / f"active-{SERVICE}").unlink()
-    jobs.end(app, "purge", "exit-code", "3")
+    job_run.end(app, "purge", "exit-code", "3")
     record = told(app)["record"]
     assert (record["result"], record["code"], told(app)["runs"]) == ("exit-code", "3", False)
     assert record["ended"] >= record["began"]
@@ -203,7 +203,7 @@ def test_how_it_ended_is_known(app, engine, became):
 
 def test_an_engine_that_is_away_makes_no_failure_of_a_job_that_ended_well(app, engine, became, monkeypatch):
     deploy(app, **with_jobs({"purge": PURGE}))
-    jobs.begin(app, "purge")
+    job_run.begin(app, "purge")
     (engine.place / "bin" / "docker").write_text("#!/bin/sh\nexit 1\n")
     monkeypatch.setattr(tool.os, "geteuid", lambda: 0)
     monkeypatch.setenv("SERVICE_RESULT", "success")
@@ -213,9 +213,9 @@ def test_an_engine_that_is_away_makes_no_failure_of_a_job_that_ended_well(app, e
 
 def test_the_end_of_a_run_that_began_nothing_is_not_another_s(app, engine, became):
     deploy(app, **with_jobs({"purge": PURGE}))
-    jobs.begin(app, "purge")
-    jobs.end(app, "purge", "exit-code", "3")
-    jobs.end(app, "purge", "success", "0")
+    job_run.begin(app, "purge")
+    job_run.end(app, "purge", "exit-code", "3")
+    job_run.end(app, "purge", "success", "0")
     assert told(app)["record"]["code"] == "3"
 
 
@@ -224,7 +224,7 @@ def test_the_tool_knows_from_systemd_how_a_job_ended(app, engine, became, monkey
     monkeypatch.setattr(tool.os, "geteuid", lambda: 0)
     monkeypatch.setenv("SERVICE_RESULT", "timeout")
     monkeypatch.setenv("EXIT_STATUS", "TERM")
-    assert tool.main(app, ["--job", "purge"]) == 0 and tool.main(app, ["--ended", "purge"]) == 0
+    assert not tool.main(app, ["--job", "purge"]) and not tool.main(app, ["--ended", "purge"])
     assert (told(app)["record"]["result"], told(app)["record"]["code"]) == ("timeout", "TERM")
 
 

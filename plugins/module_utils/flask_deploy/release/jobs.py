@@ -5,13 +5,10 @@ from __future__ import annotations
 import calendar
 import os
 import re
-import sys
 import time
-from contextlib import suppress
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import command, engine, files, systemd
-from ansible.module_utils.flask_deploy.release import aside
+from ansible.module_utils.flask_deploy.host import command, files, systemd
 from ansible.module_utils.flask_deploy.release.places import App
 
 FILE = "jobs.json"  # in a release's directory: app_jobs as the inventory had it
@@ -88,7 +85,7 @@ def ensure(app: App, first: bool) -> list[str]:
 
     A timer that is as it should be is not touched, so no deploy starts a job or skips one.
 
-    :param first: whether this is the host of jobs that run on one.
+    :param first: whether this host may run jobs that run on one.
     :raises UnitError: a timer does not start.
     """
     every = defined(app, app.serving())
@@ -164,31 +161,6 @@ def _seconds(told: str) -> int:
 
 def record_of(app: App, job: str) -> str:
     return f"{app.root}/jobs/{job}.json"
-
-
-def begin(app: App, job: str) -> None:
-    """Become a job, as the release that serves has it; that it began is written down."""
-    release = aside.release_of(app)
-    told = defined(app, release).get(job)
-    if told is None:  # its timer goes with the end of the deploy that is under way
-        sys.stdout.write(f"release {release} has no job {job}\n")
-        return
-    files.ensure_directory(f"{app.root}/jobs")
-    files.write_json(record_of(app, job), {"release": release, "began": time.time()})
-    aside.become(app, release, f"job-{job}", aside.split(told["command"]), memory=told["memory"])
-
-
-def end(app: App, job: str, result: str, code: str) -> None:
-    """Write down how a job ended, and end what is left of it.
-
-    :param result: systemd's word, such as "success" (systemd.exec(5), SERVICE_RESULT).
-    :param code: exit code or signal.
-    """
-    record = files.read_json(record_of(app, job), {})
-    if record and "ended" not in record:
-        files.write_json(record_of(app, job), {**record, "ended": time.time(), "result": result, "code": code})
-    with suppress(engine.EngineError):  # one that is away removes it as it comes back, or the next run does
-        engine.remove(*(name for name, each in aside.here(app).items() if each["what"] == f"job-{job}"))
 
 
 def status(app: App) -> list[dict[str, Any]]:

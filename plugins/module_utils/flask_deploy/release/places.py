@@ -7,7 +7,7 @@ import pwd
 import time
 from typing import Any
 
-from ansible.module_utils.flask_deploy.host import engine, files, nginx, untrusted
+from ansible.module_utils.flask_deploy.host import engine, files, locks, nginx, untrusted
 from ansible.module_utils.flask_deploy.release import record as records
 from ansible.module_utils.flask_deploy.release.record import NUMBER, origin
 
@@ -44,6 +44,8 @@ class App:
         self.program = f"{self.root}/switch.pyz"
         self.tool = f"{self.root}/run"
         self.first = f"{self.root}/first"
+        self.shared = f"{self.root}/shared"
+        self.holds = f"{locks.RUN}/{name}.holds"  # a boot forgets it
         self.revived = f"{self.root}/revived.json"
         self.failed = f"{self.root}/failed.json"
         self.systemd = "/etc/systemd/system"
@@ -69,18 +71,32 @@ class App:
         return release if release and os.path.isfile(self.path(release, "release.json")) else None
 
     def is_first(self) -> bool:
-        """Tell whether this host is the one of processes that one host has."""
+        """Tell whether this host is the first one of the inventory."""
         return os.path.exists(self.first)
+
+    def has_alone(self) -> bool:
+        """Tell whether this host is the one of processes that one host has: by its claim, or as it is the first."""
+        return os.path.exists(self.holds) if self.shares() else self.is_first()
+
+    def mark_alone(self, alone: bool) -> bool:
+        """Let this host have such processes by its claim, or no longer; return whether that is a change."""
+        files.ensure_directory(os.path.dirname(self.holds), 0o700)
+        return _mark(self.holds, alone)
 
     def mark_first(self, first: bool) -> bool:
         """Let this host be that one, or not; no release says it, as a release is the same on all hosts.
 
         :return: whether that is a change.
         """
-        if first == self.is_first():
-            return False
-        files.write(self.first, b"") if first else files.remove(self.first)
-        return True
+        return _mark(self.first, first)
+
+    def shares(self) -> bool:
+        """Tell whether its hosts share a database, in which they claim what only one of them may do."""
+        return os.path.exists(self.shared)
+
+    def mark_shared(self, shared: bool) -> bool:
+        """Let this host claim what only one may do, or not; return whether that is a change."""
+        return _mark(self.shared, shared)
 
     def known(self) -> list[str]:
         """Return the ids of all complete releases on this host."""
@@ -176,3 +192,10 @@ class App:
     def schema(self) -> dict[str, Any]:
         """Return what is known of the last release command that ran: {"release", "command", "at", "code", "said"}."""
         return files.read_json(self.schema_file, {})
+
+
+def _mark(path: str, wanted: bool) -> bool:
+    if wanted == os.path.exists(path):
+        return False
+    files.write(path, b"") if wanted else files.remove(path)
+    return True

@@ -85,11 +85,11 @@ def of(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def names(app: App, release: str | None) -> dict[str, list[str]]:
     """Return {container: what it is made with} of a release's processes beside its web that are this host's."""
-    known, first = of(app.record(release)) if release else {}, app.is_first()
+    known, alone = of(app.record(release)) if release else {}, app.has_alone()
     return {
         f"{app.container(release)}-{name}-{number}": [str(word) for word in each["arguments"]]
         for name, each in known.items()
-        if first or each["hosts"] != ONE
+        if alone or each["hosts"] != ONE
         for number in range(1, each["count"] + 1)
     }
 
@@ -109,6 +109,16 @@ def runs_once(app: App, container: str) -> bool:
     """Tell whether a container is of a process that one host has, and that once."""
     release, process = whose(app, container)
     return of(app.record(release)).get(process, {}).get("hosts") == ONE
+
+
+def any_once(app: App, release: str) -> bool:
+    """Tell whether a release has processes that one host has."""
+    return any(each["count"] for each in of(app.record(release)).values() if each["hosts"] == ONE)
+
+
+def policy(app: App, container: str) -> str:
+    """Return whether the engine starts a process again: not what another host may have taken over meanwhile."""
+    return "no" if app.shares() and runs_once(app, container) else "unless-stopped"
 
 
 def rivals(app: App, starting: Iterable[str], others: Iterable[str]) -> list[str]:

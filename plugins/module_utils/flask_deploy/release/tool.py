@@ -6,7 +6,7 @@ import os
 import sys
 
 from ansible.module_utils.flask_deploy.host import engine, files, program
-from ansible.module_utils.flask_deploy.release import aside, jobs
+from ansible.module_utils.flask_deploy.release import aside, job_run
 from ansible.module_utils.flask_deploy.release.places import App, ReleaseError
 
 BEGIN = b"#!/usr/bin/python3 -I\n"
@@ -14,7 +14,8 @@ PARTS = {
     "host": "brought command debian engine files locks networks nginx process program systemd untrusted",
     "release": (
         "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings aside "
-        "containers diagnosis inside jobs logged needed placed places record secrets tool tracebacks writable"
+        "claims containers diagnosis inside job_run jobs logged needed placed places record secrets tool tracebacks "
+        "writable"
     ),
 }
 MAIN = """\
@@ -51,10 +52,10 @@ def main(app: App, words: list[str]) -> int | str:
         return f"this takes root; type: sudo {' '.join([app.tool, *words])}"
     try:
         if words[:1] == ["--job"]:
-            jobs.begin(app, words[1])
-        elif words[:1] == ["--ended"]:
+            return job_run.begin(app, words[1])
+        if words[:1] == ["--ended"]:
             said = (os.environ.get(name, "") for name in ("SERVICE_RESULT", "EXIT_STATUS"))
-            jobs.end(app, words[1], *said)
+            job_run.end(app, words[1], *said)
         else:
             aside.by_hand(app, words)
     except (ReleaseError, engine.EngineError, OSError) as error:

@@ -150,7 +150,7 @@ def keep_beside(app: App, options: dict[str, Any]) -> tuple[list[str], list[str]
             changed += workers.settle(app)
     with left.unless_gone("a job as it was before", "systemctl status 'flask-deploy-job-*'"):
         changed += tool.ensure(app)
-        changed += jobs.ensure(app, options["first"])
+        changed += jobs.ensure(app, options["first"] or options["shares"])
         aside.sweep(app)
     return changed, left.lines
 

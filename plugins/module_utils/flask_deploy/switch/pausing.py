@@ -45,7 +45,7 @@ def stop(app: App, running: dict[str, Any], said: str = PAGE) -> None:
         systemd.ask("stop", *services, limit=jobs.STOP_PATIENCE + systemd.PATIENCE)
     if not (running["web"] or running["workers"]):
         return
-    systemd.ask("stop", unit.keeper(app), limit=unit.STOP_PATIENCE)  # it would start again what is killed
+    systemd.ask("stop", *unit.lasting(app), limit=unit.STOP_PATIENCE)  # they would start again what is killed
     engine.remove(*aside.here(app))
     for names in (running["workers"], [running["web"]] if running["web"] else []):
         if names:
@@ -75,11 +75,12 @@ def answer(app: App, running: dict[str, Any], timeout: float) -> None:
 
 
 def resume(app: App, running: dict[str, Any]) -> None:
-    """Start workers and jobs, and take the page down."""
-    if running["workers"]:
-        engine.docker("start", *running["workers"])
+    """Start workers and jobs, and take the page down; what hosts claim is started by whoever has it now."""
+    workers = [name for name in running["workers"] if processes.policy(app, name) != "no"]
+    if workers:
+        engine.docker("start", *workers)
     if running["web"] or running["workers"]:
-        systemd.ask("start", unit.keeper(app))
+        systemd.ask("start", *unit.lasting(app))
     if running["timers"]:
         systemd.ask("start", *running["timers"])
     if running["web"] and not running["page"] and os.path.exists(f"{app.root}/maintenance/html"):

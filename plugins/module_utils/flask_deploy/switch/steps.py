@@ -210,7 +210,7 @@ def begin_switch(app: App, options: dict[str, Any], dry: bool) -> tuple[str | No
     release = options["release"]
     if release not in app.known() and not dry:
         raise ReleaseError(f"there is no release {release}; known are: {', '.join(app.known()) or 'none'}")
-    ended = [] if dry else workers.be_first(app, options["first"])
+    ended = [] if dry else workers.be_first(app, options["first"], options["shares"])
     if app.serving() == release:
         return None, ended
     if not dry:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 from ansible.module_utils.flask_deploy.host import command, files, program, systemd, told
 from ansible.module_utils.flask_deploy.release.places import App
-from ansible.module_utils.flask_deploy.switch import keeper as _keeper  # noqa: F401 - to be carried to the host
+from ansible.module_utils.flask_deploy.switch import holder as _holder  # noqa: F401 - to be carried to the host
+from ansible.module_utils.flask_deploy.switch import keeper as _keeper  # noqa: F401
 from ansible.module_utils.flask_deploy.switch import lease as leases
 
 STOP_PATIENCE = 120  # seconds; longer than systemd itself gives a unit to stop (systemd-system.conf(5))
@@ -19,20 +21,21 @@ PARTS = {
     ),
     "release": (
         "advice advice_code advice_flask advice_image advice_imports advice_services advice_settings aside "
-        "containers diagnosis images inside logged needed placed places processes record secrets tracebacks writable"
+        "claims containers diagnosis images inside logged needed placed places processes record secrets tracebacks "
+        "writable"
     ),
-    "switch": "back keeper lease log progress retire settling switch tally unit watch workers",
+    "switch": "back holder keeper lease log progress retire settling switch tally unit watch workers",
 }
 BROKEN = 78  # of a program that cannot run here however often it is started: EX_CONFIG of sysexits.h
 MAIN = f"""\
 import sys
 try:
     from ansible.module_utils.flask_deploy.release.places import App
-    from ansible.module_utils.flask_deploy.switch import keeper, settling, switch
+    from ansible.module_utils.flask_deploy.switch import holder, keeper, settling, switch
 except ImportError as error:
     print(error, file=sys.stderr)
     sys.exit({BROKEN})
-does = {{"": switch.carry_out, "keep": keeper.keep}}
+does = {{"": switch.carry_out, "keep": keeper.keep, "hold": holder.hold}}
 does |= {{"decide": settling.settle_links, "settle": settling.settle_at_boot}}
 does["".join(sys.argv[3:])](App(sys.argv[1], int(sys.argv[2])))
 """
@@ -83,6 +86,17 @@ RestartPreventExitStatus=78
 RestartSec=2
 """,
     ),
+    "hold": (
+        "Run what one host of {app.name} runs while it has the claim",
+        """Wants=network-online.target
+After=docker.service network-online.target flask-deploy-settle@{app.name}.service
+
+[Service]
+Restart=always
+RestartPreventExitStatus=78
+RestartSec=2
+""",
+    ),
 }
 
 
@@ -114,10 +128,15 @@ def start(app: App) -> None:
     )
 
 
-def paths(app: App) -> tuple[dict[str, str], dict[str, str]]:
-    """Return {path: text} of the units that stay on the host, and {path: target} of the links that start them."""
+def paths(app: App, all_kinds: bool = False) -> tuple[dict[str, str], dict[str, str]]:
+    """Return {path: text} of the units that stay on the host, and {path: target} of the links that start them.
+
+    :param all_kinds: also of what this host does not have, as it claims nothing.
+    """
     texts, links = {}, {}
     for kind, (said, body) in UNITS.items():
+        if kind == "hold" and not (all_kinds or app.shares()):
+            continue
         unit = f"flask-deploy-{kind}@{app.name}.service"
         text = HEAD.replace("{said}", said) + body + RUN + kind + "\n" + INSTALL
         texts[f"{app.systemd}/{unit}"] = text.format(app=app)
@@ -136,21 +155,36 @@ def ensure(app: App) -> list[str]:
         if app.link(path) != target:
             files.link(path, target)
             changed.append(path)
-    if not told.tell(f"{app.name}.units", wanted, bool(changed), ("daemon-reload",), ("restart", keeper(app))):
-        systemd.ask("start", keeper(app))  # whoever stopped it, or it could not run: nothing else starts it but a boot
+    if os.path.lexists(f"{app.systemd}/{_holds(app)}") and not app.shares():
+        systemd.ask("stop", _holds(app), limit=STOP_PATIENCE)
+        changed += [path for path in paths(app, all_kinds=True)[0] if path not in texts]
+        _unlink(path for kind in paths(app, all_kinds=True) for path in kind if path not in (*texts, *links))
+    if not told.tell(f"{app.name}.units", wanted, bool(changed), ("daemon-reload",), ("restart", *lasting(app))):
+        systemd.ask(
+            "start", *lasting(app)
+        )  # whoever stopped it, or it could not run: nothing else starts it but a boot
     return changed
 
 
-def keeper(app: App) -> str:
-    return f"flask-deploy-keep@{app.name}.service"
+def _unlink(paths: Iterable[str]) -> None:
+    for path in filter(os.path.lexists, paths):
+        os.unlink(path)
+
+
+def _holds(app: App) -> str:
+    return f"flask-deploy-hold@{app.name}.service"
+
+
+def lasting(app: App) -> list[str]:
+    """Return the units that run all the time: the keeper, and what holds a claim where hosts share a database."""
+    return [f"flask-deploy-keep@{app.name}.service", *([_holds(app)] if app.shares() else [])]
 
 
 def disable(app: App) -> None:
     """Stop what keeps the app up, and let no boot begin anything."""
-    systemd.ask("stop", keeper(app), limit=STOP_PATIENCE)
-    texts, links = paths(app)
-    for path in filter(os.path.lexists, [*links, *texts]):
-        os.unlink(path)
+    systemd.ask("stop", *lasting(app), limit=STOP_PATIENCE)
+    texts, links = paths(app, all_kinds=True)
+    _unlink([*links, *texts])
 
 
 def word(app: App) -> AbstractContextManager[None]:

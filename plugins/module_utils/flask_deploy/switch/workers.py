@@ -29,16 +29,18 @@ class Ended(containers.NotReady):
         self.name = name
 
 
-def be_first(app: App, first: bool) -> list[str]:
+def be_first(app: App, first: bool, shares: bool) -> list[str]:
     """Let this host be the one of processes that run once, or be it no longer: then its own end here and now.
 
-    All hosts do this in one step and start such processes in a later one, so that the next first host waits for this.
+    All hosts do this in one step and start such processes in a later one, so that the next one waits for this.
 
+    :param shares: whether hosts claim them in a database that they share.
     :return: what was done.
     :raises NotReady: one does not end.
     """
-    done = settle(app) if app.mark_first(first) and not first else []
-    left = {} if first else compare(app)[1]
+    changed = [app.mark_first(first), app.mark_shared(shares)]
+    done = settle(app) if any(changed) and not app.has_alone() else []
+    left = {} if app.has_alone() else compare(app)[1]
     for name in (name for name, state in left.items() if state in RUNS and processes.runs_once(app, name)):
         raise containers.NotReady(f"{name} does not end, so no other host may start it; {LOOK_AT.format(name)}")
     return done
@@ -91,7 +93,7 @@ def change_over(app: App) -> dict[str, Any]:
     left = Leftovers()
     before, others = _make_way(app, missing, others, left)
     started = [name for name in missing if _starts(app, name, wanted[name], others, left)]
-    policies = {**dict.fromkeys(others, "no"), **dict.fromkeys(wanted, "unless-stopped")}
+    policies = {**dict.fromkeys(others, "no"), **{name: processes.policy(app, name) for name in wanted}}
     restarts = engine.set_restarts(policies) if policies else []
     changed = [name for name in restarts if name not in (*started, *others)]
     stopped = before + _end(app, others, left)
