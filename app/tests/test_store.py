@@ -212,36 +212,6 @@ def test_a_locked_file_is_an_error_that_passes(store, path, monkeypatch):
     store.add(session())
 
 
-def test_many_writes_to_a_locked_file_fail_together_under_gevent(path):
-    """One after the other, the last of them would wait for minutes. None prints a traceback."""
-    SQLiteStore(path).close()
-    code = """
-from gevent import monkey; monkey.patch_all()
-import sqlite3, sys, time, gevent
-from flask_jwt_keys import SQLiteStore, StoreError, sqlite_file
-from flask_jwt_keys.testing import a_session
-sqlite_file._BUSY = 1.0
-store = SQLiteStore(sys.argv[1])
-store.add(a_session())
-locking = sqlite3.connect(sys.argv[1], isolation_level=None)
-locking.execute("BEGIN IMMEDIATE")
-began, waited = time.monotonic(), []
-def write(number):
-    try:
-        store.add(a_session(f"n{number}"))
-    except StoreError:
-        waited.append(time.monotonic() - began)
-gevent.joinall([gevent.spawn(write, number) for number in range(8)])
-locking.rollback()
-store.add(a_session("after"))
-print(len(waited), max(waited) < 4, bool(store.find("after")))
-"""
-    command = [sys.executable, "-c", code, path]
-    done = subprocess.run(command, cwd=APP, capture_output=True, text=True, check=True)
-    assert done.stdout == "8 True True\n"
-    assert "Traceback" not in done.stderr
-
-
 def test_a_full_disk_is_an_error_and_acknowledges_nothing(store, path):
     store.add(session())
     store.close()
