@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,26 @@ def test_processes_share_the_file(store, path):
 # What is over
 
 
-def test_what_is_long_over_is_deleted_a_little_at_each_write(store, path):
+@pytest.fixture
+def every(monkeypatch):
+    """Let each write delete what is over."""
+    monkeypatch.setattr(sqlite_purge, "_EVERY", 1)
+
+
+def test_what_is_long_over_is_deleted_by_one_write_of_some(store, path):
+    """So most logins do not wait for it, and the file does not grow."""
+    deletes, write = [], 0
+    while write < 20 * sqlite_purge._EVERY:
+        write += 1
+        before = rows(path, "sessions")
+        store.add(session(f"old{write}", until=1, access_until=1))
+        if rows(path, "sessions") <= before:
+            deletes.append(write)
+    assert {later - one for one, later in pairwise(deletes)} == {sqlite_purge._EVERY}
+    assert rows(path, "sessions") <= sqlite_purge._EVERY
+
+
+def test_what_is_long_over_is_deleted_a_little_at_a_time(store, path, every):
     for number in range(40):
         store.add(session(f"old{number}", until=1, access_until=1))
         store.revoke(f"r{number}", 1, None)
@@ -75,7 +95,7 @@ def test_what_is_long_over_is_deleted_a_little_at_each_write(store, path):
     connection.commit()
     connection.close()
     store.add(session())
-    assert 95 <= rows(path, "revoked") < 100, "no write deletes all at once"
+    assert rows(path, "revoked") == 100 - sqlite_purge._AT_ONCE, "no write deletes all at once"
 
 
 def test_rows_that_are_over_are_found_by_an_index(store, path):
@@ -96,7 +116,7 @@ def test_a_refresh_adds_no_row(store, path):
     assert rows(path, "sessions") == 1 and rows(path, "grants") == 0
 
 
-def test_a_clock_ahead_for_one_login_brings_no_token_back(store, monkeypatch):
+def test_a_clock_ahead_for_one_login_brings_no_token_back(store, monkeypatch, every):
     store.add(session())
     store.end("s1")
     right = time.time
@@ -107,7 +127,7 @@ def test_a_clock_ahead_for_one_login_brings_no_token_back(store, monkeypatch):
     assert store.ended("s1") and store.ended("j-s1")
 
 
-def test_a_clock_that_goes_back_takes_nothing_away(path, monkeypatch):
+def test_a_clock_that_goes_back_takes_nothing_away(path, monkeypatch, every):
     right = time.time
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: right() + 400 * DAY)
