@@ -219,10 +219,12 @@ def test_what_another_host_runs_is_not_started_by_hand(shared, engine, database,
 
 def test_a_job_is_ended_when_another_host_has_its_claim(shared, engine, database, monkeypatch):
     docker_runs(engine, f'mkdir "{engine.place}/containers/$3"; exec sleep 30')
-    real = claims.Claim.renew
+    real, asked = claims.Claim.renew, []
 
     def renew(claim):
-        database.ask("UPDATE flask_deploy.claims SET token = 'other'")
+        asked.append(claim)
+        if len(asked) == 2:  # it runs by then
+            database.ask("UPDATE flask_deploy.claims SET token = 'other'")
         return real(claim)
 
     monkeypatch.setattr(claims.Claim, "renew", renew)
@@ -230,6 +232,15 @@ def test_a_job_is_ended_when_another_host_has_its_claim(shared, engine, database
     with pytest.raises(ReleaseError, match="the job was ended: another host has taken it over"):
         job_run.begin(shared, "purge")
     assert time.monotonic() - began < 20
+    assert list((engine.place / "containers").glob("*-job-*")) == []
+
+
+def test_a_job_whose_claim_went_before_it_began_is_not_begun(shared, engine, database, monkeypatch):
+    docker_runs(engine, f'mkdir "{engine.place}/containers/$3"; exec sleep 30')
+    steal = "UPDATE flask_deploy.claims SET token = 'other'"
+    monkeypatch.setattr(aside, "sweep", lambda *_arguments: database.ask(steal))
+    with pytest.raises(ReleaseError, match="the job was not begun: another host has taken it over"):
+        job_run.begin(shared, "purge")
     assert list((engine.place / "containers").glob("*-job-*")) == []
 
 
@@ -241,9 +252,12 @@ def test_a_job_outlives_a_database_that_is_away_for_a_while_and_no_longer(
 ):
     docker_runs(engine, "exec sleep 30")
     monkeypatch.setattr(claims, "LOST", 2)
-    real, away = claims.Claim.renew, []
+    real, away, begun = claims.Claim.renew, [], []
 
     def renew(claim):
+        if not begun:
+            begun.append(claim)
+            return real(claim)
         away.append(time.monotonic())
         if len(away) % 2:
             raise claims.Unknown("away")

@@ -81,10 +81,10 @@ def _held(claim: claims.Claim, words: list[str]) -> int:
     :return: exit code.
     :raises ReleaseError: it was ended.
     """
-    child, renewed = (
-        process.Process(["docker", *words], stdout=sys.stdout.buffer, errors=sys.stderr.buffer),
-        time.monotonic(),
-    )
+    renewed = time.monotonic()
+    if not claim.renew():  # the engine may have been slow since it was taken
+        raise ReleaseError("the job was not begun: another host has taken it over")
+    child = process.Process(["docker", *words], stdout=sys.stdout.buffer, errors=sys.stderr.buffer)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # systemd tells docker's client as well, and that tells the job
     while True:
         with suppress(subprocess.TimeoutExpired):
