@@ -84,14 +84,14 @@ def test_one_host_has_the_scheduler_and_each_time_of_the_job_is_had_once(ask, be
     assert whole == "t", "a time was had by nobody"
 
 
+def test_a_second_run_changes_nothing(play):
+    assert play("site.yml").changed_tasks == []
+
+
 def test_a_deploy_moves_nothing_and_runs_nothing_twice(play, beats, until):
     has = holder(beats, until)
     play("playbooks/app.yml", "-e", f'{{"app_env": {{"FLASK_APP": "shop", "NUMBER": "{RUN}"}}}}')
     assert holder(beats, until) == has
-
-
-def test_a_second_run_changes_nothing(play):
-    assert play("site.yml").changed_tasks == []
 
 
 def test_a_host_that_loses_its_power_is_taken_over_and_its_return_changes_nothing(hosts, ask, beats, until):
