@@ -160,9 +160,8 @@ def ensure(app: App) -> list[str]:
         changed += [path for path in paths(app, all_kinds=True)[0] if path not in texts]
         _unlink(path for kind in paths(app, all_kinds=True) for path in kind if path not in (*texts, *links))
     if not told.tell(f"{app.name}.units", wanted, bool(changed), ("daemon-reload",), ("restart", *lasting(app))):
-        systemd.ask(
-            "start", *lasting(app)
-        )  # whoever stopped it, or it could not run: nothing else starts it but a boot
+        # Whoever stopped one, or it could not run: nothing else starts it but a boot.
+        systemd.ask("start", *lasting(app))
     return changed
 
 
