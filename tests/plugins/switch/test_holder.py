@@ -121,6 +121,22 @@ def test_it_outlives_a_short_absence_of_the_database_and_ends_before_another_hos
     assert late + 5 < claims.HELD, "and there is time to end it"
 
 
+def test_a_database_that_does_not_answer_is_told_once_also_by_who_holds_nothing(shared, monkeypatch, capsys):
+    def take(_claim):
+        raise claims.Unknown("no pg_hba.conf entry")
+
+    hold = holder.Holder(shared)
+    with monkeypatch.context() as away:
+        away.setattr(claims.Claim, "take", take)
+        hold.turn()
+        hold.turn()
+        assert capsys.readouterr().err.count("no pg_hba.conf entry") == 1
+    hold.turn()
+    monkeypatch.setattr(claims.Claim, "take", take)
+    hold.turn()
+    assert capsys.readouterr().err.count("no pg_hba.conf entry") == 1
+
+
 def test_where_the_engine_is_stopped_too_its_process_is_killed(shared, engine, other, database, monkeypatch):
     hold, process = holder.Holder(shared), subprocess.Popen(["sleep", "60"])
     hold.turn()

@@ -39,6 +39,7 @@ class Holder:
         self.app = app
         self.renewed = time.monotonic() - claims.LOST
         self.ids: dict[str, tuple[int, int | None]] = {}
+        self.silent = False  # whether it was told that the database does not say
         self.token_file = f"{locks.RUN}/{app.name}.claim"  # it outlives this program, and no boot
 
     def turn(self) -> None:
@@ -49,9 +50,11 @@ class Holder:
             holds = bool(claim) and claim.take()[0]
         except claims.Unknown as error:
             holds = has and asked - self.renewed < claims.LOST
-            if has and not holds:
+            if not self.silent:
                 _tell(str(error))
+            self.silent = True
         else:
+            self.silent = False
             self.renewed = asked if holds else self.renewed
         if has and not holds:
             self._end()
