@@ -100,6 +100,15 @@ def test_a_database_that_is_away_says_nothing(database, tmp_path):
         away.take()
 
 
+def test_a_role_that_may_make_no_table_is_named(database):
+    """The app's role owns its database, unless somebody changed that."""
+    database.ask("CREATE ROLE narrow LOGIN PASSWORD 'narrow'")
+    narrow = holder(database)
+    narrow.variables |= {"PGUSER": "narrow", "PGPASSWORD": "narrow"}
+    with pytest.raises(claims.Unknown, match="permission denied for database shop"):
+        narrow.take()
+
+
 def test_names_of_any_kind_are_names(database):
     odd = holder(database, "web'1 \"; --", "to'ken\\")
     assert odd.take() == (True, "web'1 \"; --") and odd.renew()

@@ -29,7 +29,7 @@ TIMES = {
     "PGOPTIONS": f"-c statement_timeout={PATIENCE}s -c client_min_messages=warning",
     "PGAPPNAME": "flask-deploy",
 }
-PSQL = ("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=sqlstate")
+PSQL = ("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose")
 MISSING = re.compile(r"\b(42P01|3F000)\b")  # no such table, no such schema: PostgreSQL, appendix A
 SILENT = "the database at {} does not say which host may run it: {}"
 # Hosts that begin at the same time make them once.
@@ -103,8 +103,8 @@ class Claim:
         known = {**values, "name": self.name, "host": self.host, "token": self.token}
         done = self._psql(statements, known)
         if done.code and MISSING.search(done.said):
-            self._psql(MAKE, {})
-            done = self._psql(statements, known)
+            made = self._psql(MAKE, {})
+            done = made if made.code else self._psql(statements, known)
         if done.code != 0:
             raise Unknown(SILENT.format(self.variables["PGHOST"], done.said.strip() or f"no answer in {PATIENCE} s"))
         return done.out.decode().strip().rpartition("\n")[2]
